@@ -1,0 +1,238 @@
+//! What a session is set to.
+
+use crate::backend::{Lexicon, Sampling};
+use crate::error::{Error, ErrorCode, Result};
+use crate::language::LanguageTag;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use uuid::Uuid;
+
+/// A session's id: a UUID version 7, so that ids sort by age.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SessionId(pub Uuid);
+
+impl SessionId {
+    /// An id for a session that starts at `now_ms` (Unix time in ms).
+    pub fn new(now_ms: u64) -> Self {
+        let (seconds, nanos) = (now_ms / 1000, (now_ms % 1000) as u32 * 1_000_000);
+        Self(Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos)))
+    }
+}
+
+impl std::str::FromStr for SessionId {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        let uuid = Uuid::try_parse(text)
+            .map_err(|source| Error::new(ErrorCode::InvalidArgument, "not a session id").with_source(source))?;
+        Ok(Self(uuid))
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A turn's number within its session, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TurnId(pub u64);
+
+impl fmt::Display for TurnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The settings of a session. Everything but the two languages has a default.
+///
+/// ```
+/// use tertulia::SessionConfig;
+/// let mut config = SessionConfig::new("en".parse().unwrap(), "es".parse().unwrap());
+/// config.level = "A2".into();
+/// config.speed = 0.8;
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionConfig {
+    /// The learner's own language.
+    pub native: LanguageTag,
+    /// The language to practise.
+    pub target: LanguageTag,
+    /// The name of a level, by default those of the CEFR: `A1` to `C2`.
+    #[serde(default = "defaults::level")]
+    pub level: String,
+    /// The name of a scenario, such as `cafe`.
+    #[serde(default = "defaults::scenario")]
+    pub scenario: String,
+    /// The tutor's voice; `None` takes the first voice of the target language.
+    #[serde(default)]
+    pub voice: Option<String>,
+    /// The pace of speech, 0.5 to 2; 1 is the voice's own.
+    #[serde(default = "defaults::speed")]
+    pub speed: f32,
+    /// The tutor's name and character.
+    #[serde(default)]
+    pub persona: Persona,
+    /// Pronunciations: they change the sound of a word, never the text.
+    #[serde(default)]
+    pub lexicon: Lexicon,
+    /// Words that the recogniser should expect. They hide a learner's errors, so there are none by default.
+    #[serde(default)]
+    pub vocabulary: Vec<String>,
+    /// What is kept, and for how long.
+    #[serde(default)]
+    pub retention: Retention,
+    /// How the engine learns what was heard.
+    #[serde(default)]
+    pub playback: Playback,
+    /// How long samples take from the host's report to the ear, in ms.
+    #[serde(default)]
+    pub output_latency_ms: u32,
+    /// How willing the tutor is to wait for a hesitating learner: 0 not at all, 1 very.
+    #[serde(default = "defaults::patience")]
+    pub patience: f32,
+    /// Whether speech or text of the learner stops the tutor.
+    #[serde(default = "defaults::yes")]
+    pub interruptible: bool,
+    /// How the chat model chooses its words.
+    #[serde(default)]
+    pub sampling: Sampling,
+}
+
+mod defaults {
+    pub(super) fn level() -> String {
+        "A2".into()
+    }
+    pub(super) fn scenario() -> String {
+        "free-talk".into()
+    }
+    pub(super) fn speed() -> f32 {
+        1.0
+    }
+    pub(super) fn patience() -> f32 {
+        0.5
+    }
+    pub(super) fn yes() -> bool {
+        true
+    }
+}
+
+impl SessionConfig {
+    /// The default settings for a learner of `target` whose own language is `native`.
+    pub fn new(native: LanguageTag, target: LanguageTag) -> Self {
+        Self {
+            native,
+            target,
+            level: defaults::level(),
+            scenario: defaults::scenario(),
+            voice: None,
+            speed: defaults::speed(),
+            persona: Persona::default(),
+            lexicon: Lexicon::new(),
+            vocabulary: Vec::new(),
+            retention: Retention::default(),
+            playback: Playback::default(),
+            output_latency_ms: 0,
+            patience: defaults::patience(),
+            interruptible: true,
+            sampling: Sampling::default(),
+        }
+    }
+
+    /// Target, then native; one entry where they are the same language.
+    pub fn languages(&self) -> Vec<LanguageTag> {
+        let mut languages = vec![self.target.clone()];
+        if !self.target.same_language(&self.native) {
+            languages.push(self.native.clone());
+        }
+        languages
+    }
+}
+
+/// Who the tutor is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Persona {
+    /// The tutor's name; empty for none.
+    pub name: String,
+    /// The tutor's character, in a sentence or two for the chat model; empty for the default one.
+    pub character: String,
+}
+
+/// What is kept of a session, and for how long. By default text stays and no audio outlives the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retention {
+    /// What the learner said, as sound.
+    pub user_audio: Keep,
+    /// What the tutor said, as sound.
+    pub reply_audio: Keep,
+    /// What both said, as text.
+    pub text: Keep,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { user_audio: Keep::UntilSessionEnd, reply_audio: Keep::UntilSessionEnd, text: Keep::Forever }
+    }
+}
+
+/// How long something is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keep {
+    /// It is not written at all.
+    Never,
+    /// Until the session ends.
+    UntilSessionEnd,
+    /// For this many ms after its turn.
+    ForMs(u64),
+    /// Until the session is deleted.
+    Forever,
+}
+
+/// How the engine learns what of a reply was heard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Playback {
+    /// The host calls [`played`].
+    #[default]
+    Reported,
+    /// Audio counts as heard when it was given out: for files, and hosts without a speaker.
+    Assumed,
+}
+
+/// Changes to a running session; they hold from the next turn. `None` leaves a setting as it is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SessionUpdate {
+    /// See [`SessionConfig::native`].
+    pub native: Option<LanguageTag>,
+    /// See [`SessionConfig::target`].
+    pub target: Option<LanguageTag>,
+    /// See [`SessionConfig::level`].
+    pub level: Option<String>,
+    /// See [`SessionConfig::scenario`].
+    pub scenario: Option<String>,
+    /// See [`SessionConfig::voice`].
+    pub voice: Option<String>,
+    /// See [`SessionConfig::speed`].
+    pub speed: Option<f32>,
+    /// See [`SessionConfig::persona`].
+    pub persona: Option<Persona>,
+    /// See [`SessionConfig::lexicon`].
+    pub lexicon: Option<Lexicon>,
+    /// See [`SessionConfig::vocabulary`].
+    pub vocabulary: Option<Vec<String>>,
+    /// See [`SessionConfig::patience`].
+    pub patience: Option<f32>,
+    /// See [`SessionConfig::interruptible`].
+    pub interruptible: Option<bool>,
+}

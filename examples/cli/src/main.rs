@@ -1,0 +1,2 @@
+//! The tertulia command.
+fn main() {}

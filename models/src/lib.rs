@@ -1,0 +1,18 @@
+//! Tertulia's backends on burn, and the files they load.
+//!
+//! | module | what it gives the engine |
+//! |---|---|
+//! | [`whisper`] | a [`Recognizer`](tertulia::backend::Recognizer) |
+//! | [`chat`] | a [`ChatModel`](tertulia::backend::ChatModel) |
+//! | [`kokoro`] | a [`Synthesizer`](tertulia::backend::Synthesizer) |
+//! | [`silero`] | a [`VadModel`](tertulia::backend::VadModel) |
+//! | [`files`] | the manifest, downloads and conversion |
+
+pub mod chat;
+pub mod files;
+pub mod gguf;
+pub mod kokoro;
+mod onnx;
+pub mod silero;
+pub mod text;
+pub mod whisper;
