@@ -28,6 +28,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub use crate::event::{SpokenWord, Transcript, Word};
 pub use maybe_send::{BoxFuture, MaybeSend, MaybeSync};
 
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
@@ -238,36 +239,6 @@ pub enum RecognitionStep {
     },
     /// The last item.
     Final(Transcript),
-}
-
-/// What was said.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Transcript {
-    /// The text, trimmed; empty where nobody spoke.
-    pub text: String,
-    /// The language that was set or chosen.
-    pub language: Option<LanguageTag>,
-    /// The probability of that language among those allowed, 0 to 1; 1 where it was set.
-    pub language_probability: f32,
-    /// The probability, 0 to 1, that there is no speech (the highest among the windows).
-    pub no_speech_probability: f32,
-    /// The mean natural logarithm of the tokens' probabilities.
-    pub average_log_probability: f32,
-    /// The words, in order; their texts joined by spaces need not equal `text`.
-    pub words: Vec<Word>,
-}
-
-/// One recognised word.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Word {
-    /// The word with its punctuation.
-    pub text: String,
-    /// When it starts, in ms from the utterance's start.
-    pub start_ms: u64,
-    /// When it ends.
-    pub end_ms: u64,
-    /// How sure the recogniser is, 0 to 1 (the mean of its tokens' probabilities).
-    pub confidence: f32,
 }
 
 /// Who wrote a message.
@@ -498,19 +469,6 @@ pub struct SpeechChunk {
     pub text_span: Range<usize>,
     /// The words in it, in order; empty where the voice does not know its word times.
     pub words: Vec<SpokenWord>,
-}
-
-/// Where a word sounds.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct SpokenWord {
-    /// The bytes of the request's text.
-    pub text_span: Range<usize>,
-    /// The language it is pronounced in.
-    pub language: LanguageTag,
-    /// The first sample, counted from the start of the chunk.
-    pub start_sample: u64,
-    /// The sample after the last.
-    pub end_sample: u64,
 }
 
 /// Drives `steps` to the end on this thread, handing each item to `each`; for tests, tools and synchronous hosts.

@@ -4,13 +4,9 @@ use crate::backend::{Lexicon, Sampling};
 use crate::error::{Error, ErrorCode, Result};
 use crate::language::LanguageTag;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use uuid::Uuid;
 
-/// A session's id: a UUID version 7, so that ids sort by age.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct SessionId(pub Uuid);
+use crate::event::SessionId;
 
 impl SessionId {
     /// An id for a session that starts at `now_ms` (Unix time in ms).
@@ -26,29 +22,6 @@ impl std::str::FromStr for SessionId {
         let uuid = Uuid::try_parse(text)
             .map_err(|source| Error::new(ErrorCode::InvalidArgument, "not a session id").with_source(source))?;
         Ok(Self(uuid))
-    }
-}
-
-impl fmt::Display for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.hyphenated().fmt(f)
-    }
-}
-
-impl fmt::Debug for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// A turn's number within its session, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct TurnId(pub u64);
-
-impl fmt::Display for TurnId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
     }
 }
 

@@ -3,8 +3,10 @@
 pub mod backend;
 mod config;
 pub mod error;
+pub mod event;
 mod language;
 
-pub use config::{Keep, Persona, Playback, Retention, SessionConfig, SessionId, SessionUpdate, TurnId};
+pub use config::{Keep, Persona, Playback, Retention, SessionConfig, SessionUpdate};
 pub use error::{Error, ErrorCode, Result};
+pub use event::{Event, EventKind, SessionId, TurnId};
 pub use language::LanguageTag;

@@ -1,0 +1,361 @@
+//! [`Event`]: what a session tells its host, and the one JSON form that every language shares.
+//!
+//! An event is a JSON object. Its `type` is the kind's name in snake_case; `seq` counts the session's delivered
+//! events from 1 without gaps; `session` is the session's id; `turn` is there where the event belongs to a turn;
+//! `at_ms` is the time since the session was opened. All times are whole milliseconds; spans are byte offsets into
+//! the UTF-8 text, the end excluded. PCM is not part of the JSON form: `samples` is its length.
+//!
+//! ```
+//! use tertulia::event::{Event, EventKind};
+//! let event = Event { seq: 7, session: None, turn: None, at_ms: 120, kind: EventKind::PlaybackFlush };
+//! assert_eq!(event.to_json(), r#"{"type":"playback_flush","seq":7,"at_ms":120}"#);
+//! ```
+
+use crate::error::ErrorCode;
+use serde::{Deserialize, Serialize, Serializer};
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use uuid::Uuid;
+
+pub use crate::language::LanguageTag;
+
+/// A session's id: a UUID version 7, so that ids sort by age.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SessionId(pub Uuid);
+
+/// A turn's number within its session, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TurnId(pub u64);
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Event {
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+    /// The event's number in its session, from 1 at each opening, given at delivery.
+    pub seq: u64,
+    /// The session; `None` for events of the engine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    /// The turn that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turn: Option<TurnId>,
+    /// Milliseconds since the session (or the engine) was opened.
+    pub at_ms: u64,
+}
+
+impl Event {
+    /// The canonical JSON form, on one line.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("events hold only strings, numbers and plain structs")
+    }
+}
+
+/// The kinds of events.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EventKind {
+    /// The session is open; the first event.
+    SessionOpened {
+        /// Whether it existed before.
+        resumed: bool,
+        /// Turns in the store.
+        turns: u64,
+    },
+    /// A turn began.
+    TurnStarted {
+        /// Who or what began it.
+        origin: TurnOrigin,
+    },
+    /// Someone began to speak (raw).
+    SpeechStarted {
+        /// When, in ms of the audio.
+        start_ms: u64,
+    },
+    /// Someone fell silent (raw).
+    SpeechStopped {
+        /// When, in ms of the audio.
+        end_ms: u64,
+    },
+    /// The utterance is complete.
+    UtteranceEnded {
+        /// When the speech in it starts, in ms from the start of its audio.
+        start_ms: u64,
+        /// When the speech in it ends.
+        end_ms: u64,
+        /// Up to where the audio was heard when this was decided.
+        decided_ms: u64,
+        /// Why it is complete.
+        reason: EndReason,
+    },
+    /// What was said, so far. A later delta replaces an earlier one.
+    TranscriptDelta {
+        /// All of it so far.
+        text: String,
+        /// How many bytes of it will not change any more.
+        stable_len: usize,
+    },
+    /// What was said. It is in the store, unless `stored` is false.
+    TranscriptDone {
+        /// The transcript.
+        #[serde(flatten)]
+        transcript: Transcript,
+        /// Whether it was committed.
+        stored: bool,
+    },
+    /// More of the reply's text.
+    ReplyTextDelta {
+        /// The new piece.
+        text: String,
+    },
+    /// The reply's text is complete.
+    ReplyTextDone {
+        /// All of it.
+        text: String,
+    },
+    /// More of the reply's sound.
+    ReplyAudio {
+        /// The chunk's number in the turn, from 0.
+        chunk: u32,
+        /// Samples per second.
+        rate: u32,
+        /// Mono samples between -1 and 1.
+        #[serde(rename = "samples", serialize_with = "serialize_len")]
+        pcm: Arc<[f32]>,
+        /// The bytes of the reply's text that it speaks.
+        #[serde(with = "span")]
+        text_span: Range<usize>,
+        /// Its words, with samples counted from the start of the reply; empty where the voice does not know them.
+        words: Vec<SpokenWord>,
+    },
+    /// The reply's sound is complete.
+    ReplyAudioDone {
+        /// Samples of all chunks.
+        samples_total: u64,
+    },
+    /// Hold the playback: somebody may be interrupting.
+    PlaybackPause,
+    /// Go on playing: nobody was.
+    PlaybackResume,
+    /// Stop playing and throw away what was not heard, then report `played` once more.
+    PlaybackFlush,
+    /// The turn ended as it should; it is in the store.
+    TurnFinished {
+        /// The whole reply.
+        reply_text: String,
+    },
+    /// The turn was cut short; it is in the store.
+    TurnInterrupted {
+        /// Why.
+        reason: InterruptReason,
+        /// What of the reply was heard.
+        heard_text: String,
+        /// Whether that is a guess, the voice not knowing its word times.
+        estimated: bool,
+    },
+    /// The turn failed. The session goes on.
+    TurnFailed {
+        /// Where.
+        stage: Stage,
+        /// Why.
+        #[serde(flatten)]
+        error: ErrorInfo,
+    },
+    /// How long the turn took, and what it cost; just before the event that ends the turn.
+    Metrics(Metrics),
+    /// The session has ended or was closed; the last event.
+    SessionEnded {
+        /// False where it can be opened again.
+        ended: bool,
+    },
+    /// A model is being loaded (engine).
+    ModelLoading {
+        /// Its name.
+        model: String,
+        /// 0 to 1; 1 when it is loaded.
+        progress: f32,
+    },
+    /// Something failed outside a turn.
+    Error(ErrorInfo),
+}
+
+/// An error inside an event.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ErrorInfo {
+    /// The stable number.
+    pub code: ErrorCode,
+    /// The stable name.
+    pub name: &'static str,
+    /// Context, for logs; never what a person said.
+    pub detail: String,
+}
+
+impl From<&crate::error::Error> for ErrorInfo {
+    fn from(error: &crate::error::Error) -> Self {
+        Self { code: error.code(), name: error.code().name(), detail: error.detail().to_owned() }
+    }
+}
+
+/// Who or what began a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnOrigin {
+    /// The learner spoke.
+    Utterance,
+    /// The learner typed.
+    Text,
+    /// The host gave a text to speak.
+    Say,
+    /// The host asked the tutor to speak.
+    Reply,
+}
+
+/// Why an utterance is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// The host said so.
+    Host,
+    /// It came as one complete recording.
+    Recording,
+}
+
+/// Why a turn was cut short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InterruptReason {
+    /// The learner spoke or typed.
+    BargeIn,
+    /// The host asked for it.
+    Cancel,
+    /// The process ended; found at the next opening.
+    Crash,
+}
+
+/// Where in a turn something failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Reading the audio, and looking for speech in it.
+    Decode,
+    /// Speech to text.
+    Recognise,
+    /// Writing the reply.
+    Reply,
+    /// Text to speech.
+    Speak,
+    /// Writing the store.
+    Store,
+}
+
+/// What was said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Transcript {
+    /// The text, trimmed; empty where nobody spoke.
+    pub text: String,
+    /// The language that was set or chosen.
+    pub language: Option<LanguageTag>,
+    /// The probability of that language among those allowed, 0 to 1; 1 where it was set.
+    pub language_probability: f32,
+    /// The probability, 0 to 1, that there is no speech (the highest among the windows).
+    pub no_speech_probability: f32,
+    /// The mean natural logarithm of the tokens' probabilities.
+    pub average_log_probability: f32,
+    /// The words, in order; their texts joined by spaces need not equal `text`.
+    pub words: Vec<Word>,
+}
+
+/// One recognised word.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Word {
+    /// The word with its punctuation.
+    pub text: String,
+    /// When it starts, in ms from the utterance's start.
+    pub start_ms: u64,
+    /// When it ends.
+    pub end_ms: u64,
+    /// How sure the recogniser is, 0 to 1 (the mean of its tokens' probabilities).
+    pub confidence: f32,
+}
+
+/// Where a word sounds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpokenWord {
+    /// The bytes of the text that is spoken.
+    #[serde(with = "span")]
+    pub text_span: Range<usize>,
+    /// The language it is pronounced in.
+    pub language: LanguageTag,
+    /// The first sample, counted from the start of the chunk (in events: of the reply).
+    pub start_sample: u64,
+    /// The sample after the last.
+    pub end_sample: u64,
+}
+
+/// How long a turn took, and what it cost. Times count from the end of the utterance, or from the call that began
+/// the turn; `None` where the turn did not come that far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Metrics {
+    /// To the final transcript.
+    pub transcript_ms: Option<u64>,
+    /// To the first text of the reply.
+    pub first_text_ms: Option<u64>,
+    /// To the first sound of the reply.
+    pub first_audio_ms: Option<u64>,
+    /// To the end of the turn's computing: the last sound made.
+    pub computed_ms: Option<u64>,
+    /// The learner's speech.
+    pub speech_ms: u64,
+    /// The reply's sound.
+    pub reply_audio_ms: u64,
+    /// Tokens of the prompt.
+    pub prompt_tokens: u32,
+    /// Tokens of the prompt that had to be evaluated, the cache not holding them.
+    pub evaluated_tokens: u32,
+    /// Tokens of the reply.
+    pub reply_tokens: u32,
+    /// Messages that no longer fit the context.
+    pub dropped_messages: u32,
+}
+
+fn serialize_len<S: Serializer>(pcm: &Arc<[f32]>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(pcm.len() as u64)
+}
+
+/// A span as `[start, end]`, the end excluded.
+mod span {
+    use super::{Deserialize, Range, Serialize, Serializer};
+    use serde::Deserializer;
+
+    pub(super) fn serialize<S: Serializer>(span: &Range<usize>, serializer: S) -> Result<S::Ok, S::Error> {
+        [span.start, span.end].serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Range<usize>, D::Error> {
+        <[usize; 2]>::deserialize(deserializer).map(|[start, end]| start..end)
+    }
+}
+
+impl fmt::Display for TurnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
