@@ -71,6 +71,9 @@ pub enum EventKind {
     TurnStarted {
         /// Who or what began it.
         origin: TurnOrigin,
+        /// The turn that is tried again.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_of: Option<TurnId>,
     },
     /// Someone began to speak (raw).
     SpeechStarted {
@@ -251,6 +254,28 @@ pub enum Stage {
     Speak,
     /// Writing the store.
     Store,
+}
+
+/// How far a turn came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum TurnState {
+    /// It is under way.
+    Open,
+    /// It ended as it should.
+    Finished,
+    /// It was cut short.
+    Interrupted {
+        /// Why.
+        reason: InterruptReason,
+    },
+    /// It failed.
+    Failed {
+        /// Where.
+        stage: Stage,
+        /// Why.
+        code: ErrorCode,
+    },
 }
 
 /// What was said.

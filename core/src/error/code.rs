@@ -67,6 +67,7 @@ macro_rules! for_each_error_code {
             (801, SessionClosed, false, "The session has ended or was closed.");
             (802, EngineClosed, false, "The engine was shut down.");
             (803, OutOfMemory, true, "There is not enough memory.");
+            (804, QueueFull, true, "Too many turns are waiting.");
             (900, Internal, false, "A bug in the engine.");
             (901, HostCallback, false, "Code of the host failed when the engine called it.");
         }
