@@ -5,6 +5,7 @@ mod config;
 pub mod error;
 pub mod event;
 mod language;
+pub mod store;
 
 pub use config::{Keep, Persona, Playback, Retention, SessionConfig, SessionUpdate};
 pub use error::{Error, ErrorCode, Result};
