@@ -142,6 +142,7 @@ pub struct Persona {
 
 /// What is kept of a session, and for how long. By default text stays and no audio outlives the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Retention {
     /// What the learner said, as sound.
     pub user_audio: Keep,

@@ -1,195 +1,163 @@
 //! The store: sessions, turns and audio in one redb file.
+//!
+//! Calls block until the disk has answered; none of them belongs on an audio thread. Acknowledged means durable:
+//! when [`Store::apply`] returns, its writes survive the end of the process and of the power. A full disk or an IO
+//! error costs the call that met it; once the cause is gone, the next call succeeds, without opening the store anew.
+//! Damage is never handed out as data: it is [`RecordCorrupt`](ErrorCode::RecordCorrupt) where it costs one record,
+//! and [`StoreCorrupt`](ErrorCode::StoreCorrupt) where it costs more. The clock is an argument throughout.
+//!
+//! ```
+//! use tertulia::store::{SessionRecord, Store, StoreLocation, TurnRecord, Write};
+//! use tertulia::{SessionConfig, SessionId, TurnId, event::TurnOrigin};
+//!
+//! # fn main() -> tertulia::Result<()> {
+//! let now_ms = 1_700_000_000_000;
+//! let store = Store::open(StoreLocation::Memory, now_ms)?;
+//! let id = SessionId::new(now_ms);
+//! let config = SessionConfig::new("en".parse()?, "es".parse()?);
+//! let mut turn = TurnRecord::new(id, TurnId(1), TurnOrigin::Text, now_ms);
+//! turn.user_text = "Hola".into();
+//! store.apply(&[Write::PutSession(SessionRecord::new(id, config, now_ms)), Write::PutTurn(turn)])?;
+//! assert_eq!(store.turns(id)?.turns[0].user_text, "Hola");
+//! # Ok(())
+//! # }
+//! ```
 
+mod db;
+mod export;
+mod location;
+mod payload;
+mod read;
 mod record;
+mod recover;
+mod retention;
+mod schema;
+mod sweep;
+mod tables;
+mod write;
 
+pub use export::{ExportedAudio, SessionExport};
+pub use location::{BackendFactory, StoreLocation};
 pub use record::{
     AudioInfo, AudioKind, SessionCursor, SessionPage, SessionRecord, SessionSummary, StoredAudio, TurnRecord,
     TurnState, Turns, samples_to_i16,
 };
+pub use sweep::Swept;
+pub use write::Write;
 
-use crate::backend::{MaybeSend, MaybeSync};
-use crate::error::{ErrorCode, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
+use db::{Db, Fault};
+use parking_lot::Mutex;
+use schema::{Kind, blob_key, damaged};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use tables::{Snapshot, load_session};
+use write::Budget;
 
-/// Sessions, turns and audio, durable.
+/// Sessions, turns and audio, durable. Clones share one open store, which closes with the last of them.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
 struct Inner {
-    #[allow(dead_code, reason = "read once the store opens files")]
-    location: StoreLocation,
-}
-
-/// Where a store lives.
-#[non_exhaustive]
-pub enum StoreLocation {
-    /// In memory, gone with the last clone of the [`Store`].
-    Memory,
-    /// In this file, which is created where it is missing; its folder must be there.
-    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-    File(std::path::PathBuf),
-    /// In what the factory opens; see [`StoreLocation::backend`].
-    Backend(Box<dyn BackendFactory>),
-}
-
-impl StoreLocation {
-    /// A store in a redb backend. `open` is called again after an IO error, once the backend before is dropped.
-    pub fn backend(
-        open: impl Fn() -> Result<Box<dyn redb::StorageBackend>> + MaybeSend + MaybeSync + 'static,
-    ) -> StoreLocation {
-        StoreLocation::Backend(Box::new(open))
-    }
-}
-
-/// Opens the storage of a store; any closure that does is one.
-pub trait BackendFactory: MaybeSend + MaybeSync {
-    /// Opens the storage.
-    ///
-    /// # Errors
-    /// Handed on to the caller of the store; [`ErrorCode::StoreLocked`], [`ErrorCode::StoreOpenFailed`].
-    fn open(&self) -> Result<Box<dyn redb::StorageBackend>>;
-}
-
-impl<F: Fn() -> Result<Box<dyn redb::StorageBackend>> + MaybeSend + MaybeSync> BackendFactory for F {
-    fn open(&self) -> Result<Box<dyn redb::StorageBackend>> {
-        self()
-    }
-}
-
-/// One change. The changes of one [`Store::apply`] happen together or not at all, in their order.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Write {
-    /// Creates the session, or replaces its settings, title and end. Counts and times never go back.
-    PutSession(SessionRecord),
-    /// Creates or replaces a turn; its session must be there. Its audio in the store stays as it is.
-    PutTurn(TurnRecord),
-    /// Creates or replaces audio of a turn that is there. Nothing is written where the session's rule is
-    /// [`Keep::Never`](crate::Keep::Never).
-    PutAudio {
-        /// The session.
-        session: SessionId,
-        /// The turn.
-        turn: TurnId,
-        /// Whose audio.
-        kind: AudioKind,
-        /// Samples per second.
-        rate: u32,
-        /// Mono samples; see [`samples_to_i16`].
-        samples: Vec<i16>,
-    },
-    /// Deletes audio of a turn, if there is any.
-    DropAudio {
-        /// The session.
-        session: SessionId,
-        /// The turn.
-        turn: TurnId,
-        /// Whose audio.
-        kind: AudioKind,
-    },
-    /// Ends the session, and deletes what was kept until its end.
-    EndSession {
-        /// The session.
-        id: SessionId,
-        /// Unix time in ms.
-        now_ms: u64,
-    },
-}
-
-/// What a sweep deleted, or would delete.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Swept {
-    /// Recordings of learners.
-    pub user_audio: u64,
-    /// Recordings of replies.
-    pub reply_audio: u64,
-    /// Turns whose texts went.
-    pub texts: u64,
-    /// Bytes of sound.
-    pub audio_bytes: u64,
-}
-
-/// A session as data to take along.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SessionExport {
-    /// The session.
-    pub session: SessionRecord,
-    /// Its turns.
-    pub turns: Turns,
-    /// Their audio.
-    pub audio: Vec<ExportedAudio>,
-}
-
-/// One recording as a WAV file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExportedAudio {
-    /// The turn.
-    pub turn: TurnId,
-    /// Whose audio.
-    pub kind: AudioKind,
-    /// A file name, unique in the session: `turn-7-user.wav`.
-    pub file_name: String,
-    /// The bytes of the file: mono, 16 bits.
-    pub wav: Vec<u8>,
-}
-
-impl SessionExport {
-    /// One JSON object a line: the session, then its turns.
-    pub fn json_lines(&self) -> String {
-        String::new()
-    }
+    db: Db,
+    /// Sessions that are in the list but have lost their record.
+    lost: Mutex<BTreeSet<SessionId>>,
 }
 
 impl Store {
-    /// Opens or creates a store. Turns that a crash left open are closed as interrupted.
+    /// Opens or creates a store. Turns that a crash left open are closed as interrupted by it.
     ///
     /// # Errors
     /// [`ErrorCode::StoreLocked`], [`ErrorCode::StoreNotAStore`], [`ErrorCode::StoreFromFuture`],
     /// [`ErrorCode::StoreCorrupt`], [`ErrorCode::StoreReadOnly`], [`ErrorCode::StoreFull`],
-    /// [`ErrorCode::StoreOpenFailed`].
+    /// [`ErrorCode::StoreOpenFailed`], [`ErrorCode::StoreIo`].
     pub fn open(location: StoreLocation, now_ms: u64) -> Result<Store> {
-        let _ = now_ms;
-        Ok(Store(Arc::new(Inner { location })))
+        let db = Db::open(location.into_factory())?;
+        recover::prepare(&db, now_ms)?;
+        let lost = unless_corrupt(recover::check_list(&db))?;
+        unless_corrupt(sweep::purge(&db))?;
+        unless_corrupt(recover::close_open_turns(&db))?;
+        Ok(Store(Arc::new(Inner { db, lost: Mutex::new(lost) })))
     }
 
-    /// Does all of `writes` or nothing, and returns when they are durable. Group commit: hand in several sessions'
-    /// writes at once.
+    /// Does all of `writes` or nothing, in one transaction, and returns when they are durable. One call costs one
+    /// wait for the disk however many writes it has: hand in those of several sessions at once.
     ///
     /// # Errors
-    /// [`ErrorCode::SessionNotFound`], [`ErrorCode::TurnNotFound`]; [`ErrorCode::StoreFull`],
-    /// [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`].
+    /// [`ErrorCode::SessionNotFound`], [`ErrorCode::TurnNotFound`], [`ErrorCode::RecordCorrupt`];
+    /// [`ErrorCode::StoreFull`], [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`]. After one of the last three
+    /// the writes may be there nevertheless, all of them or none; doing them once more is harmless.
     pub fn apply(&self, writes: &[Write]) -> Result<()> {
-        let _ = writes;
-        Err(ErrorCode::Unsupported.into())
+        if writes.is_empty() {
+            return Ok(());
+        }
+        self.0.db.run(|database| {
+            tables::write(database, |tables| {
+                let mut budget = Budget(schema::DELETES_MAX);
+                for write in writes {
+                    match write {
+                        Write::PutSession(record) => tables.put_session(record)?,
+                        Write::PutTurn(record) => tables.put_turn(record)?,
+                        Write::PutAudio { session, turn, kind, rate, samples } => {
+                            tables.put_audio(*session, *turn, *kind, *rate, samples)?;
+                        }
+                        Write::DropAudio { session, turn, kind } => {
+                            tables.drop_audio(&blob_key(*session, *turn, *kind), &mut budget)?;
+                        }
+                        Write::EndSession { id, now_ms } => {
+                            tables.end_session(*id, *now_ms)?;
+                            tables.expire_session(*id, *now_ms)?;
+                        }
+                    }
+                }
+                Ok(())
+            })
+        })?;
+        // What one transaction could not delete. It is durable that it goes; that it is not gone yet is no failure.
+        for write in writes {
+            let left = match write {
+                Write::EndSession { id, now_ms } => sweep::sweep(&self.0.db, Some(*id), *now_ms).map(drop),
+                Write::DropAudio { .. } => sweep::purge(&self.0.db),
+                _ => Ok(()),
+            };
+            warn_of_leftovers(left);
+        }
+        Ok(())
     }
 
     /// The session.
     ///
     /// # Errors
-    /// [`ErrorCode::SessionNotFound`], [`ErrorCode::RecordCorrupt`]; [`ErrorCode::StoreIo`].
+    /// [`ErrorCode::SessionNotFound`], [`ErrorCode::RecordCorrupt`]; [`ErrorCode::StoreIo`],
+    /// [`ErrorCode::StoreCorrupt`].
     pub fn session(&self, id: SessionId) -> Result<SessionRecord> {
-        let _ = id;
-        Err(ErrorCode::Unsupported.into())
+        self.read(id, |snapshot| Ok(load_session(&snapshot.sessions, id)?.record(id)))
     }
 
-    /// At most `limit` sessions, the one that changed last first.
+    /// At most `limit` sessions (at least one), the one that changed last first, from after the given one on.
     ///
     /// # Errors
     /// [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`].
     pub fn sessions(&self, after: Option<SessionCursor>, limit: usize) -> Result<SessionPage> {
-        let _ = (after, limit);
-        Err(ErrorCode::Unsupported.into())
+        self.0.db.run(|database| Snapshot::of(database)?.page(after, limit))
     }
 
-    /// All turns of a session.
+    /// All turns of a session, in order.
     ///
     /// # Errors
     /// [`ErrorCode::SessionNotFound`], [`ErrorCode::RecordCorrupt`] for the session's own record;
     /// [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`].
     pub fn turns(&self, id: SessionId) -> Result<Turns> {
-        let _ = id;
-        Err(ErrorCode::Unsupported.into())
+        self.turns_from(id, TurnId(0))
+    }
+
+    /// The turns of a session from `from` on, in order.
+    ///
+    /// # Errors
+    /// Those of [`Store::turns`].
+    pub fn turns_from(&self, id: SessionId, from: TurnId) -> Result<Turns> {
+        self.read(id, |snapshot| snapshot.turns_of(id, from, None))
     }
 
     /// The last `count` turns of a session, in order.
@@ -197,8 +165,7 @@ impl Store {
     /// # Errors
     /// Those of [`Store::turns`].
     pub fn last_turns(&self, id: SessionId, count: usize) -> Result<Turns> {
-        let _ = (id, count);
-        Err(ErrorCode::Unsupported.into())
+        self.read(id, |snapshot| snapshot.turns_of(id, TurnId(0), Some(count)))
     }
 
     /// One turn.
@@ -207,36 +174,42 @@ impl Store {
     /// [`ErrorCode::SessionNotFound`], [`ErrorCode::TurnNotFound`], [`ErrorCode::RecordCorrupt`];
     /// [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`].
     pub fn turn(&self, id: SessionId, turn: TurnId) -> Result<TurnRecord> {
-        let _ = (id, turn);
-        Err(ErrorCode::Unsupported.into())
+        self.read(id, |snapshot| snapshot.turn(id, turn))
     }
 
     /// The audio of a turn.
     ///
     /// # Errors
-    /// [`ErrorCode::AudioGone`] where it was not kept; those of [`Store::turn`].
+    /// [`ErrorCode::AudioGone`] where it was not kept, or not that long; those of [`Store::turn`].
     pub fn audio(&self, id: SessionId, turn: TurnId, kind: AudioKind) -> Result<StoredAudio> {
-        let _ = (id, turn, kind);
-        Err(ErrorCode::Unsupported.into())
+        self.read(id, |snapshot| snapshot.audio_of(id, turn, kind))
     }
 
-    /// Deletes a session with all that belongs to it.
+    /// Deletes a session with all that belongs to it. From when this returns, nothing of it is found any more; the
+    /// rows of a long session are removed in further small transactions, which a crash only puts off.
     ///
     /// # Errors
-    /// [`ErrorCode::SessionNotFound`]; [`ErrorCode::StoreFull`], [`ErrorCode::StoreIo`].
+    /// [`ErrorCode::SessionNotFound`]; [`ErrorCode::StoreFull`], [`ErrorCode::StoreIo`],
+    /// [`ErrorCode::StoreCorrupt`].
     pub fn delete_session(&self, id: SessionId) -> Result<()> {
-        let _ = id;
-        Err(ErrorCode::Unsupported.into())
+        self.0.db.run(|database| tables::write(database, |tables| tables.delete_session(id)))?;
+        self.0.lost.lock().remove(&id);
+        warn_of_leftovers(sweep::purge(&self.0.db));
+        Ok(())
     }
 
-    /// Deletes what the sessions' rules no longer let stay at `now_ms`, or only counts it. Many small
-    /// transactions; not for the audio path.
+    /// Deletes what the sessions' rules no longer let stay at `now_ms` (Unix time), or only counts it. Age counts
+    /// from the end of a turn; a turn under way has none, and a clock that was put back deletes nothing early. Runs
+    /// in many small transactions, between which others get their turn.
     ///
     /// # Errors
     /// [`ErrorCode::StoreFull`], [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`].
     pub fn sweep(&self, now_ms: u64, dry_run: bool) -> Result<Swept> {
-        let _ = (now_ms, dry_run);
-        Err(ErrorCode::Unsupported.into())
+        if dry_run {
+            return sweep::preview(&self.0.db, now_ms);
+        }
+        sweep::purge(&self.0.db)?;
+        sweep::sweep(&self.0.db, None, now_ms)
     }
 
     /// The session as data to take along.
@@ -244,7 +217,56 @@ impl Store {
     /// # Errors
     /// Those of [`Store::turns`].
     pub fn export(&self, id: SessionId) -> Result<SessionExport> {
-        let _ = id;
-        Err(ErrorCode::Unsupported.into())
+        self.read(id, |snapshot| {
+            let session = load_session(&snapshot.sessions, id)?.record(id);
+            let turns = snapshot.turns_of(id, TurnId(0), None)?;
+            let mut export = SessionExport { session, turns, audio: Vec::new(), audio_damaged: 0 };
+            for turn in &export.turns.turns {
+                for kind in [AudioKind::User, AudioKind::Reply] {
+                    if turn.audio(kind).is_none() {
+                        continue;
+                    }
+                    match tables::unless_damaged(snapshot.audio_of(id, turn.turn, kind))? {
+                        Some(audio) => export.audio.push(ExportedAudio::new(turn.turn, kind, &audio)),
+                        None => export.audio_damaged += 1,
+                    }
+                }
+            }
+            Ok(export)
+        })
+    }
+
+    /// Reads of one session, as of one moment.
+    fn read<T>(&self, id: SessionId, work: impl Fn(&Snapshot) -> Result<T, Fault>) -> Result<T> {
+        let result = self.0.db.run(|database| work(&Snapshot::of(database)?));
+        match result {
+            Err(error) if error.code() == ErrorCode::SessionNotFound && self.0.lost.lock().contains(&id) => {
+                Err(damaged(Kind::Session))
+            }
+            result => result,
+        }
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+/// Tidying up at opening must not keep what is sound out of reach.
+fn unless_corrupt<T: Default>(result: Result<T>) -> Result<T> {
+    match result {
+        Err(error) if matches!(error.code(), ErrorCode::StoreCorrupt | ErrorCode::RecordCorrupt) => {
+            tracing::warn!(%error, "a part of the store is damaged");
+            Ok(T::default())
+        }
+        result => result,
+    }
+}
+
+fn warn_of_leftovers(result: Result<(), Error>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "deleted rows are still to be removed");
     }
 }

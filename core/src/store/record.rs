@@ -66,6 +66,7 @@ pub struct TurnRecord {
     /// Whether `heard_text` is a guess, the voice not knowing its word times.
     pub heard_estimated: bool,
     /// How it ended.
+    #[serde(flatten)]
     pub state: TurnState,
     /// The learner's audio in the store. Filled by the store; ignored in [`Write::PutTurn`](super::Write::PutTurn).
     pub user_audio: Option<AudioInfo>,
@@ -240,4 +241,11 @@ pub struct Turns {
     pub turns: Vec<TurnRecord>,
     /// How many more there should be, their records being damaged or lost.
     pub damaged: u64,
+}
+
+impl Turns {
+    /// Whether no turn is damaged or lost.
+    pub fn is_complete(&self) -> bool {
+        self.damaged == 0
+    }
 }

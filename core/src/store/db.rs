@@ -1,0 +1,293 @@
+//! The seam to redb: opening, dropping and reopening the database, and turning its errors and panics into ours.
+//!
+//! After an IO error redb refuses every further write, and a damaged file can make it panic. Both cost the call in
+//! which they happen; the next call finds the database dropped and opened again.
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::store::location::BackendFactory;
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use redb::{BackendError, Database, StorageBackend};
+use std::io::{self, ErrorKind};
+use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Memory that redb may use for pages, in bytes; its own default is a gibibyte.
+const CACHE_BYTES: usize = 16 << 20;
+
+pub(super) struct Db {
+    factory: Box<dyn BackendFactory>,
+    slot: RwLock<Option<Database>>,
+    /// Whether the database in the slot must not be used again. Set only under the slot's read lock, so that it
+    /// speaks of that database.
+    broken: AtomicBool,
+}
+
+/// Why work on the database failed.
+pub(super) enum Fault {
+    /// The work itself says no; the database is sound.
+    Own(Error),
+    /// redb says no.
+    Redb(redb::Error),
+    /// redb panicked, which only a damaged file brings about.
+    Panic,
+}
+
+impl Db {
+    pub(super) fn open(factory: Box<dyn BackendFactory>) -> Result<Db> {
+        let database = open_database(factory.as_ref())?;
+        Ok(Db { factory, slot: RwLock::new(Some(database)), broken: AtomicBool::new(false) })
+    }
+
+    /// Does the work on an open database. It runs once more where the database turned out to be broken before it
+    /// began.
+    pub(super) fn run<T>(&self, work: impl Fn(&Database) -> Result<T, Fault>) -> Result<T> {
+        let mut retried = false;
+        loop {
+            let slot = self.opened()?;
+            let database = slot.as_ref().expect("`opened` left a database in the slot");
+            let fault = match contain(|| work(database)) {
+                Ok(value) => return Ok(value),
+                Err(fault) => fault,
+            };
+            if fault.breaks() {
+                self.broken.store(true, Ordering::Release);
+            }
+            let stale = matches!(fault, Fault::Redb(redb::Error::PreviousIo | redb::Error::DatabaseClosed));
+            if !stale || retried {
+                return Err(fault.into_error());
+            }
+            retried = true;
+        }
+    }
+
+    fn opened(&self) -> Result<RwLockReadGuard<'_, Option<Database>>> {
+        let usable = |slot: &Option<Database>| slot.is_some() && !self.broken.load(Ordering::Acquire);
+        let slot = self.slot.read();
+        if usable(&slot) {
+            return Ok(slot);
+        }
+        drop(slot);
+        let mut slot = self.slot.write();
+        if !usable(&slot) {
+            close(slot.take());
+            *slot = Some(open_database(self.factory.as_ref())?);
+            self.broken.store(false, Ordering::Release);
+        }
+        Ok(RwLockWriteGuard::downgrade(slot))
+    }
+}
+
+impl Drop for Db {
+    fn drop(&mut self) {
+        close(self.slot.get_mut().take());
+    }
+}
+
+fn close(database: Option<Database>) {
+    if let Err(fault) = contain(|| Ok(drop(database))) {
+        tracing::warn!(error = %fault.into_error(), "the store did not close cleanly");
+    }
+}
+
+fn contain<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Fault::Panic))
+}
+
+fn open_database(factory: &dyn BackendFactory) -> Result<Database> {
+    let create = || {
+        contain(|| {
+            let storage = Storage(factory.open()?);
+            Ok(redb::Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(storage)?)
+        })
+    };
+    match create() {
+        Err(Fault::Redb(redb::Error::Io(error))) if error.kind() == ErrorKind::InvalidData => {
+            clear_unfinished(factory)?;
+            create().map_err(Fault::into_open_error)
+        }
+        other => other.map_err(Fault::into_open_error),
+    }
+}
+
+/// Empties a storage whose very first opening was cut off before redb's magic number was written. Nothing can have
+/// been acknowledged in it.
+fn clear_unfinished(factory: &dyn BackendFactory) -> Result<()> {
+    const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
+    const HEADER_LEN: usize = 320;
+    const UNFINISHED_LEN_MAX: u64 = 16 << 20;
+    let storage = factory.open()?;
+    let empty = || -> Result<(), Fault> {
+        match storage.try_lock_range(Bound::Unbounded, Bound::Unbounded) {
+            Ok(true) | Err(BackendError::Unsupported) => {}
+            Ok(false) => return Err(Error::from(ErrorCode::StoreLocked).into()),
+            Err(error) => return Err(Fault::Redb(error.into())),
+        }
+        let len = storage.len()?;
+        let mut bytes = vec![0; len.min(UNFINISHED_LEN_MAX) as usize];
+        storage.read(0, &mut bytes)?;
+        let start = &bytes[..bytes.len().min(MAGIC.len())];
+        if start.len() < MAGIC.len() && !start.is_empty() && MAGIC.starts_with(start) {
+            return Err(Error::new(ErrorCode::StoreCorrupt, "the store is cut off after a few bytes").into());
+        }
+        let zeros = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
+        if len > UNFINISHED_LEN_MAX || !zeros(start) || !zeros(&bytes[bytes.len().min(HEADER_LEN)..]) {
+            return Err(not_a_store().into());
+        }
+        storage.set_len(0)?;
+        storage.sync_data()?;
+        Ok(())
+    };
+    let emptied = contain(empty).map_err(Fault::into_error);
+    storage.close().map_err(|error| Fault::from(error).into_error())?;
+    emptied
+}
+
+pub(super) fn not_a_store() -> Error {
+    Error::new(ErrorCode::StoreNotAStore, "the file is not a store of this program")
+}
+
+impl Fault {
+    /// Whether the database must be opened again.
+    fn breaks(&self) -> bool {
+        match self {
+            Fault::Own(_) => false,
+            Fault::Panic => true,
+            Fault::Redb(error) => matches!(
+                error,
+                redb::Error::Io(_)
+                    | redb::Error::Backend(_)
+                    | redb::Error::PreviousIo
+                    | redb::Error::DatabaseClosed
+                    | redb::Error::LockPoisoned(_)
+            ),
+        }
+    }
+
+    pub(super) fn into_error(self) -> Error {
+        use redb::Error as E;
+        let error = match self {
+            Fault::Own(error) => return error,
+            Fault::Panic => return Error::new(ErrorCode::StoreCorrupt, "the database gave up on the file"),
+            Fault::Redb(error) => error,
+        };
+        let (code, detail) = match &error {
+            E::Io(io) => return io_error(io_code(io.kind()), error),
+            E::Corrupted(_) | E::RepairAborted => (ErrorCode::StoreCorrupt, "the store is damaged"),
+            E::DatabaseAlreadyOpen | E::LockProtocolMismatch => (ErrorCode::StoreLocked, "the store is open elsewhere"),
+            E::UpgradeRequired(_) => (ErrorCode::StoreNotAStore, "the file is of an old database format"),
+            E::TableTypeMismatch { .. }
+            | E::TableIsMultimap(_)
+            | E::TableIsNotMultimap(_)
+            | E::TypeDefinitionChanged { .. }
+            | E::TableDoesNotExist(_) => (ErrorCode::StoreCorrupt, "a table of the store is damaged or lost"),
+            E::Backend(_) | E::PreviousIo | E::DatabaseClosed | E::LockPoisoned(_) | E::Unsupported => {
+                (ErrorCode::StoreIo, "the storage failed")
+            }
+            _ => (ErrorCode::Internal, "the database was used in a way it does not allow"),
+        };
+        Error::new(code, detail).with_source(error)
+    }
+
+    /// The same at opening, where redb tells a foreign file by `InvalidData`.
+    fn into_open_error(self) -> Error {
+        match self {
+            Fault::Redb(redb::Error::Io(error)) if error.kind() == ErrorKind::InvalidData => not_a_store(),
+            fault => fault.into_error(),
+        }
+    }
+}
+
+fn io_code(kind: ErrorKind) -> ErrorCode {
+    match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => ErrorCode::StoreFull,
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => ErrorCode::StoreReadOnly,
+        // The database reads only what its own pages point to: outside the file, they or the file are damaged.
+        ErrorKind::UnexpectedEof | ErrorKind::InvalidInput | ErrorKind::InvalidData => ErrorCode::StoreCorrupt,
+        ErrorKind::OutOfMemory => ErrorCode::OutOfMemory,
+        _ => ErrorCode::StoreIo,
+    }
+}
+
+fn io_error(code: ErrorCode, error: redb::Error) -> Error {
+    let detail = match code {
+        ErrorCode::StoreFull => "there is no room for the store to grow",
+        ErrorCode::StoreReadOnly => "the store cannot be written",
+        ErrorCode::StoreCorrupt => "the store is shorter than it says",
+        _ => "reading or writing the store failed",
+    };
+    Error::new(code, detail).with_source(error)
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Fault::Own(error)
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Fault::Redb(redb::Error::Io(error))
+    }
+}
+
+macro_rules! fault_from {
+    ($($error:ty),*) => { $(
+        impl From<$error> for Fault {
+            fn from(error: $error) -> Self {
+                Fault::Redb(error.into())
+            }
+        }
+    )* };
+}
+fault_from!(
+    redb::StorageError,
+    redb::TableError,
+    redb::TransactionError,
+    redb::CommitError,
+    redb::DatabaseError,
+    redb::SetDurabilityError
+);
+
+/// redb takes backends by value.
+#[derive(Debug)]
+struct Storage(Box<dyn StorageBackend>);
+
+impl StorageBackend for Storage {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+    fn close(&self) -> io::Result<()> {
+        self.0.close()
+    }
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.try_lock_range(start, end)
+    }
+    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.try_lock_shared_range(start, end)
+    }
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.lock_range(start, end)
+    }
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.lock_shared_range(start, end)
+    }
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.unlock_range(start, end)
+    }
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.query_lock_range(start, end)
+    }
+}

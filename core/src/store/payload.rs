@@ -1,0 +1,303 @@
+//! What is inside the records: the same data as in [`record`](super::record), under short names.
+//!
+//! Fields may be added, with a default; a name is never given to another meaning. A new value of an enum that older
+//! versions cannot do without raises [`MIN_READER`](super::schema::MIN_READER).
+
+use crate::config::SessionConfig;
+use crate::error::{ErrorCode, Result};
+use crate::event::{InterruptReason, Metrics, SessionId, Stage, Transcript, TurnId, TurnOrigin, Word};
+use crate::language::LanguageTag;
+use crate::store::record::{AudioInfo, SessionRecord, TurnRecord, TurnState};
+use crate::store::schema::{Kind, unknown_form};
+use serde::{Deserialize, Serialize};
+
+/// The store itself.
+#[derive(Serialize, Deserialize)]
+pub(super) struct MetaPayload {
+    #[serde(rename = "a")]
+    pub(super) app: String,
+    #[serde(rename = "s")]
+    pub(super) schema: u32,
+    #[serde(rename = "m")]
+    pub(super) min_reader: u32,
+    #[serde(rename = "c", default)]
+    pub(super) created_ms: u64,
+}
+
+/// A session, with what only the store needs to know.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct SessionPayload {
+    #[serde(rename = "c", default)]
+    pub(super) created_ms: u64,
+    #[serde(rename = "u", default)]
+    pub(super) updated_ms: u64,
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    pub(super) ended_ms: Option<u64>,
+    // Its own names: settings are few, and every field has a default already.
+    #[serde(rename = "g")]
+    pub(super) config: SessionConfig,
+    #[serde(rename = "t", default, skip_serializing_if = "String::is_empty")]
+    pub(super) title: String,
+    #[serde(rename = "n", default)]
+    pub(super) next_turn: u64,
+    #[serde(rename = "k", default)]
+    pub(super) turns: u64,
+    /// Turns before this one hold no text any more.
+    #[serde(rename = "x", default, skip_serializing_if = "is_zero")]
+    pub(super) text_from: u64,
+}
+
+impl SessionPayload {
+    pub(super) fn record(self, id: SessionId) -> SessionRecord {
+        SessionRecord {
+            id,
+            created_ms: self.created_ms,
+            updated_ms: self.updated_ms,
+            ended_ms: self.ended_ms,
+            config: self.config,
+            title: self.title,
+            next_turn: self.next_turn,
+            turns: self.turns,
+        }
+    }
+}
+
+/// What a sweep needs to know of an audio without touching it.
+#[derive(Serialize, Deserialize)]
+pub(super) struct BlobRefPayload {
+    #[serde(rename = "r", default)]
+    pub(super) rate: u32,
+    #[serde(rename = "n", default)]
+    pub(super) samples: u64,
+    /// When its turn began.
+    #[serde(rename = "t", default)]
+    pub(super) started_ms: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AudioInfoPayload {
+    #[serde(rename = "r", default)]
+    rate: u32,
+    #[serde(rename = "n", default)]
+    samples: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct TurnPayload {
+    #[serde(rename = "o")]
+    origin: u8,
+    #[serde(rename = "s", default)]
+    started_ms: u64,
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    ended_ms: Option<u64>,
+    #[serde(rename = "u", default, skip_serializing_if = "String::is_empty")]
+    user_text: String,
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    transcript: Option<TranscriptPayload>,
+    #[serde(rename = "r", default, skip_serializing_if = "String::is_empty")]
+    reply_text: String,
+    #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
+    heard_text: Option<String>,
+    #[serde(rename = "i", default, skip_serializing_if = "is_false")]
+    heard_estimated: bool,
+    #[serde(rename = "z")]
+    state: StatePayload,
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    user_audio: Option<AudioInfoPayload>,
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    reply_audio: Option<AudioInfoPayload>,
+    // Its own names: one small map a turn, and every field has a default already.
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    metrics: Option<Metrics>,
+    #[serde(rename = "x", default, skip_serializing_if = "is_false")]
+    text_gone: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StatePayload {
+    #[serde(rename = "k")]
+    kind: u8,
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    reason: Option<u8>,
+    #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
+    stage: Option<u8>,
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    code: Option<u16>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TranscriptPayload {
+    #[serde(rename = "t", default)]
+    text: String,
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    language: Option<LanguageTag>,
+    #[serde(rename = "p", default)]
+    language_probability: f32,
+    #[serde(rename = "n", default)]
+    no_speech_probability: f32,
+    #[serde(rename = "a", default)]
+    average_log_probability: f32,
+    #[serde(rename = "w", default, skip_serializing_if = "Vec::is_empty")]
+    words: Vec<WordPayload>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WordPayload {
+    #[serde(rename = "t", default)]
+    text: String,
+    #[serde(rename = "s", default)]
+    start_ms: u64,
+    #[serde(rename = "e", default)]
+    end_ms: u64,
+    #[serde(rename = "c", default)]
+    confidence: f32,
+}
+
+impl From<&TurnRecord> for TurnPayload {
+    fn from(turn: &TurnRecord) -> Self {
+        Self {
+            origin: ORIGINS.number(turn.origin),
+            started_ms: turn.started_ms,
+            ended_ms: turn.ended_ms,
+            user_text: turn.user_text.clone(),
+            transcript: turn.transcript.as_ref().map(TranscriptPayload::from),
+            reply_text: turn.reply_text.clone(),
+            heard_text: turn.heard_text.clone(),
+            heard_estimated: turn.heard_estimated,
+            state: turn.state.into(),
+            user_audio: turn.user_audio.map(AudioInfoPayload::from),
+            reply_audio: turn.reply_audio.map(AudioInfoPayload::from),
+            metrics: turn.metrics,
+            text_gone: turn.text_gone,
+        }
+    }
+}
+
+impl TurnPayload {
+    pub(super) fn record(self, session: SessionId, turn: TurnId) -> Result<TurnRecord> {
+        Ok(TurnRecord {
+            session,
+            turn,
+            origin: ORIGINS.value(self.origin)?,
+            started_ms: self.started_ms,
+            ended_ms: self.ended_ms,
+            user_text: self.user_text,
+            transcript: self.transcript.map(Transcript::from),
+            reply_text: self.reply_text,
+            heard_text: self.heard_text,
+            heard_estimated: self.heard_estimated,
+            state: self.state.state()?,
+            user_audio: self.user_audio.map(AudioInfo::from),
+            reply_audio: self.reply_audio.map(AudioInfo::from),
+            metrics: self.metrics,
+            text_gone: self.text_gone,
+        })
+    }
+}
+
+impl From<TurnState> for StatePayload {
+    fn from(state: TurnState) -> Self {
+        let plain = |kind| Self { kind, reason: None, stage: None, code: None };
+        match state {
+            TurnState::Open => plain(0),
+            TurnState::Finished => plain(1),
+            TurnState::Interrupted { reason } => Self { reason: Some(REASONS.number(reason)), ..plain(2) },
+            TurnState::Failed { stage, code } => {
+                Self { stage: Some(STAGES.number(stage)), code: Some(code.number()), ..plain(3) }
+            }
+        }
+    }
+}
+
+impl StatePayload {
+    fn state(self) -> Result<TurnState> {
+        match (self.kind, self.reason, self.stage, self.code) {
+            (0, ..) => Ok(TurnState::Open),
+            (1, ..) => Ok(TurnState::Finished),
+            (2, Some(reason), ..) => Ok(TurnState::Interrupted { reason: REASONS.value(reason)? }),
+            (3, _, Some(stage), Some(code)) => {
+                Ok(TurnState::Failed { stage: STAGES.value(stage)?, code: ErrorCode::from_number(code) })
+            }
+            _ => Err(unknown_form(Kind::Turn)),
+        }
+    }
+}
+
+impl From<AudioInfo> for AudioInfoPayload {
+    fn from(info: AudioInfo) -> Self {
+        Self { rate: info.rate, samples: info.samples }
+    }
+}
+
+impl From<AudioInfoPayload> for AudioInfo {
+    fn from(info: AudioInfoPayload) -> Self {
+        Self { rate: info.rate, samples: info.samples }
+    }
+}
+
+impl From<&Transcript> for TranscriptPayload {
+    fn from(transcript: &Transcript) -> Self {
+        Self {
+            text: transcript.text.clone(),
+            language: transcript.language.clone(),
+            language_probability: transcript.language_probability,
+            no_speech_probability: transcript.no_speech_probability,
+            average_log_probability: transcript.average_log_probability,
+            words: transcript.words.iter().map(WordPayload::from).collect(),
+        }
+    }
+}
+
+impl From<TranscriptPayload> for Transcript {
+    fn from(payload: TranscriptPayload) -> Self {
+        Self {
+            text: payload.text,
+            language: payload.language,
+            language_probability: payload.language_probability,
+            no_speech_probability: payload.no_speech_probability,
+            average_log_probability: payload.average_log_probability,
+            words: payload.words.into_iter().map(Word::from).collect(),
+        }
+    }
+}
+
+impl From<&Word> for WordPayload {
+    fn from(word: &Word) -> Self {
+        Self { text: word.text.clone(), start_ms: word.start_ms, end_ms: word.end_ms, confidence: word.confidence }
+    }
+}
+
+impl From<WordPayload> for Word {
+    fn from(word: WordPayload) -> Self {
+        Self { text: word.text, start_ms: word.start_ms, end_ms: word.end_ms, confidence: word.confidence }
+    }
+}
+
+/// The numbers of an enum's values in the file: their places, which never change.
+struct Numbers<T: 'static>(&'static [T]);
+
+const ORIGINS: Numbers<TurnOrigin> =
+    Numbers(&[TurnOrigin::Utterance, TurnOrigin::Text, TurnOrigin::Say, TurnOrigin::Reply]);
+const REASONS: Numbers<InterruptReason> =
+    Numbers(&[InterruptReason::BargeIn, InterruptReason::Cancel, InterruptReason::Crash]);
+const STAGES: Numbers<Stage> = Numbers(&[Stage::Decode, Stage::Recognise, Stage::Reply, Stage::Speak, Stage::Store]);
+
+impl<T: Copy + PartialEq> Numbers<T> {
+    fn number(&self, value: T) -> u8 {
+        self.0.iter().position(|&known| known == value).expect("the table lists every value") as u8
+    }
+
+    fn value(&self, number: u8) -> Result<T> {
+        self.0.get(usize::from(number)).copied().ok_or_else(|| unknown_form(Kind::Turn))
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}

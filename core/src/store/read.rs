@@ -1,0 +1,136 @@
+//! Reading, and never a word that was not written: what is damaged or lost is said to be.
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::event::{SessionId, TurnId};
+use crate::store::db::Fault;
+use crate::store::payload::{SessionPayload, TurnPayload};
+use crate::store::record::{
+    AudioInfo, AudioKind, SessionCursor, SessionPage, SessionSummary, StoredAudio, TurnRecord, Turns,
+};
+use crate::store::schema::{
+    CHUNK_BYTES, Kind, SessionKey, TurnKey, UpdatedKey, blob_key, bounds, chunk_key, damaged, decode, session_of_key,
+    split_updated_key, turn_key, turn_of_key, unseal, updated_key,
+};
+use crate::store::tables::{Snapshot, find_turn, load_session, turn_not_found, unless_damaged};
+use redb::{AccessGuard, ReadableTable};
+use std::collections::BTreeSet;
+
+impl Snapshot {
+    pub(super) fn page(&self, after: Option<SessionCursor>, limit: usize) -> Result<SessionPage, Fault> {
+        let limit = limit.max(1);
+        let mut page = SessionPage::default();
+        let rows = match after {
+            None => self.by_updated.iter()?,
+            Some(after) => self.by_updated.range::<&UpdatedKey>(..&updated_key(after.updated_ms, after.id))?,
+        };
+        let mut last = None;
+        for row in rows.rev() {
+            if page.sessions.len() + page.damaged.len() == limit {
+                page.next = last;
+                break;
+            }
+            let (updated_ms, id) = split_updated_key(row?.0.value());
+            last = Some(SessionCursor { updated_ms, id });
+            match load_session(&self.sessions, id) {
+                Ok(session) => page.sessions.push(SessionSummary::from(&session.record(id))),
+                Err(Fault::Own(_)) => page.damaged.push(id),
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(page)
+    }
+
+    /// The turns from `from` on, or the last `count` of them.
+    pub(super) fn turns_of(&self, id: SessionId, from: TurnId, last_count: Option<usize>) -> Result<Turns, Fault> {
+        let session = load_session(&self.sessions, id)?;
+        let mut turns = Turns { turns: Vec::new(), damaged: self.missing_turns(id, &session)? };
+        let (_, last) = bounds::<24>(id.0.as_bytes());
+        let mut read = |row: Result<Row<'_>, redb::StorageError>| -> Result<(), Fault> {
+            let (key, value) = row?;
+            let (key, turn) = (key.value(), turn_of_key(key.value()));
+            let record = decode::<TurnPayload>(Kind::Turn, key, value.value()).and_then(|turn_| turn_.record(id, turn));
+            match unless_damaged(record.map_err(Fault::from))? {
+                Some(record) => turns.turns.push(record),
+                None => turns.damaged += 1,
+            }
+            Ok(())
+        };
+        let rows = self.turns.range::<&TurnKey>(&turn_key(id, from)..=&last)?;
+        match last_count {
+            None => rows.into_iter().try_for_each(&mut read)?,
+            Some(count) => {
+                rows.rev().take(count).try_for_each(&mut read)?;
+                turns.turns.reverse();
+            }
+        }
+        Ok(turns)
+    }
+
+    pub(super) fn turn(&self, id: SessionId, turn: TurnId) -> Result<TurnRecord, Fault> {
+        let session = load_session(&self.sessions, id)?;
+        if let Some(record) = find_turn(&self.turns, id, turn)? {
+            return Ok(record);
+        }
+        // Not there, or lost? Only a session that has all its turns can tell.
+        if turn.0 < session.next_turn && !self.turns_of(id, TurnId(0), None)?.is_complete() {
+            return Err(damaged(Kind::Turn).into());
+        }
+        Err(turn_not_found(id, turn).into())
+    }
+
+    pub(super) fn audio_of(&self, id: SessionId, turn: TurnId, kind: AudioKind) -> Result<StoredAudio, Fault> {
+        match self.turn(id, turn)?.audio(kind) {
+            Some(info) => self.samples(id, turn, kind, info),
+            None => Err(Error::new(ErrorCode::AudioGone, format!("turn {turn} has no such audio (any more)")).into()),
+        }
+    }
+
+    fn samples(&self, id: SessionId, turn: TurnId, kind: AudioKind, info: AudioInfo) -> Result<StoredAudio, Fault> {
+        let blob = blob_key(id, turn, kind);
+        let mut samples = Vec::new();
+        let mut chunk = 0;
+        while (samples.len() as u64) < info.samples {
+            let key = chunk_key(&blob, chunk);
+            let row = self.audio.get(&key)?.ok_or_else(|| damaged(Kind::Audio))?;
+            let bytes = unseal(Kind::Audio, &key, row.value())?;
+            let expected = (info.samples - samples.len() as u64).saturating_mul(2).min(CHUNK_BYTES as u64);
+            // A chunk of a longer or shorter recording under this key is sound by itself, and still not this one's.
+            if bytes.len() as u64 != expected {
+                return Err(damaged(Kind::Audio).into());
+            }
+            samples.extend(bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])));
+            chunk += 1;
+        }
+        Ok(StoredAudio { rate: info.rate, samples })
+    }
+
+    /// How many turns the session should have and has not.
+    fn missing_turns(&self, id: SessionId, session: &SessionPayload) -> Result<u64, Fault> {
+        let (first, last) = bounds::<24>(id.0.as_bytes());
+        let mut found = 0;
+        for row in self.turns.range::<&TurnKey>(&first..=&last)? {
+            row?;
+            found += 1;
+        }
+        Ok(session.turns.saturating_sub(found))
+    }
+
+    /// Sessions in the list that have no record, and sessions with a record that are not in the list.
+    pub(super) fn compare_list(&self) -> Result<(BTreeSet<SessionId>, Vec<SessionId>), Fault> {
+        let mut listed = BTreeSet::new();
+        for row in self.by_updated.iter()? {
+            listed.insert(split_updated_key(row?.0.value()).1);
+        }
+        let mut unlisted = Vec::new();
+        for row in self.sessions.iter()? {
+            let key: SessionKey = *row?.0.value();
+            let id = session_of_key(&key);
+            if !listed.remove(&id) {
+                unlisted.push(id);
+            }
+        }
+        Ok((listed, unlisted))
+    }
+}
+
+type Row<'a> = (AccessGuard<'a, &'static TurnKey>, AccessGuard<'a, &'static [u8]>);

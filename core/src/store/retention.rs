@@ -1,0 +1,66 @@
+//! The rules about what stays. Pure: the clock is an argument.
+
+use crate::config::{Keep, Retention};
+use crate::store::payload::SessionPayload;
+use crate::store::record::AudioKind;
+
+/// Whether what belongs to a turn of `at_ms` has to go. A clock that was put back lets everything stay.
+pub(super) fn expired(rule: Keep, at_ms: u64, session_ended: bool, now_ms: u64) -> bool {
+    match rule {
+        Keep::Never => true,
+        Keep::UntilSessionEnd => session_ended,
+        Keep::ForMs(keep_ms) => now_ms.saturating_sub(at_ms) >= keep_ms,
+        Keep::Forever => false,
+    }
+}
+
+/// Whether it may be written now.
+pub(super) fn may_write(rule: Keep, session_ended: bool) -> bool {
+    match rule {
+        Keep::Never => false,
+        Keep::UntilSessionEnd => !session_ended,
+        Keep::ForMs(_) | Keep::Forever => true,
+    }
+}
+
+/// Whether a sweep can find anything of this kind in a session.
+pub(super) fn may_expire(rule: Keep, session_ended: bool) -> bool {
+    match rule {
+        Keep::Never | Keep::ForMs(_) => true,
+        Keep::UntilSessionEnd => session_ended,
+        Keep::Forever => false,
+    }
+}
+
+pub(super) fn audio_rule(retention: &Retention, kind: AudioKind) -> Keep {
+    match kind {
+        AudioKind::User => retention.user_audio,
+        AudioKind::Reply => retention.reply_audio,
+    }
+}
+
+/// Whether texts may be written into this session.
+pub(super) fn text_allowed(session: &SessionPayload) -> bool {
+    may_write(session.config.retention.text, session.ended_ms.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rule_keeps_to_its_word() {
+        let day_ms = 86_400_000;
+        assert!(expired(Keep::Never, 0, false, 0));
+        assert!(!expired(Keep::UntilSessionEnd, 0, false, u64::MAX));
+        assert!(expired(Keep::UntilSessionEnd, 0, true, 0));
+        assert!(!expired(Keep::ForMs(day_ms), 1000, true, 999 + day_ms));
+        assert!(expired(Keep::ForMs(day_ms), 1000, false, 1000 + day_ms));
+        assert!(!expired(Keep::Forever, 0, true, u64::MAX));
+    }
+
+    #[test]
+    fn a_clock_put_back_deletes_nothing() {
+        assert!(!expired(Keep::ForMs(1), 1_000_000, false, 5));
+    }
+}

@@ -1,0 +1,238 @@
+//! The tables, their keys, and the bytes of a record.
+//!
+//! A record is `[format][schema][flags][checksum: 4][payload]`. The checksum (CRC-32) covers the three bytes before
+//! it, the table, the key and the payload, so that a flipped bit, or a record that turns up under another key, is an
+//! error and never data: redb alone hands out flipped bits silently. The payload is MessagePack with named fields,
+//! so that older and newer readers meet: unknown fields are skipped, missing ones have a default.
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::event::{SessionId, TurnId};
+use crate::store::record::AudioKind;
+use redb::TableDefinition;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The version of the layout that this build writes.
+pub(super) const SCHEMA: u32 = 1;
+/// The oldest version that can read what this build writes.
+pub(super) const MIN_READER: u32 = 1;
+/// What tells our files from other redb files.
+pub(super) const APP_ID: &str = "tertulia";
+/// The key of [`MetaPayload`](super::payload::MetaPayload).
+pub(super) const META_KEY: &[u8] = b"store";
+
+/// Bytes of sound in one row. With what redb and sealing add, a row stays under 64 KiB, which fills its page best.
+pub(super) const CHUNK_BYTES: usize = 65_536 - 192;
+/// How many rows one transaction of a sweep or a deletion removes at most.
+pub(super) const DELETES_MAX: usize = 200;
+
+pub(super) type SessionKey = [u8; 16];
+pub(super) type TurnKey = [u8; 24];
+pub(super) type BlobKey = [u8; 25];
+pub(super) type ChunkKey = [u8; 29];
+pub(super) type UpdatedKey = [u8; 24];
+
+pub(super) const META: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("meta");
+pub(super) const SESSIONS: TableDefinition<'_, &SessionKey, &[u8]> = TableDefinition::new("sessions");
+/// (session, turn) to the turn.
+pub(super) const TURNS: TableDefinition<'_, &TurnKey, &[u8]> = TableDefinition::new("turns");
+/// (session, turn, kind, chunk) to a run of little-endian samples.
+pub(super) const AUDIO: TableDefinition<'_, &ChunkKey, &[u8]> = TableDefinition::new("audio");
+/// (session, turn, kind) to what a sweep needs to know of the audio without touching it.
+pub(super) const BLOB_REFS: TableDefinition<'_, &BlobKey, &[u8]> = TableDefinition::new("blob_refs");
+/// (last change, session): the order of the list of sessions.
+pub(super) const BY_UPDATED: TableDefinition<'_, &UpdatedKey, ()> = TableDefinition::new("by_updated");
+/// (session, turn) of the turns under way: what a crash leaves behind is found without reading every turn.
+pub(super) const OPEN_TURNS: TableDefinition<'_, &TurnKey, ()> = TableDefinition::new("open_turns");
+/// Prefixes of keys whose rows are deleted as far as anybody can see, but still have to be removed.
+pub(super) const TOMBSTONES: TableDefinition<'_, &[u8], ()> = TableDefinition::new("tombstones");
+
+/// The table of a record, as its checksum knows it. Numbers are never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Meta = 0,
+    Session = 1,
+    Turn = 2,
+    Audio = 3,
+    BlobRef = 4,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Meta => "meta",
+            Kind::Session => "sessions",
+            Kind::Turn => "turns",
+            Kind::Audio => "audio",
+            Kind::BlobRef => "blob_refs",
+        }
+    }
+
+    /// The version of this record's payload.
+    fn schema(self) -> u8 {
+        1
+    }
+}
+
+pub(super) fn session_key(session: SessionId) -> SessionKey {
+    *session.0.as_bytes()
+}
+
+pub(super) fn turn_key(session: SessionId, turn: TurnId) -> TurnKey {
+    join(&[session.0.as_bytes(), &turn.0.to_be_bytes()])
+}
+
+pub(super) fn blob_key(session: SessionId, turn: TurnId, kind: AudioKind) -> BlobKey {
+    let kind = match kind {
+        AudioKind::User => 0,
+        AudioKind::Reply => 1,
+    };
+    join(&[session.0.as_bytes(), &turn.0.to_be_bytes(), &[kind]])
+}
+
+pub(super) fn chunk_key(blob: &BlobKey, chunk: u32) -> ChunkKey {
+    join(&[blob, &chunk.to_be_bytes()])
+}
+
+pub(super) fn updated_key(updated_ms: u64, session: SessionId) -> UpdatedKey {
+    join(&[&updated_ms.to_be_bytes(), session.0.as_bytes()])
+}
+
+/// The least and the greatest key that start with `prefix`.
+pub(super) fn bounds<const N: usize>(prefix: &[u8]) -> ([u8; N], [u8; N]) {
+    let (mut first, mut last) = ([0; N], [0xFF; N]);
+    first[..prefix.len()].copy_from_slice(prefix);
+    last[..prefix.len()].copy_from_slice(prefix);
+    (first, last)
+}
+
+pub(super) fn session_of_key(key: &[u8]) -> SessionId {
+    SessionId(uuid::Uuid::from_bytes(part(key, 0)))
+}
+
+pub(super) fn turn_of_key(key: &[u8]) -> TurnId {
+    TurnId(u64::from_be_bytes(part(key, 16)))
+}
+
+/// Whose audio a key of [`BLOB_REFS`] names; `None` for a kind of a newer version.
+pub(super) fn kind_of_key(key: &BlobKey) -> Option<AudioKind> {
+    match key[24] {
+        0 => Some(AudioKind::User),
+        1 => Some(AudioKind::Reply),
+        _ => None,
+    }
+}
+
+pub(super) fn split_updated_key(key: &UpdatedKey) -> (u64, SessionId) {
+    (u64::from_be_bytes(part(key, 0)), SessionId(uuid::Uuid::from_bytes(part(key, 8))))
+}
+
+fn part<const N: usize>(key: &[u8], start: usize) -> [u8; N] {
+    key[start..start + N].try_into().expect("the slice has the array's length")
+}
+
+fn join<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
+    let mut key = [0; N];
+    let mut at = 0;
+    for part in parts {
+        key[at..at + part.len()].copy_from_slice(part);
+        at += part.len();
+    }
+    debug_assert_eq!(at, N, "a key has one length");
+    key
+}
+
+const FORMAT_CRC32: u8 = 1;
+const HEADER_LEN: usize = 7;
+
+/// The record of a payload.
+pub(super) fn encode<T: Serialize>(kind: Kind, key: &[u8], payload: &T) -> Result<Vec<u8>> {
+    let payload = rmp_serde::to_vec_named(payload)
+        .map_err(|source| Error::new(ErrorCode::Internal, "a record could not be encoded").with_source(source))?;
+    Ok(seal(kind, key, &payload))
+}
+
+/// The payload of a record.
+pub(super) fn decode<T: DeserializeOwned>(kind: Kind, key: &[u8], record: &[u8]) -> Result<T> {
+    let payload = unseal(kind, key, record)?;
+    // The checksum holds, so these bytes are what somebody wrote: an unknown form is a newer one, not damage.
+    rmp_serde::from_slice(payload).map_err(|source| unknown_form(kind).with_source(source))
+}
+
+/// A record around these bytes.
+pub(super) fn seal(kind: Kind, key: &[u8], payload: &[u8]) -> Vec<u8> {
+    let mut record = Vec::with_capacity(HEADER_LEN + payload.len());
+    record.extend_from_slice(&[FORMAT_CRC32, kind.schema(), 0]);
+    let checksum = checksum(&record, kind, key, payload);
+    record.extend_from_slice(&checksum);
+    record.extend_from_slice(payload);
+    record
+}
+
+/// The bytes in a record.
+pub(super) fn unseal<'r>(kind: Kind, key: &[u8], record: &'r [u8]) -> Result<&'r [u8]> {
+    let (header, payload) = record.split_at_checked(HEADER_LEN).ok_or_else(|| damaged(kind))?;
+    if header[3..] != checksum(&header[..3], kind, key, payload) {
+        return Err(damaged(kind));
+    }
+    if header[0] != FORMAT_CRC32 || header[2] != 0 {
+        return Err(unknown_form(kind));
+    }
+    Ok(payload)
+}
+
+fn checksum(header: &[u8], kind: Kind, key: &[u8], payload: &[u8]) -> [u8; 4] {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(header);
+    hasher.update(&[kind as u8, key.len() as u8]);
+    hasher.update(key);
+    hasher.update(payload);
+    hasher.finalize().to_be_bytes()
+}
+
+pub(super) fn damaged(kind: Kind) -> Error {
+    Error::new(ErrorCode::RecordCorrupt, format!("a record of the table {} is damaged or lost", kind.name()))
+}
+
+pub(super) fn unknown_form(kind: Kind) -> Error {
+    Error::new(ErrorCode::StoreFromFuture, format!("a record of the table {} is of an unknown form", kind.name()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_holds_only_under_its_own_table_and_key() {
+        let record = seal(Kind::Turn, b"key", b"payload");
+        assert_eq!(unseal(Kind::Turn, b"key", &record).unwrap(), b"payload");
+        for (kind, key) in [(Kind::Turn, &b"kez"[..]), (Kind::Session, b"key"), (Kind::Turn, b"keyp")] {
+            assert_eq!(unseal(kind, key, &record).unwrap_err().code(), ErrorCode::RecordCorrupt);
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_truncation_is_seen() {
+        let record = seal(Kind::Turn, b"key", b"a payload of some length");
+        for bit in 0..record.len() * 8 {
+            let mut flipped = record.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(unseal(Kind::Turn, b"key", &flipped).unwrap_err().code(), ErrorCode::RecordCorrupt, "{bit}");
+        }
+        for len in 0..record.len() {
+            assert!(unseal(Kind::Turn, b"key", &record[..len]).is_err());
+        }
+    }
+
+    #[test]
+    fn a_record_of_another_format_or_form_is_from_the_future() {
+        let mut header = vec![2, 1, 0];
+        let sum = checksum(&header, Kind::Turn, b"key", b"x");
+        header.extend_from_slice(&sum);
+        header.push(b'x');
+        assert_eq!(unseal(Kind::Turn, b"key", &header).unwrap_err().code(), ErrorCode::StoreFromFuture);
+        let text = encode(Kind::Turn, b"key", &"not a map").unwrap();
+        let result = decode::<std::collections::BTreeMap<String, u8>>(Kind::Turn, b"key", &text);
+        assert_eq!(result.unwrap_err().code(), ErrorCode::StoreFromFuture);
+    }
+}

@@ -1,0 +1,130 @@
+//! The open tables of a transaction, and the steps that reads and writes share.
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::event::{SessionId, TurnId};
+use crate::store::db::Fault;
+use crate::store::payload::{BlobRefPayload, SessionPayload, TurnPayload};
+use crate::store::record::TurnRecord;
+use crate::store::schema::{
+    AUDIO, BLOB_REFS, BY_UPDATED, BlobKey, ChunkKey, Kind, OPEN_TURNS, SESSIONS, SessionKey, TOMBSTONES, TURNS,
+    TurnKey, UpdatedKey, decode, session_key, turn_key,
+};
+use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, Table, WriteTransaction};
+
+/// The tables of a write transaction.
+pub(super) struct Tables<'t> {
+    pub(super) sessions: Table<'t, &'static SessionKey, &'static [u8]>,
+    pub(super) turns: Table<'t, &'static TurnKey, &'static [u8]>,
+    pub(super) audio: Table<'t, &'static ChunkKey, &'static [u8]>,
+    pub(super) blob_refs: Table<'t, &'static BlobKey, &'static [u8]>,
+    pub(super) by_updated: Table<'t, &'static UpdatedKey, ()>,
+    pub(super) open_turns: Table<'t, &'static TurnKey, ()>,
+    pub(super) tombstones: Table<'t, &'static [u8], ()>,
+}
+
+impl<'t> Tables<'t> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
+        Ok(Self {
+            sessions: transaction.open_table(SESSIONS)?,
+            turns: transaction.open_table(TURNS)?,
+            audio: transaction.open_table(AUDIO)?,
+            blob_refs: transaction.open_table(BLOB_REFS)?,
+            by_updated: transaction.open_table(BY_UPDATED)?,
+            open_turns: transaction.open_table(OPEN_TURNS)?,
+            tombstones: transaction.open_table(TOMBSTONES)?,
+        })
+    }
+}
+
+/// Does the work in one durable transaction, or nothing of it.
+pub(super) fn write<T>(
+    database: &Database,
+    work: impl FnOnce(&mut Tables<'_>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let transaction = database.begin_write()?;
+    let value = {
+        let mut tables = Tables::open(&transaction)?;
+        work(&mut tables)?
+    };
+    transaction.commit()?;
+    Ok(value)
+}
+
+/// The tables that are read, as of one moment.
+pub(super) struct Snapshot {
+    pub(super) sessions: ReadOnlyTable<&'static SessionKey, &'static [u8]>,
+    pub(super) turns: ReadOnlyTable<&'static TurnKey, &'static [u8]>,
+    pub(super) audio: ReadOnlyTable<&'static ChunkKey, &'static [u8]>,
+    pub(super) blob_refs: ReadOnlyTable<&'static BlobKey, &'static [u8]>,
+    pub(super) by_updated: ReadOnlyTable<&'static UpdatedKey, ()>,
+    pub(super) open_turns: ReadOnlyTable<&'static TurnKey, ()>,
+    pub(super) tombstones: ReadOnlyTable<&'static [u8], ()>,
+}
+
+impl Snapshot {
+    pub(super) fn of(database: &Database) -> Result<Snapshot, Fault> {
+        let transaction: ReadTransaction = database.begin_read()?;
+        Ok(Snapshot {
+            sessions: transaction.open_table(SESSIONS)?,
+            turns: transaction.open_table(TURNS)?,
+            audio: transaction.open_table(AUDIO)?,
+            blob_refs: transaction.open_table(BLOB_REFS)?,
+            by_updated: transaction.open_table(BY_UPDATED)?,
+            open_turns: transaction.open_table(OPEN_TURNS)?,
+            tombstones: transaction.open_table(TOMBSTONES)?,
+        })
+    }
+}
+
+/// The session's record; [`ErrorCode::SessionNotFound`] where there is none.
+pub(super) fn load_session(
+    sessions: &impl ReadableTable<&'static SessionKey, &'static [u8]>,
+    id: SessionId,
+) -> Result<SessionPayload, Fault> {
+    let key = session_key(id);
+    let row = sessions.get(&key)?.ok_or_else(|| session_not_found(id))?;
+    Ok(decode(Kind::Session, &key, row.value())?)
+}
+
+/// The turn's record, if there is one.
+pub(super) fn find_turn(
+    turns: &impl ReadableTable<&'static TurnKey, &'static [u8]>,
+    session: SessionId,
+    turn: TurnId,
+) -> Result<Option<TurnRecord>, Fault> {
+    let key = turn_key(session, turn);
+    match turns.get(&key)? {
+        Some(row) => Ok(Some(decode::<TurnPayload>(Kind::Turn, &key, row.value())?.record(session, turn)?)),
+        None => Ok(None),
+    }
+}
+
+/// What is known of the audio, if there is any.
+pub(super) fn find_blob_ref(
+    blob_refs: &impl ReadableTable<&'static BlobKey, &'static [u8]>,
+    blob: &BlobKey,
+) -> Result<Option<BlobRefPayload>, Fault> {
+    match blob_refs.get(blob)? {
+        Some(row) => Ok(Some(decode(Kind::BlobRef, blob, row.value())?)),
+        None => Ok(None),
+    }
+}
+
+/// The value, or `None` where only this record is damaged.
+pub(super) fn unless_damaged<T>(result: Result<T, Fault>) -> Result<Option<T>, Fault> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Fault::Own(error)) if matches!(error.code(), ErrorCode::RecordCorrupt | ErrorCode::StoreFromFuture) => {
+            Ok(None)
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+pub(super) fn session_not_found(id: SessionId) -> Error {
+    Error::new(ErrorCode::SessionNotFound, format!("there is no session {id}"))
+}
+
+pub(super) fn turn_not_found(session: SessionId, turn: TurnId) -> Error {
+    Error::new(ErrorCode::TurnNotFound, format!("session {session} has no turn {turn}"))
+}

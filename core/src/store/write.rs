@@ -1,0 +1,327 @@
+//! Changes: what each [`Write`] does to the tables of one transaction.
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::event::{SessionId, TurnId};
+use crate::store::db::Fault;
+use crate::store::payload::{BlobRefPayload, SessionPayload, TurnPayload};
+use crate::store::record::{AudioInfo, AudioKind, SessionRecord, TurnRecord, TurnState};
+use crate::store::retention::{audio_rule, may_write, text_allowed};
+use crate::store::schema::{
+    BlobKey, CHUNK_BYTES, Kind, TurnKey, blob_key, bounds, chunk_key, encode, kind_of_key, seal, session_key,
+    session_of_key, split_updated_key, turn_key, turn_of_key, updated_key,
+};
+use crate::store::tables::{
+    Tables, find_blob_ref, find_turn, load_session, session_not_found, turn_not_found, unless_damaged,
+};
+use redb::{ReadableTable, Table};
+
+/// One change. The changes of one [`Store::apply`](super::Store::apply) happen together or not at all, in their
+/// order.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Write {
+    /// Creates the session, or replaces its settings and title. Of a session that is there, the counts, the end and
+    /// the date of creation stay, and the last change never goes back.
+    PutSession(SessionRecord),
+    /// Creates or replaces a turn; its session must be there. Its audio in the store stays as it is, and its texts
+    /// are left out where the session's rule forbids them.
+    PutTurn(TurnRecord),
+    /// Creates or replaces audio of a turn that is there. Nothing is written where the session's rule forbids it.
+    PutAudio {
+        /// The session.
+        session: SessionId,
+        /// The turn.
+        turn: TurnId,
+        /// Whose audio.
+        kind: AudioKind,
+        /// Samples per second.
+        rate: u32,
+        /// Mono samples; see [`samples_to_i16`](super::samples_to_i16).
+        samples: Vec<i16>,
+    },
+    /// Deletes audio of a turn, if there is any.
+    DropAudio {
+        /// The session.
+        session: SessionId,
+        /// The turn.
+        turn: TurnId,
+        /// Whose audio.
+        kind: AudioKind,
+    },
+    /// Ends the session, and deletes what was kept until its end. A session that has ended stays as it is.
+    EndSession {
+        /// The session.
+        id: SessionId,
+        /// Unix time in ms.
+        now_ms: u64,
+    },
+}
+
+/// How many more rows a transaction may delete.
+pub(super) struct Budget(pub(super) usize);
+
+impl Budget {
+    pub(super) fn is_spent(&self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) fn spend(&mut self, rows: usize) {
+        self.0 = self.0.saturating_sub(rows);
+    }
+}
+
+impl Tables<'_> {
+    pub(super) fn put_session(&mut self, record: &SessionRecord) -> Result<(), Fault> {
+        let found = match load_session(&self.sessions, record.id) {
+            Ok(session) => Some(session),
+            Err(Fault::Own(error)) if error.code() == ErrorCode::SessionNotFound => None,
+            Err(fault) => return Err(fault),
+        };
+        let Some(mut session) = found else {
+            // What is left of a deleted session with this id must not become part of the new one.
+            let key = session_key(record.id);
+            if self.tombstones.remove(&key[..])?.is_some() {
+                self.remove_prefix(&key, &mut Budget(usize::MAX))?;
+            }
+            let mut session = SessionPayload {
+                created_ms: record.created_ms,
+                updated_ms: record.updated_ms,
+                ended_ms: record.ended_ms,
+                config: record.config.clone(),
+                title: record.title.clone(),
+                next_turn: record.next_turn,
+                turns: 0,
+                text_from: 0,
+            };
+            if !text_allowed(&session) {
+                session.title.clear();
+            }
+            return self.save_session(record.id, None, &session);
+        };
+        let updated_before_ms = session.updated_ms;
+        session.updated_ms = session.updated_ms.max(record.updated_ms);
+        session.next_turn = session.next_turn.max(record.next_turn);
+        session.config = record.config.clone();
+        session.title = if text_allowed(&session) { record.title.clone() } else { String::new() };
+        self.save_session(record.id, Some(updated_before_ms), &session)
+    }
+
+    pub(super) fn put_turn(&mut self, record: &TurnRecord) -> Result<(), Fault> {
+        let mut session = load_session(&self.sessions, record.session)?;
+        let updated_before_ms = session.updated_ms;
+        let mut turn = record.clone();
+        let is_new = self.turns.get(&turn_key(turn.session, turn.turn))?.is_none();
+        let stored = unless_damaged(find_turn(&self.turns, turn.session, turn.turn))?.flatten();
+        for kind in [AudioKind::User, AudioKind::Reply] {
+            let info = match &stored {
+                Some(stored) => stored.audio(kind),
+                None if is_new => None,
+                // The turn's own record is damaged; what is known of its audio is not.
+                None => {
+                    let blob = blob_key(turn.session, turn.turn, kind);
+                    let known = unless_damaged(find_blob_ref(&self.blob_refs, &blob))?.flatten();
+                    known.map(|known| AudioInfo { rate: known.rate, samples: known.samples })
+                }
+            };
+            turn.set_audio(kind, info);
+        }
+        turn.text_gone = !text_allowed(&session);
+        if turn.text_gone {
+            turn.clear_text();
+        } else {
+            session.text_from = session.text_from.min(turn.turn.0);
+        }
+        session.turns += u64::from(is_new);
+        session.next_turn = session.next_turn.max(turn.turn.0.saturating_add(1));
+        session.updated_ms = session.updated_ms.max(turn.started_ms).max(turn.ended_ms.unwrap_or(0));
+        self.save_turn(&turn)?;
+        self.save_session(turn.session, Some(updated_before_ms), &session)
+    }
+
+    pub(super) fn put_audio(
+        &mut self,
+        session: SessionId,
+        turn: TurnId,
+        kind: AudioKind,
+        rate: u32,
+        samples: &[i16],
+    ) -> Result<(), Fault> {
+        if rate == 0 {
+            return Err(Error::new(ErrorCode::AudioInvalidRate, "the audio has a rate of 0").into());
+        }
+        let settings = load_session(&self.sessions, session)?;
+        if !may_write(audio_rule(&settings.config.retention, kind), settings.ended_ms.is_some()) {
+            return Ok(());
+        }
+        let mut record = find_turn(&self.turns, session, turn)?.ok_or_else(|| turn_not_found(session, turn))?;
+        let blob = blob_key(session, turn, kind);
+        self.tombstones.remove(&blob[..])?;
+        let mut chunks = 0;
+        for run in samples.chunks(CHUNK_BYTES / 2) {
+            let bytes: Vec<u8> = run.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+            let key = chunk_key(&blob, chunks);
+            self.audio.insert(&key, seal(Kind::Audio, &key, &bytes).as_slice())?;
+            chunks += 1;
+        }
+        let (_, last) = bounds(&blob);
+        remove_range(&mut self.audio, chunk_key(&blob, chunks), last, &mut Budget(usize::MAX))?;
+        let info = AudioInfo { rate, samples: samples.len() as u64 };
+        let known = BlobRefPayload { rate, samples: info.samples, started_ms: record.started_ms };
+        self.blob_refs.insert(&blob, encode(Kind::BlobRef, &blob, &known)?.as_slice())?;
+        record.set_audio(kind, Some(info));
+        self.save_turn(&record)
+    }
+
+    /// Deletes audio, if there is any. What the budget does not cover is left to a tombstone.
+    pub(super) fn drop_audio(&mut self, blob: &BlobKey, budget: &mut Budget) -> Result<(), Fault> {
+        budget.spend(usize::from(self.blob_refs.remove(blob)?.is_some()));
+        let (first, last) = bounds(blob);
+        if !remove_range(&mut self.audio, first, last, budget)? {
+            self.tombstones.insert(&blob[..], ())?;
+        }
+        let (session, turn) = (session_of_key(blob), turn_of_key(blob));
+        let record = unless_damaged(find_turn(&self.turns, session, turn))?.flatten();
+        if let (Some(mut record), Some(kind)) = (record, kind_of_key(blob))
+            && record.audio(kind).is_some()
+        {
+            record.set_audio(kind, None);
+            self.save_turn(&record)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn end_session(&mut self, id: SessionId, now_ms: u64) -> Result<(), Fault> {
+        let mut session = load_session(&self.sessions, id)?;
+        if session.ended_ms.is_none() {
+            let updated_before_ms = session.updated_ms;
+            session.ended_ms = Some(now_ms);
+            session.updated_ms = session.updated_ms.max(now_ms);
+            self.save_session(id, Some(updated_before_ms), &session)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the session unfindable; its rows go by and by.
+    pub(super) fn delete_session(&mut self, id: SessionId) -> Result<(), Fault> {
+        let key = session_key(id);
+        let was_there = self.sessions.remove(&key)?.is_some();
+        let was_listed = self.unlist(id)?;
+        if !was_there && !was_listed {
+            return Err(session_not_found(id).into());
+        }
+        self.tombstones.insert(&key[..], ())?;
+        Ok(())
+    }
+
+    pub(super) fn save_session(
+        &mut self,
+        id: SessionId,
+        updated_before_ms: Option<u64>,
+        session: &SessionPayload,
+    ) -> Result<(), Fault> {
+        let key = session_key(id);
+        self.sessions.insert(&key, encode(Kind::Session, &key, session)?.as_slice())?;
+        if updated_before_ms == Some(session.updated_ms) {
+            return Ok(());
+        }
+        if let Some(before_ms) = updated_before_ms
+            && self.by_updated.remove(&updated_key(before_ms, id))?.is_none()
+        {
+            // The list has lost the row, so it may have one for this session in a wrong place.
+            self.unlist(id)?;
+        }
+        self.by_updated.insert(&updated_key(session.updated_ms, id), ())?;
+        Ok(())
+    }
+
+    pub(super) fn save_turn(&mut self, turn: &TurnRecord) -> Result<(), Fault> {
+        let key = turn_key(turn.session, turn.turn);
+        self.turns.insert(&key, encode(Kind::Turn, &key, &TurnPayload::from(turn))?.as_slice())?;
+        if turn.state == TurnState::Open {
+            self.open_turns.insert(&key, ())?;
+        } else {
+            self.open_turns.remove(&key)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the rows of one tombstone within the budget, and the tombstone with the last of them.
+    pub(super) fn purge(&mut self, prefix: &[u8], budget: &mut Budget) -> Result<(), Fault> {
+        if self.remove_prefix(prefix, budget)? {
+            self.tombstones.remove(prefix)?;
+        }
+        Ok(())
+    }
+
+    /// Removes every row of a session or an audio within the budget; true where none is left.
+    fn remove_prefix(&mut self, prefix: &[u8], budget: &mut Budget) -> Result<bool, Fault> {
+        let (first, last) = bounds(prefix);
+        if !remove_range(&mut self.audio, first, last, budget)? {
+            return Ok(false);
+        }
+        if prefix.len() > size_of::<TurnKey>() {
+            return Ok(true);
+        }
+        let (first, last) = bounds(prefix);
+        if !remove_range(&mut self.blob_refs, first, last, budget)? {
+            return Ok(false);
+        }
+        let (first, last) = bounds(prefix);
+        Ok(remove_range(&mut self.open_turns, first, last, budget)?
+            && remove_range(&mut self.turns, first, last, budget)?)
+    }
+
+    /// Removes every row that lists the session; false where there was none.
+    fn unlist(&mut self, id: SessionId) -> Result<bool, Fault> {
+        let mut rows = Vec::new();
+        for row in self.by_updated.iter()? {
+            let key = *row?.0.value();
+            if split_updated_key(&key).1 == id {
+                rows.push(key);
+            }
+        }
+        for key in &rows {
+            self.by_updated.remove(key)?;
+        }
+        Ok(!rows.is_empty())
+    }
+}
+
+/// Removes rows within the budget; true where none is left.
+fn remove_range<const N: usize, V: redb::Value + 'static>(
+    table: &mut Table<'_, &'static [u8; N], V>,
+    first: [u8; N],
+    last: [u8; N],
+    budget: &mut Budget,
+) -> Result<bool, Fault> {
+    let mut keys = Vec::new();
+    let mut all = true;
+    for row in table.range::<&[u8; N]>(&first..=&last)? {
+        all = keys.len() < budget.0;
+        if !all {
+            break;
+        }
+        keys.push(*row?.0.value());
+    }
+    for key in &keys {
+        table.remove(key)?;
+    }
+    budget.spend(keys.len());
+    Ok(all)
+}
+
+impl TurnRecord {
+    fn set_audio(&mut self, kind: AudioKind, info: Option<AudioInfo>) {
+        match kind {
+            AudioKind::User => self.user_audio = info,
+            AudioKind::Reply => self.reply_audio = info,
+        }
+    }
+
+    pub(super) fn clear_text(&mut self) {
+        self.user_text.clear();
+        self.reply_text.clear();
+        (self.transcript, self.heard_text) = (None, None);
+        self.text_gone = true;
+    }
+}
