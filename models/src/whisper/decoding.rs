@@ -1,0 +1,235 @@
+//! Choosing tokens: which are allowed, which is taken, and whether the result can be trusted.
+//!
+//! The rules are those of the reference implementation's `decoding.py` and `transcribe.py`.
+
+use super::vocabulary::{TIMESTAMP_STEP_S, Vocabulary};
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+use std::io::Write;
+
+/// Temperatures tried one after the other until a result can be trusted.
+pub(super) const TEMPERATURES: [f32; 6] = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0];
+/// Below this mean, tokens are guesses.
+pub(super) const LOG_PROBABILITY_MIN: f32 = -1.0;
+/// Text that compresses better than this repeats itself.
+pub(super) const COMPRESSION_RATIO_MAX: f32 = 2.4;
+/// From here on a window is taken for silence, if its tokens are guesses too.
+pub(super) const NO_SPEECH_MAX: f32 = 0.6;
+/// The latest first timestamp.
+const FIRST_TIMESTAMP_MAX_S: f64 = 1.0;
+/// A loop: this many tokens at the end that are at least so many repeats of one run.
+const LOOP_TOKENS_MIN: usize = 24;
+const LOOP_REPEATS_MIN: usize = 4;
+
+/// Which tokens may come next.
+pub(super) struct Rules<'a> {
+    pub(super) vocabulary: &'a Vocabulary,
+    /// Never.
+    pub(super) suppressed: &'a [u32],
+    /// Never first.
+    pub(super) suppressed_first: &'a [u32],
+    /// Whether times come between the words.
+    pub(super) timestamps: bool,
+}
+
+impl Rules<'_> {
+    /// Forbids, by minus infinity, what may not follow `chosen`.
+    pub(super) fn apply(&self, logits: &mut [f32], chosen: &[u32]) {
+        forbid(logits, self.suppressed);
+        if chosen.is_empty() {
+            forbid(logits, self.suppressed_first);
+        }
+        if self.timestamps {
+            self.apply_timestamps(logits, chosen);
+        }
+    }
+
+    fn apply_timestamps(&self, logits: &mut [f32], chosen: &[u32]) {
+        let vocabulary = self.vocabulary;
+        let begin = vocabulary.timestamp_begin as usize;
+        forbid(logits, &[vocabulary.no_timestamps]);
+        let last_is_time = chosen.last().is_some_and(|t| vocabulary.is_timestamp(*t));
+        let before_is_time = chosen.len() < 2 || vocabulary.is_timestamp(chosen[chosen.len() - 2]);
+        if last_is_time && before_is_time {
+            // A pair is closed (or the first time given): text follows.
+            logits[begin..].fill(f32::NEG_INFINITY);
+        } else if last_is_time {
+            // A single time ends a segment: its pair or the end follows.
+            logits[..vocabulary.end_of_text as usize].fill(f32::NEG_INFINITY);
+        }
+        if let Some(latest) = chosen.iter().rev().find(|t| vocabulary.is_timestamp(**t)) {
+            // Times never run back, and a segment is not empty.
+            let next = *latest as usize + usize::from(!(last_is_time && !before_is_time));
+            logits[begin..next.clamp(begin, self.vocabulary.len)].fill(f32::NEG_INFINITY);
+        }
+        if chosen.is_empty() {
+            logits[..begin].fill(f32::NEG_INFINITY);
+            let last_allowed = begin + (FIRST_TIMESTAMP_MAX_S / TIMESTAMP_STEP_S).round() as usize;
+            if let Some(late) = logits.get_mut(last_allowed + 1..) {
+                late.fill(f32::NEG_INFINITY);
+            }
+        }
+        // Where a time, whichever, is likelier than every text token, it is a time.
+        let likeliest_text = logits[..begin].iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        if log_sum_exp(&logits[begin..]) > likeliest_text {
+            logits[..begin].fill(f32::NEG_INFINITY);
+        }
+    }
+}
+
+fn forbid(logits: &mut [f32], tokens: &[u32]) {
+    for token in tokens {
+        if let Some(logit) = logits.get_mut(*token as usize) {
+            *logit = f32::NEG_INFINITY;
+        }
+    }
+}
+
+/// `ln` of the sum of exponentials; minus infinity for none.
+pub(super) fn log_sum_exp(logits: &[f32]) -> f32 {
+    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    if top == f32::NEG_INFINITY { top } else { top + logits.iter().map(|l| (l - top).exp()).sum::<f32>().ln() }
+}
+
+/// The softmax probability of one of all logits.
+pub(super) fn probability(logits: &[f32], token: u32) -> f32 {
+    logits.get(token as usize).map_or(0.0, |logit| (logit - log_sum_exp(logits)).exp())
+}
+
+/// Takes the likeliest token, or at a temperature draws one.
+///
+/// Returns the token and the logarithm of its probability at temperature 1.
+pub(super) fn choose(logits: &[f32], temperature: f32, random: &mut Random) -> (u32, f32) {
+    let token = if temperature > 0.0 { draw(logits, temperature, random) } else { likeliest(logits) };
+    (token, logits[token as usize] - log_sum_exp(logits))
+}
+
+fn likeliest(logits: &[f32]) -> u32 {
+    let top = logits.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (i, l)| if *l > best.1 { (i, *l) } else { best });
+    top.0 as u32
+}
+
+fn draw(logits: &[f32], temperature: f32, random: &mut Random) -> u32 {
+    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let weight = |logit: &f32| f64::from((logit - top) / temperature).exp();
+    let mut left = random.unit() * logits.iter().map(weight).sum::<f64>();
+    for (token, logit) in logits.iter().enumerate() {
+        left -= weight(logit);
+        if left < 0.0 {
+            return token as u32;
+        }
+    }
+    likeliest(logits)
+}
+
+/// A small deterministic generator (splitmix64), so that the same audio gives the same text.
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    /// A number from 0 up to, but not including, 1.
+    fn unit(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+/// What one pass over a window gave.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Attempt {
+    /// Text and timestamps, without the end.
+    pub(super) tokens: Vec<u32>,
+    /// The logarithm of each token's probability.
+    pub(super) log_probabilities: Vec<f32>,
+    /// The same for the end token; 0 where it did not come.
+    pub(super) end_log_probability: f32,
+    /// Whether it went round in circles and was stopped.
+    pub(super) looped: bool,
+}
+
+impl Attempt {
+    /// The mean over all tokens, the end's among them.
+    pub(super) fn average_log_probability(&self) -> f32 {
+        let sum: f32 = self.log_probabilities.iter().sum();
+        (sum + self.end_log_probability) / (self.tokens.len() + 1) as f32
+    }
+
+    /// Whether the text can be trusted.
+    pub(super) fn is_sound(&self, text: &str) -> bool {
+        !self.looped
+            && compression_ratio(text) <= COMPRESSION_RATIO_MAX
+            && self.average_log_probability() >= LOG_PROBABILITY_MIN
+    }
+
+    /// Leaves one round of a loop at the end.
+    pub(super) fn cut_loop(&mut self) {
+        if let Some(keep) = loop_start(&self.tokens) {
+            self.tokens.truncate(keep);
+            self.log_probabilities.truncate(keep);
+        }
+    }
+}
+
+/// Where the tokens end in a loop: how many there are up to the end of its first round.
+pub(super) fn loop_start(tokens: &[u32]) -> Option<usize> {
+    (1..=tokens.len() / LOOP_REPEATS_MIN).find_map(|period| {
+        let repeated = tokens.iter().rev().zip(tokens.iter().rev().skip(period)).take_while(|(a, b)| a == b).count();
+        let run = repeated + period;
+        (run >= LOOP_TOKENS_MIN && run / period >= LOOP_REPEATS_MIN).then(|| tokens.len() - repeated)
+    })
+}
+
+/// Bytes of the text for each byte of its zlib form; 1 for none.
+pub(super) fn compression_ratio(text: &str) -> f32 {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    match encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish()) {
+        Ok(packed) if !text.is_empty() => text.len() as f32 / packed.len() as f32,
+        _ => 1.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_is_found_and_cut_to_one_round() {
+        let mut attempt = Attempt { tokens: vec![7, 8], ..Default::default() };
+        for _ in 0..8 {
+            attempt.tokens.extend([1, 2, 3]);
+        }
+        attempt.log_probabilities = vec![0.0; attempt.tokens.len()];
+        assert_eq!(loop_start(&attempt.tokens), Some(5));
+        attempt.cut_loop();
+        assert_eq!(attempt.tokens, [7, 8, 1, 2, 3]);
+        assert_eq!(attempt.log_probabilities.len(), 5);
+    }
+
+    #[test]
+    fn a_word_said_a_few_times_is_no_loop() {
+        assert_eq!(loop_start(&[4, 4, 4, 4, 4, 4, 4, 4]), None);
+        assert_eq!(loop_start(&(0..100).collect::<Vec<_>>()), None);
+    }
+
+    #[test]
+    fn repetition_compresses_and_speech_does_not() {
+        assert!(compression_ratio(&" gracias".repeat(40)) > COMPRESSION_RATIO_MAX);
+        assert!(compression_ratio("However, due to the slow communication channels, styles could lag.") < 1.5);
+    }
+
+    #[test]
+    fn a_draw_follows_the_weights_and_the_seed() {
+        let logits = [0.0, (3.0f32).ln(), f32::NEG_INFINITY];
+        let drawn = |seed| {
+            let mut random = Random(seed);
+            (0..4000).map(|_| draw(&logits, 1.0, &mut random)).collect::<Vec<_>>()
+        };
+        let first = drawn(1);
+        assert_eq!(first, drawn(1));
+        let ones = first.iter().filter(|t| **t == 1).count();
+        assert!((2850..3150).contains(&ones), "{ones} of 4000, not about 3000");
+        assert!(!first.contains(&2));
+    }
+}

@@ -1,0 +1,120 @@
+//! The log-mel front end: what the encoder hears of 30 s of sound.
+//!
+//! 400-point FFT, hop 160, periodic Hann window, reflected edges, Slaney mel filters (area-normalised) from 0 to
+//! 8 kHz, then `log10`, clamped to 8 below the loudest, and `(x + 4) / 4`. Source: Radford et al., "Robust Speech
+//! Recognition via Large-Scale Weak Supervision" (2022), and `whisper/audio.py` of its reference implementation.
+
+use realfft::{RealFftPlanner, RealToComplex};
+use std::sync::Arc;
+
+/// Samples of the longest piece that the encoder hears at once: 30 s at 16 kHz.
+pub(super) const WINDOW_SAMPLES: usize = 480_000;
+/// Samples between two frames.
+pub(super) const HOP: usize = 160;
+/// Frames of a whole window.
+pub(super) const WINDOW_FRAMES: usize = WINDOW_SAMPLES / HOP;
+
+const FFT_LEN: usize = 400;
+const EDGE: usize = FFT_LEN / 2;
+const SAMPLE_RATE_HZ: f64 = 16_000.0;
+/// Power below which nothing is told apart, as in the reference.
+const POWER_MIN: f32 = 1e-10;
+
+/// Computes log-mel spectra with a fixed number of bins.
+pub(super) struct MelFrontEnd {
+    fft: Arc<dyn RealToComplex<f32>>,
+    window: Vec<f32>,
+    /// For each bin the first FFT bin that it hears, and its weights from there on.
+    filters: Vec<(usize, Vec<f32>)>,
+}
+
+impl MelFrontEnd {
+    /// A front end with `bins` mel bins: 80, or 128 for large-v3.
+    pub(super) fn new(bins: usize) -> Self {
+        let window = (0..FFT_LEN)
+            .map(|i| (0.5 - 0.5 * (2.0 * std::f64::consts::PI * i as f64 / FFT_LEN as f64).cos()) as f32)
+            .collect();
+        Self { fft: RealFftPlanner::new().plan_fft_forward(FFT_LEN), window, filters: slaney_filters(bins) }
+    }
+
+    /// The spectrum of at most [`WINDOW_SAMPLES`] samples, silence after them: `bins` rows of [`WINDOW_FRAMES`].
+    pub(super) fn log_mel(&self, samples: &[f32]) -> Vec<f32> {
+        let samples = &samples[..samples.len().min(WINDOW_SAMPLES)];
+        let bins = self.filters.len();
+        let mut mel = vec![POWER_MIN.log10(); bins * WINDOW_FRAMES];
+        let mut frame = self.fft.make_input_vec();
+        let mut spectrum = self.fft.make_output_vec();
+        let mut scratch = self.fft.make_scratch_vec();
+        let mut power = vec![0.0f32; spectrum.len()];
+        // Later frames hear silence alone, but for the last few, which hear the sound reflected at the window's end.
+        let frames_heard = ((samples.len() + EDGE).div_ceil(HOP)).min(WINDOW_FRAMES);
+        for index in 0..frames_heard {
+            let start = (index * HOP) as isize - EDGE as isize;
+            for (i, value) in frame.iter_mut().enumerate() {
+                *value = reflected(samples, start + i as isize) * self.window[i];
+            }
+            if self.fft.process_with_scratch(&mut frame, &mut spectrum, &mut scratch).is_err() {
+                continue; // Never: the vectors were made by the plan itself.
+            }
+            for (power, bin) in power.iter_mut().zip(&spectrum) {
+                *power = bin.norm_sqr();
+            }
+            for (row, (first, weights)) in self.filters.iter().enumerate() {
+                let energy: f32 = weights.iter().zip(&power[*first..]).map(|(w, p)| w * p).sum();
+                mel[row * WINDOW_FRAMES + index] = energy.max(POWER_MIN).log10();
+            }
+        }
+        let loudest = mel.iter().copied().fold(f32::MIN, f32::max);
+        for value in &mut mel {
+            *value = (value.max(loudest - 8.0) + 4.0) / 4.0;
+        }
+        mel
+    }
+}
+
+/// The sample at `index` of a whole window, mirrored at both of its ends.
+fn reflected(samples: &[f32], index: isize) -> f32 {
+    let last = WINDOW_SAMPLES as isize - 1;
+    let index = if index < 0 { -index } else { index };
+    let index = if index > last { 2 * last - index } else { index };
+    samples.get(index as usize).copied().unwrap_or(0.0)
+}
+
+/// Triangular filters, evenly spaced on Slaney's mel scale, each with an area of one.
+fn slaney_filters(bins: usize) -> Vec<(usize, Vec<f32>)> {
+    let top = hz_to_mel(SAMPLE_RATE_HZ / 2.0);
+    let edges_hz: Vec<f64> = (0..bins + 2).map(|i| mel_to_hz(top * i as f64 / (bins + 1) as f64)).collect();
+    let fft_hz = |i: usize| i as f64 * SAMPLE_RATE_HZ / FFT_LEN as f64;
+    edges_hz
+        .windows(3)
+        .map(|edge| {
+            let area = 2.0 / (edge[2] - edge[0]);
+            let weight = |i: usize| {
+                let rise = (fft_hz(i) - edge[0]) / (edge[1] - edge[0]);
+                let fall = (edge[2] - fft_hz(i)) / (edge[2] - edge[1]);
+                (rise.min(fall).max(0.0) * area) as f32
+            };
+            let heard = |i: &usize| weight(*i) > 0.0;
+            let first = (0..=FFT_LEN / 2).find(heard).unwrap_or(0);
+            let last = (first..=FFT_LEN / 2).rfind(heard).unwrap_or(first);
+            (first, (first..=last).map(weight).collect())
+        })
+        .collect()
+}
+
+/// Slaney's scale: linear to 1 kHz, logarithmic above.
+const LINEAR_TOP_HZ: f64 = 1000.0;
+const HZ_PER_MEL: f64 = 200.0 / 3.0;
+const LINEAR_TOP_MEL: f64 = LINEAR_TOP_HZ / HZ_PER_MEL;
+
+fn hz_to_mel(hz: f64) -> f64 {
+    if hz < LINEAR_TOP_HZ { hz / HZ_PER_MEL } else { LINEAR_TOP_MEL + (hz / LINEAR_TOP_HZ).ln() * 27.0 / 6.4f64.ln() }
+}
+
+fn mel_to_hz(mel: f64) -> f64 {
+    if mel < LINEAR_TOP_MEL {
+        mel * HZ_PER_MEL
+    } else {
+        LINEAR_TOP_HZ * ((mel - LINEAR_TOP_MEL) * 6.4f64.ln() / 27.0).exp()
+    }
+}

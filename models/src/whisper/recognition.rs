@@ -1,0 +1,349 @@
+//! One utterance from samples to words: windows, the choice of language, attempts, and what is believed of them.
+
+use super::decoding::{self, Attempt, Random, Rules};
+use super::mel::{HOP, MelFrontEnd, WINDOW_SAMPLES};
+use super::network::{AttentionWitness, KeyValues, Network, TextCache};
+use super::steps::Emitter;
+use super::vocabulary::{TIMESTAMP_STEP_S, Vocabulary};
+use super::{gate, timing};
+use burn::tensor::Tensor;
+use tertulia::backend::{LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, Transcript};
+use tertulia::{Error, ErrorCode, LanguageTag, Result};
+use std::sync::Arc;
+
+/// What is left at the end of the audio and shorter than this holds no word: 0.1 s.
+const REST_SAMPLES_MIN: usize = 1_600;
+/// Samples of one encoder position.
+const POSITION_SAMPLES: usize = 2 * HOP;
+/// Multiplications and additions between two looks at the cancel flag.
+const STEP_WORK_MAX: usize = 3_000_000_000;
+
+/// A model file in memory.
+pub(super) struct Loaded {
+    pub(super) network: Network,
+    pub(super) vocabulary: Vocabulary,
+    pub(super) front_end: MelFrontEnd,
+    /// Tokens that are never chosen.
+    pub(super) suppressed: Vec<u32>,
+    /// Tokens that are never chosen first.
+    pub(super) suppressed_first: Vec<u32>,
+    /// `(decoder layer, head)` of the heads whose cross attention follows the sound.
+    pub(super) alignment_heads: Vec<(usize, usize)>,
+}
+
+/// A language of the request and its token.
+#[derive(Clone)]
+struct Language {
+    tag: LanguageTag,
+    token: u32,
+    probability: f32,
+}
+
+/// An utterance being recognised.
+pub(super) struct Recognition {
+    model: Arc<Loaded>,
+    request: RecognitionRequest,
+    steps: Emitter<RecognitionStep>,
+    candidates: Vec<(LanguageTag, u32)>,
+    language: Option<Language>,
+    text: String,
+    transcript: Transcript,
+    log_probability_sum: f32,
+    tokens: usize,
+}
+
+/// What the decoder says before its first own token.
+struct Opening {
+    heard: Vec<KeyValues>,
+    cache: TextCache,
+    logits: Vec<f32>,
+}
+
+impl Recognition {
+    /// Looks at the request.
+    ///
+    /// # Errors
+    /// [`ErrorCode::LanguageUnsupported`], [`ErrorCode::AudioEmpty`], [`ErrorCode::AudioInvalidSample`].
+    pub(super) fn new(model: Arc<Loaded>, request: RecognitionRequest, steps: Emitter<RecognitionStep>) -> Result<Self> {
+        let mut candidates: Vec<(LanguageTag, u32)> = Vec::new();
+        let all = if request.languages.is_empty() { model.vocabulary.language_tags() } else { request.languages.clone() };
+        for tag in all {
+            let token = model.vocabulary.language_token(&tag).ok_or_else(|| {
+                Error::new(ErrorCode::LanguageUnsupported, format!("this Whisper does not write {tag}"))
+            })?;
+            if candidates.iter().all(|(_, known)| *known != token) {
+                candidates.push((tag, token));
+            }
+        }
+        Ok(Self {
+            model,
+            request,
+            steps,
+            candidates,
+            language: None,
+            text: String::new(),
+            transcript: Transcript::default(),
+            log_probability_sum: 0.0,
+            tokens: 0,
+        })
+    }
+
+    /// Does all the work, a step for each bounded piece of it.
+    pub(super) async fn run(mut self) -> Result<RecognitionStep> {
+        let audio = Arc::clone(&self.request.audio);
+        // Times between the words cost accuracy; they are asked for only where the next window's start hangs on them.
+        let timestamps = audio.len() > WINDOW_SAMPLES;
+        let mut start = 0;
+        while start == 0 || start + REST_SAMPLES_MIN <= audio.len() {
+            let end = (start + WINDOW_SAMPLES).min(audio.len());
+            start += self.window(&audio[start..end], start, timestamps).await?;
+        }
+        let mut transcript = self.transcript;
+        transcript.text = self.text.trim().to_owned();
+        transcript.average_log_probability = self.log_probability_sum / self.tokens.max(1) as f32;
+        let only = (self.candidates.len() == 1).then(|| self.candidates[0].0.clone());
+        match self.language {
+            Some(language) => {
+                transcript.language = Some(language.tag);
+                transcript.language_probability = language.probability;
+            }
+            None => {
+                transcript.language_probability = if only.is_some() { 1.0 } else { 0.0 };
+                transcript.language = only;
+            }
+        }
+        Ok(RecognitionStep::Final(transcript))
+    }
+
+    /// Recognises one window that begins `offset` samples into the audio; returns how many samples are done with.
+    async fn window(&mut self, samples: &[f32], offset: usize, timestamps: bool) -> Result<usize> {
+        if !gate::may_hold_speech(samples) {
+            self.transcript.no_speech_probability = 1.0;
+            self.pause().await?;
+            return Ok(samples.len());
+        }
+        let heard = self.listen(samples).await?;
+        let (opening, no_speech) = self.open(heard, timestamps).await?;
+        self.transcript.no_speech_probability = self.transcript.no_speech_probability.max(no_speech);
+        let Some(attempt) = self.best_attempt(&opening, offset, timestamps, no_speech).await? else {
+            return Ok(samples.len());
+        };
+        let vocabulary = &self.model.vocabulary;
+        let (keep, done) = if timestamps { settled(vocabulary, &attempt.tokens, samples.len()) } else { (attempt.tokens.len(), samples.len()) };
+        let spoken = attempt.tokens[..keep].iter().zip(&attempt.log_probabilities).filter(|(t, _)| vocabulary.is_text(**t));
+        let (tokens, log_probabilities): (Vec<u32>, Vec<f32>) = spoken.map(|(t, l)| (*t, *l)).unzip();
+        self.text.push_str(&String::from_utf8_lossy(&vocabulary.bytes(&tokens)));
+        self.log_probability_sum += log_probabilities.iter().sum::<f32>();
+        self.tokens += tokens.len();
+        self.show(&[]).await?;
+        if self.request.word_times && !tokens.is_empty() {
+            self.time_words(&opening.heard, &tokens, &log_probabilities, samples.len(), offset)?;
+            self.pause().await?;
+        }
+        Ok(done)
+    }
+
+    /// Runs the encoder, and tells what each layer of the decoder hears of it.
+    async fn listen(&self, samples: &[f32]) -> Result<Vec<KeyValues>> {
+        let model = Arc::clone(&self.model);
+        let mel = model.front_end.log_mel(samples);
+        self.pause().await?;
+        let mut x = model.network.listen(mel);
+        self.pause().await?;
+        for layer in &model.network.encoder_layers {
+            let (queries, all) = layer.project(&x);
+            self.pause().await?;
+            let [rows, width] = x.dims();
+            let step = (STEP_WORK_MAX / (9 * width * width + 2 * rows * width)).clamp(64, rows.max(64));
+            let mut done = Vec::new();
+            for first in (0..rows).step_by(step) {
+                done.push(layer.forward(&x, first..(first + step).min(rows), &queries, &all));
+                self.pause().await?;
+            }
+            x = Tensor::cat(done, 0);
+        }
+        let encoded = model.network.encoded(x);
+        let mut heard = Vec::new();
+        for layer in 0..model.network.cross_layers() {
+            heard.push(model.network.cross_keys(layer, &encoded)?);
+            self.pause().await?;
+        }
+        Ok(heard)
+    }
+
+    /// Lets the decoder read what comes before the text; chooses the language on the way.
+    async fn open(&mut self, heard: Vec<KeyValues>, timestamps: bool) -> Result<(Opening, f32)> {
+        let model = Arc::clone(&self.model);
+        let vocabulary = &model.vocabulary;
+        let mut prompt = self.hints();
+        prompt.push(vocabulary.start_of_transcript);
+        let mut cache = TextCache::default();
+        let rows = model.network.decode(&prompt, &heard, &mut cache, None)?;
+        let logits = model.network.logits(&rows, prompt.len() - 1)?;
+        let no_speech = decoding::probability(&logits, vocabulary.no_speech);
+        let language = match self.language.take() {
+            Some(language) => language,
+            None => likeliest(&self.candidates, &logits)?,
+        };
+        self.pause().await?;
+        let mut rest = vec![language.token, vocabulary.transcribe];
+        rest.extend((!timestamps).then_some(vocabulary.no_timestamps));
+        let rows = model.network.decode(&rest, &heard, &mut cache, None)?;
+        let logits = model.network.logits(&rows, rest.len() - 1)?;
+        self.language = Some(language);
+        self.pause().await?;
+        Ok((Opening { heard, cache, logits }, no_speech))
+    }
+
+    /// The request's words to expect, as text that came before.
+    fn hints(&self) -> Vec<u32> {
+        let vocabulary = &self.model.vocabulary;
+        if self.request.vocabulary.is_empty() {
+            return Vec::new();
+        }
+        let tokens = vocabulary.encode(&format!(" {}.", self.request.vocabulary.join(", ")));
+        let most = self.model.network.shape.text_positions / 2 - 1;
+        let mut hints = vec![vocabulary.start_of_previous];
+        hints.extend(tokens.into_iter().take(most));
+        hints
+    }
+
+    /// Decodes at rising temperatures until the text can be trusted; `None` where nobody speaks.
+    async fn best_attempt(
+        &self,
+        opening: &Opening,
+        offset: usize,
+        timestamps: bool,
+        no_speech: f32,
+    ) -> Result<Option<Attempt>> {
+        let mut best: Option<Attempt> = None;
+        for (round, temperature) in decoding::TEMPERATURES.into_iter().enumerate() {
+            let mut random = Random(offset as u64 ^ ((round as u64) << 48));
+            let attempt = self.attempt(opening, timestamps, temperature, &mut random).await?;
+            let text = self.model.vocabulary.text(&attempt.tokens);
+            let average = attempt.average_log_probability();
+            if no_speech > decoding::NO_SPEECH_MAX && average < decoding::LOG_PROBABILITY_MIN {
+                return Ok(None);
+            }
+            if attempt.is_sound(&text) {
+                return Ok(Some(attempt));
+            }
+            let better = best.as_ref().is_none_or(|best| {
+                (!attempt.looped, average) > (!best.looped, best.average_log_probability())
+            });
+            if better {
+                best = Some(attempt);
+            }
+        }
+        Ok(best.map(|mut best| {
+            best.cut_loop();
+            best
+        }))
+    }
+
+    /// Decodes once.
+    async fn attempt(&self, opening: &Opening, timestamps: bool, temperature: f32, random: &mut Random) -> Result<Attempt> {
+        let model = Arc::clone(&self.model);
+        let vocabulary = &model.vocabulary;
+        let rules = Rules {
+            vocabulary,
+            suppressed: &model.suppressed,
+            suppressed_first: &model.suppressed_first,
+            timestamps,
+        };
+        let positions = model.network.shape.text_positions;
+        let most = (positions / 2).min(positions.saturating_sub(opening.cache.len()));
+        let mut attempt = Attempt::default();
+        let mut cache = opening.cache.clone();
+        let mut logits = opening.logits.clone();
+        loop {
+            rules.apply(&mut logits, &attempt.tokens);
+            let (token, log_probability) = decoding::choose(&logits, temperature, random);
+            if token == vocabulary.end_of_text {
+                attempt.end_log_probability = log_probability;
+                return Ok(attempt);
+            }
+            attempt.tokens.push(token);
+            attempt.log_probabilities.push(log_probability);
+            attempt.looped = decoding::loop_start(&attempt.tokens).is_some();
+            if attempt.looped || attempt.tokens.len() >= most {
+                return Ok(attempt);
+            }
+            self.show(&attempt.tokens).await?;
+            let rows = model.network.decode(&[token], &opening.heard, &mut cache, None)?;
+            logits = model.network.logits(&rows, 0)?;
+        }
+    }
+
+    /// Finds out when the words of a window were said.
+    fn time_words(
+        &mut self,
+        heard: &[KeyValues],
+        tokens: &[u32],
+        log_probabilities: &[f32],
+        samples: usize,
+        offset: usize,
+    ) -> Result<()> {
+        let vocabulary = &self.model.vocabulary;
+        let Some(language) = &self.language else { return Ok(()) };
+        let mut all = vec![vocabulary.start_of_transcript, language.token, vocabulary.transcribe];
+        let skip = all.len();
+        all.push(vocabulary.no_timestamps);
+        all.extend(tokens);
+        all.push(vocabulary.end_of_text);
+        let shape = &self.model.network.shape;
+        let positions = samples.div_ceil(POSITION_SAMPLES).clamp(1, shape.audio_positions);
+        let mut witness =
+            AttentionWitness { heads: self.model.alignment_heads.clone(), positions, weights: Vec::new() };
+        self.model.network.decode(&all, heard, &mut TextCache::default(), Some(&mut witness))?;
+        let starts = timing::align(witness.weights, positions, skip);
+        let words = timing::words(vocabulary, tokens, language.tag.primary());
+        let offset_ms = offset as u64 * 1000 / u64::from(LISTEN_RATE_HZ);
+        self.transcript.words.extend(timing::timed(&words, &starts, log_probabilities, offset_ms));
+        Ok(())
+    }
+
+    /// Ends a step with nothing to show.
+    async fn pause(&self) -> Result<()> {
+        self.request.cancel.check()?;
+        self.steps.emit(RecognitionStep::Working).await;
+        self.request.cancel.check()
+    }
+
+    /// Ends a step by showing the text so far: that of the windows before, and of `tokens`, which may yet change.
+    async fn show(&self, tokens: &[u32]) -> Result<()> {
+        self.request.cancel.check()?;
+        let settled = self.text.trim_start();
+        let mut text = settled.to_owned();
+        text.push_str(&self.model.vocabulary.text(tokens));
+        let text = if settled.is_empty() { text.trim_start().to_owned() } else { text };
+        let stable_len = settled.trim_end().len();
+        self.steps.emit(RecognitionStep::Partial { text, stable_len }).await;
+        self.request.cancel.check()
+    }
+}
+
+/// The likeliest of the languages, by what the decoder says after `<|startoftranscript|>`.
+fn likeliest(candidates: &[(LanguageTag, u32)], logits: &[f32]) -> Result<Language> {
+    let logit = |token: u32| logits.get(token as usize).copied().unwrap_or(f32::NEG_INFINITY);
+    let all = decoding::log_sum_exp(&candidates.iter().map(|(_, token)| logit(*token)).collect::<Vec<_>>());
+    let best = candidates.iter().max_by(|a, b| logit(a.1).total_cmp(&logit(b.1)));
+    let (tag, token) = best.ok_or_else(|| Error::new(ErrorCode::LanguageUnsupported, "no language to choose from"))?;
+    Ok(Language { tag: tag.clone(), token: *token, probability: (logit(*token) - all).exp().min(1.0) })
+}
+
+/// How many tokens of a window with timestamps stand, and how many of its samples they are done with: all up to the
+/// last pair of times, unless the window ends in a single one or has no pair.
+fn settled(vocabulary: &Vocabulary, tokens: &[u32], samples: usize) -> (usize, usize) {
+    let is_time = |at: usize| vocabulary.is_timestamp(tokens[at]);
+    let ends_single = tokens.len() >= 2 && is_time(tokens.len() - 1) && !is_time(tokens.len() - 2);
+    let last_pair = (1..tokens.len()).rev().find(|at| is_time(*at) && is_time(at - 1));
+    match last_pair {
+        Some(at) if !ends_single => {
+            let seconds = f64::from(tokens[at - 1] - vocabulary.timestamp_begin) * TIMESTAMP_STEP_S;
+            let done = (seconds * f64::from(LISTEN_RATE_HZ)) as usize;
+            (at, if done == 0 { samples } else { done.min(samples) })
+        }
+        _ => (tokens.len(), samples),
+    }
+}
