@@ -6,7 +6,11 @@
 //! self attention is one matrix of queries, keys and values, cross attention one of queries and one of keys and
 //! values.
 
+use super::model_file::Head;
 use super::network::Shape;
+use super::vocabulary::{TIMESTAMP_STEP_S, Vocabulary};
+use crate::gguf::{GgmlType, GgufWriter};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -18,6 +22,102 @@ const SPEC: &str = "WhisperSpec";
 const RANK_MAX: usize = 4;
 /// Variables of a file; large has under a thousand.
 const COUNT_MAX: u32 = 16_384;
+
+/// Bytes of the JSON files; those of large-v3 have 2.5 MB.
+const JSON_BYTES_MAX: u64 = 64 << 20;
+
+/// Writes a CTranslate2 Whisper (`model.bin`, `tokenizer.json`, `config.json`) as one GGUF file with f16 tensors.
+///
+/// The file appears whole or not at all. Its metadata are the sizes, the tokens, those that are never chosen, and the
+/// attention heads that tell when a word was said, where `config.json` knows them.
+///
+/// # Errors
+/// [`ErrorCode::ModelMissing`], [`ErrorCode::ModelTruncated`], [`ErrorCode::ModelCorrupt`],
+/// [`ErrorCode::ModelUnsupported`] for quantised weights, other versions and other models;
+/// [`ErrorCode::ModelDiskFull`], [`ErrorCode::ModelStoreFailed`].
+///
+/// ```no_run
+/// use std::path::Path;
+/// use tertulia_models::whisper::ct2::convert_ct2;
+/// # fn main() -> tertulia::Result<()> {
+/// let file = |name| Path::new("faster-whisper-base").join(name);
+/// convert_ct2(&file("model.bin"), &file("tokenizer.json"), &file("config.json"), Path::new("whisper-base.gguf"))?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn convert_ct2(model_bin: &Path, tokenizer_json: &Path, config_json: &Path, out_gguf: &Path) -> Result<()> {
+    let mut file = Ct2File::open(model_bin)?;
+    let shape = file.shape()?;
+    let tokens = tokens(&json(tokenizer_json)?, shape.tokens)?;
+    let vocabulary = Vocabulary::new(&tokens)?;
+    let config = json(config_json)?;
+    let head = Head {
+        tokens,
+        suppressed: ids(&config, "suppress_ids")?,
+        suppressed_first: ids(&config, "suppress_ids_begin")?,
+        alignment_heads: alignment_heads(&config, &shape)?,
+        shape,
+    };
+    let mut writer = GgufWriter::new();
+    head.write(&mut writer, &vocabulary);
+    for (name, dims) in head.shape.tensors() {
+        let values = file.f16(&ct2_name(&name), &dims)?;
+        writer.tensor(name, &dims, GgmlType::F16, values.into_iter().flat_map(half::f16::to_le_bytes).collect())?;
+    }
+    writer.write(out_gguf)
+}
+
+/// All tokens by id: those of the tokenizer, then the timestamps that it does not list.
+fn tokens(tokenizer: &Value, count: usize) -> Result<Vec<String>> {
+    let mut tokens = vec![None; count];
+    let mut put = |id: Option<u64>, text: &str| {
+        let slot = id.and_then(|id| tokens.get_mut(id as usize));
+        slot.map(|slot| *slot = Some(text.to_owned())).ok_or_else(|| corrupt("a token beyond the embedding's rows"))
+    };
+    let vocabulary = tokenizer["model"]["vocab"].as_object().ok_or_else(|| corrupt("the tokenizer lists no tokens"))?;
+    for (text, id) in vocabulary {
+        put(id.as_u64(), text)?;
+    }
+    for token in tokenizer["added_tokens"].as_array().into_iter().flatten() {
+        put(token["id"].as_u64(), token["content"].as_str().unwrap_or_default())?;
+    }
+    let first_time = tokens.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+    let with_times = tokens.iter().rev().flatten().any(|token| token == "<|0.00|>");
+    if with_times && first_time < count {
+        return Err(corrupt("the tokenizer lists some timestamps only"));
+    }
+    let time = |id: usize| format!("<|{:.2}|>", (id - first_time) as f64 * TIMESTAMP_STEP_S);
+    tokens
+        .into_iter()
+        .enumerate()
+        .map(|(id, token)| match token {
+            None if id < first_time => Err(corrupt(format!("the tokenizer has no token {id}"))),
+            token => Ok(token.unwrap_or_else(|| time(id))),
+        })
+        .collect()
+}
+
+fn ids(config: &Value, key: &str) -> Result<Vec<u32>> {
+    let id = |id: &Value| id.as_u64().and_then(|id| u32::try_from(id).ok());
+    let ids = config[key].as_array().and_then(|ids| ids.iter().map(id).collect());
+    ids.ok_or_else(|| corrupt(format!("the configuration's {key} is no list of tokens")))
+}
+
+fn alignment_heads(config: &Value, shape: &Shape) -> Result<Vec<(usize, usize)>> {
+    let Some(heads) = config["alignment_heads"].as_array() else { return Ok(Vec::new()) };
+    let head = |pair: &Value| {
+        let (layer, head) = (pair[0].as_u64()? as usize, pair[1].as_u64()? as usize);
+        (layer < shape.decoder_layers && head < shape.decoder_heads).then_some((layer, head))
+    };
+    heads.iter().map(head).collect::<Option<_>>().ok_or_else(|| corrupt("an alignment head that does not exist"))
+}
+
+fn json(path: &Path) -> Result<Value> {
+    let mut text = Vec::new();
+    open(path)?.take(JSON_BYTES_MAX).read_to_end(&mut text).map_err(|e| unreadable(path, e))?;
+    serde_json::from_slice(&text)
+        .map_err(|e| corrupt(format!("{} is not the JSON it should be", path.display())).with_source(e))
+}
 
 /// Element types of CTranslate2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,145 @@
 //! Whisper, speech to text.
+//!
+//! ```no_run
+//! use tertulia::backend::{RecognitionRequest, RecognitionStep, Recognizer, run_steps};
+//! use tertulia_models::whisper::Whisper;
+//! # fn main() -> tertulia::Result<()> {
+//! let whisper = Whisper::new("whisper-base.gguf", Default::default());
+//! let audio = vec![0.0; 16_000];
+//! let request = RecognitionRequest::new(audio, vec!["en".parse()?, "es".parse()?]);
+//! run_steps(whisper.recognize(request)?, |step| {
+//!     if let RecognitionStep::Final(transcript) = step {
+//!         assert_eq!(transcript.text, "");
+//!     }
+//!     Ok(())
+//! })
+//! # }
+//! ```
+
 pub mod ct2;
 mod decoding;
 mod gate;
 mod mel;
+mod model_file;
 mod network;
 mod recognition;
 mod steps;
 mod timing;
 mod vocabulary;
+
+use crate::gguf::Gguf;
+use burn::tensor::Device;
+use model_file::Head;
+use parking_lot::Mutex;
+use recognition::{Loaded, Recognition};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use tertulia::backend::{Model, RecognitionRequest, RecognitionStep, Recognizer, Steps};
+use tertulia::{Error, ErrorCode, LanguageTag, Result};
+use vocabulary::Vocabulary;
+
+/// Bytes for the work on one window, beside the weights: activations, caches, and what the allocator keeps.
+const WORKING_BYTES_PER_WIDTH: u64 = 200_000;
+
+/// A Whisper of any size, from tiny to large, as [`ct2::convert_ct2`] writes it.
+///
+/// Always transcribes, never translates. The weights are f32 in memory, and are read at the first use.
+pub struct Whisper {
+    path: PathBuf,
+    name: String,
+    device: Device,
+    loaded: Mutex<Option<Arc<Loaded>>>,
+    facts: OnceLock<Facts>,
+}
+
+/// What is known of a file without its weights.
+struct Facts {
+    languages: Vec<LanguageTag>,
+    memory_bytes: u64,
+}
+
+impl Whisper {
+    /// A recogniser that will read the GGUF file at `path`; nothing is read yet.
+    pub fn new(path: impl AsRef<Path>, device: Device) -> Self {
+        let path = path.as_ref().to_owned();
+        let name = path.file_stem().map_or_else(|| "whisper".into(), |stem| stem.to_string_lossy().into_owned());
+        Self { path, name, device, loaded: Mutex::new(None), facts: OnceLock::new() }
+    }
+
+    fn loaded(&self, progress: &mut dyn FnMut(f32)) -> Result<Arc<Loaded>> {
+        let mut loaded = self.loaded.lock();
+        if let Some(loaded) = &*loaded {
+            return Ok(Arc::clone(loaded));
+        }
+        let fresh = Arc::new(model_file::load(&self.path, &self.device, progress)?);
+        *loaded = Some(Arc::clone(&fresh));
+        Ok(fresh)
+    }
+
+    /// `None` as long as the file is missing or unsound; opening a stream says why.
+    fn facts(&self) -> Option<&Facts> {
+        if self.facts.get().is_none() {
+            let head = Gguf::open(&self.path).and_then(|file| Head::read(&file)).ok()?;
+            let languages = Vocabulary::new(&head.tokens).ok()?.language_tags();
+            let weights = head.shape.parameters() * size_of::<f32>() as u64;
+            let memory_bytes = weights + head.shape.width as u64 * WORKING_BYTES_PER_WIDTH;
+            let _ = self.facts.set(Facts { languages, memory_bytes });
+        }
+        self.facts.get()
+    }
+}
+
+impl std::fmt::Debug for Whisper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Whisper").field("path", &self.path).field("loaded", &self.is_loaded()).finish()
+    }
+}
+
+impl Model for Whisper {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn load(&self, progress: &mut dyn FnMut(f32)) -> Result<()> {
+        self.loaded(progress).map(|_| ())
+    }
+
+    fn unload(&self) {
+        *self.loaded.lock() = None;
+    }
+
+    fn is_loaded(&self) -> bool {
+        self.loaded.lock().is_some()
+    }
+
+    fn memory_needed(&self) -> u64 {
+        self.facts().map_or(0, |facts| facts.memory_bytes)
+    }
+}
+
+impl Recognizer for Whisper {
+    fn languages(&self) -> Vec<LanguageTag> {
+        self.facts().map_or_else(Vec::new, |facts| facts.languages.clone())
+    }
+
+    /// Starts to recognise. Audio of up to 30 s is one window without timestamps; longer audio goes through in
+    /// windows of 30 s, each beginning where the last whole segment ended.
+    ///
+    /// Of a [`RecognitionStep::Partial`], the text of finished windows is stable; that of the window at work may be
+    /// taken back when it turns out to be a guess.
+    ///
+    /// # Errors
+    /// Those of [`Model::load`]; [`ErrorCode::AudioEmpty`], [`ErrorCode::AudioInvalidSample`],
+    /// [`ErrorCode::LanguageUnsupported`].
+    fn recognize(&self, request: RecognitionRequest) -> Result<Steps<'static, RecognitionStep>> {
+        if request.audio.is_empty() {
+            return Err(ErrorCode::AudioEmpty.into());
+        }
+        if let Some(at) = request.audio.iter().position(|sample| !sample.is_finite()) {
+            return Err(Error::new(ErrorCode::AudioInvalidSample, format!("sample {at} is not a finite number")));
+        }
+        let loaded = self.loaded(&mut |_| {})?;
+        let recognition = Recognition::new(loaded, request)?;
+        Ok(steps::steps_from_async(|steps| recognition.run(steps)))
+    }
+}

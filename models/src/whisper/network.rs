@@ -450,7 +450,7 @@ fn contiguous(x: Tensor<4>, device: &Device) -> Result<Tensor<4>> {
 
 /// The tensor's values, row by row.
 pub(super) fn values<const D: usize>(x: Tensor<D>) -> Result<Vec<f32>> {
-    x.into_data().to_vec().map_err(|error| {
+    x.into_data().try_to_vec().map_err(|error| {
         let detail = format!("the device gave no numbers back: {error:?}");
         Error::new(ErrorCode::RecognizerFailed, detail)
     })

@@ -63,8 +63,8 @@ impl Recognition {
     /// Looks at the request.
     ///
     /// # Errors
-    /// [`ErrorCode::LanguageUnsupported`], [`ErrorCode::AudioEmpty`], [`ErrorCode::AudioInvalidSample`].
-    pub(super) fn new(model: Arc<Loaded>, request: RecognitionRequest, steps: Emitter<RecognitionStep>) -> Result<Self> {
+    /// [`ErrorCode::LanguageUnsupported`].
+    pub(super) fn new(model: Arc<Loaded>, request: RecognitionRequest) -> Result<Self> {
         let mut candidates: Vec<(LanguageTag, u32)> = Vec::new();
         let all = if request.languages.is_empty() { model.vocabulary.language_tags() } else { request.languages.clone() };
         for tag in all {
@@ -78,7 +78,7 @@ impl Recognition {
         Ok(Self {
             model,
             request,
-            steps,
+            steps: Emitter::default(),
             candidates,
             language: None,
             text: String::new(),
@@ -89,7 +89,8 @@ impl Recognition {
     }
 
     /// Does all the work, a step for each bounded piece of it.
-    pub(super) async fn run(mut self) -> Result<RecognitionStep> {
+    pub(super) async fn run(mut self, steps: Emitter<RecognitionStep>) -> Result<RecognitionStep> {
+        self.steps = steps;
         let audio = Arc::clone(&self.request.audio);
         // Times between the words cost accuracy; they are asked for only where the next window's start hangs on them.
         let timestamps = audio.len() > WINDOW_SAMPLES;

@@ -12,6 +12,12 @@ use tertulia::{Error, ErrorCode, Result};
 /// Hands items from the function to whoever polls the steps.
 pub(super) struct Emitter<T>(Arc<Mutex<Option<T>>>);
 
+impl<T> Default for Emitter<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
 impl<T> Emitter<T> {
     /// Ends the step with `item`; returns when the next one begins.
     pub(super) fn emit(&self, item: T) -> impl Future<Output = ()> + use<T> {

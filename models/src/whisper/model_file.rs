@@ -1,0 +1,158 @@
+//! A Whisper as a GGUF file: which metadata it has, and how it comes into memory.
+
+use super::mel::MelFrontEnd;
+use super::network::{Network, Shape, TensorSource};
+use super::recognition::Loaded;
+use super::vocabulary::Vocabulary;
+use crate::gguf::{Gguf, GgufWriter};
+use burn::tensor::Device;
+use std::path::Path;
+use tertulia::{Error, ErrorCode, Result};
+
+/// `general.architecture`.
+const ARCHITECTURE: &str = "whisper";
+const TOKENS: &str = "tokenizer.ggml.tokens";
+const SUPPRESSED: &str = "whisper.suppressed_tokens";
+const SUPPRESSED_FIRST: &str = "whisper.suppressed_first_tokens";
+const ALIGNMENT_HEADS: &str = "whisper.alignment_heads";
+
+/// What stands in a file beside the tensors.
+pub(super) struct Head {
+    pub(super) shape: Shape,
+    /// In the byte-level spelling, special tokens among them; as many as the embedding has rows.
+    pub(super) tokens: Vec<String>,
+    pub(super) suppressed: Vec<u32>,
+    pub(super) suppressed_first: Vec<u32>,
+    /// `(decoder layer, head)`; empty where nobody measured them.
+    pub(super) alignment_heads: Vec<(usize, usize)>,
+}
+
+/// The shape's sizes and their keys.
+fn sizes(shape: &Shape) -> [(&'static str, usize); 9] {
+    [
+        ("whisper.mel_bins", shape.mel_bins),
+        ("whisper.audio_positions", shape.audio_positions),
+        ("whisper.text_positions", shape.text_positions),
+        ("whisper.width", shape.width),
+        ("whisper.encoder.heads", shape.encoder_heads),
+        ("whisper.decoder.heads", shape.decoder_heads),
+        ("whisper.encoder.layers", shape.encoder_layers),
+        ("whisper.decoder.layers", shape.decoder_layers),
+        ("whisper.tokens", shape.tokens),
+    ]
+}
+
+impl Head {
+    /// Writes it down.
+    pub(super) fn write(&self, writer: &mut GgufWriter, vocabulary: &Vocabulary) {
+        writer.set("general.architecture", ARCHITECTURE).set("general.name", "whisper").set("general.license", "MIT");
+        for (key, size) in sizes(&self.shape) {
+            writer.set(key, size as u32);
+        }
+        writer.set("tokenizer.ggml.model", "gpt2").set(TOKENS, self.tokens.clone());
+        writer.set("tokenizer.ggml.eos_token_id", vocabulary.end_of_text);
+        writer.set("tokenizer.ggml.bos_token_id", vocabulary.start_of_transcript);
+        writer.set(SUPPRESSED, self.suppressed.clone()).set(SUPPRESSED_FIRST, self.suppressed_first.clone());
+        let heads: Vec<u32> = self.alignment_heads.iter().flat_map(|(l, h)| [*l as u32, *h as u32]).collect();
+        writer.set(ALIGNMENT_HEADS, heads);
+    }
+
+    /// Reads it and checks that it fits together.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ModelUnsupported`] for another architecture, [`ErrorCode::ModelCorrupt`].
+    pub(super) fn read(file: &Gguf) -> Result<Self> {
+        if file.str("general.architecture")? != ARCHITECTURE {
+            return Err(Error::new(ErrorCode::ModelUnsupported, format!("{} is not a Whisper", file.file_name())));
+        }
+        let size = |key: &str| file.u32(key).map(|size| size as usize);
+        let shape = Shape {
+            mel_bins: size("whisper.mel_bins")?,
+            audio_positions: size("whisper.audio_positions")?,
+            text_positions: size("whisper.text_positions")?,
+            width: size("whisper.width")?,
+            encoder_heads: size("whisper.encoder.heads")?,
+            decoder_heads: size("whisper.decoder.heads")?,
+            encoder_layers: size("whisper.encoder.layers")?,
+            decoder_layers: size("whisper.decoder.layers")?,
+            tokens: size("whisper.tokens")?,
+        };
+        shape.check()?;
+        let ids = |key: &str| -> Result<Vec<u32>> {
+            let id = |id: i64| u32::try_from(id).map_err(|_| corrupt(format!("{key} holds {id}")));
+            file.i64s(key)?.into_iter().map(id).collect()
+        };
+        let tokens: Vec<String> = file.strings(TOKENS)?.into_iter().map(str::to_owned).collect();
+        if tokens.len() != shape.tokens {
+            return Err(corrupt(format!("{} tokens for {} rows of the embedding", tokens.len(), shape.tokens)));
+        }
+        let alignment_heads: Vec<(usize, usize)> =
+            ids(ALIGNMENT_HEADS)?.chunks_exact(2).map(|pair| (pair[0] as usize, pair[1] as usize)).collect();
+        if alignment_heads.iter().any(|(l, h)| *l >= shape.decoder_layers || *h >= shape.decoder_heads) {
+            return Err(corrupt("an alignment head that the decoder does not have"));
+        }
+        Ok(Self {
+            suppressed: ids(SUPPRESSED)?,
+            suppressed_first: ids(SUPPRESSED_FIRST)?,
+            tokens,
+            alignment_heads,
+            shape,
+        })
+    }
+}
+
+/// Reads the whole model; `progress` is called with 0 to 1.
+///
+/// # Errors
+/// Those of [`tertulia::backend::Model::load`].
+pub(super) fn load(path: &Path, device: &Device, progress: &mut dyn FnMut(f32)) -> Result<Loaded> {
+    let file = Gguf::open(path)?;
+    let head = Head::read(&file)?;
+    let vocabulary = Vocabulary::new(&head.tokens)?;
+    if vocabulary.timestamp_begin as usize >= head.shape.tokens {
+        return Err(corrupt("the vocabulary has no timestamps"));
+    }
+    let mut source = FileSource { file: &file, done: 0, all: head.shape.tensors().len(), progress };
+    let front_end = MelFrontEnd::new(head.shape.mel_bins);
+    let shape = head.shape.clone();
+    let network = Network::load(head.shape, &mut source, device)?;
+    let alignment_heads = if head.alignment_heads.is_empty() {
+        // Nobody measured which heads follow the sound: those of the upper half do, on the whole.
+        let layers = shape.decoder_layers / 2..shape.decoder_layers;
+        layers.flat_map(|layer| (0..shape.decoder_heads).map(move |head| (layer, head))).collect()
+    } else {
+        head.alignment_heads
+    };
+    Ok(Loaded {
+        network,
+        vocabulary,
+        front_end,
+        suppressed: head.suppressed,
+        suppressed_first: head.suppressed_first,
+        alignment_heads,
+    })
+}
+
+struct FileSource<'a> {
+    file: &'a Gguf,
+    done: usize,
+    all: usize,
+    progress: &'a mut dyn FnMut(f32),
+}
+
+impl TensorSource for FileSource<'_> {
+    fn values(&mut self, name: &str, dims: &[usize]) -> Result<Vec<f32>> {
+        let tensor = self.file.tensor(name)?;
+        if tensor.shape != dims {
+            return Err(corrupt(format!("{name} has the shape {:?}, not {dims:?}", tensor.shape)));
+        }
+        let values = tensor.to_f32()?;
+        self.done += 1;
+        (self.progress)(self.done as f32 / self.all as f32);
+        Ok(values)
+    }
+}
+
+fn corrupt(detail: impl Into<String>) -> Error {
+    Error::new(ErrorCode::ModelCorrupt, detail)
+}
