@@ -236,7 +236,8 @@ impl Ct2File {
         }
         for _ in 0..aliases {
             let (alias, name) = (reader.name()?, reader.name()?);
-            let variable = variables.get(&name).cloned().ok_or_else(|| corrupt(format!("{alias} stands for nothing")))?;
+            let variable =
+                variables.get(&name).cloned().ok_or_else(|| corrupt(format!("{alias} stands for nothing")))?;
             variables.insert(alias, variable);
         }
         Ok(Self { file, variables })
@@ -309,7 +310,9 @@ impl Ct2File {
         let bytes = self.bytes(&variable)?;
         match variable.element {
             Element::F16 => Ok(pairs(&bytes).map(half::f16::from_le_bytes).collect()),
-            Element::Bf16 => Ok(pairs(&bytes).map(|b| half::f16::from_f32(half::bf16::from_le_bytes(b).to_f32())).collect()),
+            Element::Bf16 => {
+                Ok(pairs(&bytes).map(|b| half::f16::from_f32(half::bf16::from_le_bytes(b).to_f32())).collect())
+            }
             Element::F32 => {
                 let value = |b: &[u8]| half::f16::from_f32(f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
                 Ok(bytes.chunks_exact(4).map(value).collect())

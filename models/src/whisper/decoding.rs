@@ -105,7 +105,8 @@ pub(super) fn choose(logits: &[f32], temperature: f32, random: &mut Random) -> (
 }
 
 fn likeliest(logits: &[f32]) -> u32 {
-    let top = logits.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (i, l)| if *l > best.1 { (i, *l) } else { best });
+    let top =
+        logits.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (i, l)| if *l > best.1 { (i, *l) } else { best });
     top.0 as u32
 }
 

@@ -80,7 +80,9 @@ impl Shape {
             && within(self.decoder_layers, 256)
             && within(self.text_positions, 65_536)
             && within(self.tokens, 1 << 20)
-            && [self.encoder_heads, self.decoder_heads].iter().all(|h| within(*h, 256) && self.width.is_multiple_of(*h));
+            && [self.encoder_heads, self.decoder_heads]
+                .iter()
+                .all(|h| within(*h, 256) && self.width.is_multiple_of(*h));
         if !sound {
             return Err(Error::new(ErrorCode::ModelCorrupt, format!("these are no sizes of a Whisper: {self:?}")));
         }

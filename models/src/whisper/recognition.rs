@@ -7,9 +7,9 @@ use super::steps::Emitter;
 use super::vocabulary::{TIMESTAMP_STEP_S, Vocabulary};
 use super::{gate, timing};
 use burn::tensor::Tensor;
+use std::sync::Arc;
 use tertulia::backend::{LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, Transcript};
 use tertulia::{Error, ErrorCode, LanguageTag, Result};
-use std::sync::Arc;
 
 /// What is left at the end of the audio and shorter than this holds no word: 0.1 s.
 const REST_SAMPLES_MIN: usize = 1_600;
@@ -66,7 +66,8 @@ impl Recognition {
     /// [`ErrorCode::LanguageUnsupported`].
     pub(super) fn new(model: Arc<Loaded>, request: RecognitionRequest) -> Result<Self> {
         let mut candidates: Vec<(LanguageTag, u32)> = Vec::new();
-        let all = if request.languages.is_empty() { model.vocabulary.language_tags() } else { request.languages.clone() };
+        let all =
+            if request.languages.is_empty() { model.vocabulary.language_tags() } else { request.languages.clone() };
         for tag in all {
             let token = model.vocabulary.language_token(&tag).ok_or_else(|| {
                 Error::new(ErrorCode::LanguageUnsupported, format!("this Whisper does not write {tag}"))
@@ -130,8 +131,13 @@ impl Recognition {
             return Ok(samples.len());
         };
         let vocabulary = &self.model.vocabulary;
-        let (keep, done) = if timestamps { settled(vocabulary, &attempt.tokens, samples.len()) } else { (attempt.tokens.len(), samples.len()) };
-        let spoken = attempt.tokens[..keep].iter().zip(&attempt.log_probabilities).filter(|(t, _)| vocabulary.is_text(**t));
+        let (keep, done) = if timestamps {
+            settled(vocabulary, &attempt.tokens, samples.len())
+        } else {
+            (attempt.tokens.len(), samples.len())
+        };
+        let spoken =
+            attempt.tokens[..keep].iter().zip(&attempt.log_probabilities).filter(|(t, _)| vocabulary.is_text(**t));
         let (tokens, log_probabilities): (Vec<u32>, Vec<f32>) = spoken.map(|(t, l)| (*t, *l)).unzip();
         self.text.push_str(&String::from_utf8_lossy(&vocabulary.bytes(&tokens)));
         self.log_probability_sum += log_probabilities.iter().sum::<f32>();
@@ -229,9 +235,9 @@ impl Recognition {
             if attempt.is_sound(&text) {
                 return Ok(Some(attempt));
             }
-            let better = best.as_ref().is_none_or(|best| {
-                (!attempt.looped, average) > (!best.looped, best.average_log_probability())
-            });
+            let better = best
+                .as_ref()
+                .is_none_or(|best| (!attempt.looped, average) > (!best.looped, best.average_log_probability()));
             if better {
                 best = Some(attempt);
             }
@@ -243,15 +249,17 @@ impl Recognition {
     }
 
     /// Decodes once.
-    async fn attempt(&self, opening: &Opening, timestamps: bool, temperature: f32, random: &mut Random) -> Result<Attempt> {
+    async fn attempt(
+        &self,
+        opening: &Opening,
+        timestamps: bool,
+        temperature: f32,
+        random: &mut Random,
+    ) -> Result<Attempt> {
         let model = Arc::clone(&self.model);
         let vocabulary = &model.vocabulary;
-        let rules = Rules {
-            vocabulary,
-            suppressed: &model.suppressed,
-            suppressed_first: &model.suppressed_first,
-            timestamps,
-        };
+        let rules =
+            Rules { vocabulary, suppressed: &model.suppressed, suppressed_first: &model.suppressed_first, timestamps };
         let positions = model.network.shape.text_positions;
         let most = (positions / 2).min(positions.saturating_sub(opening.cache.len()));
         let mut attempt = Attempt::default();

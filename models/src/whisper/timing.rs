@@ -93,7 +93,15 @@ fn median_filtered(row: &[f32]) -> impl Iterator<Item = f32> + '_ {
             return row[at as usize];
         }
         let mut near: Vec<f32> = (at - half..=at + half)
-            .map(|i| if i < 0 { -i } else if i > last { 2 * last - i } else { i })
+            .map(|i| {
+                if i < 0 {
+                    -i
+                } else if i > last {
+                    2 * last - i
+                } else {
+                    i
+                }
+            })
             .map(|i| row[i as usize])
             .collect();
         near.sort_by(f32::total_cmp);
@@ -223,7 +231,8 @@ mod tests {
     #[test]
     fn signs_join_the_words_they_belong_to() {
         let word = |text: &str, start_ms| Word { text: text.into(), start_ms, end_ms: start_ms + 100, confidence: 1.0 };
-        let words = [word(" ¿", 0), word("Qué", 100), word(" tal", 200), word("?", 300), word(" \"", 400), word("No", 500)];
+        let words =
+            [word(" ¿", 0), word("Qué", 100), word(" tal", 200), word("?", 300), word(" \"", 400), word("No", 500)];
         let joined = attach_signs(words.to_vec());
         let texts: Vec<&str> = joined.iter().map(|w| w.text.as_str()).collect();
         assert_eq!(texts, ["¿Qué", "tal?", "\"No"]);
