@@ -1,5 +1,6 @@
 //! Tertulia: an embeddable, on-device engine for spoken conversation.
 
+pub mod audio;
 pub mod backend;
 mod config;
 pub mod error;

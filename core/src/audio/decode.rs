@@ -1,0 +1,316 @@
+//! Decoding of whole files: containers and most codecs through symphonia, Opus through [`super::opus`].
+
+use super::edit_list::{self, Edit};
+use super::opus::{HeadOrder, OPUS_RATE_HZ, OpusDecoder};
+use super::{CHANNELS_MAX, Pcm, check_rate};
+use crate::error::{Error, ErrorCode, Result};
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use symphonia::core::codecs::CodecParameters;
+use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
+use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions, CODEC_ID_NULL_AUDIO};
+use symphonia::core::errors::Error as SymphoniaError;
+use symphonia::core::formats::probe::Hint;
+use symphonia::core::formats::well_known::{FORMAT_ID_ISOMP4, FORMAT_ID_OGG};
+use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
+use symphonia::core::io::MediaSourceStream;
+use symphonia::core::meta::MetadataOptions;
+use symphonia::core::packet::Packet;
+
+/// The longest file that [`decode`] takes, in seconds.
+pub const DECODE_SECONDS_MAX: u32 = 3_600;
+
+/// Decodes one complete file of up to an hour: [`decode_limited`] with [`DECODE_SECONDS_MAX`].
+///
+/// # Errors
+/// Those of [`decode_limited`].
+pub fn decode(bytes: &[u8]) -> Result<Pcm> {
+    decode_limited(bytes, DECODE_SECONDS_MAX)
+}
+
+/// Decodes one complete file: WAV, FLAC, Ogg (Vorbis, Opus), MP3, ADTS, MP4 (AAC, Opus, MP3, FLAC), or WebM (Opus,
+/// Vorbis). The kind is found from the bytes.
+///
+/// Channels are mixed to one, the file's rate is kept (Opus always decodes at 48 kHz), samples are clamped to -1 to 1.
+/// What an encoder put before and after the sound (pre-skip, priming, padding) is left out where the file tells of it.
+///
+/// Damage: a packet that cannot be decoded becomes as much silence as the packet before it held, as long as fewer
+/// packets are damaged than sound; a file that is cut off, or whose container is damaged further on, gives what
+/// comes before. Damage of decoders that panic is contained, except on WebAssembly, where a panic aborts.
+///
+/// # Errors
+/// - [`ErrorCode::AudioEmpty`]: no bytes, no audio track, or no samples
+/// - [`ErrorCode::AudioUnknownFormat`]: none of these containers
+/// - [`ErrorCode::AudioUnsupportedCodec`]: an audio track in some other codec
+/// - [`ErrorCode::AudioCorrupt`]: nothing, or less than half, could be decoded
+/// - [`ErrorCode::AudioInvalidRate`]: a rate outside 8,000 to 192,000 Hz, or more than eight channels
+/// - [`ErrorCode::AudioInvalidSample`]: a file of floats with one that is not finite
+/// - [`ErrorCode::AudioTooLong`]: more than `seconds_max`; found without decoding beyond it
+pub fn decode_limited(bytes: &[u8], seconds_max: u32) -> Result<Pcm> {
+    if bytes.is_empty() {
+        return Err(Error::new(ErrorCode::AudioEmpty, "the file has no bytes"));
+    }
+    let mut source = Source::open(bytes)?;
+    let mut mix = Mix::new(seconds_max, source.edit);
+    // Packets hold at least a byte, except in files made up to keep a decoder busy.
+    for _ in 0..bytes.len().max(1_024) {
+        let Some(packet) = source.next_packet() else { break };
+        if packet.track_id != source.track_id {
+            continue;
+        }
+        match source.decode(&packet, &mut mix) {
+            Ok(()) => {}
+            Err(Fault::Damaged) => {
+                mix.conceal()?;
+                source.reopen_decoder()?;
+            }
+            Err(Fault::Fatal(error)) => return Err(error),
+        }
+        if mix.is_complete() {
+            break;
+        }
+    }
+    mix.finish(source.damage)
+}
+
+/// Why a packet gave no sound.
+enum Fault {
+    /// The packet is damaged; the next may be sound.
+    Damaged,
+    /// The whole file is refused.
+    Fatal(Error),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Fault::Fatal(error)
+    }
+}
+
+/// The open file: its demuxer, and the decoder of the track that is heard.
+struct Source<'a> {
+    format: Box<dyn FormatReader + 'a>,
+    params: AudioCodecParameters,
+    order: HeadOrder,
+    codec: Codec,
+    track_id: u32,
+    edit: Edit,
+    /// Whether packets say themselves how much of them is padding.
+    packets_trim: bool,
+    /// What was wrong with the container, if anything.
+    damage: Option<&'static str>,
+    interleaved: Vec<f32>,
+}
+
+enum Codec {
+    Symphonia(Box<dyn AudioDecoder>),
+    Opus(OpusDecoder),
+}
+
+impl<'a> Source<'a> {
+    fn open(bytes: &'a [u8]) -> Result<Self> {
+        let format = open_container(bytes)?;
+        let kind = format.format_info().format;
+        let (track_id, params) = choose_track(format.as_ref())?;
+        let order = if kind == FORMAT_ID_ISOMP4 { HeadOrder::Big } else { HeadOrder::Little };
+        let codec = open_codec(&params, order)?;
+        let rate = if matches!(codec, Codec::Opus(_)) { OPUS_RATE_HZ } else { params.sample_rate.unwrap_or(0) };
+        let packets_trim = kind == FORMAT_ID_OGG;
+        let listed = (kind == FORMAT_ID_ISOMP4).then(|| edit_list::read(bytes, track_id, rate)).flatten();
+        let edit = match (&codec, listed) {
+            // An edit list that starts at 0 was written by a muxer that left the pre-skip to the header.
+            (Codec::Opus(opus), Some(edit)) if edit.skip == 0 => Edit { skip: opus.pre_skip, ..edit },
+            (_, Some(edit)) => edit,
+            (Codec::Opus(opus), None) if !packets_trim => Edit { skip: opus.pre_skip, keep: None },
+            _ => Edit::default(),
+        };
+        let interleaved = Vec::new();
+        Ok(Self { format, params, order, codec, track_id, edit, packets_trim, damage: None, interleaved })
+    }
+
+    /// The next packet of any track; `None` at the end, or where the container is damaged.
+    fn next_packet(&mut self) -> Option<Packet> {
+        match contained(|| self.format.next_packet()) {
+            Some(Ok(packet)) => return packet,
+            // The end of a file that does not know its length.
+            Some(Err(SymphoniaError::IoError(error))) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                self.damage = Some("the file is cut off");
+            }
+            Some(Err(SymphoniaError::ResetRequired)) => self.damage = Some("another stream follows"),
+            Some(Err(_)) | None => self.damage = Some("the container is damaged"),
+        }
+        None
+    }
+
+    fn decode(&mut self, packet: &Packet, mix: &mut Mix) -> Result<(), Fault> {
+        let trims = (packet.trim_start.get() as usize, packet.trim_end.get() as usize);
+        match &mut self.codec {
+            Codec::Opus(decoder) => {
+                let decoded = contained(|| decoder.decode(&packet.data)).flatten();
+                let (samples, channels) = decoded.ok_or(Fault::Damaged)?;
+                let frames = samples.len() / channels;
+                let (start, end) = if self.packets_trim { trims } else { (0, 0) };
+                let end = frames.saturating_sub(end);
+                let heard = samples.get(start * channels..end * channels).unwrap_or(&[]);
+                mix.add(heard, channels, OPUS_RATE_HZ)
+            }
+            Codec::Symphonia(decoder) => {
+                let interleaved = &mut self.interleaved;
+                let decoded = contained(|| match decoder.decode(packet) {
+                    Ok(buffer) => {
+                        let spec = buffer.spec();
+                        let (channels, rate) = (spec.channels().count(), spec.rate());
+                        // Refused before the samples are copied out.
+                        if channels <= CHANNELS_MAX {
+                            buffer.copy_to_vec_interleaved(interleaved);
+                        }
+                        Some((channels, rate))
+                    }
+                    Err(_) => None,
+                });
+                let (channels, rate) = decoded.flatten().ok_or(Fault::Damaged)?;
+                mix.add(&self.interleaved, channels, rate)
+            }
+        }
+    }
+
+    /// A decoder in which a damaged packet left a mess is replaced.
+    fn reopen_decoder(&mut self) -> Result<()> {
+        self.codec = open_codec(&self.params, self.order)?;
+        Ok(())
+    }
+}
+
+fn open_container(bytes: &[u8]) -> Result<Box<dyn FormatReader + '_>> {
+    let open = || {
+        let stream = MediaSourceStream::new(Box::new(Cursor::new(bytes)), Default::default());
+        let (format, metadata) = (FormatOptions::default(), MetadataOptions::default());
+        symphonia::default::get_probe().probe(&Hint::new(), stream, format, metadata)
+    };
+    match contained(open) {
+        Some(Ok(format)) => Ok(format),
+        _ if looks_familiar(bytes) => Err(Error::new(ErrorCode::AudioCorrupt, "the container cannot be opened")),
+        _ => Err(ErrorCode::AudioUnknownFormat.into()),
+    }
+}
+
+/// Whether the first bytes are those of a container that is known here.
+fn looks_familiar(bytes: &[u8]) -> bool {
+    let starts = |magic: &[u8]| bytes.starts_with(magic);
+    starts(b"RIFF") || starts(b"fLaC") || starts(b"OggS") || starts(b"ID3") || starts(&[0x1a, 0x45, 0xdf, 0xa3])
+        || bytes.get(4..8) == Some(b"ftyp")
+        // The frame sync of MPEG audio and ADTS.
+        || matches!(bytes, [0xff, second, ..] if second & 0xe0 == 0xe0)
+}
+
+/// The default audio track, or the first in a known codec: its id and parameters.
+fn choose_track(format: &dyn FormatReader) -> Result<(u32, AudioCodecParameters)> {
+    if format.tracks().is_empty() {
+        return Err(Error::new(ErrorCode::AudioEmpty, "the file has no track"));
+    }
+    let track = format.default_track(TrackType::Audio).ok_or(ErrorCode::AudioUnsupportedCodec)?;
+    match &track.codec_params {
+        Some(CodecParameters::Audio(params)) if params.codec != CODEC_ID_NULL_AUDIO => Ok((track.id, params.clone())),
+        _ => Err(ErrorCode::AudioUnsupportedCodec.into()),
+    }
+}
+
+fn open_codec(params: &AudioCodecParameters, order: HeadOrder) -> Result<Codec> {
+    if params.codec == CODEC_ID_OPUS {
+        return OpusDecoder::new(params.extra_data.as_deref(), order).map(Codec::Opus);
+    }
+    if let Some(rate) = params.sample_rate {
+        check_rate(rate)?;
+    }
+    let options = AudioDecoderOptions::default();
+    match contained(|| symphonia::default::get_codecs().make_audio_decoder(params, &options)) {
+        Some(Ok(decoder)) => Ok(Codec::Symphonia(decoder)),
+        Some(Err(SymphoniaError::Unsupported(_))) => Err(ErrorCode::AudioUnsupportedCodec.into()),
+        _ => Err(Error::new(ErrorCode::AudioCorrupt, "the codec's settings are damaged")),
+    }
+}
+
+/// The result, or `None` where foreign code panicked over damaged bytes; whatever it worked on is not used again,
+/// or replaced.
+fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
+/// Collects the sound: mixed to mono, trimmed, bounded, checked.
+struct Mix {
+    samples: Vec<f32>,
+    rate: u32,
+    seconds_max: u32,
+    skip: u64,
+    keep: Option<u64>,
+    /// Frames of the last sound packet, before trimming.
+    last_len: usize,
+    sound_packets: u64,
+    damaged_packets: u64,
+}
+
+impl Mix {
+    fn new(seconds_max: u32, edit: Edit) -> Self {
+        let Edit { skip, keep } = edit;
+        let (samples, rate, last_len) = (Vec::new(), 0, 0);
+        Self { samples, rate, seconds_max, skip, keep, last_len, sound_packets: 0, damaged_packets: 0 }
+    }
+
+    fn add(&mut self, interleaved: &[f32], channels: usize, rate: u32) -> Result<(), Fault> {
+        check_rate(rate)?;
+        if !(1..=CHANNELS_MAX).contains(&channels) {
+            return Err(Error::new(ErrorCode::AudioInvalidRate, format!("{channels} channels")).into());
+        }
+        if self.rate != 0 && self.rate != rate {
+            return Err(Fault::Damaged);
+        }
+        if interleaved.iter().any(|sample| !sample.is_finite()) {
+            return Err(Error::new(ErrorCode::AudioInvalidSample, "a sample of the file is not finite").into());
+        }
+        self.rate = rate;
+        self.sound_packets += 1;
+        let frames = interleaved.len() / channels;
+        self.last_len = frames;
+        let skipped = self.skip.min(frames as u64) as usize;
+        self.skip -= skipped as u64;
+        let share = 1.0 / channels as f32;
+        let heard = interleaved[skipped * channels..].chunks_exact(channels);
+        self.samples.extend(heard.map(|frame| (frame.iter().sum::<f32>() * share).clamp(-1.0, 1.0)));
+        self.check_length()?;
+        Ok(())
+    }
+
+    /// Silence in place of a packet that is damaged.
+    fn conceal(&mut self) -> Result<()> {
+        self.damaged_packets += 1;
+        self.samples.resize(self.samples.len() + self.last_len, 0.0);
+        self.check_length()
+    }
+
+    fn check_length(&self) -> Result<()> {
+        if self.samples.len() as u64 > u64::from(self.seconds_max) * u64::from(self.rate) && !self.is_complete() {
+            return Err(Error::new(ErrorCode::AudioTooLong, format!("more than {} s", self.seconds_max)));
+        }
+        Ok(())
+    }
+
+    /// Whether all that is to be heard is there.
+    fn is_complete(&self) -> bool {
+        self.keep.is_some_and(|keep| self.samples.len() as u64 >= keep)
+    }
+
+    fn finish(mut self, damage: Option<&'static str>) -> Result<Pcm> {
+        if self.damaged_packets > self.sound_packets {
+            return Err(Error::new(ErrorCode::AudioCorrupt, "most of the file cannot be decoded"));
+        }
+        if let Some(keep) = self.keep {
+            self.samples.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
+        }
+        self.check_length()?;
+        match (self.samples.is_empty(), damage, self.damaged_packets) {
+            (false, _, _) => Ok(Pcm { samples: self.samples, rate: self.rate }),
+            (true, None, 0) => Err(ErrorCode::AudioEmpty.into()),
+            (true, damage, _) => Err(Error::new(ErrorCode::AudioCorrupt, damage.unwrap_or("no packet is sound"))),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Sound on its way in: decoding files, resampling, and collecting an utterance.
+//!
+//! All samples are mono `f32` between -1 and 1. The engine listens at
+//! [`LISTEN_RATE_HZ`](crate::backend::LISTEN_RATE_HZ); [`decode`] and [`UtteranceBuffer`] take any rate from
+//! [`RATE_HZ_MIN`] to [`RATE_HZ_MAX`].
+//!
+//! ```
+//! use tertulia::audio;
+//! let quiet = vec![0.0; 8_000];
+//! let file = audio::write_wav(&quiet, 8_000);
+//! let pcm = audio::decode(&file)?;
+//! assert_eq!((pcm.samples.len(), pcm.rate), (8_000, 8_000));
+//! assert_eq!(audio::resample(&pcm.samples, pcm.rate, 16_000)?.len(), 16_000);
+//! # Ok::<(), tertulia::Error>(())
+//! ```
+
+mod decode;
+mod edit_list;
+mod opus;
+mod pcm;
+mod resample;
+mod utterance;
+
+pub use decode::{DECODE_SECONDS_MAX, decode, decode_limited};
+pub use pcm::{Pcm, from_i16, to_i16, write_wav};
+pub use resample::{Resampler, resample};
+pub use utterance::{UTTERANCE_SECONDS_MAX, UtteranceBuffer};
+
+use crate::error::{Error, ErrorCode, Result};
+
+/// The lowest sample rate that is taken, in Hz.
+pub const RATE_HZ_MIN: u32 = 8_000;
+
+/// The highest sample rate that is taken, in Hz.
+pub const RATE_HZ_MAX: u32 = 192_000;
+
+/// The most channels of a file; they are mixed to one.
+pub const CHANNELS_MAX: usize = 8;
+
+fn check_rate(rate: u32) -> Result<()> {
+    if (RATE_HZ_MIN..=RATE_HZ_MAX).contains(&rate) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::AudioInvalidRate, format!("{rate} Hz is outside {RATE_HZ_MIN} to {RATE_HZ_MAX}")))
+}

@@ -1,0 +1,51 @@
+//! Samples, and their two plain outside forms: 16-bit integers and WAV.
+
+/// Decoded sound.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Pcm {
+    /// Mono samples between -1 and 1.
+    pub samples: Vec<f32>,
+    /// Samples per second.
+    pub rate: u32,
+}
+
+impl Pcm {
+    /// How long it lasts, in ms.
+    pub fn duration_ms(&self) -> u64 {
+        if self.rate == 0 { 0 } else { self.samples.len() as u64 * 1000 / u64::from(self.rate) }
+    }
+}
+
+/// Rounds to 16 bits; what is outside -1 to 1 is clamped, NaN becomes 0.
+pub fn to_i16(samples: &[f32]) -> Vec<i16> {
+    samples.iter().map(|sample| (sample * 32_768.0).round() as i16).collect()
+}
+
+/// 16-bit samples as floats, -1 to just under 1.
+pub fn from_i16(samples: &[i16]) -> Vec<f32> {
+    samples.iter().map(|&sample| f32::from(sample) / 32_768.0).collect()
+}
+
+/// A WAV file of 16-bit mono samples. The format's sizes are 32 bits wide: what lies beyond 4 GiB is left out.
+pub fn write_wav(samples: &[f32], rate: u32) -> Vec<u8> {
+    const HEADER_LEN: usize = 44;
+    let samples = &samples[..samples.len().min((u32::MAX as usize - HEADER_LEN) / 2)];
+    let data_len = samples.len() as u32 * 2;
+    let mut file = Vec::with_capacity(HEADER_LEN + samples.len() * 2);
+    file.extend_from_slice(b"RIFF");
+    file.extend_from_slice(&(data_len + HEADER_LEN as u32 - 8).to_le_bytes());
+    file.extend_from_slice(b"WAVEfmt ");
+    file.extend_from_slice(&16u32.to_le_bytes());
+    file.extend_from_slice(&1u16.to_le_bytes()); // integer PCM
+    file.extend_from_slice(&1u16.to_le_bytes()); // one channel
+    file.extend_from_slice(&rate.to_le_bytes());
+    file.extend_from_slice(&rate.saturating_mul(2).to_le_bytes());
+    file.extend_from_slice(&2u16.to_le_bytes()); // bytes of a frame
+    file.extend_from_slice(&16u16.to_le_bytes());
+    file.extend_from_slice(b"data");
+    file.extend_from_slice(&data_len.to_le_bytes());
+    for sample in to_i16(samples) {
+        file.extend_from_slice(&sample.to_le_bytes());
+    }
+    file
+}

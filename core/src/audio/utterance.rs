@@ -1,0 +1,140 @@
+//! The bounded collector behind `push_audio`.
+
+use super::{Resampler, check_rate};
+use crate::backend::LISTEN_RATE_HZ;
+use crate::error::{Error, ErrorCode, Result};
+
+/// The longest utterance, in seconds, where nothing else is set.
+pub const UTTERANCE_SECONDS_MAX: u32 = 120;
+
+/// Collects blocks of samples into one utterance at [`LISTEN_RATE_HZ`].
+///
+/// Blocks may have any size, and the rate may change between them.
+///
+/// ```
+/// use tertulia::audio::UtteranceBuffer;
+/// let mut buffer = UtteranceBuffer::default();
+/// buffer.push(&[0.0; 480], 48_000)?;
+/// buffer.push(&[0.0; 441], 44_100)?;
+/// assert_eq!(buffer.take().len(), 320);
+/// assert!(buffer.is_empty());
+/// # Ok::<(), tertulia::Error>(())
+/// ```
+pub struct UtteranceBuffer {
+    samples: Vec<f32>,
+    samples_max: usize,
+    /// The converter of the last block, with the rate it converts from.
+    resampler: Option<(u32, Resampler)>,
+    /// Clamped input on its way into the resampler.
+    scratch: Vec<f32>,
+}
+
+impl Default for UtteranceBuffer {
+    fn default() -> Self {
+        Self::new(UTTERANCE_SECONDS_MAX)
+    }
+}
+
+impl UtteranceBuffer {
+    /// An empty buffer that holds up to `seconds_max`. Memory grows with what is pushed.
+    pub fn new(seconds_max: u32) -> Self {
+        Self {
+            samples: Vec::new(),
+            samples_max: seconds_max as usize * LISTEN_RATE_HZ as usize,
+            resampler: None,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Takes one block: mono, at `rate` samples a second. Samples outside -1 to 1 are clamped.
+    ///
+    /// # Errors
+    /// Nothing of the block is kept after [`ErrorCode::AudioInvalidRate`] (a rate outside 8,000 to 192,000 Hz) or
+    /// [`ErrorCode::AudioInvalidSample`] (a sample that is not finite). After [`ErrorCode::AudioOverrun`] the buffer
+    /// is full: it keeps what it had and as much of the block as there was room for.
+    pub fn push(&mut self, block: &[f32], rate: u32) -> Result<()> {
+        check_rate(rate)?;
+        if let Some(index) = block.iter().position(|sample| !sample.is_finite()) {
+            return Err(Error::new(
+                ErrorCode::AudioInvalidSample,
+                format!("sample {index} of the block is not finite"),
+            ));
+        }
+        if block.is_empty() {
+            return Ok(());
+        }
+        self.switch_rate(rate)?;
+        // A second at a time, so that a block of hours needs no more memory than the buffer may hold.
+        for run in block.chunks(rate as usize) {
+            if self.samples.len() >= self.samples_max {
+                return Err(self.overrun());
+            }
+            self.push_run(run);
+        }
+        if self.samples.len() > self.samples_max {
+            self.samples.truncate(self.samples_max);
+            return Err(self.overrun());
+        }
+        Ok(())
+    }
+
+    /// Gives out what was collected, at [`LISTEN_RATE_HZ`], and starts anew.
+    pub fn take(&mut self) -> Vec<f32> {
+        self.flush();
+        std::mem::take(&mut self.samples)
+    }
+
+    /// Throws away what was collected.
+    pub fn clear(&mut self) {
+        self.resampler = None;
+        self.samples = Vec::new();
+    }
+
+    /// Samples at [`LISTEN_RATE_HZ`] that are ready; up to 20 ms more may be in the resampler.
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Whether nothing was pushed since the start or the last [`take`](Self::take).
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty() && self.resampler.is_none()
+    }
+
+    fn switch_rate(&mut self, rate: u32) -> Result<()> {
+        if self.resampler.as_ref().is_none_or(|(from, _)| *from != rate) {
+            self.flush();
+            self.resampler = Some((rate, Resampler::new(rate, LISTEN_RATE_HZ)?));
+        }
+        Ok(())
+    }
+
+    fn push_run(&mut self, run: &[f32]) {
+        self.scratch.clear();
+        self.scratch.extend(run.iter().map(|sample| sample.clamp(-1.0, 1.0)));
+        let (_, resampler) = self.resampler.as_mut().expect("switch_rate made one");
+        let before = self.samples.len();
+        resampler.push(&self.scratch, &mut self.samples);
+        clamp(&mut self.samples[before..]);
+    }
+
+    fn flush(&mut self) {
+        let before = self.samples.len();
+        if let Some((_, mut resampler)) = self.resampler.take() {
+            resampler.finish(&mut self.samples);
+        }
+        clamp(&mut self.samples[before..]);
+        self.samples.truncate(self.samples_max);
+    }
+
+    fn overrun(&self) -> Error {
+        let seconds_max = self.samples_max / LISTEN_RATE_HZ as usize;
+        Error::new(ErrorCode::AudioOverrun, format!("the utterance is longer than {seconds_max} s"))
+    }
+}
+
+/// The sinc filter overshoots near full scale.
+fn clamp(samples: &mut [f32]) {
+    for sample in samples {
+        *sample = sample.clamp(-1.0, 1.0);
+    }
+}
