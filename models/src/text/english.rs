@@ -1,0 +1,162 @@
+//! English words to sounds: the dictionary and tagger of `misaki-rs`, and rules for what they do not know.
+
+use super::letters;
+use super::spanish::fold_accent;
+use misaki_rs::{G2P, Language};
+use std::ops::Range;
+use std::sync::LazyLock;
+
+static AMERICAN: LazyLock<G2P> = LazyLock::new(|| G2P::new(Language::EnglishUS));
+static BRITISH: LazyLock<G2P> = LazyLock::new(|| G2P::new(Language::EnglishGB));
+
+/// Longer words are no words, and take the dictionary's patterns too long.
+const WORD_LETTERS_MAX: usize = 40;
+
+/// Whether the dictionary has this word (lower case, no accents), or a plain derivation of a word that it has.
+pub(super) fn knows(word: &str) -> bool {
+    if !word.is_ascii() || word.len() > WORD_LETTERS_MAX {
+        return false;
+    }
+    let golds = &AMERICAN.lexicon.golds;
+    let has = |word: &str| golds.contains_key(word);
+    has(word)
+        || ["s", "es", "ed", "d", "ing", "ly", "er"]
+            .iter()
+            .any(|ending| word.strip_suffix(ending).is_some_and(|stem| stem.len() > 2 && has(stem)))
+        || word.strip_suffix("ing").is_some_and(|stem| stem.len() > 2 && has(&format!("{stem}e")))
+        || word.strip_suffix("ies").is_some_and(|stem| has(&format!("{stem}y")))
+}
+
+/// A stretch of English up to a pause: the words as they are to be said, and the marks between them.
+#[derive(Default)]
+pub(super) struct Phrase {
+    text: String,
+    words: Vec<Range<usize>>,
+}
+
+impl Phrase {
+    /// Adds a word; other letters than English ones are folded or left out.
+    pub(super) fn push_word(&mut self, word: &str) {
+        if !self.text.is_empty() && !self.text.ends_with(' ') {
+            self.text.push(' ');
+        }
+        let start = self.text.len();
+        self.text.extend(plain(word).take(WORD_LETTERS_MAX));
+        self.words.push(start..self.text.len());
+    }
+
+    /// Adds a mark, which helps the tagger.
+    pub(super) fn push_mark(&mut self, mark: &str) {
+        self.text.push_str(match mark {
+            "…" => ".",
+            "“" | "”" | "(" | ")" => "",
+            "—" => " -",
+            other => other,
+        });
+    }
+
+    /// The phonemes of each word, in order; empty for one without an English letter.
+    pub(super) fn phonemes(&self, british: bool) -> Vec<String> {
+        let g2p = if british { &*BRITISH } else { &*AMERICAN };
+        let mut phonemes = vec![String::new(); self.words.len()];
+        let tokens = g2p.g2p(&self.text).map(|(_, tokens)| tokens).unwrap_or_default();
+        let mut at = 0;
+        let mut unknown = vec![false; self.words.len()];
+        for token in tokens {
+            let word = self.words.partition_point(|span| span.end <= at);
+            at += token.text.len() + token.whitespace.len();
+            if word >= self.words.len()
+                || self.words[word].start >= at
+                || !token.text.contains(|c: char| c.is_ascii_alphanumeric())
+            {
+                continue;
+            }
+            match token.phonemes {
+                Some(sound) if !sound.contains(&g2p.unk) => phonemes[word].push_str(&sound),
+                _ => unknown[word] = true,
+            }
+        }
+        for (index, span) in self.words.iter().enumerate() {
+            let word = &self.text[span.clone()];
+            if unknown[index] || (phonemes[index].is_empty() && word.contains(|c: char| c.is_ascii_alphabetic())) {
+                phonemes[index] = by_parts(word, british);
+            }
+        }
+        phonemes
+    }
+}
+
+fn plain(word: &str) -> impl Iterator<Item = char> {
+    word.chars().filter_map(|c| match c {
+        '’' => Some('\''),
+        '\u{2011}' => Some('-'),
+        'ñ' => Some('n'),
+        'Ñ' => Some('N'),
+        'ç' => Some('s'),
+        'ß' => Some('s'),
+        c if c.is_ascii_alphabetic() || matches!(c, '\'' | '-') => Some(c),
+        c => {
+            let lower = c.to_lowercase().next().unwrap_or(c);
+            let folded = fold_accent(lower);
+            folded.is_ascii_alphabetic().then(|| if c.is_uppercase() { folded.to_ascii_uppercase() } else { folded })
+        }
+    })
+}
+
+/// A word that the dictionary does not have as a whole: by its hyphens, its ending, two words in one, or its letters.
+fn by_parts(word: &str, british: bool) -> String {
+    if word.contains(['-', '\'']) {
+        let part = |part: &str| known(part, british).unwrap_or_else(|| by_parts(part, british));
+        return match word.strip_suffix("'s") {
+            Some(stem) if !stem.is_empty() => plural(&part(stem)),
+            _ => word.split(['-', '\'']).filter(|part| !part.is_empty()).map(part).collect(),
+        };
+    }
+    let lower = word.to_ascii_lowercase();
+    const ENDINGS: &[(&str, &str)] = &[
+        ("ness", "nəs"),
+        ("less", "ləs"),
+        ("ment", "mənt"),
+        ("ship", "ʃɪp"),
+        ("able", "əbᵊl"),
+        ("ish", "ɪʃ"),
+        ("ly", "li"),
+        ("er", "əɹ"),
+        ("ers", "əɹz"),
+        ("ful", "fᵊl"),
+        ("ism", "ɪzᵊm"),
+        ("ist", "ɪst"),
+        ("ists", "ɪsts"),
+        ("y", "i"),
+    ];
+    for (ending, sound) in ENDINGS {
+        if let Some(stem) = lower.strip_suffix(ending).filter(|stem| stem.len() > 2)
+            && let Some(found) = known(stem, british).or_else(|| known(&format!("{stem}e"), british))
+        {
+            return found + sound;
+        }
+    }
+    for at in (3..lower.len().saturating_sub(2)).rev() {
+        if let (Some(first), Some(second)) = (known(&lower[..at], british), known(&lower[at..], british)) {
+            return first + &second.replace('ˈ', "ˌ");
+        }
+    }
+    let spelled = word.len() <= 5 && word.len() > 1 && word.bytes().all(|b| b.is_ascii_uppercase());
+    if spelled { letters::spell(word.as_bytes()) } else { letters::sounds(word, british) }
+}
+
+fn known(word: &str, british: bool) -> Option<String> {
+    let lexicon = if british { &BRITISH.lexicon } else { &AMERICAN.lexicon };
+    if word.len() < 3 || !(lexicon.golds.contains_key(word) || lexicon.silvers.contains_key(word)) {
+        return None;
+    }
+    lexicon.lookup(word, "NN", None, None).map(|(phonemes, _)| phonemes.replace('ɾ', "T").replace('ʔ', "t"))
+}
+
+fn plural(stem: &str) -> String {
+    match stem.chars().last() {
+        Some('p' | 't' | 'k' | 'f' | 'θ') => format!("{stem}s"),
+        Some('s' | 'z' | 'ʃ' | 'ʒ' | 'ʧ' | 'ʤ') => format!("{stem}ᵻz"),
+        _ => format!("{stem}z"),
+    }
+}
