@@ -7,6 +7,8 @@ pub mod error;
 pub mod event;
 mod language;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use config::{Keep, Persona, Playback, Retention, SessionConfig, SessionUpdate};
 pub use error::{Error, ErrorCode, Result};

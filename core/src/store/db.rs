@@ -2,14 +2,20 @@
 //!
 //! After an IO error redb refuses every further write, and a damaged file can make it panic. Both cost the call in
 //! which they happen; the next call finds the database dropped and opened again.
+//!
+//! A failed sync needs more than that: an operating system may forget that the pages it could not write are still to
+//! be written, while it goes on showing them to readers. What was written since the last good sync is therefore
+//! written once more before the database is opened again.
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::store::location::BackendFactory;
+use crate::store::unsynced::{Storage, Unsynced};
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use redb::{BackendError, Database, StorageBackend};
 use std::io::{self, ErrorKind};
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Memory that redb may use for pages, in bytes; its own default is a gibibyte.
@@ -21,6 +27,7 @@ pub(super) struct Db {
     /// Whether the database in the slot must not be used again. Set only under the slot's read lock, so that it
     /// speaks of that database.
     broken: AtomicBool,
+    unsynced: Arc<Unsynced>,
 }
 
 /// Why work on the database failed.
@@ -35,8 +42,10 @@ pub(super) enum Fault {
 
 impl Db {
     pub(super) fn open(factory: Box<dyn BackendFactory>) -> Result<Db> {
-        let database = open_database(factory.as_ref())?;
-        Ok(Db { factory, slot: RwLock::new(Some(database)), broken: AtomicBool::new(false) })
+        let unsynced = Arc::default();
+        let db = Db { factory, slot: RwLock::new(None), broken: AtomicBool::new(false), unsynced };
+        drop(db.opened()?);
+        Ok(db)
     }
 
     /// Does the work on an open database. It runs once more where the database turned out to be broken before it
@@ -71,21 +80,67 @@ impl Db {
         let mut slot = self.slot.write();
         if !usable(&slot) {
             close(slot.take());
-            *slot = Some(open_database(self.factory.as_ref())?);
+            self.rewrite_unsynced()?;
+            *slot = Some(self.open_database()?);
             self.broken.store(false, Ordering::Release);
         }
         Ok(RwLockWriteGuard::downgrade(slot))
     }
 }
 
+impl Db {
+    fn open_database(&self) -> Result<Database> {
+        let create = || {
+            contain(|| {
+                let storage = Storage::new(self.factory.open()?, self.unsynced.clone());
+                Ok(redb::Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(storage)?)
+            })
+        };
+        match create() {
+            Err(Fault::Redb(redb::Error::Io(error))) if error.kind() == ErrorKind::InvalidData => {
+                self.locked(clear_unfinished)?;
+                create().map_err(Fault::into_open_error)
+            }
+            other => other.map_err(Fault::into_open_error),
+        }
+    }
+
+    /// Sees to it that what a failed sync left behind becomes durable.
+    fn rewrite_unsynced(&self) -> Result<()> {
+        if self.unsynced.is_suspect() { self.locked(|storage| Ok(storage.rewrite()?)) } else { Ok(()) }
+    }
+
+    /// Works on the storage itself, without redb, but as its one owner.
+    fn locked(&self, work: impl FnOnce(&Storage) -> Result<(), Fault>) -> Result<()> {
+        let storage = Storage::new(self.factory.open()?, self.unsynced.clone());
+        let worked = contain(|| {
+            match storage.try_lock_range(Bound::Unbounded, Bound::Unbounded) {
+                Ok(true) | Err(BackendError::Unsupported) => {}
+                Ok(false) => return Err(Error::from(ErrorCode::StoreLocked).into()),
+                Err(error) => return Err(Fault::Redb(error.into())),
+            }
+            work(&storage)
+        });
+        let closed = storage.close().map_err(|error| Fault::from(error).into_error());
+        worked.map_err(Fault::into_error).and(closed)
+    }
+}
+
 impl Drop for Db {
     fn drop(&mut self) {
         close(self.slot.get_mut().take());
+        if let Err(error) = self.rewrite_unsynced() {
+            tracing::warn!(%error, "what was written last may not outlive a power loss");
+        }
     }
 }
 
 fn close(database: Option<Database>) {
-    if let Err(fault) = contain(|| Ok(drop(database))) {
+    let closed = contain(|| {
+        drop(database);
+        Ok(())
+    });
+    if let Err(fault) = closed {
         tracing::warn!(error = %fault.into_error(), "the store did not close cleanly");
     }
 }
@@ -94,53 +149,26 @@ fn contain<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Fault::Panic))
 }
 
-fn open_database(factory: &dyn BackendFactory) -> Result<Database> {
-    let create = || {
-        contain(|| {
-            let storage = Storage(factory.open()?);
-            Ok(redb::Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(storage)?)
-        })
-    };
-    match create() {
-        Err(Fault::Redb(redb::Error::Io(error))) if error.kind() == ErrorKind::InvalidData => {
-            clear_unfinished(factory)?;
-            create().map_err(Fault::into_open_error)
-        }
-        other => other.map_err(Fault::into_open_error),
-    }
-}
-
 /// Empties a storage whose very first opening was cut off before redb's magic number was written. Nothing can have
 /// been acknowledged in it.
-fn clear_unfinished(factory: &dyn BackendFactory) -> Result<()> {
+fn clear_unfinished(storage: &Storage) -> Result<(), Fault> {
     const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
     const HEADER_LEN: usize = 320;
     const UNFINISHED_LEN_MAX: u64 = 16 << 20;
-    let storage = factory.open()?;
-    let empty = || -> Result<(), Fault> {
-        match storage.try_lock_range(Bound::Unbounded, Bound::Unbounded) {
-            Ok(true) | Err(BackendError::Unsupported) => {}
-            Ok(false) => return Err(Error::from(ErrorCode::StoreLocked).into()),
-            Err(error) => return Err(Fault::Redb(error.into())),
-        }
-        let len = storage.len()?;
-        let mut bytes = vec![0; len.min(UNFINISHED_LEN_MAX) as usize];
-        storage.read(0, &mut bytes)?;
-        let start = &bytes[..bytes.len().min(MAGIC.len())];
-        if start.len() < MAGIC.len() && !start.is_empty() && MAGIC.starts_with(start) {
-            return Err(Error::new(ErrorCode::StoreCorrupt, "the store is cut off after a few bytes").into());
-        }
-        let zeros = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
-        if len > UNFINISHED_LEN_MAX || !zeros(start) || !zeros(&bytes[bytes.len().min(HEADER_LEN)..]) {
-            return Err(not_a_store().into());
-        }
-        storage.set_len(0)?;
-        storage.sync_data()?;
-        Ok(())
-    };
-    let emptied = contain(empty).map_err(Fault::into_error);
-    storage.close().map_err(|error| Fault::from(error).into_error())?;
-    emptied
+    let len = storage.len()?;
+    let mut bytes = vec![0; len.min(UNFINISHED_LEN_MAX) as usize];
+    storage.read(0, &mut bytes)?;
+    let start = &bytes[..bytes.len().min(MAGIC.len())];
+    if start.len() < MAGIC.len() && !start.is_empty() && MAGIC.starts_with(start) {
+        return Err(Error::new(ErrorCode::StoreCorrupt, "the store is cut off after a few bytes").into());
+    }
+    let zeros = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
+    if len > UNFINISHED_LEN_MAX || !zeros(start) || !zeros(&bytes[bytes.len().min(HEADER_LEN)..]) {
+        return Err(not_a_store().into());
+    }
+    storage.set_len(0)?;
+    storage.sync_data()?;
+    Ok(())
 }
 
 pub(super) fn not_a_store() -> Error {
@@ -248,46 +276,3 @@ fault_from!(
     redb::DatabaseError,
     redb::SetDurabilityError
 );
-
-/// redb takes backends by value.
-#[derive(Debug)]
-struct Storage(Box<dyn StorageBackend>);
-
-impl StorageBackend for Storage {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read(offset, out)
-    }
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
-    }
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write(offset, data)
-    }
-    fn close(&self) -> io::Result<()> {
-        self.0.close()
-    }
-    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.0.try_lock_range(start, end)
-    }
-    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.0.try_lock_shared_range(start, end)
-    }
-    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.lock_range(start, end)
-    }
-    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.lock_shared_range(start, end)
-    }
-    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.unlock_range(start, end)
-    }
-    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.0.query_lock_range(start, end)
-    }
-}

@@ -34,6 +34,7 @@ mod retention;
 mod schema;
 mod sweep;
 mod tables;
+mod unsynced;
 mod write;
 
 pub use export::{ExportedAudio, SessionExport};

@@ -1,0 +1,140 @@
+//! The storage under redb, with a memory of what was written since the last good sync.
+
+use parking_lot::Mutex;
+use redb::{BackendError, StorageBackend};
+use std::io;
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// Where something was written since the last good sync. It outlives the storage, so that the next one can write it
+/// once more.
+#[derive(Debug, Default)]
+pub(super) struct Unsynced(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    ranges: Vec<(u64, u64)>,
+    /// Whether a sync failed. Until the ranges are written once more, a good sync proves nothing about them.
+    suspect: bool,
+}
+
+/// How many ranges are remembered before they become one.
+const RANGES_MAX: usize = 4096;
+
+impl Unsynced {
+    /// Whether a sync failed that has not been made good.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.0.lock().suspect
+    }
+
+    fn wrote(&self, start: u64, end: u64) {
+        let ranges = &mut self.0.lock().ranges;
+        match ranges.last_mut() {
+            Some(last) if last.1 == start => last.1 = end,
+            _ => ranges.push((start, end)),
+        }
+        if ranges.len() > RANGES_MAX {
+            let start = ranges.iter().map(|range| range.0).min().unwrap_or(0);
+            let end = ranges.iter().map(|range| range.1).max().unwrap_or(0);
+            *ranges = vec![(start, end)];
+        }
+    }
+
+    fn synced(&self, result: &io::Result<()>) {
+        let mut state = self.0.lock();
+        if result.is_err() {
+            state.suspect = true;
+        } else if !state.suspect {
+            state.ranges.clear();
+        }
+    }
+}
+
+/// A backend of the host's, by value as redb takes it.
+#[derive(Debug)]
+pub(super) struct Storage {
+    backend: Box<dyn StorageBackend>,
+    unsynced: Arc<Unsynced>,
+}
+
+impl Storage {
+    pub(super) fn new(backend: Box<dyn StorageBackend>, unsynced: Arc<Unsynced>) -> Self {
+        Self { backend, unsynced }
+    }
+
+    /// Writes what is unsynced once more, as it reads, and syncs.
+    pub(super) fn rewrite(&self) -> io::Result<()> {
+        const BLOCK_BYTES: u64 = 1 << 20;
+        let ranges = self.unsynced.0.lock().ranges.clone();
+        let len = self.backend.len()?;
+        self.backend.set_len(len)?;
+        let mut block = Vec::new();
+        for (start, end) in ranges {
+            let (mut at, end) = (start, end.min(len));
+            while at < end {
+                let next = end.min(at + BLOCK_BYTES);
+                block.resize((next - at) as usize, 0);
+                self.backend.read(at, &mut block)?;
+                self.backend.write(at, &block)?;
+                at = next;
+            }
+        }
+        self.backend.sync_data()?;
+        *self.unsynced.0.lock() = State::default();
+        Ok(())
+    }
+}
+
+impl StorageBackend for Storage {
+    fn len(&self) -> io::Result<u64> {
+        self.backend.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.backend.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.backend.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let result = self.backend.sync_data();
+        self.unsynced.synced(&result);
+        result
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        // Noted before it is done: a write that fails may have been done in part.
+        self.unsynced.wrote(offset, offset.saturating_add(data.len() as u64));
+        self.backend.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.backend.close()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.backend.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.backend.try_lock_shared_range(start, end)
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.backend.lock_range(start, end)
+    }
+
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.backend.lock_shared_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.backend.unlock_range(start, end)
+    }
+
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.backend.query_lock_range(start, end)
+    }
+}

@@ -1,0 +1,310 @@
+//! A disk in memory that fills up, fails, forgets what was not synced, and rots.
+//!
+//! ```
+//! use tertulia::store::Store;
+//! use tertulia::testing::fault::FaultyDisk;
+//! let disk = FaultyDisk::new();
+//! let store = Store::open(disk.location(), 0).unwrap();
+//! disk.fail_operation(0, std::io::ErrorKind::Other);
+//! // ... the next write fails, and the one after it does not.
+//! drop(store);
+//! let after_power_loss = disk.crashed(7);
+//! Store::open(after_power_loss.location(), 0).unwrap();
+//! ```
+
+use crate::error::Result;
+use crate::store::StoreLocation;
+use parking_lot::Mutex;
+use redb::{BackendError, StorageBackend};
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// What is written in one piece or not at all, in bytes.
+pub const SECTOR_BYTES: usize = 512;
+
+/// The disk. Clones are the same disk; it outlives the stores that are opened on it.
+#[derive(Clone, Default)]
+pub struct FaultyDisk(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    /// What a reader sees.
+    live: Vec<u8>,
+    /// What survives a power loss for certain.
+    durable: Vec<u8>,
+    /// What was done since the last sync, and may survive or not.
+    unsynced: Vec<Change>,
+    capacity: Option<u64>,
+    operations: u64,
+    failing: Option<Failing>,
+    locked: bool,
+}
+
+enum Change {
+    SetLen(usize),
+    Write(usize, Vec<u8>),
+}
+
+#[derive(Clone, Copy)]
+struct Failing {
+    at: u64,
+    kind: ErrorKind,
+    /// Whether everything after it fails too.
+    stays: bool,
+}
+
+impl FaultyDisk {
+    /// An empty disk that works.
+    pub fn new() -> FaultyDisk {
+        FaultyDisk::default()
+    }
+
+    /// A working disk with these bytes.
+    pub fn from_bytes(bytes: Vec<u8>) -> FaultyDisk {
+        FaultyDisk(Arc::new(Mutex::new(State { live: bytes.clone(), durable: bytes, ..State::default() })))
+    }
+
+    /// Where to open a store on this disk. A second one at the same time is refused as locked.
+    pub fn location(&self) -> StoreLocation {
+        let disk = self.clone();
+        StoreLocation::backend(move || -> Result<Box<dyn StorageBackend>> { Ok(Box::new(disk.backend())) })
+    }
+
+    /// The disk as a backend of redb.
+    pub fn backend(&self) -> FaultyBackend {
+        FaultyBackend { disk: self.clone(), locks: Mutex::new(false) }
+    }
+
+    /// What is on the disk.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.0.lock().live.clone()
+    }
+
+    /// How many bytes there are.
+    pub fn len(&self) -> u64 {
+        self.0.lock().live.len() as u64
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Lets the disk hold this many bytes at most; `None` frees it. What needs more fails with
+    /// [`ErrorKind::StorageFull`].
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.0.lock().capacity = bytes;
+    }
+
+    /// Lets the `nth` operation from now on fail, 0 being the next; those after it work again. Operations are
+    /// writes, changes of the length, and syncs. A failed sync forgets what it should have made durable, as an
+    /// operating system does.
+    pub fn fail_operation(&self, nth: u64, kind: ErrorKind) {
+        let mut state = self.0.lock();
+        state.failing = Some(Failing { at: state.operations + nth, kind, stays: false });
+    }
+
+    /// Lets every operation from the `nth` on fail until [`FaultyDisk::recover`].
+    pub fn fail_from_operation(&self, nth: u64, kind: ErrorKind) {
+        let mut state = self.0.lock();
+        state.failing = Some(Failing { at: state.operations + nth, kind, stays: true });
+    }
+
+    /// Ends every fault.
+    pub fn recover(&self) {
+        let mut state = self.0.lock();
+        (state.capacity, state.failing) = (None, None);
+    }
+
+    /// How many operations there were.
+    pub fn operations(&self) -> u64 {
+        self.0.lock().operations
+    }
+
+    /// Turns one bit around.
+    pub fn flip_bit(&self, byte: usize, bit: u8) {
+        let mut state = self.0.lock();
+        state.live[byte] ^= 1 << (bit % 8);
+        state.durable = state.live.clone();
+    }
+
+    /// A disk as it may be found after a power loss at this moment: of what was not synced, any sector may have
+    /// reached the disk or not. `seed` decides which; 0 loses all of it.
+    pub fn crashed(&self, seed: u64) -> FaultyDisk {
+        let state = self.0.lock();
+        let mut bytes = state.durable.clone();
+        let mut random = Random(seed);
+        // Some crashes lose nearly everything, others nearly nothing.
+        let keep_of_8 = if seed == 0 { 0 } else { random.next() % 9 };
+        for change in &state.unsynced {
+            match change {
+                Change::SetLen(len) if random.next() % 8 < keep_of_8 => bytes.resize(*len, 0),
+                Change::SetLen(_) => {}
+                Change::Write(offset, data) => {
+                    for (start, sector) in sectors(*offset, data) {
+                        if random.next() % 8 < keep_of_8 {
+                            put(&mut bytes, start, sector);
+                        }
+                    }
+                }
+            }
+        }
+        FaultyDisk::from_bytes(bytes)
+    }
+}
+
+impl fmt::Debug for FaultyDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.0.lock();
+        f.debug_struct("FaultyDisk")
+            .field("len", &state.live.len())
+            .field("operations", &state.operations)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A [`FaultyDisk`] as redb sees it.
+#[derive(Debug)]
+pub struct FaultyBackend {
+    disk: FaultyDisk,
+    /// Whether this backend holds the disk's lock.
+    locks: Mutex<bool>,
+}
+
+impl State {
+    fn operation(&mut self) -> io::Result<()> {
+        let number = self.operations;
+        self.operations += 1;
+        match self.failing {
+            Some(failing) if number == failing.at || (failing.stays && number > failing.at) => Err(failing.kind.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_capacity(&self, len: u64) -> io::Result<()> {
+        match self.capacity {
+            Some(capacity) if len > capacity && len > self.live.len() as u64 => Err(ErrorKind::StorageFull.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl StorageBackend for FaultyBackend {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.disk.len())
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let state = self.disk.0.lock();
+        let start = usize::try_from(offset).map_err(|_| ErrorKind::UnexpectedEof)?;
+        let end = start.checked_add(out.len()).ok_or(ErrorKind::UnexpectedEof)?;
+        out.copy_from_slice(state.live.get(start..end).ok_or(ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut state = self.disk.0.lock();
+        state.operation()?;
+        state.check_capacity(len)?;
+        let len = usize::try_from(len).map_err(|_| ErrorKind::FileTooLarge)?;
+        state.live.resize(len, 0);
+        state.unsynced.push(Change::SetLen(len));
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut state = self.disk.0.lock();
+        let result = state.operation();
+        let unsynced = std::mem::take(&mut state.unsynced);
+        result?;
+        for change in unsynced {
+            match change {
+                Change::SetLen(len) => state.durable.resize(len, 0),
+                Change::Write(offset, data) => put(&mut state.durable, offset, &data),
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut state = self.disk.0.lock();
+        state.operation()?;
+        state.check_capacity(offset + data.len() as u64)?;
+        let offset = usize::try_from(offset).map_err(|_| ErrorKind::FileTooLarge)?;
+        put(&mut state.live, offset, data);
+        state.unsynced.push(Change::Write(offset, data.to_vec()));
+        Ok(())
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.unlock();
+        Ok(())
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        if !matches!((start, end), (Bound::Unbounded | Bound::Included(0), Bound::Unbounded)) {
+            return Err(BackendError::Unsupported);
+        }
+        let mut state = self.disk.0.lock();
+        if state.locked {
+            return Ok(false);
+        }
+        state.locked = true;
+        *self.locks.lock() = true;
+        Ok(true)
+    }
+
+    fn unlock_range(&self, _start: Bound<u64>, _end: Bound<u64>) -> Result<(), BackendError> {
+        self.unlock();
+        Ok(())
+    }
+}
+
+impl FaultyBackend {
+    fn unlock(&self) {
+        if std::mem::take(&mut *self.locks.lock()) {
+            self.disk.0.lock().locked = false;
+        }
+    }
+}
+
+impl Drop for FaultyBackend {
+    fn drop(&mut self) {
+        self.unlock();
+    }
+}
+
+fn put(bytes: &mut Vec<u8>, offset: usize, data: &[u8]) {
+    let end = offset + data.len();
+    if bytes.len() < end {
+        bytes.resize(end, 0);
+    }
+    bytes[offset..end].copy_from_slice(data);
+}
+
+/// The pieces of a write that fall into one sector each.
+fn sectors(offset: usize, data: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = offset + at;
+        let len = (SECTOR_BYTES - start % SECTOR_BYTES).min(data.len() - at);
+        let sector = &data[at..at + len];
+        at += len;
+        (len > 0).then_some((start, sector))
+    })
+}
+
+/// SplitMix64: what a seed decides is the same on every platform.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+}

@@ -1,0 +1,3 @@
+//! What tests of an engine and of its parts need, for embedders' own tests too (feature `testing`).
+
+pub mod fault;

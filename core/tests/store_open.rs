@@ -1,0 +1,198 @@
+//! What is no store, or nobody's to open, says so.
+
+mod store_support;
+
+use redb::{ReadableDatabase, ReadableTable, TableDefinition};
+use std::path::Path;
+use store_support::{NOW_MS, code, memory, session, turn};
+use tertulia::store::{Store, StoreLocation, Write};
+use tertulia::testing::fault::FaultyDisk;
+use tertulia::{Error, ErrorCode, Result};
+
+const META: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("meta");
+
+fn open(path: &Path) -> Result<Store> {
+    Store::open(StoreLocation::File(path.to_owned()), NOW_MS)
+}
+
+#[test]
+fn a_store_has_one_owner() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let store = open(&path).unwrap();
+    let error = open(&path).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::StoreLocked);
+    assert!(error.is_retryable());
+    // The owner is not disturbed, and when the last clone is gone the next one may open it.
+    let clone = store.clone();
+    store.apply(&[Write::PutSession(session(1))]).unwrap();
+    drop(store);
+    assert_eq!(code(open(&path)), ErrorCode::StoreLocked);
+    drop(clone);
+    assert_eq!(open(&path).unwrap().session(session(1).id).unwrap().title, "session 1");
+
+    let disk = FaultyDisk::new();
+    let store = Store::open(disk.location(), NOW_MS).unwrap();
+    assert_eq!(code(Store::open(disk.location(), NOW_MS)), ErrorCode::StoreLocked);
+    drop(store);
+    Store::open(disk.location(), NOW_MS).unwrap();
+}
+
+/// The process that holds the store of the next test until its input ends.
+#[test]
+#[ignore = "the child process of the next test"]
+fn child_that_holds_a_store() {
+    use std::io::{Read, Write as _};
+    let path = std::env::var("TERTULIA_TEST_CHILD_STORE").expect("the parent names the store");
+    let _store = open(Path::new(&path)).unwrap();
+    std::io::stdout().write_all(b"\nopened\n").unwrap();
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+}
+
+#[test]
+fn a_second_process_is_refused() {
+    use std::io::BufRead;
+    use std::process::{Command, Stdio};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["child_that_holds_a_store", "--exact", "--ignored", "--nocapture"])
+        .env("TERTULIA_TEST_CHILD_STORE", &path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(output.any(|line| line.unwrap() == "opened"));
+    assert_eq!(code(open(&path)), ErrorCode::StoreLocked);
+    drop(child.stdin.take());
+    output.for_each(drop);
+    assert!(child.wait().unwrap().success());
+    open(&path).unwrap();
+}
+
+#[test]
+fn a_path_that_is_no_file_is_no_store() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(code(open(folder.path())), ErrorCode::StoreNotAStore);
+    assert_eq!(code(open(&folder.path().join("missing/store.redb"))), ErrorCode::StoreOpenFailed);
+    let file = folder.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let below = code(open(&file.join("store.redb")));
+    assert!(matches!(below, ErrorCode::StoreNotAStore | ErrorCode::StoreOpenFailed), "{below}");
+}
+
+#[test]
+fn other_peoples_files_are_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let long_text = "a letter to a friend\n".repeat(100_000);
+    for content in [&b"x"[..], b"SQLite format 3\0 and so on", long_text.as_bytes(), &[0xFF; 5000]] {
+        std::fs::write(&path, content).unwrap();
+        assert_eq!(code(open(&path)), ErrorCode::StoreNotAStore);
+        assert!(std::fs::read(&path).unwrap() == content, "the file was changed");
+    }
+    // Another program's database, with a table named as one of ours, and without.
+    const OTHER: TableDefinition<'_, u64, u64> = TableDefinition::new("meta");
+    const NOTES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("notes");
+    for case in 0..3 {
+        std::fs::remove_file(&path).unwrap();
+        let database = redb::Database::create(&path).unwrap();
+        let transaction = database.begin_write().unwrap();
+        match case {
+            0 => drop(transaction.open_table(OTHER).unwrap()),
+            1 => drop(transaction.open_table(NOTES).unwrap()),
+            _ => drop(transaction.open_table(META).unwrap()),
+        }
+        transaction.commit().unwrap();
+        drop(database);
+        assert_eq!(code(open(&path)), ErrorCode::StoreNotAStore, "case {case}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_file_that_cannot_be_written_says_so() {
+    // The kernel refuses to write this one to anybody, the superuser included.
+    let error = open(Path::new("/sys/kernel/uevent_seqnum")).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::StoreReadOnly, "{error}");
+}
+
+#[test]
+fn what_a_factory_says_reaches_the_caller() {
+    let location = StoreLocation::backend(|| Err(Error::new(ErrorCode::StoreOpenFailed, "no storage in this browser")));
+    let error = Store::open(location, NOW_MS).unwrap_err();
+    assert_eq!((error.code(), error.detail()), (ErrorCode::StoreOpenFailed, "no storage in this browser"));
+}
+
+#[test]
+fn a_first_opening_that_was_cut_off_is_begun_again() {
+    // Every operation of the very first opening may be the last; nothing was acknowledged, so an empty store is right.
+    let whole = FaultyDisk::new();
+    drop(Store::open(whole.location(), NOW_MS).unwrap());
+    for nth in 0..whole.operations() {
+        for seed in 0..4 {
+            let disk = FaultyDisk::new();
+            disk.fail_from_operation(nth, std::io::ErrorKind::Other);
+            let _ = Store::open(disk.location(), NOW_MS);
+            let disk = disk.crashed(seed);
+            let store = Store::open(disk.location(), NOW_MS);
+            let store = store.unwrap_or_else(|error| panic!("operation {nth}, seed {seed}: {error}"));
+            assert_eq!(store.sessions(None, 10).unwrap().sessions, []);
+            store.apply(&[Write::PutSession(session(1))]).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_store_from_the_future_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let s = session(1);
+    open(&path).unwrap().apply(&[Write::PutSession(s.clone()), Write::PutTurn(turn(s.id, 1))]).unwrap();
+    // A newer version that this one can still read, and one that it cannot.
+    write_meta(&path, 200, 1);
+    assert_eq!(open(&path).unwrap().turns(s.id).unwrap().turns, [turn(s.id, 1)]);
+    write_meta(&path, 200, 100);
+    let error = open(&path).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::StoreFromFuture);
+    assert!(error.detail().contains("100"), "{error}");
+    write_meta(&path, 1, 1);
+    assert_eq!(open(&path).unwrap().turns(s.id).unwrap().turns, [turn(s.id, 1)]);
+}
+
+/// Writes the store's own record as another version would, byte by byte.
+fn write_meta(path: &Path, schema: u8, min_reader: u8) {
+    let text = |payload: &mut Vec<u8>, text: &str| {
+        payload.push(0xA0 | text.len() as u8);
+        payload.extend_from_slice(text.as_bytes());
+    };
+    let mut payload = vec![0x84]; // a map of four: app, schema, least reader, and a field of that version's own
+    text(&mut payload, "a");
+    text(&mut payload, "tertulia");
+    for (name, value) in [("s", schema), ("m", min_reader), ("new", 7)] {
+        text(&mut payload, name);
+        payload.extend_from_slice(&[0xCC, value]);
+    }
+    let (header, key) = ([1, 1, 0], b"store");
+    let mut checked = header.to_vec();
+    checked.extend_from_slice(&[0, key.len() as u8]);
+    checked.extend_from_slice(key);
+    checked.extend_from_slice(&payload);
+    let mut record = header.to_vec();
+    record.extend_from_slice(&crc32fast::hash(&checked).to_be_bytes());
+    record.extend_from_slice(&payload);
+    let database = redb::Database::create(path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.open_table(META).unwrap().insert(&key[..], record.as_slice()).unwrap();
+    transaction.commit().unwrap();
+    let meta = database.begin_read().unwrap().open_table(META).unwrap();
+    assert_eq!(meta.iter().unwrap().count(), 1, "the record replaced the store's own");
+}
+
+#[test]
+fn memory_is_a_store_of_its_own_each_time() {
+    let (one, other) = (memory(), memory());
+    one.apply(&[Write::PutSession(session(1))]).unwrap();
+    assert_eq!(code(other.session(session(1).id)), ErrorCode::SessionNotFound);
+}

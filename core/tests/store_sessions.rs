@@ -1,0 +1,129 @@
+//! The list of sessions, deleting one, and taking one along.
+
+mod store_support;
+
+use store_support::{MINUTE_MS, NOW_MS, code, memory, reply_audio, samples, session, turn, user_audio};
+use tertulia::store::{AudioKind, SessionSummary, Store, StoreLocation, Write};
+use tertulia::{ErrorCode, SessionId, TurnId};
+
+/// All pages, each of at most `limit` sessions.
+fn list(store: &Store, limit: usize) -> Vec<SessionSummary> {
+    let mut all = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store.sessions(after, limit).unwrap();
+        assert!(page.damaged.is_empty());
+        assert!(page.sessions.len() == limit || page.next.is_none());
+        all.extend(page.sessions);
+        after = page.next;
+        if after.is_none() {
+            return all;
+        }
+    }
+}
+
+#[test]
+fn a_thousand_sessions_are_listed_page_by_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = || StoreLocation::File(folder.path().join("store.redb"));
+    let store = Store::open(location(), NOW_MS).unwrap();
+    // Created in an order that is not the one of their times; several share a time.
+    let mut sessions: Vec<_> = (0..1000).map(|n| session(n * 7 % 1000)).collect();
+    for session in &mut sessions {
+        session.updated_ms -= session.updated_ms % (2 * MINUTE_MS);
+    }
+    store.apply(&sessions.iter().cloned().map(Write::PutSession).collect::<Vec<_>>()).unwrap();
+    sessions.sort_by_key(|session| std::cmp::Reverse((session.updated_ms, session.id)));
+    let expected: Vec<SessionId> = sessions.iter().map(|session| session.id).collect();
+    for limit in [1000, 333, 20, 1001] {
+        let listed: Vec<SessionId> = list(&store, limit).iter().map(|summary| summary.id).collect();
+        assert_eq!(listed, expected, "pages of {limit}");
+    }
+    // A turn in the oldest brings it to the front, and a page begun before goes on where it was.
+    let first = store.sessions(None, 10).unwrap();
+    let oldest = *expected.last().unwrap();
+    let mut recent = turn(oldest, 1);
+    recent.ended_ms = Some(NOW_MS + 2000 * MINUTE_MS);
+    store.apply(&[Write::PutTurn(recent)]).unwrap();
+    let front = &store.sessions(None, 1).unwrap().sessions[0];
+    assert_eq!((front.id, front.turns, front.updated_ms), (oldest, 1, NOW_MS + 2000 * MINUTE_MS));
+    assert_eq!((front.native.as_str(), front.target.as_str()), ("en", "es-MX"));
+    let second = store.sessions(first.next, 10).unwrap();
+    assert_eq!(second.sessions.iter().map(|summary| summary.id).collect::<Vec<_>>(), expected[10..20]);
+    drop(store);
+    let store = Store::open(location(), NOW_MS).unwrap();
+    assert_eq!(list(&store, 100).len(), 1000);
+    assert_eq!(store.sessions(None, 0).unwrap().sessions.len(), 1);
+}
+
+#[test]
+fn an_empty_store_has_an_empty_list() {
+    let page = memory().sessions(None, 10).unwrap();
+    assert!(page.sessions.is_empty() && page.next.is_none());
+}
+
+#[test]
+fn a_deleted_session_is_gone_with_all_it_had() {
+    let store = memory();
+    for n in 1..=3 {
+        let s = session(n);
+        let t = turn(s.id, 1);
+        let (user, reply) = (user_audio(&t, samples(n, 50_000)), reply_audio(&t, samples(n, 10)));
+        store.apply(&[Write::PutSession(s), Write::PutTurn(t), user, reply]).unwrap();
+    }
+    let gone = session(2);
+    store.delete_session(gone.id).unwrap();
+    assert_eq!(code(store.session(gone.id)), ErrorCode::SessionNotFound);
+    assert_eq!(code(store.turns(gone.id)), ErrorCode::SessionNotFound);
+    assert_eq!(code(store.audio(gone.id, TurnId(1), AudioKind::User)), ErrorCode::SessionNotFound);
+    assert_eq!(code(store.delete_session(gone.id)), ErrorCode::SessionNotFound);
+    assert_eq!(list(&store, 10).iter().map(|s| s.id).collect::<Vec<_>>(), [session(3).id, session(1).id]);
+    assert!(store.audio(session(3).id, TurnId(1), AudioKind::User).unwrap().samples == samples(3, 50_000));
+    // The id can be used again, for a session that has nothing of the old one.
+    store.apply(&[Write::PutSession(gone.clone()), Write::PutTurn(turn(gone.id, 2))]).unwrap();
+    let turns = store.turns(gone.id).unwrap();
+    assert!(turns.is_complete());
+    assert_eq!(turns.turns, [turn(gone.id, 2)]);
+}
+
+#[test]
+fn an_export_is_json_lines_and_wav_files() {
+    let store = memory();
+    let s = session(1);
+    let turns: Vec<_> = (1..=3).map(|n| turn(s.id, n)).collect();
+    let mut writes = vec![Write::PutSession(s.clone())];
+    writes.extend(turns.iter().cloned().map(Write::PutTurn));
+    writes.push(user_audio(&turns[0], samples(1, 40_001)));
+    writes.push(reply_audio(&turns[2], samples(3, 0)));
+    store.apply(&writes).unwrap();
+    let export = store.export(s.id).unwrap();
+    assert_eq!((export.turns.damaged, export.audio_damaged), (0, 0));
+
+    let lines: Vec<serde_json::Value> =
+        export.json_lines().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 4);
+    assert_eq!(lines[0]["type"], "session");
+    assert_eq!(lines[0]["config"]["target"], "es-MX");
+    assert_eq!(lines[0]["id"], s.id.to_string());
+    for (line, turn) in lines[1..].iter().zip(&export.turns.turns) {
+        assert_eq!(line["type"], "turn");
+        let back: tertulia::store::TurnRecord = serde_json::from_value(line.clone()).unwrap();
+        assert_eq!(back, *turn);
+    }
+    assert_eq!(lines[1]["state"], "finished");
+    assert_eq!(lines[1]["user_audio_file"], "turn-1-user.wav");
+    assert_eq!(lines[1].get("reply_audio_file"), None);
+    assert_eq!(lines[2]["state"], "interrupted");
+    assert_eq!(lines[2]["reason"], "barge_in");
+
+    let names: Vec<_> = export.audio.iter().map(|audio| audio.file_name.as_str()).collect();
+    assert_eq!(names, ["turn-1-user.wav", "turn-3-reply.wav"]);
+    for (audio, expected, rate) in
+        [(&export.audio[0], samples(1, 40_001), 16_000), (&export.audio[1], Vec::new(), 24_000)]
+    {
+        let mut reader = hound::WavReader::new(&audio.wav[..]).unwrap();
+        let spec = reader.spec();
+        assert_eq!((spec.channels, spec.sample_rate, spec.bits_per_sample), (1, rate, 16));
+        assert!(reader.samples::<i16>().map(Result::unwrap).eq(expected));
+    }
+}

@@ -1,0 +1,145 @@
+//! What the store's tests share.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::collections::BTreeMap;
+use tertulia::event::{InterruptReason, Metrics, Stage, Transcript, TurnOrigin, Word};
+use tertulia::store::{AudioKind, SessionRecord, Store, StoreLocation, TurnRecord, TurnState, Write};
+use tertulia::{ErrorCode, Result, SessionConfig, SessionId, TurnId};
+
+pub(crate) const NOW_MS: u64 = 1_790_000_000_000;
+pub(crate) const MINUTE_MS: u64 = 60_000;
+
+pub(crate) fn config() -> SessionConfig {
+    let mut config = SessionConfig::new("en".parse().unwrap(), "es-MX".parse().unwrap());
+    config.vocabulary = vec!["tertulia".into()];
+    config.lexicon.entry("es".parse().unwrap()).or_default().insert("xola".into(), "ˈʃola".into());
+    config.persona.name = "Inés".into();
+    config
+}
+
+/// The `n`th session of a test, created `n` minutes after [`NOW_MS`].
+pub(crate) fn session(n: u64) -> SessionRecord {
+    let created_ms = NOW_MS + n * MINUTE_MS;
+    let id = SessionId(uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 | u128::from(n)));
+    let mut session = SessionRecord::new(id, config(), created_ms);
+    session.title = format!("session {n}");
+    session
+}
+
+/// A finished spoken turn with everything in it, made of its number.
+pub(crate) fn turn(session: SessionId, n: u64) -> TurnRecord {
+    let mut turn = TurnRecord::new(session, TurnId(n), TurnOrigin::Utterance, NOW_MS + n * 1000);
+    turn.ended_ms = Some(turn.started_ms + 900);
+    turn.user_text = format!("¿Qué tal, número {n}?");
+    turn.transcript = Some(Transcript {
+        text: turn.user_text.clone(),
+        language: Some("es".parse().unwrap()),
+        language_probability: 0.9 + n as f32 / 1e6,
+        no_speech_probability: 0.01,
+        average_log_probability: -0.25,
+        words: vec![
+            Word { text: "¿Qué".into(), start_ms: 10, end_ms: 200, confidence: 0.99 },
+            Word { text: "tal,".into(), start_ms: 200, end_ms: 410 + n, confidence: 0.5 },
+        ],
+    });
+    turn.reply_text = format!("Muy bien, gracias. ¿Y tú? ({n})");
+    turn.state = match n % 4 {
+        0 => TurnState::Failed { stage: Stage::Speak, code: ErrorCode::SynthesizerFailed },
+        1 => TurnState::Finished,
+        2 => TurnState::Interrupted { reason: InterruptReason::BargeIn },
+        _ => TurnState::Interrupted { reason: InterruptReason::Cancel },
+    };
+    if n % 4 >= 2 {
+        turn.heard_text = Some("Muy bien,".into());
+        turn.heard_estimated = n % 4 == 3;
+    }
+    turn.metrics = Some(Metrics { transcript_ms: Some(n), prompt_tokens: 120, ..Metrics::default() });
+    turn
+}
+
+/// The same turn while it was under way.
+pub(crate) fn open_turn(session: SessionId, n: u64) -> TurnRecord {
+    let whole = turn(session, n);
+    let mut open = TurnRecord::new(session, TurnId(n), TurnOrigin::Utterance, whole.started_ms);
+    open.user_text = whole.user_text;
+    open.transcript = whole.transcript;
+    open
+}
+
+/// Noise, always the same for a seed.
+pub(crate) fn samples(seed: u64, len: usize) -> Vec<i16> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as i16
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+pub(crate) fn user_audio(turn: &TurnRecord, samples: Vec<i16>) -> Write {
+    let (session, turn) = (turn.session, turn.turn);
+    Write::PutAudio { session, turn, kind: AudioKind::User, rate: 16_000, samples }
+}
+
+pub(crate) fn reply_audio(turn: &TurnRecord, samples: Vec<i16>) -> Write {
+    let (session, turn) = (turn.session, turn.turn);
+    Write::PutAudio { session, turn, kind: AudioKind::Reply, rate: 24_000, samples }
+}
+
+pub(crate) fn memory() -> Store {
+    Store::open(StoreLocation::Memory, NOW_MS).unwrap()
+}
+
+/// The error's code; a call that should fail and does not is a failure of the test.
+pub(crate) fn code<T>(result: Result<T>) -> ErrorCode {
+    match result {
+        Ok(_) => panic!("the call should have failed"),
+        Err(error) => error.code(),
+    }
+}
+
+/// What should be in a store, as far as a test has been told that it is.
+#[derive(Clone, Default)]
+pub(crate) struct Expected {
+    pub(crate) turns: BTreeMap<(SessionId, TurnId), TurnRecord>,
+    pub(crate) audio: BTreeMap<(SessionId, TurnId, AudioKind), (u32, Vec<i16>)>,
+}
+
+impl Expected {
+    /// Takes note of acknowledged writes.
+    pub(crate) fn acknowledge(&mut self, writes: &[Write]) {
+        for write in writes {
+            match write {
+                Write::PutTurn(turn) => {
+                    self.turns.insert((turn.session, turn.turn), turn.clone());
+                }
+                Write::PutAudio { session, turn, kind, rate, samples } => {
+                    self.audio.insert((*session, *turn, *kind), (*rate, samples.clone()));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Fails unless everything acknowledged is there, as it was. A turn may have gone on since.
+    pub(crate) fn assert_in(&self, store: &Store, context: &str) {
+        for ((session, turn), expected) in &self.turns {
+            let found = store.turn(*session, *turn).unwrap_or_else(|error| panic!("{context}: turn {turn}: {error}"));
+            assert_eq!(found.user_text, expected.user_text, "{context}: turn {turn}");
+            assert_eq!(found.transcript, expected.transcript, "{context}: turn {turn}");
+            if expected.state != TurnState::Open {
+                assert_eq!(found.state, expected.state, "{context}: turn {turn}");
+                assert_eq!(found.reply_text, expected.reply_text, "{context}: turn {turn}");
+            }
+        }
+        for ((session, turn, kind), (rate, samples)) in &self.audio {
+            let found = store.audio(*session, *turn, *kind);
+            let found = found.unwrap_or_else(|error| panic!("{context}: audio of turn {turn}: {error}"));
+            assert_eq!(found.rate, *rate, "{context}");
+            assert!(found.samples == *samples, "{context}: audio of turn {turn} differs");
+        }
+    }
+}
