@@ -48,8 +48,8 @@ impl Db {
         Ok(db)
     }
 
-    /// Does the work on an open database. It runs once more where the database turned out to be broken before it
-    /// began.
+    /// Does the work on an open database. Where the database turns out to have been broken by another call, the work
+    /// is done once more on a new one.
     pub(super) fn run<T>(&self, work: impl Fn(&Database) -> Result<T, Fault>) -> Result<T> {
         let mut retried = false;
         loop {
@@ -62,8 +62,7 @@ impl Db {
             if fault.breaks() {
                 self.broken.store(true, Ordering::Release);
             }
-            let stale = matches!(fault, Fault::Redb(redb::Error::PreviousIo | redb::Error::DatabaseClosed));
-            if !stale || retried {
+            if !fault.is_stale() || retried {
                 return Err(fault.into_error());
             }
             retried = true;
@@ -176,19 +175,18 @@ pub(super) fn not_a_store() -> Error {
 }
 
 impl Fault {
+    /// Whether it tells only of a fault that another call met before.
+    fn is_stale(&self) -> bool {
+        use redb::Error as E;
+        matches!(self, Fault::Redb(E::PreviousIo | E::DatabaseClosed | E::LockPoisoned(_)))
+    }
+
     /// Whether the database must be opened again.
     fn breaks(&self) -> bool {
         match self {
             Fault::Own(_) => false,
             Fault::Panic => true,
-            Fault::Redb(error) => matches!(
-                error,
-                redb::Error::Io(_)
-                    | redb::Error::Backend(_)
-                    | redb::Error::PreviousIo
-                    | redb::Error::DatabaseClosed
-                    | redb::Error::LockPoisoned(_)
-            ),
+            Fault::Redb(error) => self.is_stale() || matches!(error, redb::Error::Io(_) | redb::Error::Backend(_)),
         }
     }
 

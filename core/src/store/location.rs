@@ -98,14 +98,14 @@ mod file {
     pub(super) fn open(path: &Path) -> Result<Box<dyn StorageBackend>> {
         let at = || format!("{}", path.display());
         // Looked at before opening: a named pipe would block, a directory is an error of its own.
-        match std::fs::metadata(path) {
+        let is_new = match std::fs::metadata(path) {
             Ok(metadata) if !metadata.is_file() => {
                 return Err(Error::new(ErrorCode::StoreNotAStore, format!("{} is not a file", at())));
             }
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Ok(_) => false,
+            Err(error) if error.kind() == ErrorKind::NotFound => true,
             Err(error) => return Err(open_failed(path, error)),
-        }
+        };
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         let file = file.map_err(|error| match error.kind() {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem if File::open(path).is_ok() => {
@@ -113,9 +113,28 @@ mod file {
             }
             _ => open_failed(path, error),
         })?;
+        if is_new {
+            sync_folder(path).map_err(|error| open_failed(path, error))?;
+        }
         let backend = redb::backends::FileBackend::new(file)
             .map_err(|error| Error::new(ErrorCode::StoreOpenFailed, at()).with_source(error))?;
         Ok(Box::new(backend))
+    }
+
+    /// Makes the file's name durable: syncing a new file does not see to that everywhere.
+    #[cfg(unix)]
+    fn sync_folder(path: &Path) -> io::Result<()> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        match File::open(folder)?.sync_all() {
+            // Some file systems cannot sync a folder, and need not.
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+            result => result,
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn sync_folder(_path: &Path) -> io::Result<()> {
+        Ok(())
     }
 
     fn open_failed(path: &Path, error: io::Error) -> Error {

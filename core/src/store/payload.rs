@@ -301,3 +301,74 @@ fn is_false(value: &bool) -> bool {
 fn is_zero(value: &u64) -> bool {
     *value == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::schema::{decode, encode, turn_key};
+    use serde_json::json;
+
+    fn ids() -> (SessionId, TurnId) {
+        (SessionId(uuid::Uuid::from_u128(7)), TurnId(3))
+    }
+
+    fn read(payload: &serde_json::Value) -> Result<TurnRecord> {
+        let (session, turn) = ids();
+        let key = turn_key(session, turn);
+        decode::<TurnPayload>(Kind::Turn, &key, &encode(Kind::Turn, &key, payload)?)?.record(session, turn)
+    }
+
+    #[test]
+    fn a_turn_of_an_older_version_reads_with_defaults() {
+        let (session, turn) = ids();
+        let read = read(&json!({"o": 1, "z": {"k": 1}})).unwrap();
+        let expected = TurnRecord { state: TurnState::Finished, ..TurnRecord::new(session, turn, TurnOrigin::Text, 0) };
+        assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn a_turn_of_a_newer_version_reads_without_what_is_new() {
+        let read = read(&json!({
+            "o": 0, "s": 5, "future": {"deep": [1, 2]}, "u": "hola",
+            "t": {"t": "hola", "q": 1, "w": [{"t": "hola", "s": 1, "e": 2, "c": 0.5, "ipa": "ˈola"}]},
+            "z": {"k": 3, "g": 1, "c": 4711, "w": "why"},
+            "m": {"transcript_ms": 9, "joules": 3},
+        }))
+        .unwrap();
+        assert_eq!((read.user_text.as_str(), read.started_ms), ("hola", 5));
+        assert_eq!(read.transcript.unwrap().words[0].end_ms, 2);
+        assert_eq!(read.state, TurnState::Failed { stage: Stage::Recognise, code: ErrorCode::Unknown(4711) });
+        assert_eq!(read.metrics.unwrap().transcript_ms, Some(9));
+    }
+
+    #[test]
+    fn a_value_that_only_a_newer_version_knows_says_so() {
+        for payload in [json!({"o": 200, "z": {"k": 1}}), json!({"o": 0, "z": {"k": 9}}), json!({"o": 0})] {
+            assert_eq!(read(&payload).unwrap_err().code(), ErrorCode::StoreFromFuture, "{payload}");
+        }
+    }
+
+    #[test]
+    fn the_numbers_in_the_file_are_these() {
+        // Written out: a number that moved would turn every stored turn into another.
+        let numbers: Vec<u8> = [TurnOrigin::Utterance, TurnOrigin::Text, TurnOrigin::Say, TurnOrigin::Reply]
+            .map(|origin| ORIGINS.number(origin))
+            .into();
+        assert_eq!(numbers, [0, 1, 2, 3]);
+        let reasons = [InterruptReason::BargeIn, InterruptReason::Cancel, InterruptReason::Crash];
+        assert_eq!(reasons.map(|reason| REASONS.number(reason)), [0, 1, 2]);
+        let stages = [Stage::Decode, Stage::Recognise, Stage::Reply, Stage::Speak, Stage::Store];
+        assert_eq!(stages.map(|stage| STAGES.number(stage)), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_session_reads_without_settings_that_came_later() {
+        let config = json!({"native": "en", "target": "es", "retention": {"text": "never"}, "mood": "new"});
+        let payload = rmp_serde::to_vec_named(&json!({"u": 9, "g": config})).unwrap();
+        let session: SessionPayload = rmp_serde::from_slice(&payload).unwrap();
+        assert_eq!((session.updated_ms, session.turns), (9, 0));
+        assert_eq!(session.config.level, "A2");
+        assert_eq!(session.config.retention.text, crate::Keep::Never);
+        assert_eq!(session.config.retention.user_audio, crate::Keep::UntilSessionEnd);
+    }
+}
