@@ -2,10 +2,12 @@
 
 pub mod audio;
 pub mod backend;
+pub mod catalog;
 mod config;
 pub mod error;
 pub mod event;
 mod language;
+pub mod prompt;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -7,13 +7,15 @@ use crate::error::{Error, ErrorCode, Result};
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use symphonia::core::codecs::CodecParameters;
-use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
+use symphonia::core::codecs::audio::well_known::{
+    CODEC_ID_OPUS, CODEC_ID_PCM_F32BE, CODEC_ID_PCM_F32LE, CODEC_ID_PCM_F64BE, CODEC_ID_PCM_F64LE,
+};
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions, CODEC_ID_NULL_AUDIO};
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::well_known::{FORMAT_ID_ISOMP4, FORMAT_ID_OGG};
 use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
-use symphonia::core::io::MediaSourceStream;
+use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 
@@ -50,8 +52,30 @@ pub fn decode_limited(bytes: &[u8], seconds_max: u32) -> Result<Pcm> {
     if bytes.is_empty() {
         return Err(Error::new(ErrorCode::AudioEmpty, "the file has no bytes"));
     }
-    let mut source = Source::open(bytes)?;
-    let mut mix = Mix::new(seconds_max, source.edit);
+    let error = match decode_as(bytes, Reading::File, seconds_max) {
+        Err(error) if SHAPE_ERRORS.contains(&error.code()) => error,
+        decoded => return decoded,
+    };
+    // Demuxers refuse a file that is shorter than its boxes say. As a stream, whose length nobody knows, it gives
+    // what is there.
+    decode_as(bytes, Reading::Stream, seconds_max).or(Err(error))
+}
+
+/// What a cut-off file looks like to a demuxer that trusts its sizes.
+const SHAPE_ERRORS: [ErrorCode; 3] = [ErrorCode::AudioCorrupt, ErrorCode::AudioEmpty, ErrorCode::AudioUnsupportedCodec];
+
+/// How a demuxer sees the bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// With a length, to seek in.
+    File,
+    /// From front to back.
+    Stream,
+}
+
+fn decode_as(bytes: &[u8], reading: Reading, seconds_max: u32) -> Result<Pcm> {
+    let mut source = Source::open(bytes, reading)?;
+    let mut mix = Mix::new(seconds_max, source.edit, stores_floats(&source.params));
     // Packets hold at least a byte, except in files made up to keep a decoder busy.
     for _ in 0..bytes.len().max(1_024) {
         let Some(packet) = source.next_packet() else { break };
@@ -95,8 +119,8 @@ struct Source<'a> {
     codec: Codec,
     track_id: u32,
     edit: Edit,
-    /// Whether packets say themselves how much of them is padding.
-    packets_trim: bool,
+    /// Whether the last packets say how much of them is padding; elsewhere the field is not filled in.
+    packets_tell_padding: bool,
     /// What was wrong with the container, if anything.
     damage: Option<&'static str>,
     interleaved: Vec<f32>,
@@ -108,24 +132,24 @@ enum Codec {
 }
 
 impl<'a> Source<'a> {
-    fn open(bytes: &'a [u8]) -> Result<Self> {
-        let format = open_container(bytes)?;
+    fn open(bytes: &'a [u8], reading: Reading) -> Result<Self> {
+        let format = open_container(bytes, reading)?;
         let kind = format.format_info().format;
         let (track_id, params) = choose_track(format.as_ref())?;
         let order = if kind == FORMAT_ID_ISOMP4 { HeadOrder::Big } else { HeadOrder::Little };
         let codec = open_codec(&params, order)?;
         let rate = if matches!(codec, Codec::Opus(_)) { OPUS_RATE_HZ } else { params.sample_rate.unwrap_or(0) };
-        let packets_trim = kind == FORMAT_ID_OGG;
+        let packets_tell_padding = kind == FORMAT_ID_OGG;
         let listed = (kind == FORMAT_ID_ISOMP4).then(|| edit_list::read(bytes, track_id, rate)).flatten();
         let edit = match (&codec, listed) {
             // An edit list that starts at 0 was written by a muxer that left the pre-skip to the header.
             (Codec::Opus(opus), Some(edit)) if edit.skip == 0 => Edit { skip: opus.pre_skip, ..edit },
             (_, Some(edit)) => edit,
-            (Codec::Opus(opus), None) if !packets_trim => Edit { skip: opus.pre_skip, keep: None },
+            (Codec::Opus(opus), None) => Edit { skip: opus.pre_skip, keep: None },
             _ => Edit::default(),
         };
         let interleaved = Vec::new();
-        Ok(Self { format, params, order, codec, track_id, edit, packets_trim, damage: None, interleaved })
+        Ok(Self { format, params, order, codec, track_id, edit, packets_tell_padding, damage: None, interleaved })
     }
 
     /// The next packet of any track; `None` at the end, or where the container is damaged.
@@ -143,16 +167,13 @@ impl<'a> Source<'a> {
     }
 
     fn decode(&mut self, packet: &Packet, mix: &mut Mix) -> Result<(), Fault> {
-        let trims = (packet.trim_start.get() as usize, packet.trim_end.get() as usize);
+        let padding_len = if self.packets_tell_padding { packet.trim_end.get() as usize } else { 0 };
         match &mut self.codec {
             Codec::Opus(decoder) => {
                 let decoded = contained(|| decoder.decode(&packet.data)).flatten();
                 let (samples, channels) = decoded.ok_or(Fault::Damaged)?;
-                let frames = samples.len() / channels;
-                let (start, end) = if self.packets_trim { trims } else { (0, 0) };
-                let end = frames.saturating_sub(end);
-                let heard = samples.get(start * channels..end * channels).unwrap_or(&[]);
-                mix.add(heard, channels, OPUS_RATE_HZ)
+                let heard_len = samples.len().saturating_sub(padding_len.saturating_mul(channels));
+                mix.add(&samples[..heard_len], channels, OPUS_RATE_HZ)
             }
             Codec::Symphonia(decoder) => {
                 let interleaved = &mut self.interleaved;
@@ -181,14 +202,22 @@ impl<'a> Source<'a> {
     }
 }
 
-fn open_container(bytes: &[u8]) -> Result<Box<dyn FormatReader + '_>> {
+fn open_container(bytes: &[u8], reading: Reading) -> Result<Box<dyn FormatReader + '_>> {
     let open = || {
-        let stream = MediaSourceStream::new(Box::new(Cursor::new(bytes)), Default::default());
+        let source: Box<dyn MediaSource> = match reading {
+            Reading::File => Box::new(Cursor::new(bytes)),
+            Reading::Stream => Box::new(ReadOnlySource::new(bytes)),
+        };
+        let stream = MediaSourceStream::new(source, Default::default());
         let (format, metadata) = (FormatOptions::default(), MetadataOptions::default());
         symphonia::default::get_probe().probe(&Hint::new(), stream, format, metadata)
     };
     match contained(open) {
         Some(Ok(format)) => Ok(format),
+        // WAV names its codec in the header; other readers call damage unsupported, too.
+        Some(Err(SymphoniaError::Unsupported(what))) if what.starts_with("wav: unsupported") => {
+            Err(Error::new(ErrorCode::AudioUnsupportedCodec, what))
+        }
         _ if looks_familiar(bytes) => Err(Error::new(ErrorCode::AudioCorrupt, "the container cannot be opened")),
         _ => Err(ErrorCode::AudioUnknownFormat.into()),
     }
@@ -230,6 +259,10 @@ fn open_codec(params: &AudioCodecParameters, order: HeadOrder) -> Result<Codec> 
     }
 }
 
+fn stores_floats(params: &AudioCodecParameters) -> bool {
+    [CODEC_ID_PCM_F32LE, CODEC_ID_PCM_F32BE, CODEC_ID_PCM_F64LE, CODEC_ID_PCM_F64BE].contains(&params.codec)
+}
+
 /// The result, or `None` where foreign code panicked over damaged bytes; whatever it worked on is not used again,
 /// or replaced.
 fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
@@ -243,6 +276,8 @@ struct Mix {
     seconds_max: u32,
     skip: u64,
     keep: Option<u64>,
+    /// Whether the file holds samples as they are; from a codec, one that is not finite is damage.
+    stores_floats: bool,
     /// Frames of the last sound packet, before trimming.
     last_len: usize,
     sound_packets: u64,
@@ -250,10 +285,10 @@ struct Mix {
 }
 
 impl Mix {
-    fn new(seconds_max: u32, edit: Edit) -> Self {
+    fn new(seconds_max: u32, edit: Edit, stores_floats: bool) -> Self {
         let Edit { skip, keep } = edit;
         let (samples, rate, last_len) = (Vec::new(), 0, 0);
-        Self { samples, rate, seconds_max, skip, keep, last_len, sound_packets: 0, damaged_packets: 0 }
+        Self { samples, rate, seconds_max, skip, keep, stores_floats, last_len, sound_packets: 0, damaged_packets: 0 }
     }
 
     fn add(&mut self, interleaved: &[f32], channels: usize, rate: u32) -> Result<(), Fault> {
@@ -265,6 +300,9 @@ impl Mix {
             return Err(Fault::Damaged);
         }
         if interleaved.iter().any(|sample| !sample.is_finite()) {
+            if !self.stores_floats {
+                return Err(Fault::Damaged);
+            }
             return Err(Error::new(ErrorCode::AudioInvalidSample, "a sample of the file is not finite").into());
         }
         self.rate = rate;

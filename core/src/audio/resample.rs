@@ -5,9 +5,10 @@ use crate::error::{Error, ErrorCode, Result};
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{
     Async, FixedAsync, Indexing, Resampler as _, SincInterpolationParameters, SincInterpolationType, WindowFunction,
+    calculate_cutoff,
 };
 
-/// Filter length in samples of the lower of both rates: passband to about nine tenths of its Nyquist frequency.
+/// Filter length in samples of the lower of both rates: flat to eight tenths of its Nyquist frequency.
 const SINC_LEN: f64 = 128.0;
 
 /// Positions between two samples at which the filter is tabulated; cubic interpolation does the rest.
@@ -72,7 +73,8 @@ impl Resampler {
         let chunk_len = from as usize / 100;
         let parameters = SincInterpolationParameters {
             sinc_len,
-            f_cutoff: None,
+            // Not the one for `sinc_len`: the filter grows with the ratio, and its edge is as wide as before.
+            f_cutoff: Some(calculate_cutoff(SINC_LEN as usize, WindowFunction::BlackmanHarris2)),
             oversampling_factor: OVERSAMPLING,
             interpolation: SincInterpolationType::Cubic,
             window: WindowFunction::BlackmanHarris2,

@@ -1,0 +1,346 @@
+//! Levels, scenarios and the wording of prompts: data, to which an app can add.
+//!
+//! The built-in data lie beside this file as JSON. [`Catalog::merge_json`] takes an object with any of the keys
+//! `levels`, `scenarios` (lists) and `prompts` (by language): an entry whose name is new is added, one whose name is
+//! known replaces the old one. Texts for several languages are objects by primary language subtag; `en` must be
+//! among them and stands in for those that are missing.
+//!
+//! ```
+//! use tertulia::catalog::Catalog;
+//! let mut catalog = Catalog::builtin();
+//! catalog.merge_json(r#"{ "scenarios": [{
+//!     "name": "library",
+//!     "title": { "en": "At the library" },
+//!     "setting": { "en": "a public library" },
+//!     "tutor_role": { "en": "the librarian" },
+//!     "learner_role": { "en": "a reader" },
+//!     "goals": { "en": ["borrow a book"] }
+//! }] }"#)?;
+//! assert_eq!(catalog.scenario("library")?.title.text("es"), "At the library");
+//! # Ok::<(), tertulia::Error>(())
+//! ```
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::language::LanguageTag;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The longest text of an entry, in bytes.
+pub const CATALOG_TEXT_LEN_MAX: usize = 4_000;
+
+/// The language that stands in for others.
+const FALLBACK: &str = "en";
+
+/// All levels and scenarios that a session can be set to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Catalog {
+    levels: Vec<Level>,
+    scenarios: Vec<Scenario>,
+    prompts: BTreeMap<String, PromptWording>,
+}
+
+/// How well the learner speaks, and what the tutor makes of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Level {
+    /// The name that settings use, such as `A2`.
+    pub name: String,
+    /// One sentence for a person.
+    pub description: String,
+    /// What the tutor does at this level: length of sentences, words, tenses.
+    pub instructions: Localized<String>,
+    /// A pace of speech that suits the level, 0.5 to 2: a hint for the host, which sets the session's own speed.
+    #[serde(default = "one")]
+    pub speed: f32,
+}
+
+/// A situation to speak in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// The name that settings use, such as `cafe`.
+    pub name: String,
+    /// A heading for a person.
+    pub title: Localized<String>,
+    /// Where it happens; continues "Situation:".
+    pub setting: Localized<String>,
+    /// Who the tutor is; continues "You are".
+    pub tutor_role: Localized<String>,
+    /// Who the learner is.
+    pub learner_role: Localized<String>,
+    /// What the learner practises.
+    pub goals: Localized<Vec<String>>,
+    /// What the tutor may begin with, by language; a language without one begins freely.
+    #[serde(default)]
+    pub opener: BTreeMap<String, String>,
+    /// Short exchanges that show the model how to answer, by language. Small models need them.
+    #[serde(default)]
+    pub examples: BTreeMap<String, Vec<Exchange>>,
+}
+
+/// What a learner says, and the tutor's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exchange {
+    /// The learner's words.
+    pub learner: String,
+    /// The tutor's answer.
+    pub tutor: String,
+}
+
+/// A text in several languages, English among them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Localized<T>(BTreeMap<String, T>);
+
+impl<T> Localized<T> {
+    /// The text in `language` (a primary subtag), or in English.
+    pub fn text(&self, language: &str) -> &T {
+        self.0.get(language).or_else(|| self.0.get(FALLBACK)).expect("every entry was checked for English")
+    }
+}
+
+/// How prompts are worded in one language. Words in braces are filled in: `{persona}`, `{name}`, `{character}`,
+/// `{target}`, `{native}`, `{setting}`, `{tutor_role}`, `{learner_role}`, `{goals}`, `{level}`,
+/// `{level_instructions}`, `{opener}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PromptWording {
+    /// The system prompt.
+    pub(crate) system: String,
+    /// The tutor's manner, where neither name nor character is set.
+    pub(crate) persona: String,
+    /// The same, with a name.
+    pub(crate) persona_named: String,
+    /// The same, with a character.
+    pub(crate) character: String,
+    /// The same, with both.
+    pub(crate) character_named: String,
+    /// Asks for a first sentence.
+    pub(crate) opening: String,
+    /// The same, with an example.
+    pub(crate) opening_like: String,
+    /// Stands between the last two of a list.
+    pub(crate) list_end: String,
+    /// Names of languages, by primary subtag.
+    pub(crate) languages: BTreeMap<String, String>,
+}
+
+impl PromptWording {
+    /// The language's name, or its tag where it has none here.
+    pub(crate) fn language_name<'a>(&'a self, language: &'a LanguageTag) -> &'a str {
+        self.languages.get(language.primary()).map_or(language.as_str(), String::as_str)
+    }
+}
+
+impl Default for Catalog {
+    fn default() -> Self {
+        Self::builtin()
+    }
+}
+
+impl Catalog {
+    /// The levels A1 to C2 of the CEFR and ten scenarios, in English and Spanish.
+    pub fn builtin() -> Self {
+        let mut catalog = Self { levels: Vec::new(), scenarios: Vec::new(), prompts: BTreeMap::new() };
+        for (key, json) in [
+            ("levels", include_str!("levels.json")),
+            ("scenarios", include_str!("scenarios.json")),
+            ("prompts", include_str!("prompts.json")),
+        ] {
+            let data = serde_json::from_str(json).expect("the built-in data are JSON");
+            catalog.merge_part(key, data).expect("the built-in data are checked by a test");
+        }
+        catalog
+    }
+
+    /// Adds the entries of `json`, replacing those of the same name. Nothing changes where one of them is wrong.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidConfig`] names the field.
+    pub fn merge_json(&mut self, json: &str) -> Result<()> {
+        let data: Value = serde_json::from_str(json).map_err(|error| invalid(format!("not JSON: {error}")))?;
+        let Value::Object(parts) = data else { return Err(invalid("not an object")) };
+        let mut merged = self.clone();
+        for (key, part) in parts {
+            merged.merge_part(&key, part)?;
+        }
+        *self = merged;
+        Ok(())
+    }
+
+    /// All levels, in order.
+    pub fn levels(&self) -> &[Level] {
+        &self.levels
+    }
+
+    /// All scenarios, in order.
+    pub fn scenarios(&self) -> &[Scenario] {
+        &self.scenarios
+    }
+
+    /// The level of this name.
+    ///
+    /// # Errors
+    /// [`ErrorCode::UnknownLevel`].
+    pub fn level(&self, name: &str) -> Result<&Level> {
+        self.levels.iter().find(|level| level.name == name).ok_or_else(|| ErrorCode::UnknownLevel.into())
+    }
+
+    /// The scenario of this name.
+    ///
+    /// # Errors
+    /// [`ErrorCode::UnknownScenario`].
+    pub fn scenario(&self, name: &str) -> Result<&Scenario> {
+        self.scenarios.iter().find(|scenario| scenario.name == name).ok_or_else(|| ErrorCode::UnknownScenario.into())
+    }
+
+    /// The wording for replies in `target`, and the language it is in: `target`'s own, or English.
+    pub(crate) fn wording(&self, target: &LanguageTag) -> (&str, &PromptWording) {
+        let own = self.prompts.get_key_value(target.primary()).or_else(|| self.prompts.get_key_value(FALLBACK));
+        let (language, wording) = own.expect("English is built in and cannot be taken away");
+        (language, wording)
+    }
+
+    fn merge_part(&mut self, key: &str, part: Value) -> Result<()> {
+        match key {
+            "levels" => {
+                for (path, level) in items::<Level>(key, part)? {
+                    level.check(&path)?;
+                    put(&mut self.levels, level, |level| &level.name);
+                }
+            }
+            "scenarios" => {
+                for (path, scenario) in items::<Scenario>(key, part)? {
+                    scenario.check(&path)?;
+                    put(&mut self.scenarios, scenario, |scenario| &scenario.name);
+                }
+            }
+            "prompts" => {
+                let Value::Object(languages) = part else { return Err(invalid("prompts: not an object")) };
+                for (language, wording) in languages {
+                    let path = format!("prompts.{language}");
+                    check_language(&path, &language)?;
+                    self.prompts.insert(language, parse(&path, wording)?);
+                }
+            }
+            other => return Err(invalid(format!("{other}: unknown field"))),
+        }
+        Ok(())
+    }
+}
+
+impl Level {
+    fn check(&self, path: &str) -> Result<()> {
+        check_name(path, &self.name)?;
+        check_text(&format!("{path}.description"), &self.description)?;
+        check_localized(&format!("{path}.instructions"), &self.instructions, check_text_of)?;
+        if !(0.5..=2.0).contains(&self.speed) {
+            return Err(invalid(format!("{path}.speed: outside 0.5 to 2")));
+        }
+        Ok(())
+    }
+}
+
+impl Scenario {
+    fn check(&self, path: &str) -> Result<()> {
+        check_name(path, &self.name)?;
+        for (field, texts) in [
+            ("title", &self.title),
+            ("setting", &self.setting),
+            ("tutor_role", &self.tutor_role),
+            ("learner_role", &self.learner_role),
+        ] {
+            check_localized(&format!("{path}.{field}"), texts, check_text_of)?;
+        }
+        check_localized(&format!("{path}.goals"), &self.goals, |path, goals: &Vec<String>| {
+            if goals.is_empty() {
+                return Err(invalid(format!("{path}: empty")));
+            }
+            goals.iter().enumerate().try_for_each(|(index, goal)| check_text(&format!("{path}[{index}]"), goal))
+        })?;
+        for (language, opener) in &self.opener {
+            check_language(&format!("{path}.opener"), language)?;
+            check_text(&format!("{path}.opener.{language}"), opener)?;
+        }
+        for (language, exchanges) in &self.examples {
+            check_language(&format!("{path}.examples"), language)?;
+            for (index, exchange) in exchanges.iter().enumerate() {
+                check_text(&format!("{path}.examples.{language}[{index}].learner"), &exchange.learner)?;
+                check_text(&format!("{path}.examples.{language}[{index}].tutor"), &exchange.tutor)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn one() -> f32 {
+    1.0
+}
+
+/// The entries of a list, each with its path.
+fn items<T: DeserializeOwned>(key: &str, part: Value) -> Result<Vec<(String, T)>> {
+    let Value::Array(entries) = part else { return Err(invalid(format!("{key}: not a list"))) };
+    let parsed = entries.into_iter().enumerate().map(|(index, entry)| {
+        let path = format!("{key}[{index}]");
+        Ok((path.clone(), parse(&path, entry)?))
+    });
+    parsed.collect()
+}
+
+fn parse<T: DeserializeOwned>(path: &str, entry: Value) -> Result<T> {
+    serde_json::from_value(entry).map_err(|error| invalid(format!("{path}: {error}")))
+}
+
+fn put<T>(entries: &mut Vec<T>, entry: T, name: fn(&T) -> &String) {
+    match entries.iter_mut().find(|known| name(known) == name(&entry)) {
+        Some(known) => *known = entry,
+        None => entries.push(entry),
+    }
+}
+
+fn check_name(path: &str, name: &str) -> Result<()> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
+        return Err(invalid(format!("{path}.name: not 1 to 64 letters, digits, '-', '_' or '.'")));
+    }
+    Ok(())
+}
+
+fn check_localized<T>(path: &str, texts: &Localized<T>, check: impl Fn(&str, &T) -> Result<()>) -> Result<()> {
+    if !texts.0.contains_key(FALLBACK) {
+        return Err(invalid(format!("{path}.{FALLBACK}: missing")));
+    }
+    for (language, text) in &texts.0 {
+        check_language(path, language)?;
+        check(&format!("{path}.{language}"), text)?;
+    }
+    Ok(())
+}
+
+fn check_language(path: &str, language: &str) -> Result<()> {
+    if (2..=3).contains(&language.len()) && language.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        return Ok(());
+    }
+    Err(invalid(format!("{path}: a key is not a primary language subtag such as 'es'")))
+}
+
+fn check_text(path: &str, text: &str) -> Result<()> {
+    if text.trim().is_empty() {
+        return Err(invalid(format!("{path}: empty")));
+    }
+    if text.len() > CATALOG_TEXT_LEN_MAX {
+        return Err(invalid(format!("{path}: longer than {CATALOG_TEXT_LEN_MAX} bytes")));
+    }
+    Ok(())
+}
+
+fn check_text_of(path: &str, text: &String) -> Result<()> {
+    check_text(path, text)
+}
+
+fn invalid(detail: impl Into<String>) -> Error {
+    Error::new(ErrorCode::InvalidConfig, format!("catalog: {}", detail.into()))
+}

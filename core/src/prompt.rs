@@ -1,0 +1,126 @@
+//! What the chat model is told: pure functions from the session's settings to messages.
+
+use crate::backend::{Message, Role};
+use crate::catalog::{Catalog, PromptWording};
+use crate::config::SessionConfig;
+use crate::error::Result;
+
+/// The messages in front of every conversation: the system prompt, then example exchanges where the scenario has some
+/// in the target language. All of them are pinned: they never leave the model's context.
+///
+/// The prompt is worded in the target language where the catalogue has a wording for it, because small models answer
+/// in the language they are spoken to; else in English, naming the language.
+///
+/// # Errors
+/// [`ErrorCode::UnknownLevel`](crate::ErrorCode::UnknownLevel),
+/// [`ErrorCode::UnknownScenario`](crate::ErrorCode::UnknownScenario).
+///
+/// ```
+/// use tertulia::{SessionConfig, catalog::Catalog, prompt};
+/// let config = SessionConfig::new("en".parse()?, "es".parse()?);
+/// let messages = prompt::system_messages(&config, &Catalog::builtin())?;
+/// assert!(messages[0].content.contains("Responde siempre en español"));
+/// assert_eq!(messages.len(), 1 + 2 * 2);
+/// # Ok::<(), tertulia::Error>(())
+/// ```
+pub fn system_messages(config: &SessionConfig, catalog: &Catalog) -> Result<Vec<Message>> {
+    let (level, scenario) = (catalog.level(&config.level)?, catalog.scenario(&config.scenario)?);
+    let (language, wording) = catalog.wording(&config.target);
+    let system = fill(
+        &wording.system,
+        &[
+            ("persona", &persona(config, wording)),
+            ("target", wording.language_name(&config.target)),
+            ("native", wording.language_name(&config.native)),
+            ("setting", scenario.setting.text(language)),
+            ("tutor_role", scenario.tutor_role.text(language)),
+            ("learner_role", scenario.learner_role.text(language)),
+            ("goals", &list(scenario.goals.text(language), &wording.list_end)),
+            ("level", &level.name),
+            ("level_instructions", level.instructions.text(language)),
+        ],
+    );
+    let mut messages = vec![Message::new(Role::System, system)];
+    for exchange in scenario.examples.get(config.target.primary()).into_iter().flatten() {
+        messages.push(Message::new(Role::User, &exchange.learner));
+        messages.push(Message::new(Role::Assistant, &exchange.tutor));
+    }
+    Ok(messages)
+}
+
+/// A first sentence of the tutor that the scenario has ready in the target language, for a host that would rather say
+/// it at once than wait for the model.
+///
+/// # Errors
+/// [`ErrorCode::UnknownScenario`](crate::ErrorCode::UnknownScenario).
+pub fn opener(config: &SessionConfig, catalog: &Catalog) -> Result<Option<String>> {
+    Ok(catalog.scenario(&config.scenario)?.opener.get(config.target.primary()).cloned())
+}
+
+/// What asks the tutor to speak first; for [`instruction_message`].
+///
+/// # Errors
+/// [`ErrorCode::UnknownScenario`](crate::ErrorCode::UnknownScenario).
+pub fn opening_instruction(config: &SessionConfig, catalog: &Catalog) -> Result<String> {
+    let scenario = catalog.scenario(&config.scenario)?;
+    let (_, wording) = catalog.wording(&config.target);
+    let target = wording.language_name(&config.target);
+    Ok(match scenario.opener.get(config.target.primary()) {
+        Some(opener) => fill(&wording.opening_like, &[("target", target), ("opener", opener)]),
+        None => fill(&wording.opening, &[("target", target)]),
+    })
+}
+
+/// An instruction of the host as the last message of a request, such as "say it again, more slowly".
+///
+/// It is the user's, in parentheses: many chat templates refuse a system message anywhere but in front, and models
+/// do not answer after one of their own.
+pub fn instruction_message(text: &str) -> Message {
+    Message::new(Role::User, format!("({})", text.trim()))
+}
+
+fn persona(config: &SessionConfig, wording: &PromptWording) -> String {
+    let name = config.persona.name.trim();
+    let character = config.persona.character.trim().trim_end_matches('.');
+    let template = match (name.is_empty(), character.is_empty()) {
+        (true, true) => &wording.persona,
+        (false, true) => &wording.persona_named,
+        (true, false) => &wording.character,
+        (false, false) => &wording.character_named,
+    };
+    fill(template, &[("name", name), ("character", character)])
+}
+
+fn list(items: &[String], end: &str) -> String {
+    match items {
+        [] => String::new(),
+        [one] => one.clone(),
+        [others @ .., last] => format!("{}{end}{last}", others.join(", ")),
+    }
+}
+
+/// Replaces `{key}` by its value. Values are not looked into, so a text of the host cannot fill in others; braces
+/// that name no key stay.
+fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    let mut filled = String::with_capacity(template.len() * 2);
+    let mut rest = template;
+    while let Some(open) = rest.find('{') {
+        filled.push_str(&rest[..open]);
+        rest = &rest[open..];
+        let value = rest.find('}').and_then(|close| {
+            let key = &rest[1..close];
+            values.iter().find(|(known, _)| *known == key).map(|(_, value)| (close, *value))
+        });
+        match value {
+            Some((close, value)) => {
+                filled.push_str(value);
+                rest = &rest[close + 1..];
+            }
+            None => {
+                filled.push('{');
+                rest = &rest[1..];
+            }
+        }
+    }
+    filled + rest
+}
