@@ -3,7 +3,7 @@
 mod store_support;
 
 use std::collections::BTreeSet;
-use store_support::{NOW_MS, reply_audio, samples, session, turn, user_audio};
+use store_support::{NOW_MS, reply_audio, rounds, samples, session, turn, user_audio};
 use tertulia::store::{AudioKind, SessionRecord, Store, StoredAudio, TurnRecord, Write};
 use tertulia::testing::fault::FaultyDisk;
 use tertulia::{Error, ErrorCode, Keep, SessionId};
@@ -110,7 +110,7 @@ fn no_flipped_bit_is_read_as_data() {
     assert_eq!(unreadable(bytes.clone(), &contents, "sound"), 0);
     let mut random = 88_172_645_463_325_252_u64;
     let (mut harmless, mut one, mut more) = (0, 0, 0);
-    for _ in 0..300 {
+    for _ in 0..rounds(300) {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;

@@ -3,7 +3,7 @@
 mod store_support;
 
 use std::io::ErrorKind;
-use store_support::{Expected, NOW_MS, code, open_turn, reply_audio, samples, session, turn, user_audio};
+use store_support::{Expected, NOW_MS, code, open_turn, reply_audio, rounds, samples, session, turn, user_audio};
 use tertulia::store::{Store, TurnState, Write};
 use tertulia::testing::fault::FaultyDisk;
 use tertulia::{ErrorCode, SessionId, TurnId};
@@ -161,7 +161,7 @@ fn deleting_makes_room_on_a_full_disk() {
 #[test]
 fn power_losses_lose_nothing_acknowledged() {
     let mut crashes = 0;
-    for chain in 0..12 {
+    for chain in 0..rounds(12) {
         let mut disk = FaultyDisk::new();
         let mut expected = Expected::default();
         drop(open(&disk));
@@ -190,7 +190,7 @@ fn power_losses_lose_nothing_acknowledged() {
         }
         assert!(!expected.turns.is_empty(), "chain {chain} acknowledged nothing: it shows nothing");
     }
-    assert_eq!(crashes, 96);
+    assert_eq!(crashes, rounds(96));
 }
 
 #[test]

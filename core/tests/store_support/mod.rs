@@ -10,6 +10,12 @@ use tertulia::{ErrorCode, Result, SessionConfig, SessionId, TurnId};
 pub(crate) const NOW_MS: u64 = 1_790_000_000_000;
 pub(crate) const MINUTE_MS: u64 = 60_000;
 
+/// How often a random test is repeated; `TERTULIA_TEST_EFFORT=20 cargo test` repeats it 20 times as often.
+pub(crate) fn rounds(usual: u64) -> u64 {
+    let effort = std::env::var("TERTULIA_TEST_EFFORT").map_or(1, |effort| effort.parse().expect("a whole number"));
+    usual * effort
+}
+
 pub(crate) fn config() -> SessionConfig {
     let mut config = SessionConfig::new("en".parse().unwrap(), "es-MX".parse().unwrap());
     config.vocabulary = vec!["tertulia".into()];
