@@ -210,3 +210,31 @@ pub struct SessionUpdate {
     /// See [`SessionConfig::interruptible`].
     pub interruptible: Option<bool>,
 }
+
+impl SessionUpdate {
+    /// Puts the changes into `config`.
+    pub(crate) fn apply(self, config: &mut SessionConfig) {
+        fn set<T>(setting: &mut T, change: Option<T>) {
+            if let Some(value) = change {
+                *setting = value;
+            }
+        }
+        let language_changes = self.target.as_ref().is_some_and(|target| !target.same_language(&config.target));
+        set(&mut config.native, self.native);
+        set(&mut config.target, self.target);
+        set(&mut config.level, self.level);
+        set(&mut config.scenario, self.scenario);
+        set(&mut config.speed, self.speed);
+        set(&mut config.persona, self.persona);
+        set(&mut config.lexicon, self.lexicon);
+        set(&mut config.vocabulary, self.vocabulary);
+        set(&mut config.patience, self.patience);
+        set(&mut config.interruptible, self.interruptible);
+        match self.voice {
+            Some(voice) => config.voice = Some(voice),
+            // Another language takes its own voice, unless one was asked for.
+            None if language_changes => config.voice = None,
+            None => {}
+        }
+    }
+}

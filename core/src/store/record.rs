@@ -1,8 +1,8 @@
 //! What the store holds, as plain data.
 
 use crate::config::SessionConfig;
-use crate::error::ErrorCode;
-use crate::event::{InterruptReason, Metrics, SessionId, Stage, Transcript, TurnId, TurnOrigin};
+pub use crate::event::TurnState;
+use crate::event::{Metrics, SessionId, Transcript, TurnId, TurnOrigin};
 use serde::{Deserialize, Serialize};
 
 /// A session: its settings, and where it stands. All times are Unix times in ms.
@@ -107,28 +107,6 @@ impl TurnRecord {
             AudioKind::Reply => self.reply_audio,
         }
     }
-}
-
-/// How a turn ended, if it did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum TurnState {
-    /// It is under way. [`Store::open`](super::Store::open) closes it as interrupted by a crash.
-    Open,
-    /// It ended as it should.
-    Finished,
-    /// It was cut short.
-    Interrupted {
-        /// Why.
-        reason: InterruptReason,
-    },
-    /// It failed.
-    Failed {
-        /// Where.
-        stage: Stage,
-        /// Why.
-        code: ErrorCode,
-    },
 }
 
 /// Whose audio.

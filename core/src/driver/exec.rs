@@ -1,0 +1,90 @@
+//! The queues of work that is ready: one for each heavy backend.
+
+use crate::backend::BoxFuture;
+use async_channel::{Receiver, Sender};
+use async_task::Runnable;
+
+/// Which worker does a piece of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Worker {
+    /// Decoding, the VAD, the recogniser.
+    Ears,
+    /// The chat model.
+    Mind,
+    /// The synthesizer.
+    Voice,
+}
+
+impl Worker {
+    pub(crate) const ALL: [Worker; 3] = [Worker::Ears, Worker::Mind, Worker::Voice];
+
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    pub(crate) fn thread_name(self) -> &'static str {
+        match self {
+            Worker::Ears => "tertulia-ears",
+            Worker::Mind => "tertulia-mind",
+            Worker::Voice => "tertulia-voice",
+        }
+    }
+}
+
+/// The workers' queues. Whoever runs them decides on which thread; a piece of work that is not finished goes to the
+/// end of its queue when it can go on.
+#[derive(Clone)]
+pub(crate) struct Workers {
+    queues: [(Sender<Runnable>, Receiver<Runnable>); Worker::ALL.len()],
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        Self { queues: Worker::ALL.map(|_| async_channel::unbounded()) }
+    }
+}
+
+impl Workers {
+    pub(crate) fn spawn(&self, worker: Worker, work: BoxFuture<'static, ()>) {
+        let ready = self.queues[worker as usize].0.clone();
+        // Where the queue is closed, the engine is shut down, and the work is dropped.
+        let schedule = move |runnable| {
+            let _ = ready.try_send(runnable);
+        };
+        #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+        let (runnable, task) = async_task::spawn(work, schedule);
+        #[cfg(all(target_family = "wasm", target_os = "unknown"))]
+        let (runnable, task) = async_task::spawn_local(work, schedule);
+        task.detach();
+        runnable.schedule();
+    }
+
+    /// Does one piece of work that is ready of each worker; false where there was none.
+    pub(crate) fn try_tick(&self) -> bool {
+        let mut worked = false;
+        for (_, ready) in &self.queues {
+            if let Ok(runnable) = ready.try_recv() {
+                runnable.run();
+                worked = true;
+            }
+        }
+        worked
+    }
+
+    /// Does one worker's work until the queues are closed.
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    pub(crate) fn run(&self, worker: Worker) {
+        let ready = &self.queues[worker as usize].1;
+        while let Ok(runnable) = ready.recv_blocking() {
+            if ready.is_closed() {
+                return;
+            }
+            runnable.run();
+        }
+    }
+
+    /// Stops the workers after the step they are in.
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    pub(crate) fn close(&self) {
+        for (_, ready) in &self.queues {
+            ready.close();
+        }
+    }
+}

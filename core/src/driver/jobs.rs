@@ -1,0 +1,253 @@
+//! The work of a turn, as futures that a backend's worker polls step by step.
+
+use super::{Message, Shared};
+use crate::audio;
+use crate::backend::{
+    Backends, CancelFlag, ChatRequest, ChatStep, Conversation, LISTEN_RATE_HZ, MaybeSend, Message as ChatMessage,
+    Model, RecognitionRequest, RecognitionStep, Sampling, Steps, SynthesisRequest, Vad,
+};
+use crate::error::{Error, ErrorCode, Result};
+use crate::event::{ErrorInfo, EventKind, Stage, TurnId};
+use crate::turn::{Input, Report};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+/// What the work of one turn has at hand.
+#[derive(Clone)]
+pub(crate) struct Job {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) session: Arc<super::SessionShared>,
+    pub(crate) turn: TurnId,
+    pub(crate) cancel: CancelFlag,
+}
+
+/// The session's conversation with the chat model, opened at its first reply.
+pub(crate) type ConversationSlot = Arc<async_lock::Mutex<Option<Box<dyn Conversation>>>>;
+
+/// An utterance's audio, before it was looked at.
+#[derive(Clone, Debug)]
+pub(crate) enum Payload {
+    /// Mono samples at [`LISTEN_RATE_HZ`].
+    Pcm(Arc<[f32]>),
+    /// A whole audio file.
+    Encoded(Arc<[u8]>),
+}
+
+/// The part of an utterance in which somebody speaks, in samples at [`LISTEN_RATE_HZ`].
+#[derive(Clone, Debug)]
+pub(crate) struct HeardAudio {
+    pub(crate) audio: Arc<[f32]>,
+    pub(crate) speech: std::ops::Range<usize>,
+}
+
+/// Sound before and after the speech that goes to the recogniser too.
+const SPEECH_MARGIN_SAMPLES: usize = LISTEN_RATE_HZ as usize * 3 / 10;
+/// From this probability on a frame is speech.
+const SPEECH_PROBABILITY_MIN: f32 = 0.5;
+/// Frames of speech without which nobody spoke (3 of 32 ms).
+const SPEECH_FRAMES_MIN: usize = 3;
+
+impl Job {
+    pub(crate) fn report(&self, report: Report) {
+        self.shared.send(Message::Machine(self.session.key, Input::Work { turn: self.turn, report }));
+    }
+
+    /// Reports how a piece of work ended, a panic included. A cancelled one has nothing to report.
+    async fn conclude(self, stage: Stage, work: impl Future<Output = Result<()>> + MaybeSend) {
+        let error = match futures_lite::FutureExt::catch_unwind(AssertUnwindSafe(work)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error,
+            Err(_panic) => Error::new(ErrorCode::Internal, "a backend panicked"),
+        };
+        if error.code() == ErrorCode::Cancelled && self.cancel.is_cancelled() {
+            return;
+        }
+        tracing::warn!(turn = self.turn.0, ?stage, code = error.code().number(), "a turn failed");
+        self.report(Report::Failed { stage, error: ErrorInfo::from(&error) });
+    }
+
+    /// Takes the steps one by one, letting other work pass between them and waiting for a reader that lags behind.
+    async fn drive<T>(&self, mut steps: Steps<'_, T>, mut each: impl FnMut(T)) -> Result<()> {
+        loop {
+            self.session.events.wait_for_room(&self.cancel).await;
+            self.cancel.check()?;
+            match steps.step().await? {
+                Some(item) => each(item),
+                None => return Ok(()),
+            }
+            futures_lite::future::yield_now().await;
+        }
+    }
+}
+
+/// Reads the audio and finds the speech in it.
+pub(crate) async fn listen(job: Job, payload: Payload, heard: impl FnOnce(HeardAudio) + MaybeSend) {
+    let work = job.clone();
+    job.conclude(Stage::Decode, async move {
+        let audio = match payload {
+            Payload::Pcm(samples) => samples,
+            Payload::Encoded(bytes) => {
+                let pcm = audio::decode_limited(&bytes, work.shared.options.utterance_seconds_max)?;
+                audio::resample(&pcm.samples, pcm.rate, LISTEN_RATE_HZ)?.into()
+            }
+        };
+        work.cancel.check()?;
+        let speech = match &work.shared.backends.vad {
+            Some(model) => {
+                work.shared.ensure_loaded(&**model)?;
+                find_speech(&mut *model.open()?, &audio, &work.cancel)?.ok_or(ErrorCode::NoSpeech)?
+            }
+            None => 0..audio.len(),
+        };
+        let report = Report::Heard {
+            start_ms: samples_to_ms(speech.start),
+            end_ms: samples_to_ms(speech.end),
+            audio_ms: samples_to_ms(audio.len()),
+        };
+        heard(HeardAudio { audio, speech });
+        work.report(report);
+        Ok(())
+    })
+    .await;
+}
+
+/// The span from the first to the last speech; `None` where nobody speaks.
+fn find_speech(vad: &mut dyn Vad, audio: &[f32], cancel: &CancelFlag) -> Result<Option<std::ops::Range<usize>>> {
+    let len = vad.frame_len();
+    let (mut first, mut last, mut frames) = (None, 0, 0);
+    let mut frame = vec![0.0; len];
+    for (index, chunk) in audio.chunks(len).enumerate() {
+        cancel.check()?;
+        frame[..chunk.len()].copy_from_slice(chunk);
+        frame[chunk.len()..].fill(0.0);
+        if vad.process(&frame)? >= SPEECH_PROBABILITY_MIN {
+            first.get_or_insert(index * len);
+            last = (index + 1) * len;
+            frames += 1;
+        }
+    }
+    Ok(first.filter(|_| frames >= SPEECH_FRAMES_MIN).map(|first| first..last.min(audio.len())))
+}
+
+/// Recognises the speech that `listen` found.
+pub(crate) async fn recognise(
+    job: Job,
+    heard: HeardAudio,
+    languages: Vec<crate::LanguageTag>,
+    vocabulary: Vec<String>,
+) {
+    let work = job.clone();
+    job.conclude(Stage::Recognise, async move {
+        let recognizer = Backends::require(&work.shared.backends.recognizer, "recogniser")?;
+        work.shared.ensure_loaded(&**recognizer)?;
+        let start = heard.speech.start.saturating_sub(SPEECH_MARGIN_SAMPLES);
+        let end = (heard.speech.end + SPEECH_MARGIN_SAMPLES).min(heard.audio.len());
+        let request = RecognitionRequest {
+            vocabulary,
+            cancel: work.cancel.clone(),
+            ..RecognitionRequest::new(&heard.audio[start..end], languages)
+        };
+        let steps = recognizer.recognize(request)?;
+        let mut transcript = None;
+        work.drive(steps, |step| match step {
+            RecognitionStep::Working => {}
+            RecognitionStep::Partial { text, stable_len } => work.report(Report::Partial { text, stable_len }),
+            RecognitionStep::Final(last) => transcript = Some(last),
+        })
+        .await?;
+        let mut transcript =
+            transcript.ok_or_else(|| Error::new(ErrorCode::RecognizerFailed, "it ended without a transcript"))?;
+        for word in &mut transcript.words {
+            word.start_ms += samples_to_ms(start);
+            word.end_ms += samples_to_ms(start);
+        }
+        work.report(Report::Transcribed(transcript));
+        Ok(())
+    })
+    .await;
+}
+
+/// Has the chat model write the next message.
+pub(crate) async fn reply(
+    job: Job,
+    conversation: ConversationSlot,
+    messages: Vec<ChatMessage>,
+    pinned: usize,
+    sampling: Sampling,
+) {
+    let work = job.clone();
+    job.conclude(Stage::Reply, async move {
+        let chat = Backends::require(&work.shared.backends.chat, "chat model")?;
+        // A cancelled reply before this one may still hold the conversation, for one step at most.
+        let mut conversation = conversation.lock().await;
+        work.cancel.check()?;
+        work.shared.ensure_loaded(&**chat)?;
+        let conversation = match &mut *conversation {
+            Some(open) => open,
+            none => none.insert(chat.open_conversation()?),
+        };
+        let request = ChatRequest { messages, pinned, sampling, cancel: work.cancel.clone() };
+        let steps = conversation.reply(request)?;
+        let mut usage = None;
+        work.drive(steps, |step| match step {
+            ChatStep::Working => {}
+            ChatStep::Text(text) => work.report(Report::ReplyText(text)),
+            ChatStep::Done { usage: total, .. } => usage = Some(total),
+        })
+        .await?;
+        let usage = usage.ok_or_else(|| Error::new(ErrorCode::ChatFailed, "it ended without saying so"))?;
+        work.report(Report::ReplyDone {
+            prompt_tokens: usage.prompt_tokens,
+            evaluated_tokens: usage.evaluated_tokens,
+            reply_tokens: usage.reply_tokens,
+            dropped_messages: usage.dropped_messages,
+        });
+        Ok(())
+    })
+    .await;
+}
+
+/// Speaks one clause.
+pub(crate) async fn speak(job: Job, request: SynthesisRequest) {
+    let work = job.clone();
+    job.conclude(Stage::Speak, async move {
+        let synthesizer = Backends::require(&work.shared.backends.synthesizer, "synthesizer")?;
+        work.shared.ensure_loaded(&**synthesizer)?;
+        let rate = synthesizer.sample_rate();
+        let steps = synthesizer.synthesize(request)?;
+        work.drive(steps, |chunk| {
+            let (text_span, words) = (chunk.text_span, chunk.words);
+            work.report(Report::Spoken { pcm: chunk.samples.into(), rate, text_span, words });
+        })
+        .await?;
+        work.report(Report::ClauseSpoken);
+        Ok(())
+    })
+    .await;
+}
+
+impl Shared {
+    /// Loads a model that is not loaded, and tells the host how far it is.
+    pub(crate) fn ensure_loaded<M: Model + ?Sized>(&self, model: &M) -> Result<()> {
+        if model.is_loaded() {
+            return Ok(());
+        }
+        let tell = |progress: f32| {
+            let kind = EventKind::ModelLoading { model: model.name().to_owned(), progress };
+            self.engine_events.push(None, None, self.uptime_ms(), kind);
+        };
+        tell(0.0);
+        model.load(&mut |progress| {
+            // 1 is told once, when the model can be used.
+            if progress < 1.0 {
+                tell(progress);
+            }
+        })?;
+        tell(1.0);
+        Ok(())
+    }
+}
+
+fn samples_to_ms(samples: usize) -> u64 {
+    samples as u64 * 1000 / u64::from(LISTEN_RATE_HZ)
+}

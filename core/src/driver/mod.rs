@@ -1,0 +1,296 @@
+//! The loop that obeys the turn machines.
+//!
+//! One [`EngineLoop`] owns the machines of all open sessions and is the only one that touches them. Calls of the
+//! host and reports of the backends reach it as [`Message`]s; what a machine decides becomes events, commits and
+//! work for the [`Workers`](exec::Workers). [`threaded`] runs the loop and the workers on threads of their own,
+//! [`local`] on the caller's.
+
+pub(crate) mod clock;
+pub(crate) mod exec;
+pub(crate) mod jobs;
+pub(crate) mod local;
+pub(crate) mod queue;
+mod session;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+pub(crate) mod threaded;
+
+use crate::backend::Backends;
+use crate::catalog::Catalog;
+use crate::config::SessionConfig;
+use crate::error::{Error, ErrorCode, Result};
+use crate::event::{ErrorInfo, SessionId, TurnId};
+use crate::store::{Store, Write};
+use crate::turn::{Input, Start, Ticket};
+use clock::Clock;
+use exec::Workers;
+use jobs::{HeardAudio, Payload};
+use parking_lot::{Condvar, Mutex};
+use queue::EventQueue;
+pub(crate) use session::SessionCore;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, mpsc};
+
+/// Limits of an engine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    pub(crate) utterance_seconds_max: u32,
+}
+
+/// Names an opening of a session within its engine: a late message for an earlier opening finds nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SessionKey(pub(crate) u64);
+
+/// What all parts of an engine share.
+pub(crate) struct Shared {
+    pub(crate) backends: Backends,
+    pub(crate) store: Store,
+    pub(crate) catalog: Catalog,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) options: Options,
+    /// Whether the store outlives the process.
+    pub(crate) persistent: bool,
+    pub(crate) workers: Workers,
+    pub(crate) engine_events: EventQueue,
+    pub(crate) opened_us: u64,
+    pub(crate) open: OpenSessions,
+    pub(crate) inbox: mpsc::Sender<Message>,
+    pub(crate) commits: Commits,
+    pub(crate) shut_down: AtomicBool,
+}
+
+/// The sessions that are open, and whether they are being closed; an id leaves when everything of it is stored.
+#[derive(Default)]
+pub(crate) struct OpenSessions {
+    closing: Mutex<HashMap<SessionId, bool>>,
+    closed: Condvar,
+}
+
+impl OpenSessions {
+    /// Makes the session nobody else's. One that is just being closed is waited for, up to `patience`.
+    pub(crate) fn reserve(&self, id: SessionId, patience: std::time::Duration) -> Result<()> {
+        let mut closing = self.closing.lock();
+        if !patience.is_zero() {
+            while closing.get(&id) == Some(&true) {
+                if self.closed.wait_for(&mut closing, patience).timed_out() {
+                    break;
+                }
+            }
+        }
+        if closing.contains_key(&id) {
+            return Err(ErrorCode::SessionBusy.into());
+        }
+        closing.insert(id, false);
+        Ok(())
+    }
+
+    pub(crate) fn mark_closing(&self, id: SessionId) {
+        self.closing.lock().insert(id, true);
+    }
+
+    pub(crate) fn release(&self, id: SessionId) {
+        self.closing.lock().remove(&id);
+        self.closed.notify_all();
+    }
+}
+
+/// What the loop, the jobs and the handles of one open session share.
+pub(crate) struct SessionShared {
+    pub(crate) id: SessionId,
+    pub(crate) key: SessionKey,
+    pub(crate) opened_us: u64,
+    pub(crate) events: EventQueue,
+    /// The settings for the next turn.
+    pub(crate) config: Mutex<SessionConfig>,
+    /// The number of the next turn; held while a turn is handed over, so that numbers arrive in order.
+    pub(crate) next_turn: Mutex<u64>,
+    /// Turns that were accepted and have not ended.
+    pub(crate) turns_open: AtomicUsize,
+    pub(crate) closing: AtomicBool,
+}
+
+/// What reaches the loop.
+pub(crate) enum Message {
+    Open(Box<SessionCore>),
+    Machine(SessionKey, Input),
+    Utterance(SessionKey, Start, Option<Payload>),
+    Heard(SessionKey, TurnId, HeardAudio),
+    Updated(SessionKey),
+    Committed(SessionKey, Ticket, Box<CommitOutcome>),
+    ShutDown,
+}
+
+/// How a commit went, with the writes that are still to be done.
+pub(crate) struct CommitOutcome {
+    pub(crate) error: Option<Error>,
+    pub(crate) writes: Vec<Write>,
+}
+
+/// A commit to be.
+pub(crate) struct Commit {
+    pub(crate) key: SessionKey,
+    pub(crate) ticket: Ticket,
+    pub(crate) writes: Vec<Write>,
+}
+
+/// Who commits: a thread, or the caller at once.
+pub(crate) enum Commits {
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    Thread(mpsc::Sender<Option<Commit>>),
+    AtOnce,
+}
+
+impl Shared {
+    pub(crate) fn send(&self, message: Message) {
+        // Only an engine that was shut down has no loop, and nobody waits for an answer then.
+        let _ = self.inbox.send(message);
+    }
+
+    pub(crate) fn uptime_ms(&self) -> u64 {
+        self.clock.monotonic_us().saturating_sub(self.opened_us) / 1000
+    }
+
+    fn commit(&self, commit: Commit) {
+        match &self.commits {
+            #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+            Commits::Thread(queue) => {
+                let _ = queue.send(Some(commit));
+            }
+            Commits::AtOnce => self.commit_all(vec![commit]),
+        }
+    }
+
+    /// Commits for several sessions with one sync. Where that fails, each is tried alone, so that one session's
+    /// fault is not another's.
+    pub(crate) fn commit_all(&self, commits: Vec<Commit>) {
+        if commits.len() > 1 {
+            let all: Vec<Write> = commits.iter().flat_map(|commit| commit.writes.iter().cloned()).collect();
+            if self.store.apply(&all).is_ok() {
+                for commit in commits {
+                    self.tell_committed(commit.key, commit.ticket, None, Vec::new());
+                }
+                return;
+            }
+        }
+        for Commit { key, ticket, writes } in commits {
+            match self.store.apply(&writes) {
+                Ok(()) => self.tell_committed(key, ticket, None, Vec::new()),
+                Err(error) => self.tell_committed(key, ticket, Some(error), writes),
+            }
+        }
+    }
+
+    fn tell_committed(&self, key: SessionKey, ticket: Ticket, error: Option<Error>, writes: Vec<Write>) {
+        if let Some(error) = &error {
+            tracing::warn!(code = error.code().number(), "a commit failed");
+        }
+        self.send(Message::Committed(key, ticket, Box::new(CommitOutcome { error, writes })));
+    }
+}
+
+/// The machines of all open sessions.
+pub(crate) struct EngineLoop {
+    shared: Arc<Shared>,
+    inbox: mpsc::Receiver<Message>,
+    sessions: HashMap<SessionKey, SessionCore>,
+    shutting_down: bool,
+}
+
+impl EngineLoop {
+    pub(crate) fn new(shared: Arc<Shared>, inbox: mpsc::Receiver<Message>) -> Self {
+        Self { shared, inbox, sessions: HashMap::new(), shutting_down: false }
+    }
+
+    /// Whether the engine was shut down and every session is closed.
+    pub(crate) fn is_done(&self) -> bool {
+        self.shutting_down && self.sessions.is_empty()
+    }
+
+    /// Handles one message that is there; false where there is none.
+    pub(crate) fn try_turn(&mut self) -> bool {
+        match self.inbox.try_recv() {
+            Ok(message) => {
+                self.handle(message);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Waits for a message, or until a machine wants to look at the time, and handles it.
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    pub(crate) fn turn(&mut self) {
+        let wait = self.next_deadline_us().map(|deadline| deadline.saturating_sub(self.shared.clock.monotonic_us()));
+        let received = match wait {
+            Some(wait_us) => self.inbox.recv_timeout(std::time::Duration::from_micros(wait_us)).ok(),
+            None => self.inbox.recv().ok(),
+        };
+        match received {
+            Some(message) => self.handle(message),
+            None => {
+                self.tick();
+            }
+        }
+    }
+
+    /// The next time, on the clock's monotonic scale, at which [`tick`](EngineLoop::tick) is due.
+    pub(crate) fn next_deadline_us(&self) -> Option<u64> {
+        self.sessions.values().filter_map(SessionCore::deadline_us).min()
+    }
+
+    /// Lets machines whose time has come go on; false where none was due.
+    pub(crate) fn tick(&mut self) -> bool {
+        let now_us = self.shared.clock.monotonic_us();
+        let due: Vec<SessionKey> = self
+            .sessions
+            .iter()
+            .filter(|(_, s)| s.deadline_us().is_some_and(|d| d <= now_us))
+            .map(|(k, _)| *k)
+            .collect();
+        for key in &due {
+            self.with_session(*key, SessionCore::tick);
+        }
+        !due.is_empty()
+    }
+
+    fn handle(&mut self, message: Message) {
+        match message {
+            Message::Open(mut session) => {
+                session.open();
+                self.sessions.insert(session.key(), *session);
+            }
+            Message::Machine(key, input) => self.with_session(key, |session| session.handle(input)),
+            Message::Utterance(key, start, payload) => {
+                self.with_session(key, |session| session.handle_utterance(start, payload));
+            }
+            Message::Heard(key, turn, heard) => self.with_session(key, |session| session.handle_heard(turn, heard)),
+            Message::Updated(key) => self.with_session(key, SessionCore::handle_update),
+            Message::Committed(key, ticket, outcome) => {
+                self.with_session(key, |session| session.handle_committed(ticket, *outcome));
+            }
+            Message::ShutDown => {
+                self.shutting_down = true;
+                let keys: Vec<SessionKey> = self.sessions.keys().copied().collect();
+                for key in keys {
+                    self.with_session(key, |session| session.handle(Input::Close { ended: false }));
+                }
+            }
+        }
+    }
+
+    fn with_session(&mut self, key: SessionKey, work: impl FnOnce(&mut SessionCore)) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        work(session);
+        if session.is_closed() {
+            let id = session.id();
+            self.sessions.remove(&key);
+            self.shared.open.release(id);
+        }
+    }
+}
+
+impl From<Error> for ErrorInfo {
+    fn from(error: Error) -> Self {
+        ErrorInfo::from(&error)
+    }
+}

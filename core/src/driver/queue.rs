@@ -1,0 +1,174 @@
+//! The queue of events between a session and its one reader.
+
+use crate::backend::CancelFlag;
+use crate::error::{ErrorCode, Result};
+use crate::event::{Event, EventKind, SessionId, TurnId};
+use parking_lot::{Condvar, Mutex};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Waker;
+
+/// Unread events from which on the backends pause. Control and final events are always taken.
+const UNREAD_MAX: usize = 128;
+
+/// What wakes a host that waits for events; it is called on any thread and must only notify.
+pub(crate) type WakeFn = Arc<dyn Fn() + Send + Sync>;
+
+#[derive(Default)]
+pub(crate) struct EventQueue {
+    inner: Mutex<Inner>,
+    arrived: Condvar,
+    /// Notified when there is room again.
+    room: event_listener::Event,
+}
+
+#[derive(Default)]
+struct Inner {
+    unread: VecDeque<Event>,
+    delivered: u64,
+    closed: bool,
+    taken: bool,
+    wake: Option<WakeFn>,
+    waker: Option<Waker>,
+}
+
+impl EventQueue {
+    /// Adds an event; its number is given at delivery.
+    pub(crate) fn push(&self, session: Option<SessionId>, turn: Option<TurnId>, at_ms: u64, kind: EventKind) {
+        let event = Event { kind, seq: 0, session, turn, at_ms };
+        self.change(|inner| {
+            if inner.closed {
+                return;
+            }
+            // A newer partial transcript stands for the one before.
+            if let (EventKind::TranscriptDelta { .. }, Some(last)) = (&event.kind, inner.unread.back_mut()) {
+                if matches!(last.kind, EventKind::TranscriptDelta { .. }) && last.turn == event.turn {
+                    *last = event;
+                    return;
+                }
+            }
+            inner.unread.push_back(event);
+        });
+    }
+
+    /// No event comes after those that are there.
+    pub(crate) fn close(&self) {
+        self.change(|inner| inner.closed = true);
+        self.nudge();
+    }
+
+    /// Takes the turn's unread audio back; gives its samples.
+    pub(crate) fn purge_audio(&self, turn: TurnId) -> u64 {
+        let mut samples = 0;
+        self.inner.lock().unread.retain(|event| match &event.kind {
+            EventKind::ReplyAudio { pcm, .. } if event.turn == Some(turn) => {
+                samples += pcm.len() as u64;
+                false
+            }
+            _ => true,
+        });
+        self.nudge();
+        samples
+    }
+
+    /// Makes the caller the one reader.
+    pub(crate) fn take_reader(&self) -> Result<()> {
+        let mut inner = self.inner.lock();
+        if inner.taken {
+            return Err(ErrorCode::EventsTaken.into());
+        }
+        inner.taken = true;
+        Ok(())
+    }
+
+    pub(crate) fn return_reader(&self) {
+        self.inner.lock().taken = false;
+    }
+
+    pub(crate) fn set_wake(&self, wake: Option<WakeFn>) {
+        self.inner.lock().wake = wake;
+    }
+
+    /// The next event; `None` where there is none yet.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SessionClosed`] once the last event was read.
+    pub(crate) fn try_next(&self) -> Result<Option<Event>> {
+        self.next_of(&mut self.inner.lock())
+    }
+
+    /// The same, waiting up to `timeout`.
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    pub(crate) fn next_timeout(&self, timeout: std::time::Duration) -> Result<Option<Event>> {
+        let deadline = std::time::Instant::now() + timeout;
+        let mut inner = self.inner.lock();
+        loop {
+            if let Some(event) = self.next_of(&mut inner)? {
+                return Ok(Some(event));
+            }
+            if self.arrived.wait_until(&mut inner, deadline).timed_out() {
+                return self.next_of(&mut inner);
+            }
+        }
+    }
+
+    /// The same for an async reader: the waker is called when there is something to read.
+    pub(crate) fn poll_next(&self, waker: &Waker) -> Result<Option<Event>> {
+        let mut inner = self.inner.lock();
+        let next = self.next_of(&mut inner)?;
+        if next.is_none() {
+            inner.waker = Some(waker.clone());
+        }
+        Ok(next)
+    }
+
+    /// Waits until the reader has caught up, or the work is cancelled.
+    pub(crate) async fn wait_for_room(&self, cancel: &CancelFlag) {
+        loop {
+            let listener = self.room.listen();
+            if cancel.is_cancelled() || self.has_room() {
+                return;
+            }
+            listener.await;
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.unread.len() < UNREAD_MAX || inner.closed
+    }
+
+    /// Lets those that wait for room look again: their work may have been cancelled.
+    pub(crate) fn nudge(&self) {
+        self.room.notify(usize::MAX);
+    }
+
+    fn next_of(&self, inner: &mut Inner) -> Result<Option<Event>> {
+        match inner.unread.pop_front() {
+            Some(mut event) => {
+                inner.delivered += 1;
+                event.seq = inner.delivered;
+                if inner.unread.len() < UNREAD_MAX {
+                    self.nudge();
+                }
+                Ok(Some(event))
+            }
+            None if inner.closed => Err(ErrorCode::SessionClosed.into()),
+            None => Ok(None),
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Inner)) {
+        let mut inner = self.inner.lock();
+        change(&mut inner);
+        let (wake, waker) = (inner.wake.clone(), inner.waker.take());
+        drop(inner);
+        self.arrived.notify_all();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        if let Some(wake) = wake {
+            wake();
+        }
+    }
+}

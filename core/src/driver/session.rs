@@ -1,0 +1,383 @@
+//! One open session inside the loop: its machine, and what the machine's decisions need.
+
+use super::jobs::{self, ConversationSlot, HeardAudio, Job, Payload};
+use super::{Commit, CommitOutcome, SessionKey, SessionShared, Shared};
+use crate::backend::{CancelFlag, LISTEN_RATE_HZ, Message, SynthesisRequest};
+use crate::config::{Keep, Playback, SessionConfig};
+use crate::error::{Error, ErrorCode, Result};
+use crate::event::{ErrorInfo, EventKind, SessionId, Stage, TurnId, TurnOrigin, TurnState};
+use crate::prompt;
+use crate::store::{AudioKind, SessionRecord, TurnRecord, Write, samples_to_i16};
+use crate::turn::{Input, Machine, Output, Report, Settings, Start, Ticket, TurnFacts};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// How many characters of the first words name a session in a list.
+const TITLE_CHARS_MAX: usize = 60;
+
+pub(crate) struct SessionCore {
+    shared: Arc<Shared>,
+    session: Arc<SessionShared>,
+    machine: Machine,
+    record: SessionRecord,
+    resumed: bool,
+    history: Vec<Exchange>,
+    conversation: ConversationSlot,
+    /// Audio of accepted utterances that were not looked at yet.
+    payloads: HashMap<TurnId, Payload>,
+    turn: Option<TurnWork>,
+    /// Writes of failed commits; they go with the next one.
+    unsaved: Vec<Write>,
+    closed: bool,
+}
+
+/// What a turn added to the conversation.
+struct Exchange {
+    /// Nothing where the host had the tutor speak.
+    user: Option<Message>,
+    reply: String,
+}
+
+/// What the turn under way needs besides the machine.
+struct TurnWork {
+    id: TurnId,
+    /// The settings as they were when it began.
+    config: SessionConfig,
+    cancel: CancelFlag,
+    heard: Option<HeardAudio>,
+    reply_pcm: Vec<i16>,
+    reply_rate: u32,
+    user_audio_saved: bool,
+}
+
+impl SessionCore {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        session: Arc<SessionShared>,
+        record: SessionRecord,
+        turns: &[TurnRecord],
+        resumed: bool,
+    ) -> Self {
+        let machine = Machine::new(machine_settings(&record.config, &shared));
+        let history = turns.iter().filter_map(exchange_of).collect();
+        Self {
+            shared,
+            session,
+            machine,
+            record,
+            resumed,
+            history,
+            conversation: ConversationSlot::default(),
+            payloads: HashMap::new(),
+            turn: None,
+            unsaved: Vec::new(),
+            closed: false,
+        }
+    }
+
+    pub(crate) fn key(&self) -> SessionKey {
+        self.session.key
+    }
+
+    pub(crate) fn id(&self) -> SessionId {
+        self.session.id
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// When the machine wants to look at the time, on the clock's monotonic scale.
+    pub(crate) fn deadline_us(&self) -> Option<u64> {
+        self.machine.poll_timeout().map(|timeout| timeout + self.session.opened_us)
+    }
+
+    pub(crate) fn open(&mut self) {
+        let kind = EventKind::SessionOpened { resumed: self.resumed, turns: self.record.turns };
+        self.emit(None, kind);
+    }
+
+    pub(crate) fn handle(&mut self, input: Input) {
+        self.machine.handle(input, self.now_us());
+        self.obey();
+    }
+
+    pub(crate) fn tick(&mut self) {
+        self.machine.tick(self.now_us());
+        self.obey();
+    }
+
+    pub(crate) fn handle_utterance(&mut self, start: Start, payload: Option<Payload>) {
+        if let Some(payload) = payload {
+            self.payloads.insert(start.turn, payload);
+        }
+        self.handle(Input::Start(start));
+    }
+
+    pub(crate) fn handle_heard(&mut self, turn: TurnId, heard: HeardAudio) {
+        if let Some(work) = self.turn.as_mut().filter(|work| work.id == turn) {
+            work.heard = Some(heard);
+        }
+    }
+
+    pub(crate) fn handle_update(&mut self) {
+        let config = self.session.config.lock().clone();
+        let settings = machine_settings(&config, &self.shared);
+        self.record.config = config;
+        let write = Write::PutSession(self.touched_record());
+        self.commit(Ticket(0), vec![write]);
+        self.handle(Input::Settings(settings));
+    }
+
+    pub(crate) fn handle_committed(&mut self, ticket: Ticket, outcome: CommitOutcome) {
+        if outcome.error.is_some() {
+            self.unsaved.extend(outcome.writes);
+        }
+        let error = outcome.error.map(ErrorInfo::from);
+        self.handle(Input::Stored { ticket, error });
+    }
+
+    fn obey(&mut self) {
+        while let Some(output) = self.machine.poll() {
+            self.obey_one(output);
+        }
+        self.session.turns_open.store(self.machine.turns_open(), Ordering::Release);
+    }
+
+    fn obey_one(&mut self, output: Output) {
+        match output {
+            Output::Emit { turn, kind } => self.emit(turn, kind),
+            Output::Listen { turn, retry_of } => self.listen(turn, retry_of),
+            Output::Recognise { turn } => self.recognise(turn),
+            Output::Reply { turn, origin, given } => self.reply(turn, origin, given),
+            Output::Speak { turn, text } => self.speak(turn, text),
+            Output::Keep { turn, pcm, rate } => {
+                let work = self.work(turn);
+                if work.config.retention.reply_audio != Keep::Never {
+                    work.reply_pcm.extend(samples_to_i16(&pcm));
+                    work.reply_rate = rate;
+                }
+            }
+            Output::StopWork { turn } => {
+                self.work(turn).cancel.cancel();
+                self.session.events.nudge();
+            }
+            Output::Purge { turn } => {
+                let samples = self.session.events.purge_audio(turn);
+                self.machine.handle(Input::Purged { turn, samples }, self.now_us());
+            }
+            Output::Store { ticket, record, with_audio } => self.store(ticket, *record, with_audio),
+            Output::StoreEnd { ticket } => {
+                let now_ms = self.shared.clock.unix_ms();
+                self.commit(ticket, vec![Write::EndSession { id: self.session.id, now_ms }]);
+            }
+            Output::Closed => {
+                self.session.events.close();
+                self.closed = true;
+            }
+        }
+    }
+
+    fn emit(&mut self, turn: Option<TurnId>, kind: EventKind) {
+        let at_ms = self.now_us() / 1000;
+        self.session.events.push(Some(self.session.id), turn, at_ms, kind);
+    }
+
+    fn listen(&mut self, turn: TurnId, retry_of: Option<TurnId>) {
+        let payload = match (self.payloads.remove(&turn), retry_of) {
+            (Some(payload), _) => Ok(payload),
+            (None, Some(earlier)) => self.stored_payload(earlier),
+            (None, None) => Err(Error::new(ErrorCode::Internal, "an utterance without audio")),
+        };
+        let job = self.job(turn);
+        match payload {
+            Ok(payload) => {
+                let (shared, key) = (self.shared.clone(), self.session.key);
+                let heard = move |heard| shared.send(super::Message::Heard(key, turn, heard));
+                self.shared.workers.spawn(super::exec::Worker::Ears, Box::pin(jobs::listen(job, payload, heard)));
+            }
+            Err(error) => job.report(Report::Failed { stage: Stage::Decode, error: error.into() }),
+        }
+    }
+
+    fn stored_payload(&self, turn: TurnId) -> Result<Payload> {
+        let audio = self.shared.store.audio(self.session.id, turn, AudioKind::User)?;
+        let samples = crate::audio::resample(&audio.to_f32(), audio.rate, LISTEN_RATE_HZ)?;
+        Ok(Payload::Pcm(samples.into()))
+    }
+
+    fn recognise(&mut self, turn: TurnId) {
+        let job = self.job(turn);
+        let work = self.work(turn);
+        let Some(heard) = work.heard.clone() else {
+            let error = Error::new(ErrorCode::Internal, "nothing was heard yet").into();
+            job.report(Report::Failed { stage: Stage::Recognise, error });
+            return;
+        };
+        let (languages, vocabulary) = (work.config.languages(), work.config.vocabulary.clone());
+        let recognise = jobs::recognise(job, heard, languages, vocabulary);
+        self.shared.workers.spawn(super::exec::Worker::Ears, Box::pin(recognise));
+    }
+
+    fn reply(&mut self, turn: TurnId, origin: TurnOrigin, given: String) {
+        let job = self.job(turn);
+        let message = conversation_message(origin, given);
+        let config = self.work(turn).config.clone();
+        let mut messages = match prompt::system_messages(&config, &self.shared.catalog) {
+            Ok(messages) => messages,
+            Err(error) => {
+                job.report(Report::Failed { stage: Stage::Reply, error: error.into() });
+                return;
+            }
+        };
+        let pinned = messages.len();
+        for exchange in &self.history {
+            messages.extend(exchange.user.clone());
+            messages.push(Message::new(crate::backend::Role::Assistant, exchange.reply.clone()));
+        }
+        messages.push(message);
+        let reply = jobs::reply(job, self.conversation.clone(), messages, pinned, config.sampling);
+        self.shared.workers.spawn(super::exec::Worker::Mind, Box::pin(reply));
+    }
+
+    fn speak(&mut self, turn: TurnId, text: String) {
+        let job = self.job(turn);
+        let voices = self.shared.backends.synthesizer.as_ref().map(|s| s.voices()).unwrap_or_default();
+        let config = &self.work(turn).config;
+        let voice = config.voice.clone().or_else(|| {
+            voices.iter().find(|voice| voice.language.same_language(&config.target)).map(|voice| voice.name.clone())
+        });
+        let Some(voice) = voice else {
+            let error = Error::new(ErrorCode::LanguageUnsupported, "no voice speaks the language").into();
+            job.report(Report::Failed { stage: Stage::Speak, error });
+            return;
+        };
+        let request = SynthesisRequest {
+            speed: config.speed,
+            lexicon: Arc::new(config.lexicon.clone()),
+            cancel: job.cancel.clone(),
+            ..SynthesisRequest::new(text, config.languages(), voice)
+        };
+        self.shared.workers.spawn(super::exec::Worker::Voice, Box::pin(jobs::speak(job, request)));
+    }
+
+    fn store(&mut self, ticket: Ticket, facts: TurnFacts, with_audio: bool) {
+        let turn = facts.turn;
+        let ended = facts.state != TurnState::Open;
+        let record = self.turn_record(facts);
+        if self.record.title.is_empty() {
+            self.record.title = title_of(&record);
+        }
+        self.record.next_turn = self.record.next_turn.max(turn.0 + 1);
+        let session = self.session.id;
+        let exchange = exchange_of(&record);
+        let mut writes = vec![Write::PutSession(self.touched_record()), Write::PutTurn(record)];
+        let work = self.work(turn);
+        if with_audio {
+            if let Some(heard) = work.heard.as_ref().filter(|_| !work.user_audio_saved) {
+                work.user_audio_saved = true;
+                let samples = samples_to_i16(&heard.audio);
+                writes.push(Write::PutAudio { session, turn, kind: AudioKind::User, rate: LISTEN_RATE_HZ, samples });
+            }
+            if ended && !work.reply_pcm.is_empty() {
+                let (rate, samples) = (work.reply_rate, std::mem::take(&mut work.reply_pcm));
+                writes.push(Write::PutAudio { session, turn, kind: AudioKind::Reply, rate, samples });
+            }
+        }
+        if ended {
+            self.turn = None;
+            self.history.extend(exchange);
+        }
+        self.commit(ticket, writes);
+    }
+
+    fn commit(&mut self, ticket: Ticket, writes: Vec<Write>) {
+        let mut all = std::mem::take(&mut self.unsaved);
+        all.extend(writes);
+        self.shared.commit(Commit { key: self.session.key, ticket, writes: all });
+    }
+
+    fn turn_record(&self, facts: TurnFacts) -> TurnRecord {
+        let now = (self.now_us(), self.shared.clock.unix_ms());
+        let unix_ms = |at_us: u64| now.1.saturating_sub(now.0.saturating_sub(at_us) / 1000);
+        TurnRecord {
+            started_ms: unix_ms(facts.started_at_us),
+            ended_ms: facts.ended_at_us.map(unix_ms),
+            user_text: facts.transcript.as_ref().map_or(facts.given_text, |transcript| transcript.text.clone()),
+            transcript: facts.transcript,
+            reply_text: facts.reply_text,
+            heard_text: facts.heard_text,
+            heard_estimated: facts.heard_estimated,
+            state: facts.state,
+            metrics: Some(facts.metrics),
+            ..TurnRecord::new(self.session.id, facts.turn, facts.origin, now.1)
+        }
+    }
+
+    fn touched_record(&mut self) -> SessionRecord {
+        self.record.updated_ms = self.shared.clock.unix_ms();
+        self.record.clone()
+    }
+
+    /// The turn's work, begun with the settings of this moment.
+    fn work(&mut self, turn: TurnId) -> &mut TurnWork {
+        if self.turn.as_ref().is_none_or(|work| work.id != turn) {
+            self.turn = None;
+        }
+        let config = &self.session.config;
+        self.turn.get_or_insert_with(|| TurnWork {
+            id: turn,
+            config: config.lock().clone(),
+            cancel: CancelFlag::new(),
+            heard: None,
+            reply_pcm: Vec::new(),
+            reply_rate: 0,
+            user_audio_saved: false,
+        })
+    }
+
+    fn job(&mut self, turn: TurnId) -> Job {
+        let cancel = self.work(turn).cancel.clone();
+        Job { shared: self.shared.clone(), session: self.session.clone(), turn, cancel }
+    }
+
+    fn now_us(&self) -> u64 {
+        self.shared.clock.monotonic_us().saturating_sub(self.session.opened_us)
+    }
+}
+
+fn machine_settings(config: &SessionConfig, shared: &Shared) -> Settings {
+    Settings {
+        interruptible: config.interruptible,
+        playback_assumed: config.playback == Playback::Assumed,
+        output_latency_ms: config.output_latency_ms,
+        speaks: shared.backends.synthesizer.is_some(),
+    }
+}
+
+/// What the chat model reads of the learner's side.
+fn conversation_message(origin: TurnOrigin, given: String) -> Message {
+    match origin {
+        TurnOrigin::Reply | TurnOrigin::Say => prompt::instruction_message(&given),
+        TurnOrigin::Utterance | TurnOrigin::Text => Message::new(crate::backend::Role::User, given),
+    }
+}
+
+/// What a stored turn adds to the conversation; nothing where the tutor never answered.
+fn exchange_of(record: &TurnRecord) -> Option<Exchange> {
+    let reply = record.heard_text.as_ref().unwrap_or(&record.reply_text);
+    if reply.is_empty() {
+        return None;
+    }
+    let user =
+        (record.origin != TurnOrigin::Say).then(|| conversation_message(record.origin, record.user_text.clone()));
+    Some(Exchange { user, reply: reply.clone() })
+}
+
+fn title_of(record: &TurnRecord) -> String {
+    match record.origin {
+        TurnOrigin::Utterance | TurnOrigin::Text => record.user_text.chars().take(TITLE_CHARS_MAX).collect(),
+        TurnOrigin::Say | TurnOrigin::Reply => String::new(),
+    }
+}

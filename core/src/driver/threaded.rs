@@ -1,0 +1,78 @@
+//! Threads for the loop, for each worker and for commits.
+
+use super::exec::{Worker, Workers};
+use super::{Commit, EngineLoop, Shared};
+use crate::error::{Error, ErrorCode, Result};
+use std::sync::{Arc, mpsc};
+use std::thread::{Builder, JoinHandle};
+
+/// The threads of one engine.
+pub(crate) struct Threads {
+    engine: JoinHandle<()>,
+    commits: JoinHandle<()>,
+    workers: Vec<JoinHandle<()>>,
+    queues: Workers,
+    /// Takes `None` to stop the commits, after those that wait.
+    stop_commits: mpsc::Sender<Option<Commit>>,
+}
+
+impl Threads {
+    /// # Errors
+    /// [`ErrorCode::OutOfMemory`] where the system gives no thread.
+    pub(crate) fn start(
+        shared: &Arc<Shared>,
+        mut engine_loop: EngineLoop,
+        stop_commits: mpsc::Sender<Option<Commit>>,
+        commits: mpsc::Receiver<Option<Commit>>,
+    ) -> Result<Threads> {
+        let mut workers = Vec::new();
+        for worker in Worker::ALL {
+            let queues = shared.workers.clone();
+            workers.push(spawn(worker.thread_name(), move || queues.run(worker))?);
+        }
+        let committer = shared.clone();
+        let commits = spawn("tertulia-store", move || run_commits(&committer, &commits))?;
+        let engine = spawn("tertulia-engine", move || {
+            while !engine_loop.is_done() {
+                engine_loop.turn();
+            }
+        })?;
+        Ok(Threads { engine, commits, workers, queues: shared.workers.clone(), stop_commits })
+    }
+
+    /// Waits until the loop has closed every session, then stops the rest.
+    pub(crate) fn join(self) {
+        let _ = self.engine.join();
+        self.queues.close();
+        for worker in self.workers {
+            let _ = worker.join();
+        }
+        let _ = self.stop_commits.send(None);
+        let _ = self.commits.join();
+    }
+}
+
+/// Commits what waits, all of it with one sync.
+fn run_commits(shared: &Shared, commits: &mpsc::Receiver<Option<Commit>>) {
+    while let Ok(Some(first)) = commits.recv() {
+        let mut group = vec![first];
+        let mut last = false;
+        while let Ok(next) = commits.try_recv() {
+            match next {
+                Some(commit) => group.push(commit),
+                None => last = true,
+            }
+        }
+        shared.commit_all(group);
+        if last {
+            return;
+        }
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(|source| Error::new(ErrorCode::OutOfMemory, "a thread could not be started").with_source(source))
+}

@@ -1,0 +1,340 @@
+//! [`Session`]: the host's handle of one conversation, and [`Events`], its one reader.
+
+use crate::audio::UtteranceBuffer;
+use crate::config::{SessionConfig, SessionUpdate};
+use crate::driver::jobs::Payload;
+use crate::driver::{Message, SessionShared, Shared};
+use crate::engine::check_config;
+use crate::error::{Error, ErrorCode, Result};
+use crate::event::{EndReason, Event, SessionId, TurnId, TurnOrigin};
+use crate::prompt;
+use crate::store::{AudioKind, StoredAudio, TurnRecord};
+use crate::turn::{Input, Start, StartKind, WAITING_TURNS_MAX};
+use parking_lot::Mutex;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+/// The longest text of one turn, in bytes.
+pub const TEXT_BYTES_MAX: usize = 8_192;
+
+/// A conversation that is open. Clones are the same session; dropping the last one suspends it (it can be opened
+/// again), and only [`end`](Session::end) ends it.
+///
+/// Every call returns at once and may come from any thread; what follows from it arrives as [`Event`]s. After
+/// [`end`](Session::end) every call fails with [`ErrorCode::SessionClosed`].
+#[derive(Clone)]
+pub struct Session {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    session: Arc<SessionShared>,
+    microphone: Mutex<UtteranceBuffer>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close(false);
+    }
+}
+
+impl Session {
+    pub(crate) fn new(shared: Arc<Shared>, session: Arc<SessionShared>) -> Self {
+        let microphone = Mutex::new(UtteranceBuffer::new(shared.options.utterance_seconds_max));
+        Self { inner: Arc::new(Inner { shared, session, microphone }) }
+    }
+
+    /// The session's id, with which it can be opened again.
+    pub fn id(&self) -> SessionId {
+        self.inner.session.id
+    }
+
+    /// The settings for the next turn.
+    pub fn config(&self) -> SessionConfig {
+        self.inner.session.config.lock().clone()
+    }
+
+    /// Takes in mono samples between -1 and 1 of an utterance, any number, at any rate from 8,000 to 192,000 Hz. The
+    /// rate may change between calls.
+    ///
+    /// # Errors
+    /// [`ErrorCode::AudioInvalidRate`], [`ErrorCode::AudioInvalidSample`] (nothing of the block is kept),
+    /// [`ErrorCode::AudioOverrun`] once the utterance is as long as the longest allowed (what came before is kept),
+    /// [`ErrorCode::SessionClosed`].
+    pub fn push_audio(&self, samples: &[f32], rate: u32) -> Result<()> {
+        self.inner.check_open()?;
+        self.inner.microphone.lock().push(samples, rate)
+    }
+
+    /// The utterance that was pushed is complete: a turn starts with it.
+    ///
+    /// # Errors
+    /// [`ErrorCode::AudioEmpty`] where nothing was pushed; [`ErrorCode::QueueFull`], [`ErrorCode::SessionClosed`].
+    pub fn end_utterance(&self) -> Result<TurnId> {
+        self.inner.check_open()?;
+        let samples = self.inner.microphone.lock().take();
+        if samples.is_empty() {
+            return Err(ErrorCode::AudioEmpty.into());
+        }
+        self.inner.start(StartKind::Utterance(EndReason::Host), None, Some(Payload::Pcm(samples.into())))
+    }
+
+    /// Starts a turn with one complete recording: wav, flac, ogg, mp3, mp4 or webm, Opus included.
+    ///
+    /// What is wrong with the file shows as `turn_failed` at the stage `decode`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::AudioEmpty`] for no bytes; [`ErrorCode::QueueFull`], [`ErrorCode::SessionClosed`].
+    pub fn push_encoded(&self, bytes: impl Into<Arc<[u8]>>) -> Result<TurnId> {
+        self.inner.check_open()?;
+        let bytes = bytes.into();
+        if bytes.is_empty() {
+            return Err(ErrorCode::AudioEmpty.into());
+        }
+        self.inner.start(StartKind::Utterance(EndReason::Recording), None, Some(Payload::Encoded(bytes)))
+    }
+
+    /// Starts a turn with what the learner typed.
+    ///
+    /// # Errors
+    /// [`ErrorCode::TextEmpty`], [`ErrorCode::TextTooLong`]; [`ErrorCode::QueueFull`],
+    /// [`ErrorCode::SessionClosed`].
+    pub fn send_text(&self, text: &str) -> Result<TurnId> {
+        self.inner.start(StartKind::Text(checked_text(text)?), None, None)
+    }
+
+    /// Has the tutor speak this text, after the turn under way.
+    ///
+    /// # Errors
+    /// [`ErrorCode::TextEmpty`], [`ErrorCode::TextTooLong`]; [`ErrorCode::QueueFull`],
+    /// [`ErrorCode::SessionClosed`].
+    pub fn say(&self, text: &str) -> Result<TurnId> {
+        self.inner.start(StartKind::Say(checked_text(text)?), None, None)
+    }
+
+    /// Has the tutor speak of its own accord, after the turn under way: with `instructions`, such as "repeat your
+    /// last sentence more slowly"; without, to open the conversation.
+    ///
+    /// # Errors
+    /// [`ErrorCode::TextEmpty`], [`ErrorCode::TextTooLong`]; [`ErrorCode::QueueFull`],
+    /// [`ErrorCode::SessionClosed`].
+    pub fn reply(&self, instructions: Option<&str>) -> Result<TurnId> {
+        let instructions = match instructions {
+            Some(text) => checked_text(text)?,
+            None => prompt::opening_instruction(&self.config(), &self.inner.shared.catalog)?,
+        };
+        self.inner.start(StartKind::Reply(instructions), None, None)
+    }
+
+    /// Tries a failed or interrupted turn again, as a new turn, with the audio or text it had.
+    ///
+    /// # Errors
+    /// [`ErrorCode::TurnNotFound`] where there is no such turn, or it was the host's own;
+    /// [`ErrorCode::AudioGone`] where its audio was not kept; [`ErrorCode::QueueFull`],
+    /// [`ErrorCode::SessionClosed`]; those of the store.
+    pub fn retry_turn(&self, turn: TurnId) -> Result<TurnId> {
+        self.inner.check_open()?;
+        let record = self.inner.shared.store.turn(self.id(), turn)?;
+        match record.origin {
+            TurnOrigin::Utterance if record.user_audio.is_none() => Err(ErrorCode::AudioGone.into()),
+            TurnOrigin::Utterance => self.inner.start(StartKind::Utterance(EndReason::Recording), Some(turn), None),
+            TurnOrigin::Text => self.inner.start(StartKind::Text(record.user_text), Some(turn), None),
+            TurnOrigin::Say | TurnOrigin::Reply => {
+                Err(Error::new(ErrorCode::TurnNotFound, "a turn of the host's own is started anew, not retried"))
+            }
+        }
+    }
+
+    /// Stops the turn under way, at whatever stage; nothing happens where there is none.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SessionClosed`].
+    pub fn interrupt(&self) -> Result<()> {
+        self.inner.tell(Input::Interrupt)
+    }
+
+    /// Tells how many samples of the turn's reply were played in all, at the reply's rate. Cumulative: tell it as
+    /// often as you like.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SessionClosed`].
+    pub fn played(&self, turn: TurnId, samples_total: u64) -> Result<()> {
+        self.inner.tell(Input::Played { turn, samples_total })
+    }
+
+    /// Changes settings from the next turn on, without reloading models.
+    ///
+    /// # Errors
+    /// Those of [`SessionEngine::create_session`](crate::SessionEngine::create_session) for the settings; nothing is
+    /// changed then.
+    pub fn update(&self, update: SessionUpdate) -> Result<()> {
+        self.inner.check_open()?;
+        let shared = &self.inner.shared;
+        let mut config = self.inner.session.config.lock();
+        let mut changed = config.clone();
+        update.apply(&mut changed);
+        check_config(&changed, shared)?;
+        *config = changed;
+        drop(config);
+        shared.send(Message::Updated(self.inner.session.key));
+        Ok(())
+    }
+
+    /// The session's events. There is one reader at a time.
+    ///
+    /// # Errors
+    /// [`ErrorCode::EventsTaken`].
+    pub fn events(&self) -> Result<Events> {
+        self.inner.session.events.take_reader()?;
+        Ok(Events { session: self.inner.session.clone() })
+    }
+
+    /// The turns of this session in the store, oldest first.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn turns(&self) -> Result<Vec<TurnRecord>> {
+        Ok(self.inner.shared.store.turns(self.id())?.turns)
+    }
+
+    /// A turn's audio in the store.
+    ///
+    /// # Errors
+    /// [`ErrorCode::AudioGone`], [`ErrorCode::TurnNotFound`]; those of the store.
+    pub fn audio(&self, turn: TurnId, kind: AudioKind) -> Result<StoredAudio> {
+        self.inner.shared.store.audio(self.id(), turn, kind)
+    }
+
+    /// Ends the session for good: the turn under way is cut short, what was kept until the end is deleted, and the
+    /// last event is `session_ended`. The session's text can still be read through the engine.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SessionClosed`].
+    pub fn end(&self) -> Result<()> {
+        self.inner.check_open()?;
+        self.inner.close(true);
+        Ok(())
+    }
+
+    /// Closes the session without ending it, as dropping the last handle does.
+    pub fn suspend(&self) {
+        self.inner.close(false);
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn check_open(&self) -> Result<()> {
+        if self.shared.shut_down.load(Ordering::Acquire) {
+            return Err(ErrorCode::EngineClosed.into());
+        }
+        if self.session.closing.load(Ordering::Acquire) {
+            return Err(ErrorCode::SessionClosed.into());
+        }
+        Ok(())
+    }
+
+    fn start(&self, what: StartKind, retry_of: Option<TurnId>, payload: Option<Payload>) -> Result<TurnId> {
+        self.check_open()?;
+        if self.session.turns_open.load(Ordering::Acquire) > WAITING_TURNS_MAX {
+            return Err(ErrorCode::QueueFull.into());
+        }
+        // Held until the message is on its way, so that turns arrive in the order of their numbers.
+        let mut next_turn = self.session.next_turn.lock();
+        let turn = TurnId(*next_turn);
+        *next_turn += 1;
+        self.session.turns_open.fetch_add(1, Ordering::AcqRel);
+        self.shared.send(Message::Utterance(self.session.key, Start { turn, what, retry_of }, payload));
+        Ok(turn)
+    }
+
+    fn tell(&self, input: Input) -> Result<()> {
+        self.check_open()?;
+        self.shared.send(Message::Machine(self.session.key, input));
+        Ok(())
+    }
+
+    fn close(&self, ended: bool) {
+        if !self.session.closing.swap(true, Ordering::AcqRel) {
+            self.shared.open.mark_closing(self.session.id);
+            self.shared.send(Message::Machine(self.session.key, Input::Close { ended }));
+        }
+    }
+}
+
+fn checked_text(text: &str) -> Result<String> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(Error::new(ErrorCode::TextTooLong, format!("{} bytes; {TEXT_BYTES_MAX} at most", text.len())));
+    }
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(ErrorCode::TextEmpty.into());
+    }
+    Ok(text.to_owned())
+}
+
+/// The one reader of a session's events; dropping it lets another be taken.
+///
+/// Polled with [`try_next`](Events::try_next), waited for with [`next_timeout`](Events::next_timeout), or read as a
+/// [`Stream`](futures_core::Stream).
+pub struct Events {
+    session: Arc<SessionShared>,
+}
+
+impl Events {
+    /// The next event; `None` where there is none yet.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SessionClosed`] once the last event, `session_ended`, was read.
+    pub fn try_next(&self) -> Result<Option<Event>> {
+        self.session.events.try_next()
+    }
+
+    /// The next event, waiting for it up to `timeout`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SessionClosed`] once the last event, `session_ended`, was read.
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    pub fn next_timeout(&self, timeout: std::time::Duration) -> Result<Option<Event>> {
+        self.session.events.next_timeout(timeout)
+    }
+
+    /// Has `wake` called, on any thread, whenever there may be something to read. It must only notify: it may not
+    /// call the engine, and not wait.
+    pub fn set_waker(&self, wake: impl Fn() + Send + Sync + 'static) {
+        self.session.events.set_wake(Some(Arc::new(wake)));
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.session.events.set_wake(None);
+        self.session.events.return_reader();
+    }
+}
+
+impl futures_core::Stream for Events {
+    type Item = Event;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        match self.session.events.poll_next(context.waker()) {
+            Ok(Some(event)) => Poll::Ready(Some(event)),
+            Ok(None) => Poll::Pending,
+            Err(_closed) => Poll::Ready(None),
+        }
+    }
+}
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Events").field("session", &self.session.id).finish_non_exhaustive()
+    }
+}

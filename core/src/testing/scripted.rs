@@ -1,0 +1,421 @@
+//! Backends that follow a script, for tests of the engine and of hosts.
+//!
+//! ```
+//! use tertulia::testing::scripted::{Cue, Scripted};
+//! let scripted = Scripted::new();
+//! scripted.recognizer.then("Hola, quiero un café.");
+//! scripted.chat.then(["¡Claro! ", "¿Algo más?"]);
+//! scripted.chat.then([Cue::Item("Un mo".to_owned()), Cue::Fail(tertulia::ErrorCode::ChatFailed)]);
+//! let backends = scripted.backends();
+//! # let _ = backends;
+//! ```
+
+use crate::backend::{
+    Backends, BoxFuture, ChatModel, ChatRequest, ChatStep, ChatUsage, Conversation, Lexicon, Model, RecognitionRequest,
+    RecognitionStep, Recognizer, SpeechChunk, StepStream, Steps, StopReason, SynthesisRequest, Synthesizer, Vad,
+    VadModel, VoiceInfo,
+};
+use crate::error::{Error, ErrorCode, Result};
+use crate::event::{SpokenWord, Transcript, Word};
+use crate::language::LanguageTag;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Samples per second of the scripted voice.
+pub const VOICE_RATE_HZ: u32 = 8_000;
+/// Samples that the scripted voice makes of each byte of text.
+pub const SAMPLES_PER_BYTE: usize = 400;
+
+/// A door that a script waits at.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<GateInner>);
+
+#[derive(Debug, Default)]
+struct GateInner {
+    open: AtomicBool,
+    opened: event_listener::Event,
+}
+
+impl Gate {
+    /// A gate that is shut.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Lets everybody through, now and later.
+    pub fn open(&self) {
+        self.0.open.store(true, Ordering::Release);
+        self.0.opened.notify(usize::MAX);
+    }
+
+    async fn pass(&self) {
+        loop {
+            let listener = self.0.opened.listen();
+            if self.0.open.load(Ordering::Acquire) {
+                return;
+            }
+            listener.await;
+        }
+    }
+}
+
+/// One line of a script.
+#[derive(Clone, Debug)]
+pub enum Cue<T> {
+    /// Give this.
+    Item(T),
+    /// Wait until the gate is open.
+    Wait(Gate),
+    /// Fail with this code.
+    Fail(ErrorCode),
+    /// Panic, as a broken backend may.
+    Panic,
+}
+
+impl From<&str> for Cue<String> {
+    fn from(text: &str) -> Self {
+        Cue::Item(text.to_owned())
+    }
+}
+
+/// The scripts of a whole set of backends.
+#[derive(Clone, Default)]
+pub struct Scripted {
+    /// Hears what it was told to hear.
+    pub recognizer: Arc<ScriptedRecognizer>,
+    /// Answers what it was told to answer.
+    pub chat: Arc<ScriptedChat>,
+    /// Makes a hum of its own length for every text, with word times.
+    pub voice: Arc<ScriptedVoice>,
+}
+
+impl Scripted {
+    /// Backends without scripts: a request that finds nothing to follow fails.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The backends. The VAD takes whatever is louder than -40 dB for speech.
+    pub fn backends(&self) -> Backends {
+        Backends {
+            vad: Some(Arc::new(LoudnessVad)),
+            turn_detector: None,
+            recognizer: Some(self.recognizer.clone()),
+            chat: Some(self.chat.clone()),
+            synthesizer: Some(self.voice.clone()),
+        }
+    }
+}
+
+/// Sound that [`Scripted::backends`]' VAD takes for speech, of this many milliseconds at 16 kHz.
+pub fn noise_16k(ms: usize) -> Vec<f32> {
+    (0..ms * 16).map(|index| if index % 2 == 0 { 0.25 } else { -0.25 }).collect()
+}
+
+macro_rules! nothing_to_load {
+    ($name:literal) => {
+        fn name(&self) -> &str {
+            $name
+        }
+        fn load(&self, _progress: &mut dyn FnMut(f32)) -> Result<()> {
+            Ok(())
+        }
+        fn unload(&self) {}
+        fn is_loaded(&self) -> bool {
+            true
+        }
+        fn memory_needed(&self) -> u64 {
+            0
+        }
+    };
+}
+
+fn languages() -> Vec<LanguageTag> {
+    ["en", "es"].map(|tag| tag.parse().expect("both are tags")).to_vec()
+}
+
+/// Steps that follow a script.
+struct Follow<T, U, F> {
+    cues: VecDeque<Cue<T>>,
+    last: Option<U>,
+    each: F,
+}
+
+impl<T: Send + Sync, U: Send, F: FnMut(T) -> U + Send> StepStream for Follow<T, U, F> {
+    type Item = U;
+
+    fn step(&mut self) -> BoxFuture<'_, Result<Option<U>>> {
+        Box::pin(async move {
+            loop {
+                match self.cues.pop_front() {
+                    Some(Cue::Item(item)) => return Ok(Some((self.each)(item))),
+                    Some(Cue::Wait(gate)) => gate.pass().await,
+                    Some(Cue::Fail(code)) => return Err(Error::new(code, "as the script says")),
+                    Some(Cue::Panic) => panic!("as the script says"),
+                    None => return Ok(self.last.take()),
+                }
+            }
+        })
+    }
+}
+
+struct LoudnessVad;
+
+impl Model for LoudnessVad {
+    nothing_to_load!("loudness");
+}
+
+impl VadModel for LoudnessVad {
+    fn open(&self) -> Result<Box<dyn Vad>> {
+        Ok(Box::new(LoudnessVad))
+    }
+}
+
+impl Vad for LoudnessVad {
+    fn frame_len(&self) -> usize {
+        512
+    }
+
+    fn process(&mut self, frame: &[f32]) -> Result<f32> {
+        let power = frame.iter().map(|sample| sample * sample).sum::<f32>() / frame.len().max(1) as f32;
+        Ok(if power > 1e-4 { 1.0 } else { 0.0 })
+    }
+
+    fn reset(&mut self) {}
+}
+
+/// See [`Scripted`].
+#[derive(Default)]
+pub struct ScriptedRecognizer {
+    scripts: Mutex<VecDeque<Vec<Cue<String>>>>,
+    requests: Mutex<Vec<RecognitionRequest>>,
+}
+
+impl ScriptedRecognizer {
+    /// The next utterance says this.
+    pub fn then(&self, text: &str) {
+        self.then_cues([Cue::Item(text.to_owned())]);
+    }
+
+    /// The next utterance goes like this: every item is the text so far, the last one the final text.
+    pub fn then_cues(&self, cues: impl IntoIterator<Item = Cue<String>>) {
+        self.scripts.lock().push_back(cues.into_iter().collect());
+    }
+
+    /// What was asked so far.
+    pub fn requests(&self) -> Vec<RecognitionRequest> {
+        self.requests.lock().clone()
+    }
+}
+
+impl Model for ScriptedRecognizer {
+    nothing_to_load!("scripted-recognizer");
+}
+
+impl Recognizer for ScriptedRecognizer {
+    fn languages(&self) -> Vec<LanguageTag> {
+        languages()
+    }
+
+    fn recognize(&self, request: RecognitionRequest) -> Result<Steps<'static, RecognitionStep>> {
+        let cues = self.scripts.lock().pop_front().ok_or(ErrorCode::RecognizerFailed)?;
+        let language = request.languages.first().cloned();
+        self.requests.lock().push(request);
+        let final_text = cues.iter().rev().find_map(|cue| match cue {
+            Cue::Item(text) => Some(text.clone()),
+            _ => None,
+        });
+        let last = final_text.map(|text| RecognitionStep::Final(transcript(text, language)));
+        let each = |text: String| RecognitionStep::Partial { stable_len: text.len(), text };
+        Ok(Box::new(Follow { cues: cues.into(), last, each }))
+    }
+}
+
+/// Each word 300 ms long.
+fn transcript(text: String, language: Option<LanguageTag>) -> Transcript {
+    let words = text
+        .split_whitespace()
+        .enumerate()
+        .map(|(index, word)| Word {
+            text: word.to_owned(),
+            start_ms: index as u64 * 300,
+            end_ms: (index as u64 + 1) * 300,
+            confidence: 0.5,
+        })
+        .collect();
+    Transcript {
+        text,
+        language,
+        language_probability: 1.0,
+        no_speech_probability: 0.0,
+        average_log_probability: -0.25,
+        words,
+    }
+}
+
+type ChatScripts = Arc<Mutex<VecDeque<Vec<Cue<String>>>>>;
+
+/// See [`Scripted`].
+#[derive(Default)]
+pub struct ScriptedChat {
+    scripts: ChatScripts,
+    requests: Arc<Mutex<Vec<ChatRequest>>>,
+    conversations: AtomicUsize,
+}
+
+impl ScriptedChat {
+    /// The next reply consists of these pieces.
+    pub fn then<C: Into<Cue<String>>>(&self, cues: impl IntoIterator<Item = C>) {
+        self.scripts.lock().push_back(cues.into_iter().map(Into::into).collect());
+    }
+
+    /// What was asked so far.
+    pub fn requests(&self) -> Vec<ChatRequest> {
+        self.requests.lock().clone()
+    }
+
+    /// How many conversations were opened so far.
+    pub fn conversations(&self) -> usize {
+        self.conversations.load(Ordering::Relaxed)
+    }
+}
+
+impl Model for ScriptedChat {
+    nothing_to_load!("scripted-chat");
+}
+
+impl ChatModel for ScriptedChat {
+    fn languages(&self) -> Vec<LanguageTag> {
+        languages()
+    }
+
+    fn context_len(&self) -> usize {
+        4096
+    }
+
+    fn open_conversation(&self) -> Result<Box<dyn Conversation>> {
+        self.conversations.fetch_add(1, Ordering::Relaxed);
+        Ok(Box::new(ScriptedConversation {
+            scripts: self.scripts.clone(),
+            requests: self.requests.clone(),
+            seen_messages: 0,
+        }))
+    }
+}
+
+struct ScriptedConversation {
+    scripts: ChatScripts,
+    requests: Arc<Mutex<Vec<ChatRequest>>>,
+    seen_messages: u32,
+}
+
+impl Conversation for ScriptedConversation {
+    fn reply(&mut self, request: ChatRequest) -> Result<Steps<'_, ChatStep>> {
+        let cues = self.scripts.lock().pop_front().ok_or(ErrorCode::ChatFailed)?;
+        // One token a message, so that a test can see what was evaluated.
+        let prompt_tokens = request.messages.len() as u32;
+        let usage = ChatUsage {
+            prompt_tokens,
+            evaluated_tokens: prompt_tokens.saturating_sub(self.seen_messages),
+            reply_tokens: 1,
+            dropped_messages: 0,
+        };
+        self.seen_messages = prompt_tokens + 1;
+        self.requests.lock().push(request);
+        let last = Some(ChatStep::Done { reason: StopReason::Stop, usage });
+        Ok(Box::new(Follow { cues: cues.into(), last, each: ChatStep::Text }))
+    }
+
+    fn cache_bytes(&self) -> u64 {
+        0
+    }
+
+    fn drop_cache(&mut self) {
+        self.seen_messages = 0;
+    }
+}
+
+/// See [`Scripted`]. Speaks every word as [`SAMPLES_PER_BYTE`] samples a byte, one chunk a word.
+#[derive(Default)]
+pub struct ScriptedVoice {
+    /// What to wait for, or to fail with, before each of the next words.
+    before: Mutex<VecDeque<Cue<()>>>,
+    requests: Mutex<Vec<SynthesisRequest>>,
+}
+
+impl ScriptedVoice {
+    /// Puts a cue before the next word to be spoken; a further call, before the word after that. An item lets the
+    /// word pass.
+    pub fn before_next_word(&self, cue: Cue<()>) {
+        self.before.lock().push_back(cue);
+    }
+
+    /// What was asked so far.
+    pub fn requests(&self) -> Vec<SynthesisRequest> {
+        self.requests.lock().clone()
+    }
+}
+
+impl Model for ScriptedVoice {
+    nothing_to_load!("scripted-voice");
+}
+
+impl Synthesizer for ScriptedVoice {
+    fn languages(&self) -> Vec<LanguageTag> {
+        languages()
+    }
+
+    fn voices(&self) -> Vec<VoiceInfo> {
+        languages()
+            .into_iter()
+            .map(|language| VoiceInfo { name: format!("{}_test", language.primary()), language })
+            .collect()
+    }
+
+    fn sample_rate(&self) -> u32 {
+        VOICE_RATE_HZ
+    }
+
+    fn check_lexicon(&self, lexicon: &Lexicon) -> Result<()> {
+        if lexicon.values().flat_map(|words| words.values()).any(String::is_empty) {
+            return Err(ErrorCode::InvalidLexicon.into());
+        }
+        Ok(())
+    }
+
+    fn synthesize(&self, request: SynthesisRequest) -> Result<Steps<'static, SpeechChunk>> {
+        let language = request.languages.first().cloned().ok_or(ErrorCode::InvalidArgument)?;
+        let mut cues = VecDeque::new();
+        let mut start = 0;
+        for piece in request.text.split_inclusive(char::is_whitespace) {
+            cues.extend(self.before.lock().pop_front().and_then(|cue| match cue {
+                Cue::Item(()) => None,
+                Cue::Wait(gate) => Some(Cue::Wait(gate)),
+                Cue::Fail(code) => Some(Cue::Fail(code)),
+                Cue::Panic => Some(Cue::Panic),
+            }));
+            cues.push_back(Cue::Item(spoken(piece, start, &language)));
+            start += piece.len();
+        }
+        self.requests.lock().push(request);
+        let each = |chunk: SpeechChunk| chunk;
+        Ok(Box::new(Follow { cues, last: None, each }))
+    }
+}
+
+fn spoken(piece: &str, start: usize, language: &LanguageTag) -> SpeechChunk {
+    let word = piece.trim_end();
+    let words = (!word.is_empty()).then(|| SpokenWord {
+        text_span: start..start + word.len(),
+        language: language.clone(),
+        start_sample: 0,
+        end_sample: (word.len() * SAMPLES_PER_BYTE) as u64,
+    });
+    SpeechChunk {
+        samples: vec![0.01; piece.len() * SAMPLES_PER_BYTE],
+        text_span: start..start + piece.len(),
+        words: words.into_iter().collect(),
+    }
+}

@@ -1,0 +1,738 @@
+//! The turn machine: decides what happens next in a conversation.
+//!
+//! Pure: no IO, no clock, no threads. The driver hands it facts with [`Machine::handle`], then takes everything
+//! that follows from them with [`Machine::poll`] until that gives `None`, and calls [`Machine::tick`] when the time
+//! of [`Machine::poll_timeout`] has come. Time is in microseconds since the session opened. The same inputs give
+//! the same outputs.
+//!
+//! It knows `event` and `error`, and nothing else of the engine.
+
+mod playback;
+mod sentence;
+
+use crate::error::ErrorCode;
+use crate::event::{
+    EndReason, ErrorInfo, EventKind, InterruptReason, Metrics, SpokenWord, Stage, Transcript, TurnId, TurnOrigin,
+    TurnState,
+};
+use playback::Timeline;
+use sentence::ClauseSplitter;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// How long a flushed turn waits for the host's last report of what was played.
+pub(crate) const LAST_PLAYED_WAIT_US: u64 = 100_000;
+
+/// Turns that may wait behind the one under way.
+pub(crate) const WAITING_TURNS_MAX: usize = 16;
+
+/// What the machine needs to know of the session's settings; it holds from the next turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) interruptible: bool,
+    /// Audio counts as heard once it was given out.
+    pub(crate) playback_assumed: bool,
+    pub(crate) output_latency_ms: u32,
+    /// Whether replies are spoken at all.
+    pub(crate) speaks: bool,
+}
+
+/// A turn to be.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Start {
+    pub(crate) turn: TurnId,
+    pub(crate) what: StartKind,
+    pub(crate) retry_of: Option<TurnId>,
+}
+
+/// What begins a turn.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum StartKind {
+    /// Audio that the driver holds.
+    Utterance(EndReason),
+    Text(String),
+    Say(String),
+    /// The instruction, as the chat model gets it.
+    Reply(String),
+}
+
+impl StartKind {
+    fn origin(&self) -> TurnOrigin {
+        match self {
+            StartKind::Utterance(_) => TurnOrigin::Utterance,
+            StartKind::Text(_) => TurnOrigin::Text,
+            StartKind::Say(_) => TurnOrigin::Say,
+            StartKind::Reply(_) => TurnOrigin::Reply,
+        }
+    }
+
+    fn is_learners(&self) -> bool {
+        matches!(self, StartKind::Utterance(_) | StartKind::Text(_))
+    }
+}
+
+/// A fact for the machine.
+#[derive(Clone, Debug)]
+pub(crate) enum Input {
+    Settings(Settings),
+    Start(Start),
+    /// The host wants the turn under way to stop.
+    Interrupt,
+    /// The host's count of samples played, at the reply's rate.
+    Played {
+        turn: TurnId,
+        samples_total: u64,
+    },
+    /// The driver took this many samples back that nobody had read.
+    Purged {
+        turn: TurnId,
+        samples: u64,
+    },
+    /// End the session, or only close it.
+    Close {
+        ended: bool,
+    },
+    /// A write was committed, or was not.
+    Stored {
+        ticket: Ticket,
+        error: Option<ErrorInfo>,
+    },
+    /// Work on a turn came further.
+    Work {
+        turn: TurnId,
+        report: Report,
+    },
+}
+
+/// What a backend's worker reports.
+#[derive(Clone, Debug)]
+pub(crate) enum Report {
+    /// The audio was read, and somebody speaks in it.
+    Heard {
+        start_ms: u64,
+        end_ms: u64,
+        audio_ms: u64,
+    },
+    Partial {
+        text: String,
+        stable_len: usize,
+    },
+    Transcribed(Transcript),
+    ReplyText(String),
+    ReplyDone {
+        prompt_tokens: u32,
+        evaluated_tokens: u32,
+        reply_tokens: u32,
+        dropped_messages: u32,
+    },
+    /// A run of the clause's sound. Words count from the chunk's start, spans from the clause's.
+    Spoken {
+        pcm: Arc<[f32]>,
+        rate: u32,
+        text_span: Range<usize>,
+        words: Vec<SpokenWord>,
+    },
+    ClauseSpoken,
+    Failed {
+        stage: Stage,
+        error: ErrorInfo,
+    },
+}
+
+/// A write that events wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Ticket(pub(crate) u64);
+
+/// What the driver has to do.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Output {
+    Emit {
+        turn: Option<TurnId>,
+        kind: EventKind,
+    },
+    /// Read the turn's audio and find the speech in it.
+    Listen {
+        turn: TurnId,
+        retry_of: Option<TurnId>,
+    },
+    /// Recognise what `Listen` found.
+    Recognise {
+        turn: TurnId,
+    },
+    /// Have the chat model answer what the learner said, or follow the instruction.
+    Reply {
+        turn: TurnId,
+        origin: TurnOrigin,
+        given: String,
+    },
+    /// Speak one clause; the next comes after it was spoken.
+    Speak {
+        turn: TurnId,
+        text: String,
+    },
+    /// Keep this sound of the reply for the store.
+    Keep {
+        turn: TurnId,
+        pcm: Arc<[f32]>,
+        rate: u32,
+    },
+    /// Raise the turn's cancel flag, and forget its work.
+    StopWork {
+        turn: TurnId,
+    },
+    /// Take back the turn's audio that nobody has read, and report how much it was.
+    Purge {
+        turn: TurnId,
+    },
+    /// Commit the turn as it stands, and report with the ticket.
+    Store {
+        ticket: Ticket,
+        record: Box<TurnFacts>,
+        with_audio: bool,
+    },
+    /// Commit the end of the session, and report with the ticket.
+    StoreEnd {
+        ticket: Ticket,
+    },
+    /// Everything is done and told.
+    Closed,
+}
+
+/// A turn as the store shall keep it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TurnFacts {
+    pub(crate) turn: TurnId,
+    pub(crate) origin: TurnOrigin,
+    pub(crate) retry_of: Option<TurnId>,
+    pub(crate) started_at_us: u64,
+    pub(crate) ended_at_us: Option<u64>,
+    /// What the learner typed, or the instruction for the tutor.
+    pub(crate) given_text: String,
+    pub(crate) transcript: Option<Transcript>,
+    pub(crate) reply_text: String,
+    /// What of the reply was heard, where that is not all of it.
+    pub(crate) heard_text: Option<String>,
+    pub(crate) heard_estimated: bool,
+    pub(crate) state: TurnState,
+    pub(crate) metrics: Metrics,
+}
+
+/// The machine of one session.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    settings: Settings,
+    active: Option<Active>,
+    waiting: VecDeque<Waiting>,
+    /// Closing, and whether the session ends with it.
+    closing: Option<bool>,
+    closed: bool,
+    commands: VecDeque<Output>,
+    events: VecDeque<Queued>,
+    next_ticket: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    start: Start,
+    /// The learner spoke over it before it began.
+    overtaken: bool,
+}
+
+/// An event, and the write that must be committed before it.
+#[derive(Debug)]
+struct Queued {
+    after: Option<Ticket>,
+    turn: Option<TurnId>,
+    kind: EventKind,
+}
+
+/// The turn under way.
+#[derive(Debug)]
+struct Active {
+    facts: TurnFacts,
+    what: StartKind,
+    settings: Settings,
+    /// When the learner had finished, or the call came: metrics count from here.
+    reference_at_us: u64,
+    splitter: ClauseSplitter,
+    reply_text_done: bool,
+    /// The clause being spoken.
+    speaking: Option<Range<usize>>,
+    timeline: Timeline,
+    rate: u32,
+    chunks: u32,
+    audio_done: bool,
+    played: u64,
+    stopping: Option<Stopping>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stopping {
+    reason: InterruptReason,
+    deadline_us: u64,
+}
+
+impl Machine {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            active: None,
+            waiting: VecDeque::new(),
+            closing: None,
+            closed: false,
+            commands: VecDeque::new(),
+            events: VecDeque::new(),
+            next_ticket: 0,
+        }
+    }
+
+    /// Takes in a fact at the time `now_us`.
+    pub(crate) fn handle(&mut self, input: Input, now_us: u64) {
+        match input {
+            Input::Settings(settings) => self.settings = settings,
+            Input::Start(start) => self.accept(start, now_us),
+            Input::Interrupt => self.stop_active(InterruptReason::Cancel, now_us),
+            Input::Played { turn, samples_total } => self.played(turn, samples_total, now_us),
+            Input::Purged { turn, samples } => self.purged(turn, samples, now_us),
+            Input::Close { ended } => self.close(ended, now_us),
+            Input::Stored { ticket, error } => self.stored(ticket, error),
+            Input::Work { turn, report } => {
+                // The one place where late results are dropped.
+                if self.active.as_ref().is_some_and(|a| a.facts.turn == turn && a.stopping.is_none()) {
+                    self.work(report, now_us);
+                }
+            }
+        }
+        self.proceed(now_us);
+    }
+
+    /// Tells that the time has come to `now_us`.
+    pub(crate) fn tick(&mut self, now_us: u64) {
+        self.proceed(now_us);
+    }
+
+    /// The next thing to do; `None` until something else happens.
+    pub(crate) fn poll(&mut self) -> Option<Output> {
+        if let Some(command) = self.commands.pop_front() {
+            return Some(command);
+        }
+        if self.events.front().is_some_and(|queued| queued.after.is_none()) {
+            return self.events.pop_front().map(|queued| Output::Emit { turn: queued.turn, kind: queued.kind });
+        }
+        if self.closing.is_some() && !self.closed && self.active.is_none() && self.events.is_empty() {
+            self.closed = true;
+            return Some(Output::Closed);
+        }
+        None
+    }
+
+    /// When [`tick`](Machine::tick) is due, in microseconds.
+    pub(crate) fn poll_timeout(&self) -> Option<u64> {
+        self.active.as_ref()?.stopping.map(|stopping| stopping.deadline_us)
+    }
+
+    /// Turns that have not ended.
+    pub(crate) fn turns_open(&self) -> usize {
+        self.waiting.len() + usize::from(self.active.is_some())
+    }
+
+    fn accept(&mut self, start: Start, now_us: u64) {
+        if self.closing.is_some() {
+            return;
+        }
+        let learners = start.what.is_learners();
+        let interruptible = self.active.as_ref().is_none_or(|active| active.settings.interruptible);
+        if learners && interruptible {
+            // The learner overtakes whatever the host had in mind, and stops the tutor.
+            for waiting in &mut self.waiting {
+                waiting.overtaken |= !waiting.start.what.is_learners();
+            }
+            self.stop_active(InterruptReason::BargeIn, now_us);
+        }
+        self.waiting.push_back(Waiting { start, overtaken: false });
+    }
+
+    /// Ends the turn under way if it is time, and begins the next.
+    fn proceed(&mut self, now_us: u64) {
+        loop {
+            match &self.active {
+                Some(active) => {
+                    if let Some(stopping) = active.stopping {
+                        if now_us < stopping.deadline_us {
+                            return;
+                        }
+                        self.end(TurnState::Interrupted { reason: stopping.reason }, None, now_us);
+                    } else if active.is_finished() {
+                        self.end(TurnState::Finished, None, now_us);
+                    } else {
+                        return;
+                    }
+                }
+                None => match self.waiting.pop_front() {
+                    Some(waiting) => self.begin(waiting, now_us),
+                    None => return,
+                },
+            }
+        }
+    }
+
+    fn begin(&mut self, waiting: Waiting, now_us: u64) {
+        let Start { turn, what, retry_of } = waiting.start;
+        let given_text = match &what {
+            StartKind::Utterance(_) => String::new(),
+            StartKind::Text(text) | StartKind::Reply(text) => text.clone(),
+            StartKind::Say(_) => String::new(),
+        };
+        self.active = Some(Active {
+            facts: TurnFacts {
+                turn,
+                origin: what.origin(),
+                retry_of,
+                started_at_us: now_us,
+                ended_at_us: None,
+                given_text,
+                transcript: None,
+                reply_text: String::new(),
+                heard_text: None,
+                heard_estimated: false,
+                state: TurnState::Open,
+                metrics: Metrics::default(),
+            },
+            what: what.clone(),
+            settings: self.settings,
+            reference_at_us: now_us,
+            splitter: ClauseSplitter::default(),
+            reply_text_done: false,
+            speaking: None,
+            timeline: Timeline::default(),
+            rate: 0,
+            chunks: 0,
+            audio_done: false,
+            played: 0,
+            stopping: None,
+        });
+        self.emit(EventKind::TurnStarted { origin: what.origin(), retry_of });
+        if waiting.overtaken {
+            self.end(TurnState::Interrupted { reason: InterruptReason::BargeIn }, None, now_us);
+            return;
+        }
+        match what {
+            StartKind::Utterance(_) => self.commands.push_back(Output::Listen { turn, retry_of }),
+            StartKind::Text(_) | StartKind::Reply(_) => {
+                self.store(false);
+                self.reply();
+            }
+            StartKind::Say(text) => {
+                self.store(false);
+                self.reply_text(text, now_us);
+                self.reply_text_done(now_us);
+            }
+        }
+    }
+
+    fn work(&mut self, report: Report, now_us: u64) {
+        let Some(active) = &mut self.active else { return };
+        let turn = active.facts.turn;
+        match report {
+            Report::Heard { start_ms, end_ms, audio_ms } => {
+                let StartKind::Utterance(reason) = active.what else { return };
+                active.facts.metrics.speech_ms = end_ms.saturating_sub(start_ms);
+                self.emit(EventKind::UtteranceEnded { start_ms, end_ms, decided_ms: audio_ms, reason });
+                // The audio is committed now, so that a turn that fails or is killed can be tried again.
+                self.store(true);
+                self.commands.push_back(Output::Recognise { turn });
+            }
+            Report::Partial { text, stable_len } => self.emit(EventKind::TranscriptDelta { text, stable_len }),
+            Report::Transcribed(transcript) => {
+                active.facts.metrics.transcript_ms = Some(active.since_reference_ms(now_us));
+                if transcript.text.is_empty() {
+                    let error = ErrorInfo::from(&ErrorCode::NoSpeech.into());
+                    self.end(TurnState::Failed { stage: Stage::Recognise, code: error.code }, Some(error), now_us);
+                    return;
+                }
+                active.facts.transcript = Some(transcript.clone());
+                let ticket = self.store(false);
+                self.emit_after(Some(ticket), EventKind::TranscriptDone { transcript, stored: true });
+                self.reply();
+            }
+            Report::ReplyText(text) => self.reply_text(text, now_us),
+            Report::ReplyDone { prompt_tokens, evaluated_tokens, reply_tokens, dropped_messages } => {
+                let metrics = &mut active.facts.metrics;
+                metrics.prompt_tokens = prompt_tokens;
+                metrics.evaluated_tokens = evaluated_tokens;
+                metrics.reply_tokens = reply_tokens;
+                metrics.dropped_messages = dropped_messages;
+                if active.splitter.text().trim().is_empty() {
+                    let error = ErrorInfo::from(&ErrorCode::ReplyEmpty.into());
+                    self.end(TurnState::Failed { stage: Stage::Reply, code: error.code }, Some(error), now_us);
+                    return;
+                }
+                self.reply_text_done(now_us);
+            }
+            Report::Spoken { pcm, rate, text_span, words } => self.spoken(pcm, rate, text_span, words, now_us),
+            Report::ClauseSpoken => {
+                active.speaking = None;
+                self.speak_next(now_us);
+            }
+            Report::Failed { stage, error } => {
+                self.end(TurnState::Failed { stage, code: error.code }, Some(error), now_us);
+            }
+        }
+    }
+
+    fn reply(&mut self) {
+        let Some(active) = &self.active else { return };
+        let facts = &active.facts;
+        let given = facts.transcript.as_ref().map_or(&facts.given_text, |transcript| &transcript.text).clone();
+        self.commands.push_back(Output::Reply { turn: facts.turn, origin: facts.origin, given });
+    }
+
+    fn reply_text(&mut self, text: String, now_us: u64) {
+        let Some(active) = &mut self.active else { return };
+        active.splitter.push(&text);
+        let since = active.since_reference_ms(now_us);
+        active.facts.metrics.first_text_ms.get_or_insert(since);
+        self.emit(EventKind::ReplyTextDelta { text });
+        self.speak_next(now_us);
+    }
+
+    fn reply_text_done(&mut self, now_us: u64) {
+        let Some(active) = &mut self.active else { return };
+        active.splitter.finish();
+        active.reply_text_done = true;
+        let text = active.splitter.text().to_owned();
+        self.emit(EventKind::ReplyTextDone { text });
+        self.speak_next(now_us);
+    }
+
+    /// Has the next clause spoken, if none is being spoken and one is complete.
+    fn speak_next(&mut self, now_us: u64) {
+        let Some(active) = &mut self.active else { return };
+        if active.speaking.is_some() || active.audio_done {
+            return;
+        }
+        if active.settings.speaks {
+            if let Some(clause) = active.splitter.next_clause() {
+                let text = active.splitter.text()[clause.clone()].to_owned();
+                active.speaking = Some(clause);
+                let turn = active.facts.turn;
+                self.commands.push_back(Output::Speak { turn, text });
+                return;
+            }
+        }
+        if active.reply_text_done {
+            active.audio_done = true;
+            active.facts.metrics.computed_ms = Some(active.since_reference_ms(now_us));
+            if active.settings.speaks {
+                let samples_total = active.timeline.samples_total();
+                self.emit(EventKind::ReplyAudioDone { samples_total });
+            }
+        }
+    }
+
+    fn spoken(&mut self, pcm: Arc<[f32]>, rate: u32, span: Range<usize>, mut words: Vec<SpokenWord>, now_us: u64) {
+        let Some(active) = &mut self.active else { return };
+        let Some(clause) = active.speaking.clone() else { return };
+        let first_sample = active.timeline.samples_total();
+        for word in &mut words {
+            word.text_span = word.text_span.start + clause.start..word.text_span.end + clause.start;
+            word.start_sample += first_sample;
+            word.end_sample += first_sample;
+        }
+        let text_span = span.start + clause.start..span.end + clause.start;
+        active.timeline.push(pcm.len() as u64, text_span.clone(), &words);
+        active.rate = rate;
+        if pcm.is_empty() {
+            return;
+        }
+        let since = active.since_reference_ms(now_us);
+        active.facts.metrics.first_audio_ms.get_or_insert(since);
+        active.facts.metrics.reply_audio_ms = active.timeline.samples_total() * 1000 / u64::from(rate.max(1));
+        let chunk = active.chunks;
+        active.chunks += 1;
+        self.commands.push_back(Output::Keep { turn: active.facts.turn, pcm: pcm.clone(), rate });
+        self.emit(EventKind::ReplyAudio { chunk, rate, pcm, text_span, words });
+    }
+
+    fn played(&mut self, turn: TurnId, samples_total: u64, now_us: u64) {
+        let Some(active) = self.active.as_mut().filter(|active| active.facts.turn == turn) else { return };
+        // Reports are cumulative: an older one that comes late takes nothing back.
+        active.played = active.played.max(samples_total.min(active.timeline.samples_total()));
+        if let Some(stopping) = &mut active.stopping {
+            stopping.deadline_us = now_us;
+        }
+    }
+
+    fn purged(&mut self, turn: TurnId, samples: u64, now_us: u64) {
+        let Some(active) = self.active.as_mut().filter(|active| active.facts.turn == turn) else { return };
+        let given_out = active.timeline.samples_total().saturating_sub(samples);
+        if active.settings.playback_assumed {
+            active.played = given_out;
+        }
+        if let Some(stopping) = &mut active.stopping {
+            // Nothing that was given out is still unheard: no report of the host is missing.
+            if active.settings.playback_assumed || active.played >= given_out {
+                stopping.deadline_us = now_us;
+            }
+        }
+    }
+
+    /// Stops the turn under way; it ends once it is known what was heard.
+    fn stop_active(&mut self, reason: InterruptReason, now_us: u64) {
+        let Some(active) = &mut self.active else { return };
+        if active.stopping.is_some() {
+            return;
+        }
+        let turn = active.facts.turn;
+        let has_audio = active.timeline.samples_total() > 0;
+        let deadline_us = if has_audio { now_us + LAST_PLAYED_WAIT_US } else { now_us };
+        active.stopping = Some(Stopping { reason, deadline_us });
+        self.commands.push_back(Output::StopWork { turn });
+        if has_audio {
+            self.commands.push_back(Output::Purge { turn });
+            // Audio events that are not even in the host's queue are taken back here.
+            let mut withdrawn = 0;
+            self.events.retain(|queued| match &queued.kind {
+                EventKind::ReplyAudio { pcm, .. } => {
+                    withdrawn += pcm.len() as u64;
+                    false
+                }
+                _ => true,
+            });
+            self.emit(EventKind::PlaybackFlush);
+            if withdrawn > 0 {
+                self.purged_early(withdrawn);
+            }
+        }
+    }
+
+    /// Counts audio that never left the machine as not given out.
+    fn purged_early(&mut self, samples: u64) {
+        let Some(active) = &mut self.active else { return };
+        active.timeline.withdraw(samples);
+        active.played = active.played.min(active.timeline.samples_total());
+    }
+
+    fn close(&mut self, ended: bool, now_us: u64) {
+        if self.closing.is_some() {
+            return;
+        }
+        self.closing = Some(ended);
+        self.stop_active(InterruptReason::Cancel, now_us);
+        // Nobody waits for a last report of a host that is going away.
+        if let Some(stopping) = self.active.as_mut().and_then(|active| active.stopping.as_mut()) {
+            stopping.deadline_us = now_us;
+        }
+        self.proceed_to_last(now_us);
+        let ticket = ended.then(|| self.ticket());
+        if let Some(ticket) = ticket {
+            self.commands.push_back(Output::StoreEnd { ticket });
+        }
+        self.events.push_back(Queued { after: ticket, turn: None, kind: EventKind::SessionEnded { ended } });
+    }
+
+    /// Ends everything that has begun or waits.
+    fn proceed_to_last(&mut self, now_us: u64) {
+        for waiting in &mut self.waiting {
+            waiting.overtaken = true;
+        }
+        self.proceed(now_us);
+    }
+
+    fn stored(&mut self, ticket: Ticket, error: Option<ErrorInfo>) {
+        for queued in self.events.iter_mut().filter(|queued| queued.after == Some(ticket)) {
+            queued.after = None;
+            let Some(error) = &error else { continue };
+            match &mut queued.kind {
+                EventKind::TranscriptDone { stored, .. } => *stored = false,
+                kind @ (EventKind::TurnFinished { .. } | EventKind::TurnInterrupted { .. }) => {
+                    *kind = EventKind::TurnFailed { stage: Stage::Store, error: error.clone() };
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Ends the turn under way. The last event waits for the commit.
+    fn end(&mut self, state: TurnState, error: Option<ErrorInfo>, now_us: u64) {
+        let Some(mut active) = self.active.take() else { return };
+        let turn = active.facts.turn;
+        if matches!(state, TurnState::Failed { .. }) {
+            self.commands.push_back(Output::StopWork { turn });
+        }
+        let text = active.splitter.text().to_owned();
+        if !matches!(state, TurnState::Finished) {
+            let heard = active.timeline.heard(&text, active.heard_samples());
+            // Without a voice the text is read, not heard.
+            let heard_len = if active.settings.speaks { heard.text_len } else { text.len() };
+            active.facts.heard_text = Some(text[..heard_len].to_owned());
+            active.facts.heard_estimated = heard.estimated;
+        }
+        active.facts.reply_text = text;
+        active.facts.state = state;
+        active.facts.ended_at_us = Some(now_us);
+        let metrics = active.facts.metrics;
+        let kind = match (state, error) {
+            (TurnState::Failed { stage, .. }, Some(error)) => EventKind::TurnFailed { stage, error },
+            (TurnState::Interrupted { reason }, _) => EventKind::TurnInterrupted {
+                reason,
+                heard_text: active.facts.heard_text.clone().unwrap_or_default(),
+                estimated: active.facts.heard_estimated,
+            },
+            _ => EventKind::TurnFinished { reply_text: active.facts.reply_text.clone() },
+        };
+        let ticket = self.ticket();
+        self.commands.push_back(Output::Store { ticket, record: Box::new(active.facts), with_audio: true });
+        let turn = Some(turn);
+        self.events.push_back(Queued { after: None, turn, kind: EventKind::Metrics(metrics) });
+        self.events.push_back(Queued { after: Some(ticket), turn, kind });
+    }
+
+    fn store(&mut self, with_audio: bool) -> Ticket {
+        let ticket = self.ticket();
+        if let Some(active) = &self.active {
+            let mut record = Box::new(active.facts.clone());
+            record.reply_text = active.splitter.text().to_owned();
+            self.commands.push_back(Output::Store { ticket, record, with_audio });
+        }
+        ticket
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.next_ticket += 1;
+        Ticket(self.next_ticket)
+    }
+
+    fn emit(&mut self, kind: EventKind) {
+        self.emit_after(None, kind);
+    }
+
+    fn emit_after(&mut self, after: Option<Ticket>, kind: EventKind) {
+        let turn = self.active.as_ref().map(|active| active.facts.turn);
+        self.events.push_back(Queued { after, turn, kind });
+    }
+}
+
+impl Active {
+    fn is_finished(&self) -> bool {
+        self.audio_done && (self.settings.playback_assumed || self.heard_samples() >= self.timeline.samples_total())
+    }
+
+    /// Samples that had reached the ear.
+    fn heard_samples(&self) -> u64 {
+        let all_played = self.audio_done && self.played >= self.timeline.samples_total();
+        if all_played {
+            return self.played;
+        }
+        let on_the_way = u64::from(self.settings.output_latency_ms) * u64::from(self.rate) / 1000;
+        self.played.saturating_sub(on_the_way)
+    }
+
+    fn since_reference_ms(&self, now_us: u64) -> u64 {
+        now_us.saturating_sub(self.reference_at_us) / 1000
+    }
+}
+
+#[cfg(test)]
+mod tests;

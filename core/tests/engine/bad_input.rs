@@ -1,0 +1,135 @@
+//! Each bad input has its code, nothing panics, and the session stays usable.
+
+use crate::support::{Host, Reader, config, failure, type_of};
+use tertulia::event::Stage;
+use tertulia::testing::scripted::noise_16k;
+use tertulia::{ErrorCode, LanguageTag, Session, SessionConfig, SessionEngine, SessionId};
+
+fn still_usable(host: &Host, session: &Session, reader: &mut Reader) {
+    host.scripted.chat.then(["Aquí estoy."]);
+    let turn = session.send_text("¿Sigues ahí?").unwrap();
+    assert_eq!(type_of(&reader.until_end_of(turn)), "turn_finished");
+}
+
+fn code<T: std::fmt::Debug>(result: tertulia::Result<T>) -> ErrorCode {
+    result.unwrap_err().code()
+}
+
+#[test]
+fn audio_that_is_none() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    assert_eq!(code(session.end_utterance()), ErrorCode::AudioEmpty);
+    session.push_audio(&[], 16_000).unwrap();
+    assert_eq!(code(session.end_utterance()), ErrorCode::AudioEmpty);
+    assert_eq!(code(session.push_encoded(Vec::new())), ErrorCode::AudioEmpty);
+    still_usable(&host, &session, &mut reader);
+}
+
+#[test]
+fn rates_and_samples_that_cannot_be() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    for rate in [0, 1, 7_999, 192_001, 1_000_000] {
+        assert_eq!(code(session.push_audio(&[0.0; 160], rate)), ErrorCode::AudioInvalidRate, "{rate} Hz");
+    }
+    for sample in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        assert_eq!(code(session.push_audio(&[0.0, sample], 16_000)), ErrorCode::AudioInvalidSample);
+    }
+    assert_eq!(code(session.end_utterance()), ErrorCode::AudioEmpty);
+    still_usable(&host, &session, &mut reader);
+}
+
+#[test]
+fn ten_minutes_of_audio() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    let minute = noise_16k(60_000);
+    let overrun = (0..10).find_map(|_| session.push_audio(&minute, 16_000).err()).expect("a limit");
+    assert_eq!(overrun.code(), ErrorCode::AudioOverrun);
+    // What fitted is still there.
+    host.script_turn("Hablo mucho.", "Ya veo.");
+    let kept = session.end_utterance().unwrap();
+    assert_eq!(type_of(&reader.until_end_of(kept)), "turn_finished");
+    let heard = &host.scripted.recognizer.requests()[0];
+    assert!((100 * 16_000..=120 * 16_000).contains(&heard.audio.len()), "{}", heard.audio.len());
+    // As one file it is refused whole.
+    let turn = session.push_encoded(wav(&minute.repeat(10))).unwrap();
+    assert_eq!(failure(&reader.until_end_of(turn)), (Stage::Decode, ErrorCode::AudioTooLong));
+    still_usable(&host, &session, &mut reader);
+}
+
+#[test]
+fn files_that_are_no_audio() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    let broken = wav(&noise_16k(500))[..30].to_vec();
+    for bytes in [b"this is a text, not a recording".to_vec(), broken, vec![0; 4096]] {
+        let turn = session.push_encoded(bytes).unwrap();
+        let (stage, code) = failure(&reader.until_end_of(turn));
+        assert_eq!((stage, code.block()), (Stage::Decode, 3), "{code}");
+    }
+    still_usable(&host, &session, &mut reader);
+}
+
+#[test]
+fn silence_is_refused_before_it_reaches_the_recogniser() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    session.push_audio(&vec![0.0; 32_000], 16_000).unwrap();
+    let turn = session.end_utterance().unwrap();
+    assert_eq!(failure(&reader.until_end_of(turn)), (Stage::Decode, ErrorCode::NoSpeech));
+    assert!(host.scripted.recognizer.requests().is_empty());
+    still_usable(&host, &session, &mut reader);
+}
+
+#[test]
+fn texts_that_are_none_or_too_long() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    let long = "a".repeat(100 * 1024);
+    for text in ["", "   \n\t"] {
+        assert_eq!(code(session.send_text(text)), ErrorCode::TextEmpty);
+        assert_eq!(code(session.say(text)), ErrorCode::TextEmpty);
+        assert_eq!(code(session.reply(Some(text))), ErrorCode::TextEmpty);
+    }
+    assert_eq!(code(session.send_text(&long)), ErrorCode::TextTooLong);
+    assert_eq!(code(session.say(&long)), ErrorCode::TextTooLong);
+    still_usable(&host, &session, &mut reader);
+}
+
+#[test]
+fn settings_that_the_engine_cannot_do() {
+    let host = Host::new();
+    let create = |change: &dyn Fn(&mut SessionConfig)| {
+        let mut config = config();
+        change(&mut config);
+        code(host.engine.create_session(config))
+    };
+    assert_eq!(code("Klingon!".parse::<LanguageTag>()), ErrorCode::UnknownLanguage);
+    assert_eq!(create(&|c| c.target = "tlh".parse().unwrap()), ErrorCode::LanguageUnsupported);
+    assert_eq!(create(&|c| c.native = "ja".parse().unwrap()), ErrorCode::LanguageUnsupported);
+    assert_eq!(create(&|c| c.voice = Some("nobody".into())), ErrorCode::UnknownVoice);
+    assert_eq!(create(&|c| c.level = "Z9".into()), ErrorCode::UnknownLevel);
+    assert_eq!(create(&|c| c.scenario = "on the moon".into()), ErrorCode::UnknownScenario);
+    assert_eq!(create(&|c| c.speed = f32::NAN), ErrorCode::InvalidConfig);
+    assert_eq!(create(&|c| c.speed = 9.0), ErrorCode::InvalidConfig);
+    let lexicon = |c: &mut SessionConfig| {
+        c.lexicon.entry("es".parse().unwrap()).or_default().insert("hola".into(), String::new());
+    };
+    assert_eq!(create(&lexicon), ErrorCode::InvalidLexicon);
+}
+
+#[test]
+fn sessions_that_are_not_there_or_open_twice() {
+    let host = Host::new();
+    assert_eq!(code(host.engine.open_session(SessionId::new(0))), ErrorCode::SessionNotFound);
+    assert_eq!(code("no id".parse::<SessionId>()), ErrorCode::InvalidArgument);
+    let (session, _reader) = host.session();
+    assert_eq!(code(host.engine.open_session(session.id())), ErrorCode::SessionBusy);
+    assert_eq!(code(host.engine.delete_session(session.id())), ErrorCode::SessionBusy);
+}
+
+fn wav(samples: &[f32]) -> Vec<u8> {
+    tertulia::audio::write_wav(samples, 16_000)
+}

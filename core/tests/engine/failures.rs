@@ -1,0 +1,69 @@
+//! A stage that fails ends its turn with a code, and the next turn works.
+
+use crate::support::{Host, failure, type_of};
+use tertulia::backend::Backends;
+use tertulia::event::Stage;
+use tertulia::testing::scripted::{Cue, noise_16k};
+use tertulia::{EngineBuilder, ErrorCode, SessionEngine};
+
+fn next_turn_works(host: &Host, session: &tertulia::Session, reader: &mut crate::support::Reader) {
+    host.script_turn("Otra vez.", "Ahora sí.");
+    session.push_audio(&noise_16k(500), 16_000).unwrap();
+    let turn = session.end_utterance().unwrap();
+    assert_eq!(type_of(&reader.until_end_of(turn)), "turn_finished");
+}
+
+#[test]
+fn a_recogniser_that_fails() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    host.scripted.recognizer.then_cues([Cue::Fail(ErrorCode::RecognizerFailed)]);
+    session.push_audio(&noise_16k(500), 16_000).unwrap();
+    let turn = session.end_utterance().unwrap();
+    assert_eq!(failure(&reader.until_end_of(turn)), (Stage::Recognise, ErrorCode::RecognizerFailed));
+    next_turn_works(&host, &session, &mut reader);
+}
+
+#[test]
+fn a_chat_model_that_fails_panics_or_says_nothing() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    let scripts = [
+        (vec![Cue::Fail(ErrorCode::ChatFailed)], ErrorCode::ChatFailed),
+        (vec![Cue::Item("Un mo".to_owned()), Cue::Panic], ErrorCode::Internal),
+        (vec![Cue::Item("  ".to_owned())], ErrorCode::ReplyEmpty),
+    ];
+    for (script, code) in scripts {
+        host.scripted.chat.then(script);
+        let turn = session.send_text("Hola").unwrap();
+        assert_eq!(failure(&reader.until_end_of(turn)), (Stage::Reply, code));
+        next_turn_works(&host, &session, &mut reader);
+    }
+}
+
+#[test]
+fn a_voice_that_fails_keeps_the_text() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    host.scripted.voice.before_next_word(Cue::Item(()));
+    host.scripted.voice.before_next_word(Cue::Fail(ErrorCode::SynthesizerFailed));
+    let turn = session.say("uno dos tres").unwrap();
+    assert_eq!(failure(&reader.until_end_of(turn)), (Stage::Speak, ErrorCode::SynthesizerFailed));
+    assert_eq!(session.turns().unwrap()[0].reply_text, "uno dos tres");
+    next_turn_works(&host, &session, &mut reader);
+}
+
+#[test]
+fn an_engine_without_a_model_says_which() {
+    let engine = EngineBuilder::new().backends(Backends::default()).build().unwrap();
+    let session = engine.create_session(crate::support::config()).unwrap();
+    let mut reader = crate::support::Reader::of(&session);
+    session.push_audio(&noise_16k(500), 16_000).unwrap();
+    let spoken = session.end_utterance().unwrap();
+    assert_eq!(failure(&reader.until_end_of(spoken)), (Stage::Recognise, ErrorCode::BackendMissing));
+    let typed = session.send_text("Hola").unwrap();
+    assert_eq!(failure(&reader.until_end_of(typed)), (Stage::Reply, ErrorCode::BackendMissing));
+    let said = session.say("Hola").unwrap();
+    // Without a voice the tutor's text is all there is.
+    assert_eq!(type_of(&reader.until_end_of(said)), "turn_finished");
+}

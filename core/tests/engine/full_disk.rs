@@ -1,0 +1,46 @@
+//! A disk that fills up in the middle of a conversation costs nothing that was acknowledged, and no restart.
+
+use crate::support::{Host, failure, type_of};
+use tertulia::event::{EventKind, Stage};
+use tertulia::store::AudioKind;
+use tertulia::testing::fault::FaultyDisk;
+use tertulia::testing::scripted::noise_16k;
+use tertulia::{ErrorCode, SessionEngine};
+
+#[test]
+fn the_reply_is_finished_the_failure_told_and_everything_stored_once_there_is_room() {
+    let disk = FaultyDisk::new();
+    let host = Host::with_store(disk.location());
+    let (session, mut reader) = host.session();
+    let id = session.id();
+    let speak = |heard: &str, seconds: usize| {
+        host.script_turn(heard, "Te escucho.");
+        session.push_audio(&noise_16k(seconds * 1000), 16_000).unwrap();
+        session.end_utterance().unwrap()
+    };
+    let before = speak("Antes.", 2);
+    assert_eq!(type_of(&reader.until_end_of(before)), "turn_finished");
+
+    // No room for three megabytes of audio, whatever the file holds in reserve.
+    disk.set_capacity(Some(disk.len()));
+    let during = speak("Durante.", 100);
+    let transcript = reader.until("transcript_done");
+    assert!(matches!(&transcript.kind, EventKind::TranscriptDone { stored: false, .. }), "{transcript:?}");
+    reader.until("reply_audio");
+    assert_eq!(failure(&reader.until_end_of(during)), (Stage::Store, ErrorCode::StoreFull));
+    assert_eq!(session.turns().unwrap()[0].user_text, "Antes.", "what was acknowledged can be read");
+
+    disk.recover();
+    let after = speak("Después.", 2);
+    assert_eq!(type_of(&reader.until_end_of(after)), "turn_finished");
+    drop((session, reader));
+    drop(host);
+
+    let host = Host::with_store(disk.location());
+    let session = host.engine.open_session(id).unwrap();
+    let texts: Vec<String> = session.turns().unwrap().into_iter().map(|turn| turn.user_text).collect();
+    assert_eq!(texts, ["Antes.", "Durante.", "Después."]);
+    for (turn, seconds) in [(before, 2), (during, 100), (after, 2)] {
+        assert_eq!(session.audio(turn, AudioKind::User).unwrap().samples.len(), seconds * 16_000);
+    }
+}

@@ -1,0 +1,78 @@
+//! The rules of the house: what each room must never know.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The modules of this crate that a file names, apart from tests at its end.
+fn rooms_named(path: &Path) -> Vec<String> {
+    let text = fs::read_to_string(path).unwrap();
+    let code = text.split("#[cfg(test)]").next().unwrap();
+    code.match_indices("crate::")
+        .map(|(at, _)| code[at + 7..].split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap().to_owned())
+        .collect()
+}
+
+fn core_src() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+#[test]
+fn the_turn_machine_knows_events_and_errors_only() {
+    for path in sources(&core_src().join("turn")) {
+        for room in rooms_named(&path) {
+            assert!(["event", "error", "turn"].contains(&room.as_str()), "{path:?} knows {room}");
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        for outside in ["std::time", "std::thread", "std::fs", "std::io", "parking_lot"] {
+            assert!(!text.contains(outside), "{path:?} knows {outside}");
+        }
+    }
+}
+
+#[test]
+fn arrows_point_from_the_engine_to_the_machine_and_never_back() {
+    let below: [(&str, &[&str]); 6] = [
+        ("error", &["engine", "session", "driver", "turn", "store", "audio", "backend", "event"]),
+        ("event.rs", &["engine", "session", "driver", "turn", "store", "audio", "backend"]),
+        ("audio", &["engine", "session", "driver", "turn", "store"]),
+        ("store", &["engine", "session", "driver", "turn", "audio"]),
+        ("driver", &["engine", "session"]),
+        ("backend.rs", &["engine", "session", "driver", "turn", "store", "audio"]),
+    ];
+    for (room, forbidden) in below {
+        let place = core_src().join(room);
+        let files = if place.is_dir() { sources(&place) } else { vec![place] };
+        for path in files {
+            for named in rooms_named(&path) {
+                let is_doc_only = ["Session", "SessionEngine", "EngineBuilder"].contains(&named.as_str());
+                assert!(is_doc_only || !forbidden.contains(&named.as_str()), "{path:?} knows {named}");
+            }
+        }
+    }
+}
+
+#[test]
+fn burn_is_named_in_models_alone_and_core_has_no_unsafe() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for manifest in ["core/Cargo.toml", "examples/cli/Cargo.toml", "xtask/Cargo.toml"] {
+        let text = fs::read_to_string(root.join(manifest)).unwrap();
+        assert!(!text.contains("burn"), "{manifest} names burn");
+    }
+    for path in sources(&core_src()) {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("unsafe {") && !text.contains("burn::"), "{path:?}");
+    }
+}

@@ -1,0 +1,13 @@
+//! The engine as a host sees it, with scripted backends.
+
+mod bad_input;
+mod failures;
+mod full_disk;
+mod house;
+mod interrupt;
+mod local;
+mod resume;
+mod settings;
+mod streaming;
+mod support;
+mod turns;

@@ -1,0 +1,97 @@
+//! The host gets each piece as it is made, not when all of them are.
+
+use crate::support::{Host, type_of};
+use tertulia::event::EventKind;
+use tertulia::testing::scripted::{Cue, Gate, noise_16k};
+
+#[test]
+fn the_events_of_a_spoken_turn_come_in_order() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    host.scripted.recognizer.then("Hola, quiero un café.");
+    host.scripted.chat.then(["¡Claro que sí, ", "ahora mismo! ", "¿Algo más?"]);
+    session.push_audio(&noise_16k(1000), 16_000).unwrap();
+    let turn = session.end_utterance().unwrap();
+    reader.until_end_of(turn);
+    let mut types = reader.types();
+    types.dedup();
+    // Text and audio pass each other; everything else has its place.
+    let frame: Vec<&str> =
+        types.iter().map(String::as_str).filter(|t| !["reply_text_delta", "reply_audio"].contains(t)).collect();
+    assert_eq!(
+        frame,
+        [
+            "session_opened",
+            "turn_started",
+            "utterance_ended",
+            "transcript_delta",
+            "transcript_done",
+            "reply_text_done",
+            "reply_audio_done",
+            "metrics",
+            "turn_finished"
+        ]
+    );
+    let seqs: Vec<u64> = reader.seen.iter().map(|event| event.seq).collect();
+    assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_first_text_and_sound_arrive_while_the_second_step_is_held_back() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    let gate = Gate::new();
+    host.scripted.chat.then([
+        Cue::Item("¡Buenos días, Ana! ¿Cómo".to_owned()),
+        Cue::Wait(gate.clone()),
+        Cue::Item(" estás?".to_owned()),
+    ]);
+    let turn = session.send_text("Buenos días").unwrap();
+    // The gate is shut: these come from the first step alone.
+    let text = reader.until("reply_text_delta");
+    assert!(matches!(&text.kind, EventKind::ReplyTextDelta { text } if text.starts_with("¡Buenos")));
+    let audio = reader.until("reply_audio");
+    assert!(matches!(&audio.kind, EventKind::ReplyAudio { chunk: 0, pcm, .. } if !pcm.is_empty()));
+    assert!(!reader.types().contains(&"reply_text_done".to_owned()));
+    gate.open();
+    assert_eq!(type_of(&reader.until_end_of(turn)), "turn_finished");
+}
+
+#[test]
+fn the_first_sound_arrives_while_the_rest_of_the_clause_is_held_back() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    let gate = Gate::new();
+    host.scripted.voice.before_next_word(Cue::Item(()));
+    host.scripted.voice.before_next_word(Cue::Wait(gate.clone()));
+    let turn = session.say("Buenos días.").unwrap();
+    reader.until("reply_audio");
+    gate.open();
+    reader.until_end_of(turn);
+    assert_eq!(reader.types().iter().filter(|t| *t == "reply_audio").count(), 2);
+}
+
+#[test]
+fn a_reader_that_lags_behind_holds_the_backends_back() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    let word = "no ";
+    host.scripted.chat.then([word.repeat(1000).as_str()]);
+    let turn = session.send_text("Habla mucho").unwrap();
+    reader.until("reply_audio");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    // What is read now is what had been made ahead: not a thousand words.
+    let mut ahead = 0;
+    while let Some(event) = reader.events.try_next().unwrap() {
+        reader.seen.push(event);
+        ahead += 1;
+        if ahead > 400 {
+            panic!("the engine made {ahead} events that nobody had asked for");
+        }
+        if ahead == 120 {
+            break;
+        }
+    }
+    reader.until_end_of(turn);
+    assert_eq!(reader.types().iter().filter(|t| *t == "reply_audio").count(), 1000);
+}

@@ -1,0 +1,172 @@
+//! Turns begun by the learner and by the host, their context and their figures.
+
+use crate::support::{Host, config, failure, type_of};
+use tertulia::backend::Role;
+use tertulia::event::{EventKind, InterruptReason, Stage};
+use tertulia::testing::scripted::{Cue, Gate, noise_16k};
+use tertulia::{ErrorCode, Playback, SessionConfig, SessionEngine};
+
+#[test]
+fn the_tutor_opens_then_the_learner_speaks_and_types() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    host.scripted.chat.then(["¡Hola! ¿Qué tal?"]);
+    let opening = session.reply(None).unwrap();
+    assert_eq!(type_of(&reader.until_end_of(opening)), "turn_finished");
+    host.script_turn("Muy bien, gracias.", "Me alegro.");
+    session.push_audio(&noise_16k(800), 16_000).unwrap();
+    let spoken = session.end_utterance().unwrap();
+    reader.until_end_of(spoken);
+    host.scripted.chat.then(["Hasta luego."]);
+    let typed = session.send_text("Adiós").unwrap();
+    reader.until_end_of(typed);
+
+    let last = host.scripted.chat.requests().pop().unwrap();
+    let pinned = last.pinned;
+    assert!(pinned >= 1 && last.messages[0].role == Role::System);
+    let said: Vec<(Role, &str)> = last.messages[pinned..].iter().map(|m| (m.role, m.content.as_str())).collect();
+    assert_eq!(said[1], (Role::Assistant, "¡Hola! ¿Qué tal?"));
+    assert_eq!(said[2..], [(Role::User, "Muy bien, gracias."), (Role::Assistant, "Me alegro."), (Role::User, "Adiós")]);
+    // One conversation from turn to turn, and only what is new is evaluated.
+    assert_eq!(host.scripted.chat.conversations(), 1);
+    let evaluated: Vec<u32> = reader
+        .seen
+        .iter()
+        .filter_map(|event| match &event.kind {
+            EventKind::Metrics(metrics) => Some(metrics.evaluated_tokens),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(evaluated[1..], [1, 1]);
+}
+
+#[test]
+fn metrics_tell_how_long_each_part_took() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    host.script_turn("Hola.", "Hola, Ana.");
+    session.push_audio(&noise_16k(1000), 16_000).unwrap();
+    session.end_utterance().unwrap();
+    let metrics = reader.until("metrics");
+    let EventKind::Metrics(metrics) = metrics.kind else { unreachable!() };
+    let (transcript, text, audio) = (metrics.transcript_ms, metrics.first_text_ms, metrics.first_audio_ms);
+    assert!(transcript.is_some() && transcript <= text && text <= audio, "{metrics:?}");
+    assert_eq!(metrics.speech_ms, 1000);
+    assert_eq!(metrics.reply_audio_ms, "Hola, Ana.".len() as u64 * 400 / 8);
+}
+
+#[test]
+fn a_turn_finishes_when_its_sound_was_played() {
+    let host = Host::new();
+    let (session, mut reader) = host.session_with(config());
+    let turn = session.say("Hola, Ana.").unwrap();
+    reader.until("reply_audio_done");
+    let total = reader.samples_of(turn);
+    session.played(turn, total - 1).unwrap();
+    session.played(turn, 10).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert_eq!(reader.events.try_next().unwrap(), None);
+    session.played(turn, total).unwrap();
+    assert_eq!(type_of(&reader.until_end_of(turn)), "turn_finished");
+}
+
+#[test]
+fn what_the_host_says_waits_for_the_turn_under_way() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    let first = session.say("Uno.").unwrap();
+    let second = session.say("Dos.").unwrap();
+    reader.until_end_of(second);
+    let order: Vec<(u64, String)> = reader
+        .seen
+        .iter()
+        .filter(|e| ["turn_started", "turn_finished"].contains(&type_of(e).as_str()))
+        .map(|e| (e.turn.unwrap().0, type_of(e)))
+        .collect();
+    let expected = [(first.0, "turn_started"), (first.0, "turn_finished"), (second.0, "turn_started")];
+    assert_eq!(order[..3], expected.map(|(turn, kind)| (turn, kind.to_owned())));
+}
+
+#[test]
+fn the_learner_overtakes_what_the_host_had_in_mind() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    let gate = Gate::new();
+    host.scripted.voice.before_next_word(Cue::Wait(gate.clone()));
+    let speaking = session.say("Uno.").unwrap();
+    let waiting = session.say("Dos.").unwrap();
+    host.scripted.chat.then(["Sí."]);
+    let typed = session.send_text("¡Un momento!").unwrap();
+    for turn in [speaking, waiting] {
+        let end = reader.until_end_of(turn);
+        assert!(matches!(end.kind, EventKind::TurnInterrupted { reason: InterruptReason::BargeIn, .. }), "{end:?}");
+    }
+    gate.open();
+    assert_eq!(type_of(&reader.until_end_of(typed)), "turn_finished");
+}
+
+#[test]
+fn an_uninterruptible_turn_is_heard_out() {
+    let host = Host::new();
+    let config = SessionConfig { interruptible: false, playback: Playback::Assumed, ..config() };
+    let (session, mut reader) = host.session_with(config);
+    let gate = Gate::new();
+    host.scripted.voice.before_next_word(Cue::Wait(gate.clone()));
+    let speaking = session.say("Esto es importante.").unwrap();
+    host.scripted.chat.then(["Sí."]);
+    let typed = session.send_text("Pero…").unwrap();
+    gate.open();
+    assert_eq!(type_of(&reader.until_end_of(speaking)), "turn_finished");
+    assert_eq!(type_of(&reader.until_end_of(typed)), "turn_finished");
+}
+
+#[test]
+fn too_many_waiting_turns_are_refused() {
+    let host = Host::new();
+    let (session, _reader) = host.session();
+    host.scripted.voice.before_next_word(Cue::Wait(Gate::new()));
+    let refused = (0..100).find_map(|_| session.say("Hola.").err()).expect("a limit");
+    assert_eq!(refused.code(), ErrorCode::QueueFull);
+}
+
+#[test]
+fn a_failed_turn_is_tried_again_without_recording_anew() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    host.scripted.recognizer.then_cues([Cue::Fail(ErrorCode::RecognizerFailed)]);
+    session.push_audio(&noise_16k(700), 16_000).unwrap();
+    let failed = session.end_utterance().unwrap();
+    assert_eq!(failure(&reader.until_end_of(failed)), (Stage::Recognise, ErrorCode::RecognizerFailed));
+    host.script_turn("Ahora sí.", "Muy bien.");
+    let again = session.retry_turn(failed).unwrap();
+    assert_eq!(type_of(&reader.until_end_of(again)), "turn_finished");
+    let lens: Vec<usize> = host.scripted.recognizer.requests().iter().map(|r| r.audio.len()).collect();
+    assert_eq!(lens[0], lens[1]);
+    assert_eq!(session.retry_turn(tertulia::TurnId(99)).unwrap_err().code(), ErrorCode::TurnNotFound);
+}
+
+#[test]
+fn one_reader_at_a_time() {
+    let host = Host::new();
+    let (session, reader) = host.session();
+    assert_eq!(session.events().unwrap_err().code(), ErrorCode::EventsTaken);
+    drop(reader);
+    session.events().unwrap();
+}
+
+#[test]
+fn after_the_end_every_call_says_so() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    let id = session.id();
+    session.end().unwrap();
+    reader.to_the_end();
+    assert_eq!(reader.types().last().unwrap(), "session_ended");
+    assert_eq!(session.send_text("Hola").unwrap_err().code(), ErrorCode::SessionClosed);
+    assert_eq!(session.push_audio(&[0.0], 16_000).unwrap_err().code(), ErrorCode::SessionClosed);
+    assert_eq!(session.end().unwrap_err().code(), ErrorCode::SessionClosed);
+    drop(session);
+    assert_eq!(host.engine.open_session(id).unwrap_err().code(), ErrorCode::SessionClosed);
+    host.engine.shut_down();
+    assert_eq!(host.engine.create_session(config()).unwrap_err().code(), ErrorCode::EngineClosed);
+}

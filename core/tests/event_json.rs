@@ -1,0 +1,86 @@
+//! Every kind of event has one JSON form, the same for every language.
+
+use std::sync::Arc;
+use tertulia::event::{
+    EndReason, ErrorInfo, Event, EventKind, InterruptReason, Metrics, SpokenWord, Stage, Transcript, TurnOrigin, Word,
+};
+use tertulia::{ErrorCode, SessionId, TurnId};
+
+fn kinds() -> Vec<EventKind> {
+    let transcript = Transcript {
+        text: "Hola, Ana.".into(),
+        language: Some("es".parse().unwrap()),
+        language_probability: 0.75,
+        no_speech_probability: 0.125,
+        average_log_probability: -0.25,
+        words: vec![Word { text: "Hola,".into(), start_ms: 120, end_ms: 480, confidence: 0.5 }],
+    };
+    let word = SpokenWord { text_span: 0..4, language: "es".parse().unwrap(), start_sample: 600, end_sample: 9000 };
+    let error = ErrorInfo::from(&tertulia::Error::new(ErrorCode::ChatFailed, "why"));
+    vec![
+        EventKind::SessionOpened { resumed: true, turns: 3 },
+        EventKind::TurnStarted { origin: TurnOrigin::Utterance, retry_of: None },
+        EventKind::TurnStarted { origin: TurnOrigin::Text, retry_of: Some(TurnId(1)) },
+        EventKind::SpeechStarted { start_ms: 10 },
+        EventKind::SpeechStopped { end_ms: 900 },
+        EventKind::UtteranceEnded { start_ms: 10, end_ms: 900, decided_ms: 1000, reason: EndReason::Host },
+        EventKind::TranscriptDelta { text: "Hola".into(), stable_len: 4 },
+        EventKind::TranscriptDone { transcript, stored: true },
+        EventKind::ReplyTextDelta { text: "¿Qué".into() },
+        EventKind::ReplyTextDone { text: "¿Qué tal?".into() },
+        EventKind::ReplyAudio {
+            chunk: 0,
+            rate: 24_000,
+            pcm: Arc::from([0.5_f32; 3]),
+            text_span: 0..11,
+            words: vec![word],
+        },
+        EventKind::ReplyAudioDone { samples_total: 3 },
+        EventKind::PlaybackPause,
+        EventKind::PlaybackResume,
+        EventKind::PlaybackFlush,
+        EventKind::TurnFinished { reply_text: "¿Qué tal?".into() },
+        EventKind::TurnInterrupted { reason: InterruptReason::BargeIn, heard_text: "¿Qué".into(), estimated: false },
+        EventKind::TurnFailed { stage: Stage::Reply, error: error.clone() },
+        EventKind::Metrics(Metrics { first_audio_ms: Some(800), evaluated_tokens: 12, ..Metrics::default() }),
+        EventKind::SessionEnded { ended: true },
+        EventKind::ModelLoading { model: "whisper-base".into(), progress: 0.5 },
+        EventKind::Error(error),
+    ]
+}
+
+#[test]
+fn the_json_forms_are_those_of_the_golden_file() {
+    let session = SessionId("0192f0c1-2345-7abc-8def-0123456789ab".parse().unwrap());
+    let lines: Vec<String> = kinds()
+        .into_iter()
+        .zip(1..)
+        .map(|(kind, seq)| {
+            let turn = (seq % 2 == 0).then_some(TurnId(4));
+            Event { kind, seq, session: Some(session), turn, at_ms: seq * 10 }.to_json()
+        })
+        .collect();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/events.jsonl");
+    let now = lines.join("\n") + "\n";
+    // A change of the form is a change for every binding: TERTULIA_WRITE_GOLDEN=1 writes the file anew.
+    if std::env::var_os("TERTULIA_WRITE_GOLDEN").is_some() {
+        std::fs::write(path, &now).unwrap();
+    }
+    let golden = std::fs::read_to_string(path).expect("the golden file");
+    for (now, golden) in now.lines().zip(golden.lines()) {
+        assert_eq!(now, golden);
+    }
+    assert_eq!(now.lines().count(), golden.lines().count());
+}
+
+#[test]
+fn every_line_is_one_object_with_type_seq_and_at() {
+    for kind in kinds() {
+        let json = Event { kind, seq: 1, session: None, turn: None, at_ms: 2 }.to_json();
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let object = value.as_object().unwrap();
+        assert!(object["type"].is_string() && object["seq"] == 1 && object["at_ms"] == 2);
+        assert!(!object.contains_key("session") && !object.contains_key("turn"));
+        assert!(!json.contains('\n'));
+    }
+}

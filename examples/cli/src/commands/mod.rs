@@ -1,0 +1,9 @@
+//! One file a command.
+
+pub(crate) mod capabilities;
+pub(crate) mod demo;
+pub(crate) mod models;
+pub(crate) mod say;
+pub(crate) mod sessions;
+pub(crate) mod transcribe;
+pub(crate) mod turn;

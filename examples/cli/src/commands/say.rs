@@ -1,0 +1,39 @@
+//! `tertulia say`
+
+use crate::args;
+use crate::output::{Output, write_file};
+use crate::setup;
+use tertulia::backend::{self, SynthesisRequest};
+use tertulia::{Error, ErrorCode, Result, SessionEngine, audio};
+
+pub(crate) fn run(options: &args::Say, output: &Output) -> Result<()> {
+    let engine = setup::engine_in_memory()?;
+    let voice = match &options.voice {
+        Some(voice) => voice.clone(),
+        None => first_voice(&engine, &options.language[0])?,
+    };
+    let request = SynthesisRequest {
+        speed: options.speed,
+        ..SynthesisRequest::new(options.text.clone(), options.language.clone(), voice.clone())
+    };
+    let speech = engine.synthesize(request)?;
+    let mut samples = Vec::new();
+    backend::run_steps(speech.steps, |chunk| {
+        samples.extend(chunk.samples);
+        Ok(())
+    })?;
+    write_file(&options.out, &audio::write_wav(&samples, speech.rate))?;
+    let duration_ms = samples.len() as u64 * 1000 / u64::from(speech.rate.max(1));
+    let result = serde_json::json!({"file": options.out, "voice": voice, "duration_ms": duration_ms});
+    output.result(&result, || options.out.display().to_string())
+}
+
+fn first_voice(engine: &tertulia::Engine, language: &tertulia::LanguageTag) -> Result<String> {
+    let capabilities = engine.capabilities();
+    let voice = capabilities
+        .languages
+        .iter()
+        .filter(|known| known.tag.same_language(language))
+        .find_map(|known| known.voices.first());
+    voice.cloned().ok_or_else(|| Error::new(ErrorCode::LanguageUnsupported, format!("no voice speaks {language}")))
+}

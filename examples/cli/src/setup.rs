@@ -1,0 +1,96 @@
+//! An engine on this machine's models and store.
+
+use crate::args;
+use crate::output::{Output, file_error};
+use std::path::PathBuf;
+use tertulia::backend::Backends;
+use tertulia::store::StoreLocation;
+use tertulia::{Engine, EngineBuilder, Error, ErrorCode, Result};
+use tertulia_models::files::{ModelState, ModelStore, Phase, Progress, PullOptions};
+use tertulia_models::{BackendOptions, default_backends};
+
+/// An engine with the default models, and the chat model of that name.
+pub(crate) fn engine(store: &args::Store, chat: Option<&str>) -> Result<Engine> {
+    let models = ModelStore::open_default()?;
+    let backends = default_backends(&models, &backend_options(chat))?;
+    EngineBuilder::new().backends(backends).store(StoreLocation::File(store_path(store)?)).build()
+}
+
+/// An engine without a store of its own on disk, for calls that need no session.
+pub(crate) fn engine_in_memory() -> Result<Engine> {
+    let models = ModelStore::open_default()?;
+    EngineBuilder::new().backends(default_backends(&models, &backend_options(None))?).build()
+}
+
+/// An engine that only looks at the store: no model need be there.
+pub(crate) fn engine_without_models(store: &args::Store) -> Result<Engine> {
+    EngineBuilder::new().backends(Backends::default()).store(StoreLocation::File(store_path(store)?)).build()
+}
+
+/// Fetches what the default models, and the chat model of that name, still miss.
+pub(crate) fn pull_missing(chat: Option<&str>, output: &Output) -> Result<()> {
+    let models = ModelStore::open_default()?;
+    let mut names: Vec<&str> = models.manifest().default_names();
+    if let Some(chat) = chat {
+        let default_chat = models.manifest().default_model(tertulia_models::files::Role::Chat)?.name.as_str();
+        names.retain(|name| *name != default_chat);
+        names.push(chat);
+    }
+    let ready = |name: &str, list: &[tertulia_models::files::ModelStatus]| {
+        list.iter().any(|model| model.name == name && model.state == ModelState::Ready)
+    };
+    let list = models.list()?;
+    names.retain(|name| !ready(name, &list));
+    if names.is_empty() {
+        return Ok(());
+    }
+    pull(&models, &names, output)
+}
+
+/// Fetches models, with a progress bar.
+pub(crate) fn pull(models: &ModelStore, names: &[&str], output: &Output) -> Result<()> {
+    let mut bar = output.progress();
+    let mut show = |progress: &Progress| {
+        let doing = match progress.phase {
+            Phase::Waiting => "waiting for another pull",
+            Phase::Downloading => "downloading",
+            Phase::Unpacking => "unpacking",
+            Phase::Verifying => "verifying",
+            Phase::Converting => "converting",
+            Phase::Ready => "ready",
+        };
+        bar.show(&format!("{}: {doing} {}", progress.model, progress.file), progress.done_bytes, progress.total_bytes);
+    };
+    let pulled = models.pull(names, PullOptions::new().on_progress(&mut show));
+    bar.finish();
+    pulled
+}
+
+fn backend_options(chat: Option<&str>) -> BackendOptions {
+    BackendOptions { chat: chat.map(str::to_owned), ..BackendOptions::default() }
+}
+
+/// The store's path; its folder is made where it is missing.
+fn store_path(store: &args::Store) -> Result<PathBuf> {
+    let path = match &store.path {
+        Some(path) => return Ok(path.clone()),
+        None => data_folder()?.join("tertulia").join("sessions.redb"),
+    };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|source| file_error("made", folder, source))?;
+    }
+    Ok(path)
+}
+
+fn data_folder() -> Result<PathBuf> {
+    let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = || from("HOME").or_else(|| from("USERPROFILE"));
+    let folder = if cfg!(target_os = "macos") {
+        home().map(|home| home.join("Library/Application Support"))
+    } else if cfg!(windows) {
+        from("LOCALAPPDATA")
+    } else {
+        from("XDG_DATA_HOME").or_else(|| home().map(|home| home.join(".local/share")))
+    };
+    folder.ok_or_else(|| Error::new(ErrorCode::InvalidConfig, "there is no home folder; name the store with --store"))
+}

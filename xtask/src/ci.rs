@@ -1,0 +1,73 @@
+//! `cargo xtask ci`: everything that CI checks, in the order in which failures are cheapest.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+/// One check: a name and the command line.
+struct Step {
+    name: &'static str,
+    command: &'static [&'static str],
+}
+
+const fn step(name: &'static str, command: &'static [&'static str]) -> Step {
+    Step { name, command }
+}
+
+const STEPS: &[Step] = &[
+    step("formatting", &["cargo", "fmt", "--all", "--check"]),
+    step("the core's tests", &["cargo", "test", "-p", "tertulia"]),
+    step(
+        "the core in a browser",
+        &["cargo", "check", "-p", "tertulia", "--target", "wasm32-unknown-unknown", "--all-features"],
+    ),
+    step("lints of the core", &["cargo", "clippy", "-p", "tertulia", "--all-targets", "--", "-D", "warnings"]),
+    step(
+        "lints of the rest",
+        &["cargo", "clippy", "--release", "-p", "tertulia-models", "-p", "tertulia-cli", "-p", "xtask", "--all-targets", "--", "-D", "warnings"],
+    ),
+    step("licences and sources", &["cargo", "deny", "check", "licenses", "bans", "sources"]),
+    step("models", &["cargo", "run", "--release", "-p", "tertulia-cli", "--", "models", "pull"]),
+    step(
+        "the chat model for tests",
+        &["cargo", "run", "--release", "-p", "tertulia-cli", "--", "models", "pull", "smollm2-135m-instruct-q4_1"],
+    ),
+    step("the models' tests", &["cargo", "test", "--release", "-p", "tertulia-models"]),
+    step("the command's tests", &["cargo", "test", "--release", "-p", "tertulia-cli", "-p", "xtask"]),
+];
+
+/// Checks that need the shared recordings beside the checkout.
+const SPEECH_STEPS: &[Step] = &[
+    step("words recognised", &["cargo", "xtask", "wer", "../shared/speech", "--detect", "--joined", "95"]),
+    step("speech understood", &["cargo", "xtask", "speech", "../shared/speech/sentences"]),
+];
+
+/// Runs every step, and says at the end which failed.
+pub(crate) fn run() -> ExitCode {
+    let speech: &[Step] = if Path::new("../shared/speech/manifest.json").exists() {
+        SPEECH_STEPS
+    } else {
+        println!("the shared recordings are not here: their checks are left out");
+        &[]
+    };
+    let mut failed = Vec::new();
+    let mut times = Vec::new();
+    for step in STEPS.iter().chain(speech) {
+        println!("\n== {}: {}", step.name, step.command.join(" "));
+        let start = Instant::now();
+        let status = Command::new(step.command[0]).args(&step.command[1..]).status();
+        if !status.is_ok_and(|status| status.success()) {
+            failed.push(step.name);
+        }
+        times.push((step.name, start.elapsed().as_secs()));
+    }
+    println!();
+    for (name, seconds) in &times {
+        println!("{seconds:5} s  {name}");
+    }
+    for name in &failed {
+        println!("failed: {name}");
+    }
+    println!("{} passed, {} failed", times.len() - failed.len(), failed.len());
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
