@@ -38,7 +38,8 @@ pub fn decode(bytes: &[u8]) -> Result<Pcm> {
 ///
 /// Damage: a packet that cannot be decoded becomes as much silence as the packet before it held, as long as fewer
 /// packets are damaged than sound; a file that is cut off, or whose container is damaged further on, gives what
-/// comes before. Damage of decoders that panic is contained, except on WebAssembly, where a panic aborts.
+/// comes before (an MP4 file whose index is at its end and was lost gives nothing). A decoder's panic is
+/// contained as damage, except on WebAssembly, where it aborts.
 ///
 /// # Errors
 /// - [`ErrorCode::AudioEmpty`]: no bytes, no audio track, or no samples
