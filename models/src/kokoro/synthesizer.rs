@@ -1,0 +1,226 @@
+//! [`Kokoro`]: the engine's synthesizer.
+
+use super::chunks::{Chunk, chunks};
+use super::network::Network;
+use super::vocab::Vocab;
+use super::{ARCHITECTURE, FRAME_SAMPLES, SAMPLE_RATE_HZ, STYLE_ROWS, STYLE_WIDTH, SYMBOLS_MAX, voice_language};
+use crate::gguf::Gguf;
+use crate::text::{self, PhonemeWord, phonemize};
+use burn::tensor::Device;
+use parking_lot::Mutex;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use tertulia::backend::{
+    CancelFlag, Lexicon, Model, SpeechChunk, SpokenWord, Steps, SynthesisRequest, Synthesizer, VoiceInfo, steps_from_fn,
+};
+use tertulia::{Error, ErrorCode, LanguageTag, Result};
+
+/// Silence kept before the first sound of a run of speech.
+const LEAD_SAMPLES: usize = SAMPLE_RATE_HZ as usize * 30 / 1000;
+/// Silence kept after a run that ends a sentence, and after any other.
+const SENTENCE_PAUSE_SAMPLES: usize = SAMPLE_RATE_HZ as usize * 300 / 1000;
+const CLAUSE_PAUSE_SAMPLES: usize = SAMPLE_RATE_HZ as usize * 120 / 1000;
+/// A sample below this part of the loudest one is silence.
+const SILENCE_RATIO: f32 = 0.01;
+/// Bytes of working memory for the longest run of speech.
+const WORKING_BYTES: u64 = 400 << 20;
+
+/// Kokoro-82M.
+pub struct Kokoro {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    file: Gguf,
+    vocab: Vocab,
+    voices: Vec<VoiceInfo>,
+    device: Device,
+    network: Mutex<Option<Arc<Network>>>,
+}
+
+/// An utterance given in phonemes, spoken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Utterance {
+    /// 24,000 samples a second, between -1 and 1; nothing is trimmed.
+    pub samples: Vec<f32>,
+    /// Frames of 600 samples: those before the first symbol, those of each symbol that the voice knows, those after
+    /// the last.
+    pub durations: Vec<u32>,
+    /// The fundamental, two values a frame; 10 and less where there is no voice.
+    pub pitch_hz: Vec<f32>,
+}
+
+impl Kokoro {
+    /// Opens the file that [`convert_onnx`](super::convert_onnx) writes; its weights are loaded on first use, onto
+    /// `device`.
+    ///
+    /// # Errors
+    /// Those of [`Gguf::open`]; [`ErrorCode::ModelUnsupported`] for a file of another architecture,
+    /// [`ErrorCode::ModelCorrupt`] for one without symbols and voices.
+    pub fn new(path: &Path, device: Device) -> Result<Self> {
+        let file = Gguf::open(path)?;
+        if file.str("general.architecture")? != ARCHITECTURE {
+            let detail = format!("{} is not a Kokoro voice", file.file_name());
+            return Err(Error::new(ErrorCode::ModelUnsupported, detail));
+        }
+        let vocab = Vocab::load(&file)?;
+        let spoken = text::languages();
+        let voices = file.strings("kokoro.voices")?.into_iter().filter_map(|name| {
+            let language = voice_language(name)?;
+            let known = spoken.iter().any(|tag| tag.same_language(&language));
+            known.then(|| VoiceInfo { name: name.to_owned(), language })
+        });
+        let voices = voices.collect();
+        Ok(Self { shared: Arc::new(Shared { file, vocab, voices, device, network: Mutex::new(None) }) })
+    }
+
+    /// Speaks Kokoro's own phoneme symbols, 1 to 510 of them, in one go; symbols that the voice does not know make
+    /// no sound.
+    ///
+    /// # Errors
+    /// As [`Synthesizer::synthesize`] and its steps; [`ErrorCode::InvalidArgument`] for no or too many symbols.
+    pub fn speak_phonemes(&self, phonemes: &str, voice: &str, speed: f32, cancel: &CancelFlag) -> Result<Utterance> {
+        check_speed(speed)?;
+        let styles = self.shared.styles(voice)?;
+        let ids = self.shared.vocab.ids(phonemes);
+        let spoken = self.shared.network(&mut |_| {})?.speak(&ids, style(&styles, ids.len()), speed, cancel)?;
+        Ok(Utterance { samples: spoken.samples, durations: spoken.durations, pitch_hz: spoken.pitch_hz })
+    }
+}
+
+impl Model for Kokoro {
+    fn name(&self) -> &str {
+        "kokoro-82m"
+    }
+
+    fn load(&self, progress: &mut dyn FnMut(f32)) -> Result<()> {
+        self.shared.network(progress).map(drop)
+    }
+
+    fn unload(&self) {
+        *self.shared.network.lock() = None;
+    }
+
+    fn is_loaded(&self) -> bool {
+        self.shared.network.lock().is_some()
+    }
+
+    fn memory_needed(&self) -> u64 {
+        // Weights lie in the file as f16 and in memory as f32.
+        2 * self.shared.file.file_bytes() as u64 + WORKING_BYTES
+    }
+}
+
+impl Synthesizer for Kokoro {
+    fn languages(&self) -> Vec<LanguageTag> {
+        text::languages()
+    }
+
+    fn voices(&self) -> Vec<VoiceInfo> {
+        self.shared.voices.clone()
+    }
+
+    fn sample_rate(&self) -> u32 {
+        SAMPLE_RATE_HZ
+    }
+
+    fn check_lexicon(&self, lexicon: &Lexicon) -> Result<()> {
+        text::check_lexicon(lexicon, |symbol| self.shared.vocab.contains(symbol))
+    }
+
+    fn synthesize(&self, request: SynthesisRequest) -> Result<Steps<'static, SpeechChunk>> {
+        check_speed(request.speed)?;
+        let styles = self.shared.styles(&request.voice)?;
+        let british = request.voice.starts_with('b');
+        let words = phonemize(&request.text, &request.languages, &request.lexicon, british)?;
+        let chunks = chunks(&request.text, &words, &self.shared.vocab);
+        let network = self.shared.network(&mut |_| {})?;
+        if chunks.is_empty() {
+            let mut silent = Some(SpeechChunk { text_span: 0..request.text.len(), ..Default::default() });
+            return Ok(steps_from_fn(move || Ok(silent.take())));
+        }
+        let mut chunks = chunks.into_iter();
+        Ok(steps_from_fn(move || {
+            let Some(chunk) = chunks.next() else { return Ok(None) };
+            request.cancel.check()?;
+            let style = style(&styles, chunk.ids.len());
+            let spoken = network.speak(&chunk.ids, style, request.speed, &request.cancel)?;
+            Ok(Some(trimmed(&chunk, &words, &spoken.samples, &spoken.durations)))
+        }))
+    }
+}
+
+impl Shared {
+    fn network(&self, progress: &mut dyn FnMut(f32)) -> Result<Arc<Network>> {
+        let mut network = self.network.lock();
+        if let Some(network) = &*network {
+            return Ok(network.clone());
+        }
+        let loaded = Arc::new(Network::load(&self.file, &self.device, progress)?);
+        *network = Some(loaded.clone());
+        Ok(loaded)
+    }
+
+    /// A voice's styles, row after row.
+    fn styles(&self, voice: &str) -> Result<Vec<f32>> {
+        if !self.voices.iter().any(|known| known.name == voice) {
+            return Err(Error::new(ErrorCode::UnknownVoice, format!("Kokoro has no voice {voice:?}")));
+        }
+        let tensor = self.file.tensor(&format!("voice.{voice}"))?;
+        if tensor.shape != [STYLE_ROWS, STYLE_WIDTH] {
+            return Err(Error::new(ErrorCode::ModelCorrupt, format!("the styles of voice {voice} have a wrong shape")));
+        }
+        tensor.to_f32()
+    }
+}
+
+/// The style for an utterance of this many symbols.
+fn style(styles: &[f32], symbols: usize) -> &[f32] {
+    &styles[symbols.min(SYMBOLS_MAX - 1) * STYLE_WIDTH..][..STYLE_WIDTH]
+}
+
+fn check_speed(speed: f32) -> Result<()> {
+    if (0.5..=2.0).contains(&speed) {
+        Ok(())
+    } else {
+        Err(Error::new(ErrorCode::InvalidArgument, "the speed is outside 0.5 to 2"))
+    }
+}
+
+/// The run of speech without the silence around it, and when its words sound.
+fn trimmed(chunk: &Chunk, words: &[PhonemeWord], samples: &[f32], durations: &[u32]) -> SpeechChunk {
+    // Where each symbol starts, in samples; the enclosing symbol before the first one takes the first entry.
+    let mut starts = Vec::with_capacity(durations.len() + 1);
+    let mut at = 0;
+    for frames in durations {
+        starts.push(at);
+        at += *frames as usize * FRAME_SAMPLES;
+    }
+    starts.push(at);
+    let sounding = |ids: &Range<usize>| starts[ids.start + 1]..starts[ids.end + 1];
+
+    let loud = samples.iter().fold(0f32, |loud, sample| loud.max(sample.abs())) * SILENCE_RATIO;
+    let first = samples.iter().position(|sample| sample.abs() > loud).unwrap_or(0);
+    let last = samples.iter().rposition(|sample| sample.abs() > loud).map_or(0, |last| last + 1);
+    let pause = if chunk.ends_sentence { SENTENCE_PAUSE_SAMPLES } else { CLAUSE_PAUSE_SAMPLES };
+    let from = first.saturating_sub(LEAD_SAMPLES);
+    let to = (last + pause).min(samples.len()).max(from);
+
+    let mut spoken: Vec<SpokenWord> = Vec::new();
+    for (word, ids) in &chunk.words {
+        let (word, time) = (&words[*word], sounding(ids));
+        let within = |sample: usize| (sample.clamp(from, to) - from) as u64;
+        match spoken.last_mut() {
+            // The words of a number are one word of the text.
+            Some(last) if last.text_span == word.text_span => last.end_sample = within(time.end),
+            _ => spoken.push(SpokenWord {
+                text_span: word.text_span.clone(),
+                language: word.language.clone(),
+                start_sample: within(time.start),
+                end_sample: within(time.end),
+            }),
+        }
+    }
+    SpeechChunk { samples: samples[from..to].to_vec(), text_span: chunk.text_span.clone(), words: spoken }
+}

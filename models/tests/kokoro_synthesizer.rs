@@ -1,0 +1,138 @@
+//! Kokoro as the engine's synthesizer: what it covers, what it refuses, and when its words sound.
+
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+use tertulia::backend::{Model, SpeechChunk, SynthesisRequest, Synthesizer, run_steps};
+use tertulia::{ErrorCode, LanguageTag, Result};
+use tertulia_models::kokoro::Kokoro;
+
+static KOKORO: LazyLock<Kokoro> = LazyLock::new(|| {
+    let cache = || std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache");
+    let folder = std::env::var_os("TERTULIA_MODELS").map(PathBuf::from);
+    let folder = folder.unwrap_or_else(|| cache().unwrap_or_else(home).join("tertulia/models"));
+    let path = folder.join("kokoro-82m.gguf");
+    assert!(path.exists(), "{} is missing: pull the models first", path.display());
+    Kokoro::new(&path, burn::tensor::Device::flex()).unwrap()
+});
+
+fn tags(tags: &[&str]) -> Vec<LanguageTag> {
+    tags.iter().map(|tag| tag.parse().unwrap()).collect()
+}
+
+fn speak(request: SynthesisRequest) -> Result<Vec<SpeechChunk>> {
+    let mut chunks = Vec::new();
+    run_steps(KOKORO.synthesize(request)?, |chunk| {
+        chunks.push(chunk);
+        Ok(())
+    })?;
+    Ok(chunks)
+}
+
+fn refusal(request: SynthesisRequest) -> ErrorCode {
+    speak(request).expect_err("the request is refused").code()
+}
+
+#[test]
+fn the_chunks_cover_the_text_and_the_words_lie_in_them() {
+    let text =
+        " “Tengo hambre” means I'm hungry. Shall we meet at 7:30, or is that too early for you and your friends?\n";
+    let chunks = speak(SynthesisRequest::new(text, tags(&["en-US", "es"]), "af_heart")).unwrap();
+    assert!(chunks.len() >= 2, "the first sound would come late");
+    let mut at = 0;
+    let mut spoken = Vec::new();
+    for chunk in &chunks {
+        assert_eq!(chunk.text_span.start, at);
+        at = chunk.text_span.end;
+        let mut sample = 0;
+        for word in &chunk.words {
+            assert!(word.text_span.start >= chunk.text_span.start && word.text_span.end <= chunk.text_span.end);
+            assert!(word.start_sample >= sample && word.end_sample > word.start_sample, "{word:?} after {sample}");
+            sample = word.end_sample;
+            spoken.push((&text[word.text_span.clone()], word.language.as_str()));
+        }
+        assert!(sample <= chunk.samples.len() as u64);
+        assert!(chunk.samples.iter().all(|sample| sample.abs() <= 1.0));
+        assert!(chunk.samples.iter().any(|sample| sample.abs() > 0.05), "nothing is heard");
+    }
+    assert_eq!(at, text.len());
+    assert_eq!(
+        &spoken[..5],
+        [("Tengo", "es"), ("hambre", "es"), ("means", "en-US"), ("I'm", "en-US"), ("hungry", "en-US")]
+    );
+    assert_eq!(spoken.last().unwrap().0, "friends");
+}
+
+#[test]
+fn the_speed_changes_the_length_and_nothing_is_random() {
+    let request = |speed| SynthesisRequest { speed, ..SynthesisRequest::new("Hasta luego.", tags(&["es"]), "ef_dora") };
+    let samples = |speed| speak(request(speed)).unwrap()[0].samples.clone();
+    let (slow, fast) = (samples(0.5), samples(2.0));
+    assert!(slow.len() > 2 * fast.len(), "{} and {} samples", slow.len(), fast.len());
+    assert_eq!(fast, samples(2.0));
+}
+
+#[test]
+fn a_lexicon_changes_the_sound() {
+    let mut request = SynthesisRequest::new("Hola.", tags(&["es"]), "ef_dora");
+    let plain = speak(request.clone()).unwrap();
+    let entry = [("hola".to_owned(), "xola".to_owned())].into();
+    request.lexicon = Arc::new([(tags(&["es"])[0].clone(), entry)].into());
+    KOKORO.check_lexicon(&request.lexicon).unwrap();
+    let changed = speak(request).unwrap();
+    assert_eq!(plain[0].text_span, changed[0].text_span);
+    assert_ne!(plain[0].samples, changed[0].samples);
+}
+
+#[test]
+fn a_text_without_words_ends_with_silence() {
+    for text in ["", " \n", "…", "🙂"] {
+        let chunks = speak(SynthesisRequest::new(text, tags(&["es"]), "ef_dora")).unwrap();
+        assert_eq!(chunks, [SpeechChunk { text_span: 0..text.len(), ..Default::default() }], "{text:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_spoken_is_refused() {
+    let request = |voice| SynthesisRequest::new("Hola.", tags(&["es"]), voice);
+    assert_eq!(refusal(request("xx_nobody")), ErrorCode::UnknownVoice);
+    let french = SynthesisRequest::new("Salut.", tags(&["fr"]), "ef_dora");
+    assert_eq!(refusal(french), ErrorCode::LanguageUnsupported);
+    for speed in [0.0, 0.49, 2.01, f32::NAN, f32::INFINITY] {
+        assert_eq!(refusal(SynthesisRequest { speed, ..request("ef_dora") }), ErrorCode::InvalidArgument);
+    }
+    let cancelled = request("ef_dora");
+    cancelled.cancel.cancel();
+    assert_eq!(refusal(cancelled), ErrorCode::Cancelled);
+}
+
+#[test]
+fn a_cancel_is_seen_within_a_run_of_speech() {
+    KOKORO.load(&mut |_| {}).unwrap();
+    let text = "A long sentence takes its time, for there is much to compute before the first sample of it is known.";
+    let request = SynthesisRequest::new(text, tags(&["en"]), "am_michael");
+    let cancel = request.cancel.clone();
+    let steps = KOKORO.synthesize(request).unwrap();
+    let raised = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        cancel.cancel();
+        std::time::Instant::now()
+    });
+    let error = run_steps(steps, |_| Ok(())).expect_err("the work was cancelled");
+    let late = raised.join().unwrap().elapsed();
+    assert_eq!(error.code(), ErrorCode::Cancelled);
+    // 50 ms is the mark on an idle machine; this one may be busy.
+    assert!(late.as_millis() < 500, "the cancel was seen {late:?} after it");
+}
+
+#[test]
+fn every_voice_has_a_language_that_can_be_pronounced() {
+    let voices = KOKORO.voices();
+    assert!(voices.len() >= 2);
+    for voice in &voices {
+        assert!(KOKORO.languages().iter().any(|tag| tag.same_language(&voice.language)), "{voice:?}");
+    }
+    let language = |name: &str| voices.iter().find(|voice| voice.name == name).map(|voice| voice.language.as_str());
+    assert_eq!([language("af_heart"), language("ef_dora")], [Some("en-US"), Some("es")]);
+    assert!(KOKORO.memory_needed() > 100 << 20);
+}
