@@ -1,0 +1,112 @@
+//! [`ModelStore::bundle`]: ready models for an app to ship.
+
+use super::{Manifest, ModelStore, Record, disk};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use tertulia::{Error, ErrorCode, LanguageTag, Result};
+
+/// The name of a bundle's manifest.
+pub const BUNDLE_FILE: &str = "bundle.json";
+
+/// The bundle's own format; larger numbers are not known here.
+const FORMAT: u32 = 1;
+
+/// What lies beside a bundle's models.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Bundle {
+    format: u32,
+    /// The languages that it is for.
+    languages: Vec<LanguageTag>,
+    /// The models in it, as the manifest has them.
+    pub(super) manifest: Manifest,
+    /// Size and hash of each model's file.
+    pub(super) records: BTreeMap<String, Record>,
+}
+
+impl ModelStore {
+    /// Copies the GGUF files of the named models (none: the default ones) to `out`, with a manifest that holds their
+    /// hashes, [`BUNDLE_FILE`]. A store opened on `out` needs neither conversion nor network. The copies are
+    /// compared with what was made.
+    ///
+    /// # Errors
+    /// [`ErrorCode::LanguageUnsupported`] where a model does not know one of `languages`; those of
+    /// [`verify`](Self::verify); [`ErrorCode::ModelDiskFull`], [`ErrorCode::ModelStoreFailed`].
+    pub fn bundle(&self, names: &[&str], languages: &[LanguageTag], out: &Path) -> Result<()> {
+        let default_names = self.manifest().default_names();
+        let names = if names.is_empty() { &default_names } else { names };
+        let mut manifest = Manifest::default();
+        let mut records = BTreeMap::new();
+        disk::create_folder(out)?;
+        for name in names {
+            let entry = self.manifest().model(name)?;
+            for language in languages {
+                let is_known = |known: &LanguageTag| known.same_language(language);
+                if !entry.languages.is_empty() && !entry.languages.iter().any(is_known) {
+                    let what = format!("{name} does not know {}", language.as_str());
+                    return Err(Error::new(ErrorCode::LanguageUnsupported, what));
+                }
+            }
+            let path = self.path(name)?;
+            let record = match self.record(entry)? {
+                Some(record) => record,
+                None => Self::record_of_upstream(entry).ok_or_else(|| changed(&path))?,
+            };
+            copy(&path, &out.join(&entry.output), &record)?;
+            manifest.defaults.insert(entry.role, entry.name.clone());
+            manifest.models.push(entry.clone());
+            records.insert(entry.name.clone(), record);
+        }
+        let bundle = Bundle { format: FORMAT, languages: languages.to_vec(), manifest, records };
+        let json =
+            serde_json::to_vec_pretty(&bundle).map_err(|error| Error::from(ErrorCode::Internal).with_source(error))?;
+        disk::write_atomically(&out.join(BUNDLE_FILE), &json)
+    }
+}
+
+impl Bundle {
+    /// The bundle in `folder`, where there is one.
+    pub(super) fn read(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join(BUNDLE_FILE);
+        let json = match std::fs::read(&path) {
+            Ok(json) => json,
+            Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(disk::failed(&path)(error)),
+        };
+        let invalid = |what: &str| Error::new(ErrorCode::InvalidConfig, format!("{}: {what}", path.display()));
+        let bundle: Self = serde_json::from_slice(&json).map_err(|error| invalid("malformed").with_source(error))?;
+        if bundle.format != FORMAT {
+            return Err(invalid("made by a newer version"));
+        }
+        // The same checks as for any other manifest.
+        let manifest =
+            serde_json::to_string(&bundle.manifest).map_err(|error| invalid("malformed").with_source(error))?;
+        Manifest::from_json(&manifest)?;
+        Ok(Some(bundle))
+    }
+}
+
+/// Copies a model whole or not at all, comparing it with its record on the way.
+fn copy(from: &Path, to: &Path, record: &Record) -> Result<()> {
+    let part = disk::with_suffix(to, ".part");
+    let mut file = File::create(&part).map_err(disk::failed(&part))?;
+    let mut hasher = Sha256::new();
+    disk::read_blocks(from, |block| {
+        hasher.update(block);
+        file.write_all(block).map_err(disk::failed(&part))
+    })?;
+    file.sync_all().map_err(disk::failed(&part))?;
+    if disk::hex(hasher) != record.sha256 {
+        disk::remove_file(&part)?;
+        return Err(changed(from));
+    }
+    disk::rename(&part, to)
+}
+
+fn changed(path: &Path) -> Error {
+    Error::new(ErrorCode::ModelCorrupt, format!("{} is not the file that was made here", path.display()))
+}

@@ -1,0 +1,35 @@
+//! Which converter makes what.
+
+use super::{Conversion, ModelEntry};
+use crate::{silero, whisper};
+use std::path::Path;
+use tertulia::{Error, ErrorCode, Result};
+
+/// The version of a converter: a file made by another one is made anew by the next pull.
+pub(super) fn version(conversion: Conversion) -> u32 {
+    match conversion {
+        Conversion::None => 0,
+        Conversion::WhisperCt2 | Conversion::KokoroOnnx | Conversion::SileroOnnx => 1,
+    }
+}
+
+/// Makes the GGUF file `output` from the entry's files in `folder`, which go by the names that the manifest gives them.
+pub(super) fn convert(entry: &ModelEntry, folder: &Path, output: &Path) -> Result<()> {
+    let file = |name: &str| folder.join(name);
+    let named = |suffix: &'static str| {
+        entry.files.iter().filter_map(move |file| Some((file.name.strip_suffix(suffix)?, &file.name)))
+    };
+    // A manifest may name its ONNX file as it likes; a missing one is reported by the converter.
+    let onnx = || file(named(".onnx").next().map_or("model.onnx", |(_, name)| name));
+    match entry.conversion {
+        Conversion::None => {
+            let upstream = file(&entry.files[0].name);
+            std::fs::rename(&upstream, output).map_err(super::disk::failed(output))
+        }
+        Conversion::SileroOnnx => silero::convert_onnx(&onnx(), output),
+        Conversion::WhisperCt2 => {
+            whisper::ct2::convert_ct2(&file("model.bin"), &file("tokenizer.json"), &file("config.json"), output)
+        }
+        Conversion::KokoroOnnx => Err(Error::new(ErrorCode::ModelUnsupported, "this build cannot convert Kokoro yet")),
+    }
+}

@@ -1,0 +1,115 @@
+//! Writing to the model folder so that a crash leaves the old or the new, and errors say what is wrong.
+
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use tertulia::{Error, ErrorCode, Result};
+
+const BLOCK_BYTES: usize = 1 << 18;
+
+/// The error for a failed call on `path`.
+pub(super) fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> Error + '_ {
+    move |error| {
+        let (code, what) = match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (ErrorCode::ModelDiskFull, "no room for"),
+            _ => (ErrorCode::ModelStoreFailed, "cannot read or write"),
+        };
+        Error::new(code, format!("{what} {}: {error}", path.display())).with_source(error)
+    }
+}
+
+/// `path` with `suffix` behind its name.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+pub(super) fn create_folder(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).map_err(failed(path))
+}
+
+/// Removes a file that may be absent.
+pub(super) fn remove_file(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a folder that may be absent.
+pub(super) fn remove_folder(path: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The size of a file; `None` where there is none.
+pub(super) fn file_bytes(path: &Path) -> Result<Option<u64>> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => Ok(Some(metadata.len())),
+        Ok(_) => Err(Error::new(ErrorCode::ModelStoreFailed, format!("{} is not a file", path.display()))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(path)(error)),
+    }
+}
+
+/// Puts a finished and synced file to its place, durably.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<()> {
+    std::fs::rename(from, to).map_err(failed(to))?;
+    sync_folder(to)
+}
+
+/// Writes a small file whole or not at all.
+pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let temporary = with_suffix(path, ".part");
+    let written = File::create(&temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.map_err(failed(&temporary))?;
+    rename(&temporary, path)
+}
+
+/// Hands a file's bytes, block by block, to `each`.
+pub(super) fn read_blocks(path: &Path, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let mut file = File::open(path).map_err(failed(path))?;
+    let mut block = vec![0; BLOCK_BYTES];
+    loop {
+        match file.read(&mut block) {
+            Ok(0) => return Ok(()),
+            Ok(len) => each(&block[..len])?,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed(path)(error)),
+        }
+    }
+}
+
+/// The SHA-256 of a file; `each` hears of every block's length and may stop the work.
+pub(super) fn hash_file(path: &Path, mut each: impl FnMut(usize) -> Result<()>) -> Result<String> {
+    let mut hasher = Sha256::new();
+    read_blocks(path, |block| {
+        hasher.update(block);
+        each(block.len())
+    })?;
+    Ok(hex(hasher))
+}
+
+/// The digest as 64 hexadecimal digits.
+pub(super) fn hex(hasher: Sha256) -> String {
+    use std::fmt::Write as _;
+    hasher.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Makes a rename durable, on systems where folders can be synced.
+fn sync_folder(path: &Path) -> Result<()> {
+    match path.parent() {
+        Some(folder) if cfg!(unix) => File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed(path)),
+        _ => Ok(()),
+    }
+}

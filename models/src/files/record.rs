@@ -1,0 +1,42 @@
+//! [`Record`]: what a GGUF file was made from, and what its bytes are.
+
+use super::{Conversion, ModelEntry, convert};
+use std::collections::BTreeMap;
+
+/// Written beside a GGUF file when it is made.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Record {
+    /// The GGUF file's size.
+    pub bytes: u64,
+    /// Its SHA-256.
+    pub sha256: String,
+    /// The upstream files that it was made from, with their SHA-256.
+    pub sources: BTreeMap<String, String>,
+    /// How it was made.
+    pub conversion: Conversion,
+    /// The version of the code that made it.
+    pub conversion_version: u32,
+}
+
+impl Record {
+    pub(super) fn new(entry: &ModelEntry, bytes: u64, sha256: String) -> Self {
+        Self {
+            bytes,
+            sha256,
+            sources: sources(entry),
+            conversion: entry.conversion,
+            conversion_version: convert::version(entry.conversion),
+        }
+    }
+
+    /// Whether it tells of the file that a pull of `entry` would make.
+    pub(super) fn is_of(&self, entry: &ModelEntry) -> bool {
+        self.sources == sources(entry)
+            && self.conversion == entry.conversion
+            && self.conversion_version == convert::version(entry.conversion)
+    }
+}
+
+fn sources(entry: &ModelEntry) -> BTreeMap<String, String> {
+    entry.files.iter().map(|file| (file.name.clone(), file.sha256.clone())).collect()
+}
