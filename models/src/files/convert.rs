@@ -1,9 +1,9 @@
 //! Which converter makes what.
 
 use super::{Conversion, ModelEntry};
-use crate::{silero, whisper};
+use crate::{kokoro, silero, whisper};
 use std::path::Path;
-use tertulia::{Error, ErrorCode, Result};
+use tertulia::Result;
 
 /// The version of a converter: a file made by another one is made anew by the next pull.
 pub(super) fn version(conversion: Conversion) -> u32 {
@@ -30,6 +30,9 @@ pub(super) fn convert(entry: &ModelEntry, folder: &Path, output: &Path) -> Resul
         Conversion::WhisperCt2 => {
             whisper::ct2::convert_ct2(&file("model.bin"), &file("tokenizer.json"), &file("config.json"), output)
         }
-        Conversion::KokoroOnnx => Err(Error::new(ErrorCode::ModelUnsupported, "this build cannot convert Kokoro yet")),
+        Conversion::KokoroOnnx => {
+            let voices: Vec<_> = named(".bin").map(|(voice, name)| (voice, file(name))).collect();
+            kokoro::convert_onnx(&onnx(), &file("vocab.json"), &voices, output)
+        }
     }
 }
