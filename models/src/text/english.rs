@@ -9,12 +9,9 @@ use std::sync::LazyLock;
 static AMERICAN: LazyLock<G2P> = LazyLock::new(|| G2P::new(Language::EnglishUS));
 static BRITISH: LazyLock<G2P> = LazyLock::new(|| G2P::new(Language::EnglishGB));
 
-/// Longer words are no words, and take the dictionary's patterns too long.
-const WORD_LETTERS_MAX: usize = 40;
-
 /// Whether the dictionary has this word (lower case, no accents), or a plain derivation of a word that it has.
 pub(super) fn knows(word: &str) -> bool {
-    if !word.is_ascii() || word.len() > WORD_LETTERS_MAX {
+    if !word.is_ascii() || word.len() > super::WORD_CHARS_MAX {
         return false;
     }
     let golds = &AMERICAN.lexicon.golds;
@@ -41,7 +38,7 @@ impl Phrase {
             self.text.push(' ');
         }
         let start = self.text.len();
-        self.text.extend(plain(word).take(WORD_LETTERS_MAX));
+        self.text.extend(plain(word));
         self.words.push(start..self.text.len());
     }
 

@@ -4,16 +4,21 @@ use std::collections::HashMap;
 use tertulia::backend::Lexicon;
 use tertulia::{Error, ErrorCode, Result};
 
+/// The most symbols of one entry.
+const SYMBOLS_MAX: usize = 200;
+
 /// Checks that a voice whose symbols are told by `is_symbol` can speak every entry of `lexicon`.
 ///
 /// # Errors
 /// [`ErrorCode::InvalidLexicon`] names the language and the position (from 1, in the order of the words) of the first
-/// entry that has no word, no sound, or a sign that is neither IPA nor a symbol of the voice.
+/// entry that has no word, no sound, more than 200 symbols, or a sign that is neither IPA nor a symbol of the voice.
 pub fn check_lexicon(lexicon: &Lexicon, is_symbol: impl Fn(char) -> bool) -> Result<()> {
     for (language, entries) in lexicon {
         for (index, (word, ipa)) in entries.iter().enumerate() {
             let symbols = symbols(ipa, language.primary() == "en");
-            let spoken = symbols.chars().any(char::is_alphabetic) && symbols.chars().all(&is_symbol);
+            let sounds = |c: char| c.is_alphabetic() && !matches!(c, 'ˈ' | 'ˌ' | 'ː');
+            let fits = symbols.chars().count() <= SYMBOLS_MAX;
+            let spoken = fits && symbols.chars().any(sounds) && symbols.chars().all(&is_symbol);
             if !spoken || !word.chars().any(char::is_alphanumeric) {
                 let detail = format!("entry {} of the lexicon for {language} cannot be spoken", index + 1);
                 return Err(Error::new(ErrorCode::InvalidLexicon, detail));

@@ -27,7 +27,7 @@ pub struct PhonemeWord {
     pub text_span: Range<usize>,
     /// The language it is pronounced in: the tag as the caller gave it.
     pub language: LanguageTag,
-    /// Its symbols in Kokoro's alphabet; never empty.
+    /// Its symbols in Kokoro's alphabet; never empty, and at most a few hundred.
     pub phonemes: String,
     /// The punctuation and the blank after it, in Kokoro's alphabet.
     pub trailing: String,
@@ -133,13 +133,14 @@ fn push_units(text: &str, range: Range<usize>, tag: &LanguageTag, british: bool,
     let is_spanish = tag.primary() == "es";
     for unit in units(text, range, tag.primary(), british) {
         let span = unit.span;
-        let mut push = |word: &str| {
-            let sound = match word {
-                "," => Sound::Pause(","),
-                "." => Sound::Pause("."),
-                word => Sound::Word(word.to_owned()),
-            };
-            pieces.push(Piece { span: span.clone(), sound });
+        let mut push = |word: &str| match word {
+            "," => pieces.push(Piece { span: span.clone(), sound: Sound::Pause(",") }),
+            "." => pieces.push(Piece { span: span.clone(), sound: Sound::Pause(".") }),
+            word => {
+                for part in parts(word) {
+                    pieces.push(Piece { span: span.clone(), sound: Sound::Word(part.to_owned()) });
+                }
+            }
         };
         match unit.said {
             Said::Pause(mark) => pieces.push(Piece { span, sound: Sound::Pause(mark) }),
@@ -148,6 +149,19 @@ fn push_units(text: &str, range: Range<usize>, tag: &LanguageTag, british: bool,
             Said::AsWritten => push(&text[span.clone()]),
         }
     }
+}
+
+/// The most characters of one word; what is longer is no word, and is read in parts.
+const WORD_CHARS_MAX: usize = 40;
+
+fn parts(word: &str) -> impl Iterator<Item = &str> {
+    let mut rest = word;
+    std::iter::from_fn(move || {
+        let end = rest.char_indices().nth(WORD_CHARS_MAX).map_or(rest.len(), |(index, _)| index);
+        let (part, left) = rest.split_at(end);
+        rest = left;
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 /// A Spanish word as it is said: compounds apart, acronyms by their letters where they cannot be read.

@@ -137,6 +137,8 @@ struct Phone {
     sound: char,
     /// Whether it is the vowel of a syllable.
     nucleus: bool,
+    /// Whether it is the first half of a diphthong said as two syllables, which spelling counts as one.
+    light: bool,
     /// Whether its letter carries the written accent.
     accent: bool,
 }
@@ -169,7 +171,7 @@ fn is_front(letter: Option<char>) -> bool {
 
 fn phones(letters: &[char]) -> Vec<Phone> {
     let mut phones: Vec<Phone> = Vec::with_capacity(letters.len() + 4);
-    let consonant = |sound| Phone { sound, nucleus: false, accent: false };
+    let consonant = |sound| Phone { sound, nucleus: false, light: false, accent: false };
     let mut at = 0;
     while at < letters.len() {
         let letter = letters[at];
@@ -233,7 +235,7 @@ fn phones(letters: &[char]) -> Vec<Phone> {
             }
             'r' if first || matches!(previous, Some('n' | 'l' | 's')) => phones.push(consonant('r')),
             'r' => phones.push(consonant('ɾ')),
-            's' if next == Some('h') => {
+            's' if next == Some('h') && previous != Some('e') => {
                 phones.push(consonant('ʃ'));
                 taken = 2;
             }
@@ -277,15 +279,18 @@ fn vowels(run: &[char], phones: &mut Vec<Phone>) {
             && plain(following) != plain(letter)
             && !(following == 'y' && at == 0 && run.len() == 2)
         {
-            // A glide into the next vowel. After r, l and ll the mouth is not free for one.
-            let after = phones.last().map(|phone| phone.sound);
+            // A glide into the next vowel. After r, ll or a group with r or l the mouth is not free for one.
+            let mut behind = phones.iter().rev().map(|phone| phone.sound);
+            let (after, before_that) = (behind.next(), behind.next());
+            let group = matches!(after, Some('ɾ' | 'l')) && before_that.is_none_or(|c| !"aeiouAIWʊɪjw".contains(c));
             let sound = match plain(letter) {
-                'i' if matches!(after, Some('r')) => 'i',
+                'i' if group || after == Some('r') => 'i',
                 'i' => 'j',
                 _ if letter == 'ü' || matches!(after, Some('r' | 'ɾ' | 'l' | 'ʎ')) => 'u',
                 _ => 'w',
             };
-            phones.push(Phone { sound, nucleus: false, accent: false });
+            let light = matches!(sound, 'i' | 'u');
+            phones.push(Phone { sound, nucleus: light, light, accent: false });
             at += 1;
             continue;
         }
@@ -312,10 +317,10 @@ fn vowels(run: &[char], phones: &mut Vec<Phone>) {
             _ => (&[], 1),
         };
         if sounds.is_empty() {
-            phones.push(Phone { sound: plain(letter), nucleus: true, accent: accented(letter) });
+            phones.push(Phone { sound: plain(letter), nucleus: true, light: false, accent: accented(letter) });
         }
         for (index, &sound) in sounds.iter().enumerate() {
-            phones.push(Phone { sound, nucleus: index == 0, accent: index == 0 && accented(letter) });
+            phones.push(Phone { sound, nucleus: index == 0, light: false, accent: index == 0 && accented(letter) });
         }
         at += taken;
     }
@@ -326,11 +331,12 @@ fn stressed_syllable(phones: &[Phone], nuclei: &[usize], word: &str) -> usize {
     if let Some(written) = nuclei.iter().position(|&index| phones[index].accent) {
         return written;
     }
-    let last = nuclei.len() - 1;
-    match word.chars().last() {
-        Some('a' | 'e' | 'i' | 'o' | 'u' | 'n' | 's') => last.saturating_sub(1),
-        _ => last,
-    }
+    let heavy: Vec<usize> = (0..nuclei.len()).filter(|&syllable| !phones[nuclei[syllable]].light).collect();
+    let from_end = match word.chars().last() {
+        Some('a' | 'e' | 'i' | 'o' | 'u' | 'n' | 's') => 2,
+        _ => 1,
+    };
+    heavy.get(heavy.len().saturating_sub(from_end)).copied().unwrap_or(nuclei.len() - 1)
 }
 
 /// The sounds with stress marks: the main one before its vowel, weak ones on every second syllable before it.
@@ -341,20 +347,28 @@ fn with_stress(phones: &[Phone], word: &str) -> Vec<char> {
     let mut open_e = None;
     if !nuclei.is_empty() && !UNSTRESSED.contains(&word) {
         let mut stressed = stressed_syllable(phones, &nuclei, word);
-        let adverb = word.strip_suffix("mente").filter(|stem| stem.chars().count() > 4 && !stem.ends_with("le"));
+        let adverb = word.strip_suffix("mente").filter(|stem| stem.chars().count() > 3);
+        let adverb = adverb.filter(|stem| nuclei.len() > 2 && !matches!(*stem, "vehe" | "cle" | "incle"));
         if let Some(stem) = adverb {
             // Both parts of an adverb in -mente keep their stress.
             marks.push((nuclei[nuclei.len() - 2], 'ˈ'));
             stressed = stressed_syllable(phones, &nuclei[..nuclei.len() - 2], stem);
-        } else if phones.get(nuclei[stressed] + 1).is_some_and(|phone| phone.sound == 'N')
-            && phones.get(nuclei[stressed] + 2).is_some_and(|phone| !phone.nucleus && !matches!(phone.sound, 'j' | 'w'))
-            && !WEAK.contains(&word)
-        {
-            open_e = Some(nuclei[stressed]);
+        }
+        let vowel = nuclei[stressed];
+        let opens = phones.get(vowel + 1).is_some_and(|phone| phone.sound == 'N')
+            && phones.get(vowel + 2).is_some_and(|phone| !phone.nucleus && !matches!(phone.sound, 'j' | 'w'));
+        if opens && !phones[vowel].accent && !WEAK.contains(&word) {
+            open_e = Some(vowel);
         }
         marks.push((nuclei[stressed], if WEAK.contains(&word) { 'ˌ' } else { 'ˈ' }));
-        for syllable in (0..stressed.saturating_sub(1)).step_by(2) {
+        let mut syllable = 0;
+        while syllable + 1 < stressed {
+            if phones[nuclei[syllable]].light {
+                syllable += 1;
+                continue;
+            }
             marks.push((nuclei[syllable], 'ˌ'));
+            syllable += 2;
         }
     }
     for (index, phone) in phones.iter().enumerate() {
@@ -390,7 +404,7 @@ fn realise(sounds: &[char], neighbours: Neighbours) -> String {
             'B' if stop || inside.is_none() => 'b',
             'B' if matches!(after, Some('D' | 'B' | 'm' | 'N' | 't' | 'k' | 'p')) => 'b',
             'B' => 'β',
-            'D' if stop || inside.is_none() || !vowel_or_liquid => 'd',
+            'D' if stop || inside.is_none() || !(vowel_or_liquid || matches!(after, Some('B' | 'Y' | 'x'))) => 'd',
             'D' => 'ð',
             'G' if stop || inside.is_none() || !vowel_or_liquid => 'ɡ',
             'G' => 'ɣ',

@@ -195,6 +195,7 @@ fn evidence(word: &str, sentence_start: bool) -> f32 {
     let lower = word.to_lowercase().replace('’', "'");
     let plain = lower.as_str();
     match (SPANISH.contains(plain), ENGLISH.contains(plain)) {
+        _ if EITHER.contains(plain) => return 0.0,
         (true, true) => return 0.0,
         (true, false) => return 3.0,
         (false, true) => return -3.0,
@@ -215,7 +216,7 @@ fn evidence(word: &str, sentence_start: bool) -> f32 {
     }
     let looks = spelling(plain);
     let known = match (is_english, looks > 0.0) {
-        (true, true) => -0.4,
+        (true, true) => -0.2,
         (true, false) => -1.8,
         (false, true) => 1.2,
         (false, false) => 0.0,
@@ -257,6 +258,18 @@ fn spelling(word: &str) -> f32 {
 
 static SPANISH: LazyLock<HashSet<&'static str>> = LazyLock::new(|| SPANISH_WORDS.split_whitespace().collect());
 static ENGLISH: LazyLock<HashSet<&'static str>> = LazyLock::new(|| ENGLISH_WORDS.split_whitespace().collect());
+
+static EITHER: LazyLock<HashSet<&'static str>> = LazyLock::new(|| EITHER_WORDS.split_whitespace().collect());
+
+/// Words that are spelled alike in both languages.
+const EITHER_WORDS: &str = "\
+    a actor admirable animal area audio auto bar base cable cafeteria camera capital carnaval central cereal chef \
+    chocolate club color come con control criminal cruel cultural dame digital director doctor drama era error euro \
+    euros favor festival fin final formal formula fiesta general has he honor horrible hospital hotel humor idea ideal \
+    inferior internet kilo labor legal local manual me menu mental metro miserable motor musical natural no noble \
+    normal notable once opera original panorama patio personal piano pie plan plaza plural popular probable protocol \
+    radio real red regular rodeo rural sale similar simple singular sin social sofa son sector solar stereo superior \
+    taco tacos tan tango taxi terrible terror total tractor triple usual van vapor video virus visible vital web";
 
 /// The commonest Spanish words; those that are common in English too stand in both lists and so tell nothing.
 const SPANISH_WORDS: &str = "\
@@ -305,8 +318,6 @@ const ENGLISH_WORDS: &str = "\
     twelve two under understand until up upon us use used using usually verb very want was water way we week well went \
     were what what's when where which while who whole whom whose why will wish with without woman women wonderful won't \
     word words work works world would write wrong yeah year years yes yesterday yet you your you're yours young \
-    animal hospital hotel idea final general real doctor color capital normal natural personal total perfect correct \
+    perfect correct \
     excellent exactly almost answer repeat listen practice practise conversation translate pronounce polite family \
-    breakfast lunch dinner coffee bill tired hungry cold weather friend friends movie brother sister mother father \
-    as con sin red sale once come van pie me has he the dame son no plan chocolate cereal piano radio taxi virus \
-    an do us so be fin actor director error";
+    breakfast lunch dinner coffee bill tired hungry cold weather friend friends movie brother sister mother father";

@@ -197,6 +197,9 @@ fn others() -> Vec<Rule> {
             &format!(r"(US|C|A)?([$€£¥])\s?({NUMBER})(?:\s?(thousand|million|billion|trillion|k|K|M|bn|B|m)\b)?"),
             |found, _| Some(money(&found[3], &found[2], found.get(4).map(|m| m.as_str()))),
         ),
+        rule(r"(\d+),(\d{2})\s?([€£])", |found, _| {
+            Some(money(&format!("{}.{}", &found[1], &found[2]), &found[3], None))
+        }),
         rule(&format!(r"({NUMBER})\s?([€£¥$])"), |found, _| Some(money(&found[1], &found[2], None))),
         rule(r"\+?(?:\d{1,3}[ -])?\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}\b", |found, _| Some(phone(&found[0]))),
         rule(r"\d{3}-\d{4}\b", |found, _| Some(phone(&found[0]))),
