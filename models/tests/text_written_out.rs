@@ -232,6 +232,7 @@ const SPANISH: &[(&str, &str)] = &[
     ("5 min", "cinco minutos"),
     ("3 h", "tres horas"),
     ("el MP3", "el eme pe tres"),
+    ("Cuesta 12 euros con 50 más o menos.", "cuesta doce euros con cincuenta más o menos"),
     ("el siglo XXI", "el siglo veintiuno"),
     ("Luis XIV", "luis catorce"),
     ("Carlos V", "carlos quinto"),

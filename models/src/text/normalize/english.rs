@@ -219,12 +219,14 @@ fn others() -> Vec<Rule> {
         }),
         rule(&format!(r"({NUMBER})\s?%"), |found, _| Some(format!("{} percent", number(&found[1])))),
         rule(&format!(r"({NUMBER})\s?([A-Za-z°]+(?:/[hs]|[²³])?)"), |found, place| {
+            if place.after(found[0].len()).starts_with(char::is_alphanumeric) {
+                return None;
+            }
             let spaced = found[0].len() > found[1].len() + found[2].len();
             let (unit, one, many) = UNITS.iter().find(|(unit, ..)| *unit == &found[2])?;
             if spaced && unit.len() == 1 && *unit != "°" && !matches!(*unit, "g" | "m" | "l" | "h" | "L") {
                 return None;
             }
-            let _ = place;
             Some(format!("{} {}", number(&found[1]), if &found[1] == "1" { one } else { many }))
         }),
         rule(r"(\d{1,3}(?:,\d{3})+|\d+)(?:st|nd|rd|th|ST|ND|RD|TH)\b", |found, _| {

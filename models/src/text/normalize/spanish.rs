@@ -256,7 +256,10 @@ fn others() -> Vec<Rule> {
                 Some(value(&found[1]).map_or_else(|| digits(&found[1]), |value| ordinal(value, form)))
             },
         ),
-        rule(&format!(r"({NUMBER})[\s\x{{a0}}\x{{202f}}]?([A-Za-z°º]+(?:/[hs]\b|[²³])?)"), |found, _| {
+        rule(&format!(r"({NUMBER})[\s\x{{a0}}\x{{202f}}]?([A-Za-z°º]+(?:/[hs]\b|[²³])?)"), |found, place| {
+            if place.after(found[0].len()).starts_with(char::is_alphanumeric) {
+                return None;
+            }
             let (.., one, many, feminine) = UNITS.iter().find(|(unit, ..)| *unit == &found[2])?;
             let form = if *feminine { Form::Feminine } else { Form::Masculine };
             Some(format!("{} {}", number(&found[1], form), if &found[1] == "1" { one } else { many }))
