@@ -540,10 +540,10 @@ pub(crate) fn check_config(config: &SessionConfig, shared: &Shared) -> Result<()
     }
     if let Some(synthesizer) = &backends.synthesizer {
         require_language(has(&synthesizer.languages(), &config.target), "synthesizer")?;
-        if let Some(voice) = &config.voice {
-            if !synthesizer.voices().iter().any(|known| &known.name == voice) {
-                return Err(Error::new(ErrorCode::UnknownVoice, format!("no voice is named {voice}")));
-            }
+        if let Some(voice) = &config.voice
+            && !synthesizer.voices().iter().any(|known| &known.name == voice)
+        {
+            return Err(Error::new(ErrorCode::UnknownVoice, format!("no voice is named {voice}")));
         }
         synthesizer.check_lexicon(&config.lexicon)?;
     }

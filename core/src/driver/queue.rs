@@ -41,11 +41,12 @@ impl EventQueue {
                 return;
             }
             // A newer partial transcript stands for the one before.
-            if let (EventKind::TranscriptDelta { .. }, Some(last)) = (&event.kind, inner.unread.back_mut()) {
-                if matches!(last.kind, EventKind::TranscriptDelta { .. }) && last.turn == event.turn {
-                    *last = event;
-                    return;
-                }
+            if let (EventKind::TranscriptDelta { .. }, Some(last)) = (&event.kind, inner.unread.back_mut())
+                && matches!(last.kind, EventKind::TranscriptDelta { .. })
+                && last.turn == event.turn
+            {
+                *last = event;
+                return;
             }
             inner.unread.push_back(event);
         });

@@ -512,14 +512,14 @@ impl Machine {
         if active.speaking.is_some() || active.audio_done {
             return;
         }
-        if active.settings.speaks {
-            if let Some(clause) = active.splitter.next_clause() {
-                let text = active.splitter.text()[clause.clone()].to_owned();
-                active.speaking = Some(clause);
-                let turn = active.facts.turn;
-                self.commands.push_back(Output::Speak { turn, text });
-                return;
-            }
+        if active.settings.speaks
+            && let Some(clause) = active.splitter.next_clause()
+        {
+            let text = active.splitter.text()[clause.clone()].to_owned();
+            active.speaking = Some(clause);
+            let turn = active.facts.turn;
+            self.commands.push_back(Output::Speak { turn, text });
+            return;
         }
         if active.reply_text_done {
             active.audio_done = true;

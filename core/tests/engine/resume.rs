@@ -41,7 +41,7 @@ fn a_session_goes_on_in_another_engine_with_all_it_knew() {
     assert_eq!((audio.rate, audio.samples.len()), (16_000, 900 * 16));
     session.audio(first, AudioKind::Reply).unwrap();
     session.end().unwrap();
-    reader.to_the_end();
+    reader.read_to_the_end();
     let gone = host.engine.export_session(id).unwrap();
     assert!(gone.audio.is_empty(), "no audio outlives the session");
     assert_eq!(gone.turns.turns.len(), 2, "its text does");
@@ -78,7 +78,7 @@ fn a_turn_under_way_when_the_handle_goes_is_stored_as_far_as_it_came() {
     reader.until("reply_text_delta");
     let id = session.id();
     drop(session);
-    reader.to_the_end();
+    reader.read_to_the_end();
     let (_, turns) = host.engine.session(id).unwrap();
     assert!(matches!(turns.turns[0].state, TurnState::Interrupted { .. }));
     assert_eq!(turns.turns[0].reply_text, "La mitad");

@@ -6,56 +6,56 @@ use tertulia::store::StoreLocation;
 use tertulia::testing::scripted::Scripted;
 use tertulia::{Engine, EngineBuilder, ErrorCode, Events, Playback, Session, SessionConfig, SessionEngine, TurnId};
 
-pub struct Host {
-    pub engine: Engine,
-    pub scripted: Scripted,
+pub(crate) struct Host {
+    pub(crate) engine: Engine,
+    pub(crate) scripted: Scripted,
 }
 
 impl Host {
-    pub fn new() -> Host {
+    pub(crate) fn new() -> Host {
         Host::with_store(StoreLocation::Memory)
     }
 
-    pub fn with_store(store: StoreLocation) -> Host {
+    pub(crate) fn with_store(store: StoreLocation) -> Host {
         let scripted = Scripted::new();
         let engine = EngineBuilder::new().backends(scripted.backends()).store(store).build().expect("an engine");
         Host { engine, scripted }
     }
 
     /// A session whose audio counts as heard when it is out.
-    pub fn session(&self) -> (Session, Reader) {
+    pub(crate) fn session(&self) -> (Session, Reader) {
         self.session_with(SessionConfig { playback: Playback::Assumed, ..config() })
     }
 
-    pub fn session_with(&self, config: SessionConfig) -> (Session, Reader) {
+    pub(crate) fn session_with(&self, config: SessionConfig) -> (Session, Reader) {
         let session = self.engine.create_session(config).expect("a session");
         let reader = Reader::of(&session);
         (session, reader)
     }
 
     /// What the next utterance says, and what is answered.
-    pub fn script_turn(&self, heard: &str, reply: &str) {
+    pub(crate) fn script_turn(&self, heard: &str, reply: &str) {
         self.scripted.recognizer.then(heard);
         self.scripted.chat.then([reply]);
     }
 }
 
-pub fn config() -> SessionConfig {
+pub(crate) fn config() -> SessionConfig {
     SessionConfig::new("en".parse().unwrap(), "es".parse().unwrap())
 }
 
-pub struct Reader {
-    pub events: Events,
-    pub seen: Vec<Event>,
+pub(crate) struct Reader {
+    pub(crate) events: Events,
+    pub(crate) seen: Vec<Event>,
 }
 
 impl Reader {
-    pub fn of(session: &Session) -> Reader {
+    pub(crate) fn of(session: &Session) -> Reader {
         Reader { events: session.events().expect("the first reader"), seen: Vec::new() }
     }
 
     /// The next event; fails the test after five seconds without one.
-    pub fn next(&mut self) -> Event {
+    pub(crate) fn next(&mut self) -> Event {
         let event = self.events.next_timeout(Duration::from_secs(5)).expect("an open session");
         let event = event.unwrap_or_else(|| panic!("no event came after {:?}", self.types()));
         self.seen.push(event.clone());
@@ -63,7 +63,7 @@ impl Reader {
     }
 
     /// Reads up to the first event of this type.
-    pub fn until(&mut self, kind: &str) -> Event {
+    pub(crate) fn until(&mut self, kind: &str) -> Event {
         let deadline = Instant::now() + Duration::from_secs(20);
         while Instant::now() < deadline {
             let event = self.next();
@@ -75,7 +75,7 @@ impl Reader {
     }
 
     /// Reads up to the event that ends this turn.
-    pub fn until_end_of(&mut self, turn: TurnId) -> Event {
+    pub(crate) fn until_end_of(&mut self, turn: TurnId) -> Event {
         loop {
             let event = self.next();
             if event.turn == Some(turn) && ends_turn(&event) {
@@ -85,7 +85,7 @@ impl Reader {
     }
 
     /// Reads to the end of the session.
-    pub fn to_the_end(&mut self) {
+    pub(crate) fn read_to_the_end(&mut self) {
         loop {
             match self.events.next_timeout(Duration::from_secs(5)) {
                 Ok(Some(event)) => self.seen.push(event),
@@ -98,12 +98,12 @@ impl Reader {
         }
     }
 
-    pub fn types(&self) -> Vec<String> {
+    pub(crate) fn types(&self) -> Vec<String> {
         self.seen.iter().map(type_of).collect()
     }
 
     /// Samples of the turn's audio that were read.
-    pub fn samples_of(&self, turn: TurnId) -> u64 {
+    pub(crate) fn samples_of(&self, turn: TurnId) -> u64 {
         let samples = |event: &Event| match &event.kind {
             EventKind::ReplyAudio { pcm, .. } if event.turn == Some(turn) => pcm.len() as u64,
             _ => 0,
@@ -112,12 +112,12 @@ impl Reader {
     }
 }
 
-pub fn type_of(event: &Event) -> String {
+pub(crate) fn type_of(event: &Event) -> String {
     let json: serde_json::Value = serde_json::from_str(&event.to_json()).unwrap();
     json["type"].as_str().unwrap().to_owned()
 }
 
-pub fn ends_turn(event: &Event) -> bool {
+pub(crate) fn ends_turn(event: &Event) -> bool {
     matches!(
         event.kind,
         EventKind::TurnFinished { .. } | EventKind::TurnInterrupted { .. } | EventKind::TurnFailed { .. }
@@ -125,7 +125,7 @@ pub fn ends_turn(event: &Event) -> bool {
 }
 
 /// The code that a failed turn shows.
-pub fn failure(event: &Event) -> (tertulia::event::Stage, ErrorCode) {
+pub(crate) fn failure(event: &Event) -> (tertulia::event::Stage, ErrorCode) {
     match &event.kind {
         EventKind::TurnFailed { stage, error } => (*stage, error.code),
         other => panic!("the turn did not fail: {other:?}"),

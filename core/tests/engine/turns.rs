@@ -160,7 +160,7 @@ fn after_the_end_every_call_says_so() {
     let (session, mut reader) = host.session();
     let id = session.id();
     session.end().unwrap();
-    reader.to_the_end();
+    reader.read_to_the_end();
     assert_eq!(reader.types().last().unwrap(), "session_ended");
     assert_eq!(session.send_text("Hola").unwrap_err().code(), ErrorCode::SessionClosed);
     assert_eq!(session.push_audio(&[0.0], 16_000).unwrap_err().code(), ErrorCode::SessionClosed);
