@@ -129,7 +129,7 @@ struct Source<'a> {
 
 enum Codec {
     Symphonia(Box<dyn AudioDecoder>),
-    Opus(OpusDecoder),
+    Opus(Box<OpusDecoder>),
 }
 
 impl<'a> Source<'a> {
@@ -247,7 +247,7 @@ fn choose_track(format: &dyn FormatReader) -> Result<(u32, AudioCodecParameters)
 
 fn open_codec(params: &AudioCodecParameters, order: HeadOrder) -> Result<Codec> {
     if params.codec == CODEC_ID_OPUS {
-        return OpusDecoder::new(params.extra_data.as_deref(), order).map(Codec::Opus);
+        return OpusDecoder::new(params.extra_data.as_deref(), order).map(|decoder| Codec::Opus(Box::new(decoder)));
     }
     if let Some(rate) = params.sample_rate {
         check_rate(rate)?;

@@ -236,7 +236,7 @@ impl Level {
     fn check(&self, path: &str) -> Result<()> {
         check_name(path, &self.name)?;
         check_text(&format!("{path}.description"), &self.description)?;
-        check_localized(&format!("{path}.instructions"), &self.instructions, check_text_of)?;
+        check_localized(&format!("{path}.instructions"), &self.instructions, |path, text| check_text(path, text))?;
         if !(0.5..=2.0).contains(&self.speed) {
             return Err(invalid(format!("{path}.speed: outside 0.5 to 2")));
         }
@@ -253,7 +253,7 @@ impl Scenario {
             ("tutor_role", &self.tutor_role),
             ("learner_role", &self.learner_role),
         ] {
-            check_localized(&format!("{path}.{field}"), texts, check_text_of)?;
+            check_localized(&format!("{path}.{field}"), texts, |path, text| check_text(path, text))?;
         }
         check_localized(&format!("{path}.goals"), &self.goals, |path, goals: &Vec<String>| {
             if goals.is_empty() {
@@ -335,10 +335,6 @@ fn check_text(path: &str, text: &str) -> Result<()> {
         return Err(invalid(format!("{path}: longer than {CATALOG_TEXT_LEN_MAX} bytes")));
     }
     Ok(())
-}
-
-fn check_text_of(path: &str, text: &String) -> Result<()> {
-    check_text(path, text)
 }
 
 fn invalid(detail: impl Into<String>) -> Error {
