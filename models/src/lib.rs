@@ -11,6 +11,7 @@
 pub mod chat;
 pub mod files;
 pub mod gguf;
+mod kernels;
 pub mod kokoro;
 mod onnx;
 pub mod silero;

@@ -30,7 +30,7 @@ mod writer;
 
 pub use dequant::dequantize;
 pub use dtype::GgmlType;
-pub use reader::{Gguf, TensorView};
+pub use reader::{Gguf, SharedTensor, TensorView};
 pub use value::Value;
 pub use writer::GgufWriter;
 

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use tertulia::{Error, ErrorCode, Result};
 
 /// Arrays may hold arrays, but not deeper than this.
@@ -34,6 +35,20 @@ pub struct TensorView<'a> {
     pub dtype: GgmlType,
     /// The stored elements; exactly as many bytes as shape and type ask for.
     pub data: &'a [u8],
+}
+
+/// A tensor that keeps its file open.
+#[derive(Clone, Debug)]
+pub struct SharedTensor {
+    file: Arc<Gguf>,
+    index: usize,
+}
+
+impl SharedTensor {
+    /// The tensor where it lies in the file.
+    pub fn view(&self) -> TensorView<'_> {
+        self.file.view(&self.file.tensors[self.index])
+    }
 }
 
 impl Gguf {
@@ -90,6 +105,11 @@ impl Gguf {
     /// A value of the metadata.
     pub fn value(&self, key: &str) -> Option<&Value> {
         self.values.get(key)
+    }
+
+    /// The keys of the metadata, in no order.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.values.keys().map(String::as_str)
     }
 
     /// An integer.
@@ -155,6 +175,15 @@ impl Gguf {
     pub fn tensor(&self, name: &str) -> Result<TensorView<'_>> {
         let index = self.by_name.get(name).ok_or_else(|| self.corrupt(format!("there is no tensor {name}")))?;
         Ok(self.view(&self.tensors[*index]))
+    }
+
+    /// A tensor that keeps its file open.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ModelCorrupt`] where the file has none with this name.
+    pub fn shared_tensor(self: &Arc<Self>, name: &str) -> Result<SharedTensor> {
+        let index = self.by_name.get(name).ok_or_else(|| self.corrupt(format!("there is no tensor {name}")))?;
+        Ok(SharedTensor { file: self.clone(), index: *index })
     }
 
     /// Whether the file has a tensor with this name.

@@ -1,0 +1,357 @@
+//! [`Transformer`]: the network. Root mean square norms, rotary positions, grouped-query attention and a gated
+//! feed-forward part (Touvron et al. 2023, <https://arxiv.org/abs/2302.13971>); Qwen2 adds biases to the attention's
+//! inputs.
+
+use super::config::{Config, RopePairs};
+use super::tokenizer::Token;
+use crate::gguf::Gguf;
+use crate::kernels::attention::LayerCache;
+use crate::kernels::blocks::BlockMatrix;
+use crate::kernels::ops;
+use burn::tensor::activation::{silu, softmax};
+use burn::tensor::{Device, Tensor, TensorData};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use tertulia::backend::CancelFlag;
+use tertulia::{Error, ErrorCode, Result};
+
+#[derive(Debug)]
+pub(super) struct Transformer {
+    config: Config,
+    device: Device,
+    embedding: Arc<BlockMatrix>,
+    layers: Vec<Layer>,
+    norm: Tensor<1>,
+    output: Linear,
+    /// The angle by which each pair turns from one position to the next.
+    angles: Vec<f64>,
+}
+
+#[derive(Debug)]
+struct Layer {
+    attention_norm: Tensor<1>,
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    attention_output: Linear,
+    inner_norm: Tensor<1>,
+    gate: Linear,
+    up: Linear,
+    down: Linear,
+}
+
+#[derive(Debug)]
+struct Linear {
+    weights: Weights,
+    bias: Option<Tensor<2>>,
+}
+
+#[derive(Debug)]
+enum Weights {
+    /// In the file's own blocks, where the kernels run.
+    Blocks(Arc<BlockMatrix>),
+    /// As floats elsewhere, `[inputs, outputs]`.
+    Floats(Tensor<2>),
+}
+
+/// What the attention of each layer remembers.
+#[derive(Debug)]
+pub(super) struct KvCache {
+    layers: Vec<LayerMemory>,
+    bytes_per_token: usize,
+}
+
+#[derive(Debug)]
+enum LayerMemory {
+    Halves(Arc<Mutex<LayerCache>>),
+    /// Keys and values, `[positions, keys, len]`.
+    Floats(Option<(Tensor<3>, Tensor<3>)>),
+}
+
+impl Transformer {
+    /// Reads a network whose vocabulary has `vocabulary_len` tokens. `progress` is called with 0 to 1.
+    ///
+    /// # Errors
+    /// `ModelCorrupt` or `ModelUnsupported` where tensors are missing or do not fit together.
+    pub(super) fn load(
+        file: &Arc<Gguf>,
+        config: Config,
+        vocabulary_len: usize,
+        device: &Device,
+        weights_as_floats: bool,
+        progress: &mut dyn FnMut(f32),
+    ) -> Result<Self> {
+        let blocks = !weights_as_floats && ops::supported(device);
+        let loader = Loader { file, device, blocks };
+        let Config { width, inner, heads, .. } = config;
+        let (query_width, key_width) = (heads.queries * heads.len, heads.keys * heads.len);
+        let embedding = Arc::new(loader.matrix("token_embd.weight", [vocabulary_len, width])?);
+        let mut layers = Vec::new();
+        for at in 0..config.layers {
+            let name = |part: &str| format!("blk.{at}.{part}");
+            layers.push(Layer {
+                attention_norm: loader.vector(&name("attn_norm.weight"), width)?,
+                query: loader.linear(&name("attn_q"), [query_width, width])?,
+                key: loader.linear(&name("attn_k"), [key_width, width])?,
+                value: loader.linear(&name("attn_v"), [key_width, width])?,
+                attention_output: loader.linear(&name("attn_output"), [width, query_width])?,
+                inner_norm: loader.vector(&name("ffn_norm.weight"), width)?,
+                gate: loader.linear(&name("ffn_gate"), [inner, width])?,
+                up: loader.linear(&name("ffn_up"), [inner, width])?,
+                down: loader.linear(&name("ffn_down"), [width, inner])?,
+            });
+            progress((at + 1) as f32 / (config.layers + 1) as f32);
+        }
+        // Small models use the embedding for their output, too.
+        let tied = !file.has_tensor("output.weight");
+        let output = loader.linear(if tied { "token_embd" } else { "output" }, [vocabulary_len, width])?;
+        let norm = loader.vector("output_norm.weight", width)?;
+        let angles = loader.angles(&config)?;
+        progress(1.0);
+        Ok(Self { config, device: device.clone(), embedding, layers, norm, output, angles })
+    }
+
+    /// An empty cache.
+    pub(super) fn cache(&self) -> KvCache {
+        let memory = |layer: &Layer| match layer.query.weights {
+            Weights::Blocks(_) => LayerMemory::Halves(Arc::default()),
+            Weights::Floats(_) => LayerMemory::Floats(None),
+        };
+        KvCache {
+            layers: self.layers.iter().map(memory).collect(),
+            bytes_per_token: self.config.cache_bytes_per_token(),
+        }
+    }
+
+    /// Evaluates `tokens` at the positions from `start` on and writes them into the cache, replacing what it held
+    /// from there on. Gives the hidden states, `[tokens, width]`.
+    ///
+    /// # Errors
+    /// `Cancelled`; the cache still holds what it held up to `start`.
+    pub(super) fn evaluate(
+        &self,
+        tokens: &[Token],
+        start: usize,
+        cache: &mut KvCache,
+        cancel: &CancelFlag,
+    ) -> Result<Tensor<2>> {
+        let width = self.config.width;
+        let mut embedded = vec![0.0; tokens.len() * width];
+        for (&token, row) in tokens.iter().zip(embedded.chunks_exact_mut(width)) {
+            self.embedding.row(token as usize, row);
+        }
+        let turns = self.turns(start, tokens.len());
+        let mut x = Tensor::<2>::from_data(TensorData::new(embedded, [tokens.len(), width]), &self.device);
+        for (layer, memory) in self.layers.iter().zip(&mut cache.layers) {
+            cancel.check()?;
+            let normed = self.normalise(x.clone(), &layer.attention_norm);
+            x = x + self.attend(layer, normed, &turns, memory, start);
+            let normed = self.normalise(x.clone(), &layer.inner_norm);
+            let gated = silu(layer.gate.forward(normed.clone())) * layer.up.forward(normed);
+            x = x + layer.down.forward(gated);
+        }
+        Ok(x)
+    }
+
+    /// The logits after each of the hidden states, `[states, vocabulary]`, row major.
+    ///
+    /// # Errors
+    /// `ChatFailed` where one is not a number.
+    pub(super) fn logits(&self, hidden: Tensor<2>) -> Result<Vec<f32>> {
+        let logits = self.output.forward(self.normalise(hidden, &self.norm));
+        let failed = |what: &str| Error::new(ErrorCode::ChatFailed, what);
+        let logits = logits.into_data().try_into_vec::<f32>().map_err(|_| failed("the logits cannot be read"))?;
+        if logits.iter().any(|logit| logit.is_nan()) {
+            return Err(failed("a logit is not a number"));
+        }
+        Ok(logits)
+    }
+
+    fn attend(
+        &self,
+        layer: &Layer,
+        x: Tensor<2>,
+        turns: &(Tensor<3>, Tensor<3>),
+        memory: &mut LayerMemory,
+        start: usize,
+    ) -> Tensor<2> {
+        let heads = self.config.heads;
+        let [count, _] = x.dims();
+        let query = self.turn(layer.query.forward(x.clone()).reshape([count, heads.queries, heads.len]), turns);
+        let key = self.turn(layer.key.forward(x.clone()).reshape([count, heads.keys, heads.len]), turns);
+        let value = layer.value.forward(x);
+        let attended = match memory {
+            LayerMemory::Halves(cache) => {
+                let query = query.reshape([count, heads.queries * heads.len]);
+                let key = key.reshape([count, heads.keys * heads.len]);
+                ops::attend(query, key, value, cache, heads, start)
+            }
+            LayerMemory::Floats(kept) => {
+                let value = value.reshape([count, heads.keys, heads.len]);
+                let (keys, values) = match kept.take() {
+                    Some((keys, values)) if start > 0 => (
+                        Tensor::cat(vec![keys.slice([0..start]), key], 0),
+                        Tensor::cat(vec![values.slice([0..start]), value], 0),
+                    ),
+                    _ => (key, value),
+                };
+                *kept = Some((keys.clone(), values.clone()));
+                self.attend_floats(query, keys, values, start)
+            }
+        };
+        layer.attention_output.forward(attended)
+    }
+
+    /// Attention in stock burn operations: `query` is `[n, queries, len]`, `keys` and `values` `[start + n, keys, len]`.
+    fn attend_floats(&self, query: Tensor<3>, keys: Tensor<3>, values: Tensor<3>, start: usize) -> Tensor<2> {
+        let heads = self.config.heads;
+        let [count, _, _] = query.dims();
+        let group = heads.queries / heads.keys;
+        // Query heads that share a key head become rows of one matrix: [keys, group * n, len].
+        let query = query.reshape([count, heads.keys, group, heads.len]).permute([1, 2, 0, 3]);
+        let query = query.reshape([heads.keys, group * count, heads.len]);
+        let scores = query.matmul(keys.permute([1, 2, 0])) / (heads.len as f32).sqrt();
+        let mask: Vec<f32> = (0..group * count)
+            .flat_map(|row| {
+                let last = start + row % count;
+                (0..start + count).map(move |at| if at > last { f32::NEG_INFINITY } else { 0.0 })
+            })
+            .collect();
+        let mask = TensorData::new(mask, [1, group * count, start + count]);
+        let weights = softmax(scores + Tensor::from_data(mask, &self.device), 2);
+        let out = weights.matmul(values.permute([1, 0, 2])).reshape([heads.keys, group, count, heads.len]);
+        out.permute([2, 0, 1, 3]).reshape([count, heads.queries * heads.len])
+    }
+
+    fn normalise(&self, x: Tensor<2>, weights: &Tensor<1>) -> Tensor<2> {
+        let mean = (x.clone() * x.clone()).mean_dim(1) + self.config.norm_epsilon;
+        x * mean.sqrt().recip() * weights.clone().unsqueeze()
+    }
+
+    /// Cosines and sines for the positions from `start` on, each `[count, 1, pairs]`.
+    fn turns(&self, start: usize, count: usize) -> (Tensor<3>, Tensor<3>) {
+        let angles = || (start..start + count).flat_map(|at| self.angles.iter().map(move |angle| at as f64 * angle));
+        let tensor =
+            |values: Vec<f32>| Tensor::from_data(TensorData::new(values, [count, 1, self.angles.len()]), &self.device);
+        (
+            tensor(angles().map(|angle| angle.cos() as f32).collect()),
+            tensor(angles().map(|angle| angle.sin() as f32).collect()),
+        )
+    }
+
+    /// Turns pairs of elements of each head, `[n, heads, len]`, by their position's angle.
+    fn turn(&self, x: Tensor<3>, (cos, sin): &(Tensor<3>, Tensor<3>)) -> Tensor<3> {
+        let [count, heads, len] = x.dims();
+        let rope = &self.config.rope;
+        let pairs = rope.len / 2;
+        let turned = x.clone().slice([0..count, 0..heads, 0..rope.len]);
+        let shape = [count, heads, pairs];
+        let turned = match rope.pairs {
+            RopePairs::Halves => {
+                let a = turned.clone().slice([0..count, 0..heads, 0..pairs]);
+                let b = turned.slice([0..count, 0..heads, pairs..rope.len]);
+                let (a, b) = rotate(a, b, cos, sin);
+                Tensor::cat(vec![a, b], 2)
+            }
+            RopePairs::Neighbours => {
+                let both = turned.reshape([count, heads, pairs, 2]);
+                let a = both.clone().slice([0..count, 0..heads, 0..pairs, 0..1]).reshape(shape);
+                let b = both.slice([0..count, 0..heads, 0..pairs, 1..2]).reshape(shape);
+                let (a, b) = rotate(a, b, cos, sin);
+                Tensor::stack::<4>(vec![a, b], 3).reshape([count, heads, rope.len])
+            }
+        };
+        if rope.len == len {
+            turned
+        } else {
+            Tensor::cat(vec![turned, x.slice([0..count, 0..heads, rope.len..len])], 2)
+        }
+    }
+}
+
+fn rotate(a: Tensor<3>, b: Tensor<3>, cos: &Tensor<3>, sin: &Tensor<3>) -> (Tensor<3>, Tensor<3>) {
+    let turned_a = a.clone() * cos.clone() - b.clone() * sin.clone();
+    let turned_b = b * cos.clone() + a * sin.clone();
+    (turned_a, turned_b)
+}
+
+impl Linear {
+    /// `[n, inputs]` to `[n, outputs]`.
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        let y = match &self.weights {
+            Weights::Blocks(matrix) => ops::multiply(x, matrix),
+            Weights::Floats(matrix) => x.matmul(matrix.clone()),
+        };
+        match &self.bias {
+            Some(bias) => y + bias.clone(),
+            None => y,
+        }
+    }
+}
+
+impl KvCache {
+    /// Bytes held for `tokens` positions.
+    pub(super) fn bytes(&self, tokens: usize) -> u64 {
+        let layer = |memory: &LayerMemory| match memory {
+            LayerMemory::Halves(cache) => cache.lock().bytes(),
+            LayerMemory::Floats(_) => tokens * self.bytes_per_token * 2 / self.layers.len(),
+        };
+        self.layers.iter().map(layer).sum::<usize>() as u64
+    }
+}
+
+struct Loader<'a> {
+    file: &'a Arc<Gguf>,
+    device: &'a Device,
+    /// Whether matrices stay in their blocks.
+    blocks: bool,
+}
+
+impl Loader<'_> {
+    fn linear(&self, name: &str, shape: [usize; 2]) -> Result<Linear> {
+        let matrix = self.matrix(&format!("{name}.weight"), shape)?;
+        let bias = format!("{name}.bias");
+        let bias = if self.file.has_tensor(&bias) { Some(self.vector(&bias, shape[0])?.unsqueeze()) } else { None };
+        let weights = if self.blocks {
+            Weights::Blocks(Arc::new(matrix))
+        } else {
+            let floats = self.file.tensor(&format!("{name}.weight"))?.to_f32()?;
+            Weights::Floats(Tensor::<2>::from_data(TensorData::new(floats, shape), self.device).transpose())
+        };
+        Ok(Linear { weights, bias })
+    }
+
+    fn matrix(&self, name: &str, shape: [usize; 2]) -> Result<BlockMatrix> {
+        let tensor = self.file.shared_tensor(name)?;
+        if tensor.view().shape != shape {
+            return Err(self.file.corrupt(format!("tensor {name} is not of the shape {shape:?}")));
+        }
+        BlockMatrix::new(tensor)
+    }
+
+    fn vector(&self, name: &str, len: usize) -> Result<Tensor<1>> {
+        let tensor = self.file.tensor(name)?;
+        if tensor.shape != [len] {
+            return Err(self.file.corrupt(format!("tensor {name} is not of the shape [{len}]")));
+        }
+        Ok(Tensor::from_data(TensorData::new(tensor.to_f32()?, [len]), self.device))
+    }
+
+    /// The angle of each pair; Llama 3.1 and later stretch some of them by factors in the file.
+    fn angles(&self, config: &Config) -> Result<Vec<f64>> {
+        let rope = &config.rope;
+        let pairs = rope.len / 2;
+        let factors = if self.file.has_tensor("rope_freqs.weight") {
+            let tensor = self.file.tensor("rope_freqs.weight")?;
+            if tensor.shape != [pairs] {
+                return Err(self.file.corrupt("the position factors do not fit the heads"));
+            }
+            tensor.to_f32()?
+        } else {
+            vec![1.0; pairs]
+        };
+        let angle = |pair: usize| f64::from(rope.base).powf(-2.0 * pair as f64 / rope.len as f64);
+        let scaled = |(pair, factor): (usize, &f32)| angle(pair) / f64::from(rope.factor * factor);
+        Ok(factors.iter().enumerate().map(scaled).collect())
+    }
+}

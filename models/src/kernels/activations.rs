@@ -1,0 +1,63 @@
+//! Activations as 8-bit integers with a scale per group, the other half of a quantised dot product.
+
+use crate::gguf::GgmlType;
+use half::f16;
+
+/// Elements that share a scale.
+pub(crate) const GROUP: usize = 32;
+
+/// Rows of activations, each element an 8-bit integer from -127 to 127.
+///
+/// The rounding is ggml's, so that replies equal those of llama.cpp: weights in blocks of 32 meet activations with a
+/// 16-bit scale per 32 elements (`q8_0`), weights in blocks of 256 meet a 32-bit scale per 256 (`q8_K`).
+pub(crate) struct Activations {
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+    /// `[rows, cols]`
+    pub(super) quants: Vec<i8>,
+    /// `[rows, cols / GROUP]`
+    pub(super) scales: Vec<f32>,
+    /// Scale times the sum of the group's integers, `[rows, cols / GROUP]`; what a weight's minimum multiplies.
+    pub(super) sums: Vec<f32>,
+}
+
+impl Activations {
+    /// Quantises `x`, `[rows, cols]` with `cols` a multiple of the weights' block length.
+    pub(crate) fn quantise(x: &[f32], cols: usize, weights: GgmlType) -> Self {
+        let block_len = weights.block_len();
+        assert!(cols > 0 && cols.is_multiple_of(block_len) && x.len().is_multiple_of(cols), "rows of whole blocks");
+        let mut quants = vec![0; x.len()];
+        let mut scales = vec![0.0; x.len() / GROUP];
+        let mut sums = vec![0.0; x.len() / GROUP];
+        let blocks = x.chunks_exact(block_len).zip(quants.chunks_exact_mut(block_len));
+        let groups = block_len / GROUP;
+        for ((x, quants), scales) in blocks.zip(scales.chunks_exact_mut(groups)) {
+            scales.fill(if groups == 1 { quantise_32(x, quants) } else { quantise_256(x, quants) });
+        }
+        for ((quants, sum), scale) in quants.chunks_exact(GROUP).zip(&mut sums).zip(&scales) {
+            *sum = *scale * quants.iter().map(|&quant| i32::from(quant)).sum::<i32>() as f32;
+        }
+        Self { rows: x.len() / cols, cols, quants, scales, sums }
+    }
+}
+
+fn quantise_32(x: &[f32], quants: &mut [i8]) -> f32 {
+    let magnitude = x.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+    let inverse = if magnitude == 0.0 { 0.0 } else { 127.0 / magnitude };
+    for (quant, value) in quants.iter_mut().zip(x) {
+        *quant = (value * inverse).round_ties_even() as i8;
+    }
+    f16::from_f32(magnitude / 127.0).to_f32()
+}
+
+fn quantise_256(x: &[f32], quants: &mut [i8]) -> f32 {
+    let extreme = x.iter().fold(0.0f32, |most, &value| if value.abs() > most.abs() { value } else { most });
+    if extreme == 0.0 {
+        return 0.0;
+    }
+    let inverse = -127.0 / extreme;
+    for (quant, value) in quants.iter_mut().zip(x) {
+        *quant = (value * inverse).round_ties_even().min(127.0) as i8;
+    }
+    1.0 / inverse
+}

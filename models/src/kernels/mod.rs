@@ -1,0 +1,15 @@
+//! Compute that stock burn operations do too slowly, and its way into burn.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`blocks`] | matrices that stay in GGUF's quantised blocks, multiplied with activations |
+//! | [`activations`] | activations as 8-bit blocks |
+//! | [`dot`] | dot products of a quantised row, per instruction set |
+//! | [`attention`] | attention over a cache of 16-bit floats |
+//! | [`ops`] | these as burn operations on the Flex device |
+
+pub(crate) mod activations;
+pub(crate) mod attention;
+pub(crate) mod blocks;
+mod dot;
+pub(crate) mod ops;
