@@ -1,6 +1,7 @@
-//! Project tasks: `cargo xtask ci`.
+//! Project tasks: `cargo xtask ci`, `cargo xtask wer`.
 
 mod ci;
+mod wer;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -17,10 +18,13 @@ struct Arguments {
 enum Task {
     /// Run everything that CI checks
     Ci,
+    /// Transcribe a folder of clips and score the words
+    Wer(wer::Arguments),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().task {
         Task::Ci => ci::run(),
+        Task::Wer(arguments) => wer::run(&arguments),
     }
 }

@@ -104,7 +104,8 @@ pub(super) fn choose(logits: &[f32], temperature: f32, random: &mut Random) -> (
     (token, logits[token as usize] - log_sum_exp(logits))
 }
 
-fn likeliest(logits: &[f32]) -> u32 {
+/// The token with the greatest logit.
+pub(super) fn likeliest(logits: &[f32]) -> u32 {
     let top =
         logits.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (i, l)| if *l > best.1 { (i, *l) } else { best });
     top.0 as u32

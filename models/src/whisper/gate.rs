@@ -1,11 +1,60 @@
-//! Tells sound that cannot be speech, however loud: silence, and noise that never changes.
+//! Tells sound that cannot be speech, however loud: silence, and noise or tones that never change.
+//!
+//! A decoder made for speech finds words in anything. Speech swings by 20 dB and more from sound to sound; steady
+//! noise, measured the same way, stays within 2 dB.
 
 /// Samples of one frame: 25 ms.
 const FRAME: usize = 400;
-/// Frames louder than this are sound: -70 dB of full scale.
-const SOUND_POWER_MIN: f32 = 1e-7;
+/// Frames below this are silence: -80 dB of full scale.
+const SOUND_POWER_MIN: f32 = 1e-8;
+/// Swings below this are those of steady noise.
+const SWING_DB_MIN: f32 = 2.5;
+/// With fewer frames a swing cannot be measured: 0.5 s.
+const SWING_FRAMES_MIN: usize = 20;
 
 /// Whether somebody may speak in the sound.
 pub(super) fn may_hold_speech(samples: &[f32]) -> bool {
-    samples.chunks(FRAME).any(|frame| frame.iter().map(|s| s * s).sum::<f32>() / frame.len() as f32 > SOUND_POWER_MIN)
+    let mut levels_db: Vec<f32> = samples.chunks(FRAME).map(level_db).collect();
+    levels_db.sort_by(f32::total_cmp);
+    let at = |share: f32| levels_db.get((levels_db.len() as f32 * share) as usize).copied().unwrap_or(f32::MIN);
+    let audible = levels_db.last().is_some_and(|loudest| *loudest > 10.0 * SOUND_POWER_MIN.log10());
+    audible && (levels_db.len() < SWING_FRAMES_MIN || at(0.95) - at(0.1) > SWING_DB_MIN)
+}
+
+/// The power of a frame's changes, in dB: a hum or an offset counts for little.
+fn level_db(frame: &[f32]) -> f32 {
+    let power: f32 = frame.windows(2).map(|pair| (pair[1] - pair[0]).powi(2)).sum();
+    10.0 * (power / frame.len() as f32 + 1e-12).log10()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noise(seconds: usize) -> impl Iterator<Item = f32> {
+        let mut state = 1u64;
+        (0..seconds * 16_000).map(move |_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        })
+    }
+
+    #[test]
+    fn silence_noise_and_hum_are_not_speech() {
+        assert!(!may_hold_speech(&[]));
+        assert!(!may_hold_speech(&vec![0.0; 80_000]));
+        assert!(!may_hold_speech(&vec![0.5; 80_000]));
+        assert!(!may_hold_speech(&noise(5).collect::<Vec<_>>()));
+        let hum: Vec<f32> = (0..80_000).map(|i| (i as f32 * 0.0196).sin() * 0.3).collect();
+        assert!(!may_hold_speech(&hum));
+    }
+
+    #[test]
+    fn what_swings_may_be_speech() {
+        // 10 dB down and up three times a second, in noise of a tenth of its power.
+        let voice = noise(3).zip(noise(4).skip(5_000)).enumerate();
+        let sound: Vec<f32> =
+            voice.map(|(i, (v, n))| 0.03 * n + 0.1 * v * if (i / 2_600) % 2 == 0 { 1.0 } else { 0.3 }).collect();
+        assert!(may_hold_speech(&sound));
+    }
 }

@@ -19,6 +19,7 @@
 pub mod ct2;
 mod decoding;
 mod gate;
+mod inspect;
 mod mel;
 mod model_file;
 mod network;
@@ -26,6 +27,8 @@ mod recognition;
 mod steps;
 mod timing;
 mod vocabulary;
+
+pub use inspect::Inspector;
 
 use crate::gguf::Gguf;
 use burn::tensor::Device;
@@ -64,6 +67,14 @@ impl Whisper {
         let path = path.as_ref().to_owned();
         let name = path.file_stem().map_or_else(|| "whisper".into(), |stem| stem.to_string_lossy().into_owned());
         Self { path, name, device, loaded: Mutex::new(None), facts: OnceLock::new() }
+    }
+
+    /// The model laid open, for checks and measurements; loads it.
+    ///
+    /// # Errors
+    /// Those of [`Model::load`].
+    pub fn inspect(&self) -> Result<Inspector> {
+        Ok(Inspector::new(self.loaded(&mut |_| {})?))
     }
 
     fn loaded(&self, progress: &mut dyn FnMut(f32)) -> Result<Arc<Loaded>> {

@@ -168,12 +168,26 @@ impl Network {
         })
     }
 
-    /// The encoder's first rows, `[audio_positions, width]`, from a log-mel spectrum `[mel_bins, 2 * audio_positions]`.
-    pub(super) fn listen(&self, mel: Vec<f32>) -> Tensor<2> {
+    /// The log-mel spectrum `[mel_bins, 2 * audio_positions]` after the first convolution.
+    pub(super) fn hear(&self, mel: Vec<f32>) -> Tensor<3> {
         let frames = 2 * self.shape.audio_positions;
-        let mel = Tensor::<3>::from_data(TensorData::new(mel, [1, self.shape.mel_bins, frames]), &self.device);
-        let x = self.conv2.forward(self.conv1.forward(mel));
-        x.squeeze_dim::<2>(0).transpose() + self.audio_positions.clone()
+        self.conv1.forward(Tensor::from_data(TensorData::new(mel, [1, self.shape.mel_bins, frames]), &self.device))
+    }
+
+    /// The encoder's first rows, `[audio_positions, width]`, from what [`hear`](Self::hear) gave.
+    pub(super) fn listen(&self, heard: Tensor<3>) -> Tensor<2> {
+        self.conv2.forward(heard).squeeze_dim::<2>(0).transpose() + self.audio_positions.clone()
+    }
+
+    /// The encoder from spectrum to last rows, in one go.
+    pub(super) fn encode(&self, mel: Vec<f32>) -> Tensor<2> {
+        let mut x = self.listen(self.hear(mel));
+        for layer in &self.encoder_layers {
+            let (queries, all) = layer.project(&x);
+            let rows = x.dims()[0];
+            x = layer.forward(&x, 0..rows, &queries, &all);
+        }
+        self.encoded(x)
     }
 
     /// The encoder's last rows.

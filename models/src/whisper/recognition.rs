@@ -16,7 +16,7 @@ const REST_SAMPLES_MIN: usize = 1_600;
 /// Samples of one encoder position.
 const POSITION_SAMPLES: usize = 2 * HOP;
 /// Multiplications and additions between two looks at the cancel flag.
-const STEP_WORK_MAX: usize = 3_000_000_000;
+const STEP_WORK_MAX: usize = 1_500_000_000;
 
 /// A model file in memory.
 pub(super) struct Loaded {
@@ -155,7 +155,9 @@ impl Recognition {
         let model = Arc::clone(&self.model);
         let mel = model.front_end.log_mel(samples);
         self.pause().await?;
-        let mut x = model.network.listen(mel);
+        let heard = model.network.hear(mel);
+        self.pause().await?;
+        let mut x = model.network.listen(heard);
         self.pause().await?;
         for layer in &model.network.encoder_layers {
             let (queries, all) = layer.project(&x);
