@@ -1,0 +1,65 @@
+//! What the Whisper tests share: the model, the clips, and a synchronous way through a recognition.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::path::{Path, PathBuf};
+use tertulia::audio;
+use tertulia::backend::{LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, Recognizer, Transcript, run_steps};
+use tertulia_models::whisper::Whisper;
+
+/// Whisper base in the model folder.
+pub fn model_path() -> PathBuf {
+    let folder = std::env::var_os("TERTULIA_MODELS").map(PathBuf::from).unwrap_or_else(|| {
+        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+        let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache");
+        cache.unwrap_or_else(home).join("tertulia").join("models")
+    });
+    let path = folder.join("whisper-base.gguf");
+    assert!(path.exists(), "{} is missing: run `tertulia models pull` first", path.display());
+    path
+}
+
+/// Whisper base.
+pub fn whisper() -> Whisper {
+    Whisper::new(model_path(), Default::default())
+}
+
+/// A clip of the shared speech at 16 kHz.
+pub fn clip(path: &str) -> Vec<f32> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/speech").join(path);
+    let bytes = std::fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    let sound = audio::decode(&bytes).unwrap();
+    audio::resample(&sound.samples, sound.rate, LISTEN_RATE_HZ).unwrap()
+}
+
+/// A golden file of `tests/golden`.
+pub fn golden(name: &str) -> serde_json::Value {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+}
+
+pub fn request(audio: Vec<f32>, languages: &[&str]) -> RecognitionRequest {
+    RecognitionRequest::new(audio, languages.iter().map(|tag| tag.parse().unwrap()).collect())
+}
+
+/// The transcript, and every step before it.
+pub fn recognize(whisper: &Whisper, request: RecognitionRequest) -> (Transcript, Vec<RecognitionStep>) {
+    let mut steps = vec![];
+    run_steps(whisper.recognize(request).unwrap(), |step| {
+        steps.push(step);
+        Ok(())
+    })
+    .unwrap();
+    match steps.pop() {
+        Some(RecognitionStep::Final(transcript)) => (transcript, steps),
+        other => panic!("the last step is {other:?}"),
+    }
+}
+
+/// A repeatable stand-in for noise, between -1 and 1.
+pub fn noise(count: usize) -> impl Iterator<Item = f32> {
+    let mut state = 1u64;
+    (0..count).map(move |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    })
+}
