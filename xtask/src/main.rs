@@ -1,6 +1,7 @@
-//! Project tasks: `cargo xtask ci`, `cargo xtask wer`.
+//! Project tasks: `cargo xtask ci`, `cargo xtask wer`, `cargo xtask speech`.
 
 mod ci;
+mod speech;
 mod wer;
 
 use clap::{Parser, Subcommand};
@@ -18,6 +19,8 @@ struct Arguments {
 enum Task {
     /// Run everything that CI checks
     Ci,
+    /// Speak a folder of texts and score what the recogniser hears
+    Speech(speech::Arguments),
     /// Transcribe a folder of clips and score the words
     Wer(wer::Arguments),
 }
@@ -25,6 +28,7 @@ enum Task {
 fn main() -> ExitCode {
     match Arguments::parse().task {
         Task::Ci => ci::run(),
+        Task::Speech(arguments) => speech::run(&arguments),
         Task::Wer(arguments) => wer::run(&arguments),
     }
 }

@@ -1,0 +1,218 @@
+//! `cargo xtask speech`: whether Whisper understands what Kokoro says.
+//!
+//! The folder holds `en.txt`, `es.txt` and `mixed.txt`, one text a line. Each line is spoken and recognised; of a mixed
+//! one, each run of one language is cut out by its words' times and recognised in that language. Both sides are scored
+//! as plain words, with numbers written out and accents folded; the rate is the word errors over the words spoken.
+
+use clap::Args;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tertulia::backend::{
+    LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, Recognizer, SpokenWord, SynthesisRequest, Synthesizer,
+    run_steps,
+};
+use tertulia::{LanguageTag, audio};
+use tertulia_models::kokoro::Kokoro;
+use tertulia_models::text::written_out;
+use tertulia_models::whisper::Whisper;
+
+/// A file of texts, the languages in it, the voice that speaks them, and the word errors allowed, in percent.
+const FILES: &[(&str, &[&str], &str, f64)] = &[
+    ("en.txt", &["en"], "af_heart", 5.0),
+    ("es.txt", &["es"], "ef_dora", 10.0),
+    ("mixed.txt", &["en", "es"], "ef_dora", 15.0),
+];
+
+/// Silence put around a cut, and sound kept around it where no other word is near.
+const SILENCE_S: f64 = 0.25;
+const MARGIN_S: f64 = 0.06;
+
+/// What to speak.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// The folder of texts.
+    dir: PathBuf,
+    /// The folder of models; by default `$TERTULIA_MODELS`, else the cache folder's.
+    #[arg(long)]
+    models: Option<PathBuf>,
+    /// Speaks only this file, such as `mixed.txt`.
+    #[arg(long)]
+    only: Option<String>,
+    /// Another voice than the files' own.
+    #[arg(long)]
+    voice: Option<String>,
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Speaks, listens, prints, and fails where a bound is broken.
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    match check(arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "speech: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(arguments: &Arguments) -> Result<bool, Failure> {
+    let models = arguments.models.clone().unwrap_or_else(model_folder);
+    let kokoro = Kokoro::new(&models.join("kokoro-82m.gguf"), Default::default())?;
+    let whisper = Whisper::new(models.join("whisper-base.gguf"), Default::default());
+    let mut out = std::io::stdout().lock();
+    let mut within = true;
+    for (file, languages, voice, bound) in FILES {
+        if arguments.only.as_deref().is_some_and(|only| only != *file) {
+            continue;
+        }
+        let voice = arguments.voice.as_deref().unwrap_or(voice);
+        let languages: Vec<LanguageTag> = languages.iter().map(|tag| tag.parse()).collect::<Result<_, _>>()?;
+        let mut total = Tally::default();
+        for text in lines(&arguments.dir.join(file))? {
+            let spoken = speak(&kokoro, &text, &languages, voice)?;
+            for run in runs(&spoken.words) {
+                let language = &spoken.words[run.start].language;
+                let shown = &text[spoken.words[run.start].text_span.start..spoken.words[run.end - 1].text_span.end];
+                let sound = if languages.len() > 1 { cut(&spoken, &run) } else { spoken.samples.clone() };
+                let heard = hear(&whisper, &audio::resample(&sound, spoken.rate, LISTEN_RATE_HZ)?, language)?;
+                let tally = Tally::of(&plain(shown, language), &plain(&heard, language));
+                if tally.errors > 0 {
+                    writeln!(out, "{:>3} of {:>2}  {shown}\n{:11}{}", tally.errors, tally.words, "", heard.trim())?;
+                }
+                total.errors += tally.errors;
+                total.words += tally.words;
+            }
+        }
+        let holds = total.words > 0 && total.percent() <= *bound;
+        let verdict = if holds { "" } else { "  TOO MUCH" };
+        writeln!(
+            out,
+            "{file}, {voice}: {} words, WER {:.2} % (at most {bound}){verdict}",
+            total.words,
+            total.percent()
+        )?;
+        out.flush()?;
+        within &= holds;
+    }
+    Ok(within)
+}
+
+fn lines(path: &Path) -> Result<Vec<String>, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+}
+
+fn model_folder() -> PathBuf {
+    std::env::var_os("TERTULIA_MODELS").map(PathBuf::from).unwrap_or_else(|| {
+        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+        let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache");
+        cache.unwrap_or_else(home).join("tertulia").join("models")
+    })
+}
+
+/// A text as sound; word times count from its start.
+struct Spoken {
+    samples: Vec<f32>,
+    rate: u32,
+    words: Vec<SpokenWord>,
+}
+
+fn speak(kokoro: &Kokoro, text: &str, languages: &[LanguageTag], voice: &str) -> Result<Spoken, Failure> {
+    let mut spoken = Spoken { samples: Vec::new(), rate: kokoro.sample_rate(), words: Vec::new() };
+    run_steps(kokoro.synthesize(SynthesisRequest::new(text, languages.to_vec(), voice))?, |chunk| {
+        let start = spoken.samples.len() as u64;
+        spoken.words.extend(chunk.words.into_iter().map(|mut word| {
+            word.start_sample += start;
+            word.end_sample += start;
+            word
+        }));
+        spoken.samples.extend(chunk.samples);
+        Ok(())
+    })?;
+    Ok(spoken)
+}
+
+/// Runs of words of one language.
+fn runs(words: &[SpokenWord]) -> Vec<std::ops::Range<usize>> {
+    let mut runs: Vec<std::ops::Range<usize>> = Vec::new();
+    for (index, word) in words.iter().enumerate() {
+        match runs.last_mut() {
+            Some(run) if words[run.start].language == word.language => run.end = index + 1,
+            _ => runs.push(index..index + 1),
+        }
+    }
+    runs
+}
+
+/// The sound of a run of words, between two silences.
+fn cut(spoken: &Spoken, run: &std::ops::Range<usize>) -> Vec<f32> {
+    let margin = (MARGIN_S * f64::from(spoken.rate)) as usize;
+    let (first, last) = (&spoken.words[run.start], &spoken.words[run.end - 1]);
+    let before = run.start.checked_sub(1).map_or(0, |index| spoken.words[index].end_sample as usize);
+    let after = spoken.words.get(run.end).map_or(spoken.samples.len(), |word| word.start_sample as usize);
+    let from = (first.start_sample as usize).saturating_sub(margin).max(before.min(first.start_sample as usize));
+    let to = (last.end_sample as usize + margin).min(after.max(last.end_sample as usize)).min(spoken.samples.len());
+    let silence = vec![0.0; (SILENCE_S * f64::from(spoken.rate)) as usize];
+    [&silence[..], &spoken.samples[from..to.max(from)], &silence[..]].concat()
+}
+
+fn hear(whisper: &Whisper, samples: &[f32], language: &LanguageTag) -> Result<String, Failure> {
+    let mut request = RecognitionRequest::new(samples.to_vec(), vec![language.clone()]);
+    request.word_times = false;
+    let mut text = String::new();
+    run_steps(whisper.recognize(request)?, |step| {
+        if let RecognitionStep::Final(done) = step {
+            text = done.text;
+        }
+        Ok(())
+    })?;
+    Ok(text)
+}
+
+/// Words in lower case with numbers written out and accents folded.
+fn plain(text: &str, language: &LanguageTag) -> Vec<String> {
+    written_out(text, language).split_whitespace().map(|word| word.chars().map(without_accent).collect()).collect()
+}
+
+fn without_accent(c: char) -> char {
+    match c {
+        'á' => 'a',
+        'é' => 'e',
+        'í' => 'i',
+        'ó' => 'o',
+        'ú' | 'ü' => 'u',
+        'ñ' => 'n',
+        '’' => '\'',
+        other => other,
+    }
+}
+
+/// Word errors, and the words that were to be heard.
+#[derive(Default)]
+struct Tally {
+    errors: usize,
+    words: usize,
+}
+
+impl Tally {
+    /// The fewest words to replace, add or leave out (Levenshtein's distance).
+    fn of(said: &[String], heard: &[String]) -> Self {
+        let mut row: Vec<usize> = (0..=heard.len()).collect();
+        for (index, word) in said.iter().enumerate() {
+            let mut diagonal = std::mem::replace(&mut row[0], index + 1);
+            for column in 1..=heard.len() {
+                let replaced = diagonal + usize::from(*word != heard[column - 1]);
+                diagonal = row[column];
+                row[column] = replaced.min(row[column] + 1).min(row[column - 1] + 1);
+            }
+        }
+        Self { errors: row[heard.len()], words: said.len() }
+    }
+
+    fn percent(&self) -> f64 {
+        100.0 * self.errors as f64 / self.words.max(1) as f64
+    }
+}
