@@ -64,7 +64,7 @@ pub struct Scenario {
     pub name: String,
     /// A heading for a person.
     pub title: Localized<String>,
-    /// Where it happens; continues "Situation:".
+    /// Where it happens; continues "Place:".
     pub setting: Localized<String>,
     /// Who the tutor is; continues "You are".
     pub tutor_role: Localized<String>,
