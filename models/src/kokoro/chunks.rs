@@ -8,7 +8,7 @@ use std::ops::Range;
 /// The symbols that the first, second and every later run should not exceed, where there is a place to cut.
 const SYMBOLS_WANTED: [usize; 3] = [50, 100, 150];
 /// The symbols that no run exceeds.
-const SYMBOLS_LIMIT: usize = 400;
+const SYMBOLS_LIMIT: usize = 250;
 /// A clause is cut off only where it has this many symbols: very short runs sound hurried.
 const CLAUSE_SYMBOLS_MIN: usize = 15;
 

@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use tertulia::backend::CancelFlag;
 use tertulia::{Error, ErrorCode, Result};
 
-/// Frames of the longest utterance, a minute: what the network says to one symbol is bounded by 50 / 0.5 frames, but
+/// Frames of the longest utterance, a minute: one symbol may take 100 frames at half speed, and
 /// memory grows with their sum.
 const FRAMES_MAX: usize = 2400;
 
