@@ -141,11 +141,6 @@ impl Onnx {
 }
 
 impl OnnxTensor<'_> {
-    /// The number of elements.
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len() / self.dtype.size_bytes()
-    }
-
     /// The elements as numbers, whatever their type.
     pub(crate) fn to_f32(&self) -> Vec<f32> {
         fn read<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {

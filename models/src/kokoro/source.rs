@@ -103,7 +103,8 @@ mod tests {
                 above = false;
             }
         }
-        assert!((239..=241).contains(&turns), "{turns} turns");
+        // The phase stands still before the middle of the first run and after that of the last: a hop without turns.
+        assert!((236..=238).contains(&turns), "{turns} turns");
     }
 
     #[test]
