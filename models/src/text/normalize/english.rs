@@ -212,6 +212,13 @@ fn others() -> Vec<Rule> {
             date(&full, month, day, place.british)
         }),
         rule(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?:\s?([aApP])\.?\s?([mM])\b\.?)?", time),
+        // "at 7.45", as the British write it
+        rule(r"(\d{1,2})\.(\d{2})\b()()", |found, place| {
+            let hour = found[1].parse::<u64>().is_ok_and(|hour| (1..=12).contains(&hour));
+            let alone = !place.after(found[0].len()).trim_start().starts_with(['%', '€', '$', '£', '.']);
+            let at = matches!(place.word_before().to_ascii_lowercase().as_str(), "at" | "until" | "till");
+            if hour && at && alone { time(found, place) } else { None }
+        }),
         rule(r"(\d{1,2})\s?([aApP])\.?\s?([mM])\b\.?", |found, place| {
             let hour: u64 = found[1].parse().ok().filter(|hour| *hour <= 24)?;
             let half = if found[2].eq_ignore_ascii_case("a") { "AM" } else { "PM" };
@@ -432,7 +439,10 @@ fn time(found: &Captures<'_>, place: &Place<'_>) -> Option<String> {
     if hour > 24 || minute > 59 {
         return None;
     }
-    let half = found.get(4).map(|half| if half.as_str().eq_ignore_ascii_case("a") { " AM" } else { " PM" });
+    let half = found
+        .get(4)
+        .filter(|half| !half.is_empty())
+        .map(|half| if half.as_str().eq_ignore_ascii_case("a") { " AM" } else { " PM" });
     let minutes = match minute {
         0 if half.is_some() => String::new(),
         0 if hour <= 12 => " o'clock".into(),
@@ -440,7 +450,7 @@ fn time(found: &Captures<'_>, place: &Place<'_>) -> Option<String> {
         1..=9 => format!(" oh {}", cardinal(minute)),
         _ => format!(" {}", cardinal(minute)),
     };
-    let seconds = match found.get(3).and_then(|seconds| value(seconds.as_str())) {
+    let seconds = match found.get(3).filter(|seconds| !seconds.is_empty()).and_then(|seconds| value(seconds.as_str())) {
         Some(seconds) => format!(" and {} seconds", cardinal(seconds)),
         None => String::new(),
     };

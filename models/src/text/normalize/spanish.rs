@@ -227,6 +227,13 @@ fn others() -> Vec<Rule> {
             date(&full, &found[2], &found[1]).or_else(|| date(&full, &found[1], &found[2]))
         }),
         rule(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?:\s?(?:(hs?)\b\.?|([aApP])\.?\s?[mM]\b\.?))?", time),
+        rule(r"(\d{1,2})[.,](\d{2})\b()()", |found, place| {
+            let hour = found[1].parse::<u64>().is_ok_and(|hour| (1..=24).contains(&hour));
+            let at = matches!(place.word_before(), "las" | "la") && place.word_after(found[0].len()).is_empty();
+            let next = place.word_after(found[0].len()).to_lowercase();
+            let at = at || (place.word_before() == "las" && is_listed(NOT_COUNTED, &next));
+            if hour && at { time(found, place) } else { None }
+        }),
         rule(r"(\d{1,2})\.(\d{2})\s?(h)\b()", time),
         rule(r"\+\d{1,3}(?:[ -]\d{2,4}){2,5}\b", |found, _| Some(phone(&found[0]))),
         rule(r"[6-9]\d{2}[ -]\d{3}[ -]\d{3}\b", |found, _| Some(phone(&found[0]))),
