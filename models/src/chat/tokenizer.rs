@@ -20,7 +20,7 @@ pub struct Tokenizer {
     bytes: Vec<Box<[u8]>>,
     kinds: Vec<Kind>,
     by_bytes: HashMap<Box<[u8]>, Token>,
-    /// The token of each single byte.
+    /// The token of each single byte, [`ABSENT`] where the vocabulary has none.
     single: Box<[Token; 256]>,
     /// Two neighbours to the rank of their merge and what they become.
     merges: HashMap<(Token, Token), (u32, Token)>,
@@ -36,6 +36,9 @@ pub struct Tokenizer {
     add_bos: bool,
     ends: Vec<Token>,
 }
+
+/// Stands for bytes that a vocabulary lacks, some control characters mostly; they are left out.
+const ABSENT: Token = Token::MAX;
 
 /// What a token stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,10 +89,11 @@ impl Tokenizer {
             return Err(file.corrupt("the vocabulary's tokens and token types differ in number"));
         }
         let (bytes, by_bytes) = vocabulary(&texts, &kinds);
-        let mut single = Box::new([0; 256]);
+        let mut single = Box::new([ABSENT; 256]);
         for byte in 0..=255u8 {
-            let token = by_bytes.get([byte].as_slice());
-            single[usize::from(byte)] = *token.ok_or_else(|| file.corrupt("the vocabulary lacks a byte"))?;
+            if let Some(token) = by_bytes.get([byte].as_slice()) {
+                single[usize::from(byte)] = *token;
+            }
         }
         let mut merges = HashMap::new();
         for (rank, merge) in file.strings("tokenizer.ggml.merges")?.into_iter().enumerate() {
@@ -281,7 +285,8 @@ impl Tokenizer {
             }
             offer(&mut queue, &links, left);
         }
-        tokens.extend(links.iter().zip(gone).filter(|(_, gone)| !gone).map(|(link, _)| link.token));
+        let left = links.iter().zip(gone).filter(|(_, gone)| !gone).map(|(link, _)| link.token);
+        tokens.extend(left.filter(|&token| token != ABSENT));
     }
 }
 
