@@ -13,6 +13,8 @@ use tertulia::{Error, ErrorCode, LanguageTag, Result};
 
 /// What is left at the end of the audio and shorter than this holds no word: 0.1 s.
 const REST_SAMPLES_MIN: usize = 1_600;
+/// A window moves on by 1 s at least, or is done with.
+const ADVANCE_SAMPLES_MIN: usize = 16_000;
 /// Samples of one encoder position.
 const POSITION_SAMPLES: usize = 2 * HOP;
 /// Multiplications and additions between two looks at the cancel flag.
@@ -130,12 +132,9 @@ impl Recognition {
         let Some(attempt) = self.best_attempt(&opening, offset, timestamps, no_speech).await? else {
             return Ok(samples.len());
         };
-        let vocabulary = &self.model.vocabulary;
-        let (keep, done) = if timestamps {
-            settled(vocabulary, &attempt.tokens, samples.len())
-        } else {
-            (attempt.tokens.len(), samples.len())
-        };
+        let model = Arc::clone(&self.model);
+        let vocabulary = &model.vocabulary;
+        let (keep, done) = if timestamps { settled(vocabulary, &attempt.tokens) } else { (attempt.tokens.len(), None) };
         let spoken =
             attempt.tokens[..keep].iter().zip(&attempt.log_probabilities).filter(|(t, _)| vocabulary.is_text(**t));
         let (tokens, log_probabilities): (Vec<u32>, Vec<f32>) = spoken.map(|(t, l)| (*t, *l)).unzip();
@@ -143,10 +142,24 @@ impl Recognition {
         self.log_probability_sum += log_probabilities.iter().sum::<f32>();
         self.tokens += tokens.len();
         self.show(&[]).await?;
-        if self.request.word_times && !tokens.is_empty() {
-            self.time_words(&opening.heard, &tokens, &log_probabilities, samples.len(), offset)?;
+        let mut starts = Vec::new();
+        if !tokens.is_empty() && (self.request.word_times || timestamps && done.is_none()) {
+            starts = self.align(&opening.heard, &tokens, samples.len())?;
             self.pause().await?;
         }
+        if let (true, Some(language)) = (self.request.word_times, &self.language) {
+            let words = timing::words(vocabulary, &tokens, language.tag.primary());
+            let offset_ms = offset as u64 * 1000 / u64::from(LISTEN_RATE_HZ);
+            self.transcript.words.extend(timing::timed(&words, &starts, &log_probabilities, offset_ms));
+        }
+        if !timestamps {
+            return Ok(samples.len());
+        }
+        // The reference takes a window for done where its last time stands alone, or is missing. If what follows the
+        // last word sounds like speech, the model has only stopped early.
+        let done = done.or_else(|| starts.last().map(|position| position * POSITION_SAMPLES));
+        let done = done.filter(|done| (ADVANCE_SAMPLES_MIN..samples.len()).contains(done)).unwrap_or(samples.len());
+        let done = if gate::may_hold_speech(&samples[done..]) { done } else { samples.len() };
         Ok(done)
     }
 
@@ -286,17 +299,10 @@ impl Recognition {
         }
     }
 
-    /// Finds out when the words of a window were said.
-    fn time_words(
-        &mut self,
-        heard: &[KeyValues],
-        tokens: &[u32],
-        log_probabilities: &[f32],
-        samples: usize,
-        offset: usize,
-    ) -> Result<()> {
+    /// For each text token of a window, then for the end, the encoder position at which it is heard.
+    fn align(&self, heard: &[KeyValues], tokens: &[u32], samples: usize) -> Result<Vec<usize>> {
         let vocabulary = &self.model.vocabulary;
-        let Some(language) = &self.language else { return Ok(()) };
+        let Some(language) = &self.language else { return Ok(Vec::new()) };
         let mut all = vec![vocabulary.start_of_transcript, language.token, vocabulary.transcribe];
         let skip = all.len();
         all.push(vocabulary.no_timestamps);
@@ -307,11 +313,7 @@ impl Recognition {
         let mut witness =
             AttentionWitness { heads: self.model.alignment_heads.clone(), positions, weights: Vec::new() };
         self.model.network.decode(&all, heard, &mut TextCache::default(), Some(&mut witness))?;
-        let starts = timing::align(witness.weights, positions, skip);
-        let words = timing::words(vocabulary, tokens, language.tag.primary());
-        let offset_ms = offset as u64 * 1000 / u64::from(LISTEN_RATE_HZ);
-        self.transcript.words.extend(timing::timed(&words, &starts, log_probabilities, offset_ms));
-        Ok(())
+        Ok(timing::align(witness.weights, positions, skip))
     }
 
     /// Ends a step with nothing to show.
@@ -344,17 +346,18 @@ fn likeliest(candidates: &[(LanguageTag, u32)], logits: &[f32]) -> Result<Langua
 }
 
 /// How many tokens of a window with timestamps stand, and how many of its samples they are done with: all up to the
-/// last pair of times, unless the window ends in a single one or has no pair.
-fn settled(vocabulary: &Vocabulary, tokens: &[u32], samples: usize) -> (usize, usize) {
+/// last pair of times; else all, up to a single time at the end, if there is one.
+fn settled(vocabulary: &Vocabulary, tokens: &[u32]) -> (usize, Option<usize>) {
     let is_time = |at: usize| vocabulary.is_timestamp(tokens[at]);
     let ends_single = tokens.len() >= 2 && is_time(tokens.len() - 1) && !is_time(tokens.len() - 2);
     let last_pair = (1..tokens.len()).rev().find(|at| is_time(*at) && is_time(at - 1));
-    match last_pair {
-        Some(at) if !ends_single => {
-            let seconds = f64::from(tokens[at - 1] - vocabulary.timestamp_begin) * TIMESTAMP_STEP_S;
-            let done = (seconds * f64::from(LISTEN_RATE_HZ)) as usize;
-            (at, if done == 0 { samples } else { done.min(samples) })
-        }
-        _ => (tokens.len(), samples),
-    }
+    let (keep, time) = match last_pair {
+        Some(at) if !ends_single => (at, Some(tokens[at - 1])),
+        _ => (tokens.len(), ends_single.then(|| tokens[tokens.len() - 1])),
+    };
+    let done = time.map(|time| {
+        let seconds = f64::from(time - vocabulary.timestamp_begin) * TIMESTAMP_STEP_S;
+        (seconds * f64::from(LISTEN_RATE_HZ)) as usize
+    });
+    (keep, done)
 }
