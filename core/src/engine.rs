@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 /// How long opening a session waits for its last handle's closing.
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 const CLOSING_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// What a host asks of an engine. Object safe; every call may come from any thread.

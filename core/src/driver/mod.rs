@@ -202,6 +202,7 @@ impl EngineLoop {
     }
 
     /// Whether the engine was shut down and every session is closed.
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
     pub(crate) fn is_done(&self) -> bool {
         self.shutting_down && self.sessions.is_empty()
     }

@@ -1,0 +1,135 @@
+//! The command as its users and their scripts meet it. Needs the models (`tertulia models pull`) where it says so.
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn tertulia(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tertulia"));
+    command.args(arguments);
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    tertulia(arguments).output().expect("the command runs")
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"))).collect()
+}
+
+#[track_caller]
+fn assert_success(output: &Output) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{:?}: {stderr}", output.status);
+}
+
+fn path_text(path: &Path) -> &str {
+    path.to_str().expect("a temporary path is text")
+}
+
+#[test]
+fn a_wrong_command_line_exits_with_2_and_says_nothing_on_stdout() {
+    for arguments in [&["fly"][..], &["turn"], &["turn", "--text", "a", "--input", "b"], &["transcribe", "x.wav"]] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty());
+    }
+    assert_eq!(run(&["transcribe", "x.wav", "--language", "Spanish!"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_missing_model_says_where_it_should_be_and_exits_with_its_block() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = tertulia(&["capabilities", "--json"]).env("TERTULIA_MODELS", folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(12));
+    let error = lines(&output).pop().unwrap();
+    assert_eq!((&error["type"], &error["code"], &error["name"]), (&"error".into(), &221.into(), &"ModelMissing".into()));
+    assert!(error["detail"].as_str().unwrap().contains(path_text(folder.path())));
+}
+
+#[test]
+fn a_file_that_is_no_audio_or_not_there_has_its_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("text.wav");
+    std::fs::write(&text, "this is no recording").unwrap();
+    let output = run(&["transcribe", path_text(&text), "--language", "es", "--json"]);
+    assert_eq!((output.status.code(), lines(&output)[0]["code"].as_u64()), (Some(13), Some(305)));
+    let output = run(&["transcribe", "/nowhere/x.wav", "--language", "es", "--json"]);
+    assert_eq!((output.status.code(), lines(&output)[0]["code"].as_u64()), (Some(11), Some(100)));
+}
+
+#[test]
+fn sessions_need_no_models() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("sessions.redb");
+    let sessions = |arguments: &[&str]| {
+        let mut command = tertulia(&["sessions"]);
+        command.args(arguments).args(["--json", "--store", path_text(&store)]);
+        command.env("TERTULIA_MODELS", folder.path()).output().unwrap()
+    };
+    let empty = sessions(&["list"]);
+    assert_success(&empty);
+    assert!(empty.stdout.is_empty());
+    let unknown = sessions(&["show", "0192f0c1-2345-7abc-8def-0123456789ab"]);
+    assert_eq!((unknown.status.code(), lines(&unknown)[0]["name"].as_str()), (Some(11), Some("SessionNotFound")));
+    let folder_as_store = tertulia(&["sessions", "list", "--store", path_text(folder.path())]).output().unwrap();
+    assert_eq!(folder_as_store.status.code(), Some(17));
+}
+
+/// Needs the models.
+#[test]
+fn what_is_said_is_written_down_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let wav = folder.path().join("said.wav");
+    let said = run(&["say", "Buenos días, me llamo Carmen.", "--language", "es", "--out", path_text(&wav), "--json"]);
+    assert_success(&said);
+    assert!(lines(&said)[0]["duration_ms"].as_u64().unwrap() > 1000);
+    let heard = run(&["transcribe", path_text(&wav), "--language", "es"]);
+    assert_success(&heard);
+    let text = String::from_utf8(heard.stdout).unwrap().to_lowercase();
+    assert!(text.contains("buenos días") && text.contains("carmen"), "{text}");
+    assert_eq!(text.lines().count(), 1);
+    let voice = run(&["say", "Hola", "--language", "es", "--voice", "nobody", "--out", path_text(&wav), "--json"]);
+    assert_eq!((voice.status.code(), lines(&voice)[0]["name"].as_str()), (Some(12), Some("UnknownVoice")));
+}
+
+/// Needs the models.
+#[test]
+fn a_session_goes_on_where_another_process_left_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("sessions.redb");
+    let turn = |arguments: &[&str]| {
+        let mut command = tertulia(&["turn", "--json", "--store", path_text(&store)]);
+        let output = command.args(arguments).output().unwrap();
+        assert_success(&output);
+        lines(&output)
+    };
+    let wav = folder.path().join("reply.wav");
+    let first = turn(&["--text", "Hola, me llamo Carmen.", "--out", path_text(&wav)]);
+    let types: Vec<&str> = first.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    for kind in ["session_opened", "turn_started", "reply_text_done", "reply_audio", "metrics", "turn_finished"] {
+        assert!(types.contains(&kind), "{kind} is missing in {types:?}");
+    }
+    let samples: u64 = first.iter().filter(|e| e["type"] == "reply_audio").map(|e| e["samples"].as_u64().unwrap()).sum();
+    assert_eq!(hound::WavReader::open(&wav).unwrap().duration() as u64, samples);
+    let id = first.iter().find_map(|event| event["session"].as_str()).unwrap().to_owned();
+
+    turn(&["--text", "¿Qué tal?", "--session", &id]);
+    let shown = run(&["sessions", "show", &id, "--json", "--store", path_text(&store)]);
+    assert_success(&shown);
+    let shown = lines(&shown);
+    assert_eq!(shown.len(), 3, "the session and two turns");
+    assert_eq!(shown[1]["user_text"], "Hola, me llamo Carmen.");
+    assert_eq!(shown[2]["state"]["state"], "finished");
+
+    let out = folder.path().join("export");
+    let export = run(&["sessions", "export", &id, "--out", path_text(&out), "--store", path_text(&store)]);
+    assert_success(&export);
+    assert_eq!(std::fs::read_to_string(out.join("session.jsonl")).unwrap().lines().count(), 3);
+    let deleted = run(&["sessions", "delete", &id, "--store", path_text(&store)]);
+    assert_success(&deleted);
+    let gone = run(&["sessions", "show", &id, "--store", path_text(&store)]);
+    assert_eq!(gone.status.code(), Some(11));
+}
