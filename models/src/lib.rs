@@ -9,6 +9,7 @@
 //! | [`files`] | the manifest, downloads and conversion |
 
 pub mod chat;
+mod defaults;
 pub mod files;
 pub mod gguf;
 mod kernels;
@@ -17,3 +18,5 @@ mod onnx;
 pub mod silero;
 pub mod text;
 pub mod whisper;
+
+pub use defaults::{BackendOptions, default_backends};

@@ -67,7 +67,7 @@ pub(crate) fn pull(models: &ModelStore, names: &[&str], output: &Output) -> Resu
 }
 
 fn backend_options(chat: Option<&str>) -> BackendOptions {
-    BackendOptions { chat: chat.map(str::to_owned), ..BackendOptions::default() }
+    BackendOptions { chat_model: chat.map(str::to_owned), ..BackendOptions::default() }
 }
 
 /// The store's path; its folder is made where it is missing.

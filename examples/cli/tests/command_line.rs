@@ -45,7 +45,10 @@ fn a_missing_model_says_where_it_should_be_and_exits_with_its_block() {
     let output = tertulia(&["capabilities", "--json"]).env("TERTULIA_MODELS", folder.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(12));
     let error = lines(&output).pop().unwrap();
-    assert_eq!((&error["type"], &error["code"], &error["name"]), (&"error".into(), &221.into(), &"ModelMissing".into()));
+    assert_eq!(
+        (&error["type"], &error["code"], &error["name"]),
+        (&"error".into(), &221.into(), &"ModelMissing".into())
+    );
     assert!(error["detail"].as_str().unwrap().contains(path_text(folder.path())));
 }
 
@@ -112,7 +115,8 @@ fn a_session_goes_on_where_another_process_left_it() {
     for kind in ["session_opened", "turn_started", "reply_text_done", "reply_audio", "metrics", "turn_finished"] {
         assert!(types.contains(&kind), "{kind} is missing in {types:?}");
     }
-    let samples: u64 = first.iter().filter(|e| e["type"] == "reply_audio").map(|e| e["samples"].as_u64().unwrap()).sum();
+    let samples: u64 =
+        first.iter().filter(|e| e["type"] == "reply_audio").map(|e| e["samples"].as_u64().unwrap()).sum();
     assert_eq!(hound::WavReader::open(&wav).unwrap().duration() as u64, samples);
     let id = first.iter().find_map(|event| event["session"].as_str()).unwrap().to_owned();
 

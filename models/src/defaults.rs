@@ -1,0 +1,57 @@
+//! [`default_backends`]: the models of a [`ModelStore`] as an engine takes them.
+
+use crate::chat::{ChatOptions, GgufChat};
+use crate::files::{ModelStore, Role};
+use crate::kokoro::Kokoro;
+use crate::silero::SileroVad;
+use crate::whisper::Whisper;
+use burn::tensor::Device;
+use std::sync::Arc;
+use tertulia::backend::Backends;
+use tertulia::{Error, ErrorCode, Result};
+
+/// Which models, and where they compute.
+#[derive(Clone, Debug, Default)]
+pub struct BackendOptions {
+    /// The chat model's name in the manifest; the default one where this is `None`.
+    pub chat_model: Option<String>,
+    /// How the chat model is used.
+    pub chat: ChatOptions,
+    /// Where tensors live and are computed.
+    pub device: Device,
+}
+
+/// The default recogniser, chat model, synthesizer and voice activity detector of `store`. No weights are loaded.
+///
+/// ```no_run
+/// # fn main() -> tertulia::Result<()> {
+/// use tertulia_models::{BackendOptions, default_backends, files::ModelStore};
+/// let mut backends = default_backends(&ModelStore::open_default()?, &BackendOptions::default())?;
+/// backends.chat = None; // or the host's own
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`ErrorCode::ModelMissing`] where a file is not there, with the command that fetches it;
+/// [`ErrorCode::ModelTruncated`], [`ErrorCode::ModelCorrupt`] where one is damaged;
+/// [`ErrorCode::ModelUnknown`] where the manifest has no such chat model, [`ErrorCode::InvalidArgument`] where it
+/// is none.
+pub fn default_backends(store: &ModelStore, options: &BackendOptions) -> Result<Backends> {
+    let default_path = |role| store.path(&store.manifest().default_model(role)?.name);
+    let chat = match &options.chat_model {
+        Some(name) if store.manifest().model(name)?.role != Role::Chat => {
+            return Err(Error::new(ErrorCode::InvalidArgument, format!("{name} is no chat model")));
+        }
+        Some(name) => store.path(name)?,
+        None => default_path(Role::Chat)?,
+    };
+    let device = || options.device.clone();
+    Ok(Backends {
+        vad: Some(Arc::new(SileroVad::new(default_path(Role::Vad)?))),
+        turn_detector: None,
+        recognizer: Some(Arc::new(Whisper::new(default_path(Role::Recognizer)?, device()))),
+        chat: Some(Arc::new(GgufChat::new(chat, device(), options.chat.clone()))),
+        synthesizer: Some(Arc::new(Kokoro::new(&default_path(Role::Synthesizer)?, device())?)),
+    })
+}
