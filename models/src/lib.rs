@@ -7,6 +7,8 @@
 //! | [`kokoro`] | a [`Synthesizer`](tertulia::backend::Synthesizer) |
 //! | [`silero`] | a [`VadModel`](tertulia::backend::VadModel) |
 //! | [`files`] | the manifest, downloads and conversion |
+//!
+//! [`default_backends`] takes the default models out of a folder and gives them to an engine.
 
 pub mod chat;
 mod defaults;

@@ -2,7 +2,7 @@
 
 use super::progress::{Phase, Progress};
 use super::store::{ModelState, ModelStore};
-use super::{DefaultFetcher, Fetcher, ModelEntry, Part, Record, UpstreamFile, convert, disk};
+use super::{Conversion, DefaultFetcher, Fetcher, ModelEntry, Part, Record, UpstreamFile, convert, disk};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -174,7 +174,9 @@ impl Pull<'_, '_> {
     fn convert(&mut self, entry: &ModelEntry, files: &Path, folder: &Path) -> Result<(PathBuf, Record)> {
         self.cancel.check()?;
         self.reporter.file.clone_from(&entry.output);
-        self.reporter.report(Phase::Converting, 0, 0);
+        if entry.conversion != Conversion::None {
+            self.reporter.report(Phase::Converting, 0, 0);
+        }
         disk::remove_folder(folder)?;
         disk::create_folder(folder)?;
         let made = folder.join(&entry.output);
