@@ -1,5 +1,7 @@
 //! The chat model agrees with llama.cpp on the same files. `golden/chat_golden.py` made the values.
 
+#![allow(clippy::print_stdout, reason = "near ties are shown")]
+
 use serde_json::Value;
 use std::path::PathBuf;
 use tertulia::backend::{CancelFlag, ChatModel, ChatRequest, ChatStep, Message, Sampling, run_steps};

@@ -1,5 +1,7 @@
 //! Project tasks: `cargo xtask ci`, `cargo xtask wer`, `cargo xtask speech`.
 
+#![allow(clippy::print_stdout, reason = "what a task finds goes to stdout")]
+
 mod ci;
 mod speech;
 mod wer;

@@ -15,7 +15,6 @@ impl Output {
         Self { json }
     }
 
-
     /// A result: JSON with `--json`, else the text.
     pub(crate) fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
         if self.json {

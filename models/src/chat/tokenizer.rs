@@ -319,8 +319,11 @@ fn kind(type_id: i64) -> Kind {
     }
 }
 
+/// The bytes of a token.
+type Spelling = Box<[u8]>;
+
 /// The bytes of each token, and which tokens text may become.
-fn vocabulary(texts: &[&str], kinds: &[Kind]) -> (Vec<Box<[u8]>>, HashMap<Box<[u8]>, Token>) {
+fn vocabulary(texts: &[&str], kinds: &[Kind]) -> (Vec<Spelling>, HashMap<Spelling, Token>) {
     let mut bytes = Vec::with_capacity(texts.len());
     let mut by_bytes = HashMap::with_capacity(texts.len());
     for ((token, text), kind) in (0..).zip(texts).zip(kinds) {

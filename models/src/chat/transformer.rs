@@ -47,6 +47,7 @@ struct Linear {
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a few hundred are made at loading, and never moved after")]
 enum Weights {
     /// In the file's own blocks, where the kernels run.
     Blocks(Arc<BlockMatrix>),
@@ -62,6 +63,7 @@ pub(super) struct KvCache {
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "one for each layer, never moved")]
 enum LayerMemory {
     Halves(Arc<Mutex<LayerCache>>),
     /// Keys and values, `[positions, keys, len]`.
@@ -190,8 +192,8 @@ impl Transformer {
                 let value = value.reshape([count, heads.keys, heads.len]);
                 let (keys, values) = match kept.take() {
                     Some((keys, values)) if start > 0 => (
-                        Tensor::cat(vec![keys.slice([0..start]), key], 0),
-                        Tensor::cat(vec![values.slice([0..start]), value], 0),
+                        Tensor::cat(vec![keys.slice(0..start), key], 0),
+                        Tensor::cat(vec![values.slice(0..start), value], 0),
                     ),
                     _ => (key, value),
                 };

@@ -109,9 +109,8 @@ impl ModelStore {
         let entry = self.manifest.model(name)?;
         let path = self.output_path(entry);
         let bytes = disk::file_bytes(&path)?.ok_or_else(|| missing(entry, &path))?;
-        match self.record(entry)? {
-            Some(record) => check_size(entry, &path, bytes, record.bytes)?,
-            None => {}
+        if let Some(record) = self.record(entry)? {
+            check_size(entry, &path, bytes, record.bytes)?;
         }
         Ok(path)
     }

@@ -116,10 +116,11 @@ fn cut(pieces: &[Piece], wanted: usize) -> usize {
         if symbols > SYMBOLS_LIMIT {
             return sentence.or(clause).or(word).unwrap_or(index).max(1);
         }
-        if before > 0 && symbols > wanted {
-            if let Some(place) = sentence.or(clause) {
-                return place;
-            }
+        if before > 0
+            && symbols > wanted
+            && let Some(place) = sentence.or(clause)
+        {
+            return place;
         }
         let after = Some(index + 1);
         match piece.end {

@@ -69,6 +69,7 @@ impl AdaLayerNorm {
 }
 
 /// What follows an [`AdaIn`].
+#[allow(clippy::large_enum_variant, reason = "a few dozen are made at loading, and never moved after")]
 pub(super) enum Activation {
     /// Leaky ReLU with slope 0.2.
     Leaky,

@@ -68,8 +68,8 @@ impl Entries {
 /// How many bytes of `text` spell `word`, in any case and with any blanks between its parts.
 fn matched_len(text: &str, word: &[char]) -> Option<usize> {
     let mut rest = text.chars();
-    let mut wanted = word.iter().copied().peekable();
-    while let Some(c) = wanted.next() {
+    let wanted = word.iter().copied();
+    for c in wanted {
         let found = rest.next()?;
         if c.is_whitespace() {
             if !found.is_whitespace() {
@@ -83,7 +83,7 @@ fn matched_len(text: &str, word: &[char]) -> Option<usize> {
         for lower in found.to_lowercase() {
             let expected = if lower == c { Some(c) } else { None };
             let apostrophe = matches!(c, '\'' | '’') && matches!(lower, '\'' | '’');
-            if expected.is_none() && !apostrophe && !(lower == '\u{307}') {
+            if expected.is_none() && !apostrophe && lower != '\u{307}' {
                 return None;
             }
         }

@@ -59,7 +59,7 @@ impl Rules<'_> {
         }
         if let Some(latest) = chosen.iter().rev().find(|t| vocabulary.is_timestamp(**t)) {
             // Times never run back, and a segment is not empty.
-            let next = *latest as usize + usize::from(!(last_is_time && !before_is_time));
+            let next = *latest as usize + usize::from(!last_is_time || before_is_time);
             logits[begin..next.clamp(begin, self.vocabulary.len)].fill(f32::NEG_INFINITY);
         }
         if chosen.is_empty() {

@@ -230,7 +230,7 @@ impl Network {
         }
         let ids: Vec<i64> = tokens.iter().map(|t| i64::from(*t)).collect();
         let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [tokens.len()]), &self.device);
-        let mut x = self.embedding.clone().select(0, ids) + self.text_positions.clone().slice([cache.len..end]);
+        let mut x = self.embedding.clone().select(0, ids) + self.text_positions.clone().slice(cache.len..end);
         for (index, layer) in self.decoder_layers.iter().enumerate() {
             let past = cache.layers.get_mut(index);
             let (y, all) = layer.attention.extend(x, past.map(|past| &*past));
@@ -250,7 +250,7 @@ impl Network {
     /// # Errors
     /// [`ErrorCode::RecognizerFailed`] where the device fails.
     pub(super) fn logits(&self, rows: &Tensor<2>, row: usize) -> Result<Vec<f32>> {
-        let row = rows.clone().slice([row..row + 1]);
+        let row = rows.clone().slice(row..row + 1);
         values(row.matmul(self.embedding.clone().transpose()))
     }
 }

@@ -7,7 +7,7 @@ use tertulia::backend::{LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, Rec
 use tertulia_models::whisper::Whisper;
 
 /// Whisper base in the model folder.
-pub fn model_path() -> PathBuf {
+pub(crate) fn model_path() -> PathBuf {
     let folder = std::env::var_os("TERTULIA_MODELS").map(PathBuf::from).unwrap_or_else(|| {
         let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
         let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache");
@@ -19,12 +19,12 @@ pub fn model_path() -> PathBuf {
 }
 
 /// Whisper base.
-pub fn whisper() -> Whisper {
+pub(crate) fn whisper() -> Whisper {
     Whisper::new(model_path(), Default::default())
 }
 
 /// A clip of the shared speech at 16 kHz.
-pub fn clip(path: &str) -> Vec<f32> {
+pub(crate) fn clip(path: &str) -> Vec<f32> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/speech").join(path);
     let bytes = std::fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
     let sound = audio::decode(&bytes).unwrap();
@@ -32,17 +32,17 @@ pub fn clip(path: &str) -> Vec<f32> {
 }
 
 /// A golden file of `tests/golden`.
-pub fn golden(name: &str) -> serde_json::Value {
+pub(crate) fn golden(name: &str) -> serde_json::Value {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
 }
 
-pub fn request(audio: Vec<f32>, languages: &[&str]) -> RecognitionRequest {
+pub(crate) fn request(audio: Vec<f32>, languages: &[&str]) -> RecognitionRequest {
     RecognitionRequest::new(audio, languages.iter().map(|tag| tag.parse().unwrap()).collect())
 }
 
 /// The transcript, and every step before it.
-pub fn recognize(whisper: &Whisper, request: RecognitionRequest) -> (Transcript, Vec<RecognitionStep>) {
+pub(crate) fn recognize(whisper: &Whisper, request: RecognitionRequest) -> (Transcript, Vec<RecognitionStep>) {
     let mut steps = vec![];
     run_steps(whisper.recognize(request).unwrap(), |step| {
         steps.push(step);
@@ -56,7 +56,7 @@ pub fn recognize(whisper: &Whisper, request: RecognitionRequest) -> (Transcript,
 }
 
 /// A repeatable stand-in for noise, between -1 and 1.
-pub fn noise(count: usize) -> impl Iterator<Item = f32> {
+pub(crate) fn noise(count: usize) -> impl Iterator<Item = f32> {
     let mut state = 1u64;
     (0..count).map(move |_| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

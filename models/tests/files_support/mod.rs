@@ -13,7 +13,7 @@ use tertulia_models::files::{Manifest, ModelStore, PullOptions};
 
 /// What the server does with one request.
 #[derive(Clone, Debug)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// 200 with everything, whatever was asked for.
     Whole,
     /// The same, over half a second.
@@ -41,14 +41,14 @@ pub enum Answer {
 }
 
 /// Listens on a port of its own until the process ends.
-pub struct Server {
+pub(crate) struct Server {
     url: String,
     requests: Arc<Mutex<Vec<Option<usize>>>>,
 }
 
 impl Server {
     /// Answers the requests with `answers`, one after the other; further ones with 500.
-    pub fn start(answers: Vec<Answer>) -> Self {
+    pub(crate) fn start(answers: Vec<Answer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/model", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -64,12 +64,12 @@ impl Server {
         Self { url, requests }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.url.clone()
     }
 
     /// The first byte that each request asked for with a Range header.
-    pub fn requests(&self) -> Vec<Option<usize>> {
+    pub(crate) fn requests(&self) -> Vec<Option<usize>> {
         self.requests.lock().unwrap().clone()
     }
 }
@@ -127,24 +127,24 @@ fn respond(mut stream: TcpStream, answer: Answer, start: usize) -> std::io::Resu
 }
 
 /// The model's bytes; several blocks of whatever anybody reads or writes at once, and not a multiple of them.
-pub fn body() -> Vec<u8> {
+pub(crate) fn body() -> Vec<u8> {
     (0..1_000_003u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
 
 /// A store in a folder of its own, whose one model, `test-model`, comes from these addresses.
-pub fn store(urls: &[String]) -> (tempfile::TempDir, ModelStore) {
+pub(crate) fn store(urls: &[String]) -> (tempfile::TempDir, ModelStore) {
     let folder = tempfile::tempdir().unwrap();
     let store = store_of(folder.path(), urls);
     (folder, store)
 }
 
-pub fn store_of(folder: &Path, urls: &[String]) -> ModelStore {
+pub(crate) fn store_of(folder: &Path, urls: &[String]) -> ModelStore {
     let sources: Vec<_> = urls.iter().map(|url| serde_json::json!({ "https": url })).collect();
     ModelStore::with_manifest(folder, manifest("upstream.gguf", &body(), sources.into())).unwrap()
 }
 
 /// A manifest with one chat model, `test-model`, that needs no conversion.
-pub fn manifest(file: &str, bytes: &[u8], sources: serde_json::Value) -> Manifest {
+pub(crate) fn manifest(file: &str, bytes: &[u8], sources: serde_json::Value) -> Manifest {
     let sha256: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     let json = serde_json::json!({
         "defaults": { "chat": "test-model" },
@@ -156,10 +156,10 @@ pub fn manifest(file: &str, bytes: &[u8], sources: serde_json::Value) -> Manifes
     Manifest::from_json(&json.to_string()).unwrap()
 }
 
-pub fn pull(store: &ModelStore) -> Result<()> {
+pub(crate) fn pull(store: &ModelStore) -> Result<()> {
     store.pull(&["test-model"], PullOptions::new())
 }
 
-pub fn code_of(result: Result<()>) -> ErrorCode {
+pub(crate) fn code_of(result: Result<()>) -> ErrorCode {
     result.unwrap_err().code()
 }

@@ -97,7 +97,7 @@ fn spanish(number: usize) -> String {
     let rest = |head: String, rest: usize| if rest == 0 { head } else { format!("{head} {}", spanish(rest)) };
     match number {
         0..30 => ES_SMALL[number].to_owned(),
-        30..100 if number % 10 == 0 => ES_TENS[number / 10].to_owned(),
+        30..100 if number.is_multiple_of(10) => ES_TENS[number / 10].to_owned(),
         30..100 => format!("{} y {}", ES_TENS[number / 10], ES_SMALL[number % 10]),
         100 => "cien".to_owned(),
         101..1000 => rest(ES_HUNDREDS[number / 100].to_owned(), number % 100),

@@ -296,7 +296,7 @@ unsafe fn head_k(block: *const u8) -> HeadK {
 unsafe fn nibbles_k(quants: *const u8, group: usize) -> __m256i {
     // SAFETY: the caller's promise; two groups share 32 bytes.
     let pairs = unsafe { _mm256_loadu_si256(quants.add(group / 2 * 32).cast()) };
-    let shifted = if group % 2 == 0 { pairs } else { _mm256_srli_epi16::<4>(pairs) };
+    let shifted = if group.is_multiple_of(2) { pairs } else { _mm256_srli_epi16::<4>(pairs) };
     _mm256_and_si256(shifted, _mm256_set1_epi8(15))
 }
 
