@@ -173,7 +173,7 @@ pub enum EventKind {
     Metrics(Metrics),
     /// The session has ended or was closed; the last event.
     SessionEnded {
-        /// False where it can be opened again.
+        /// False where it can be opened again: it was only closed, or its end could not be stored.
         ended: bool,
     },
     /// A model is being loaded (engine).

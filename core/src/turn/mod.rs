@@ -646,6 +646,7 @@ impl Machine {
             let Some(error) = &error else { continue };
             match &mut queued.kind {
                 EventKind::TranscriptDone { stored, .. } => *stored = false,
+                EventKind::SessionEnded { ended } => *ended = false,
                 kind @ (EventKind::TurnFinished { .. } | EventKind::TurnInterrupted { .. }) => {
                     *kind = EventKind::TurnFailed { stage: Stage::Store, error: error.clone() };
                 }
