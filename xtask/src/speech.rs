@@ -13,6 +13,7 @@ use tertulia::backend::{
     run_steps,
 };
 use tertulia::{LanguageTag, audio};
+use tertulia_models::files::ModelStore;
 use tertulia_models::kokoro::Kokoro;
 use tertulia_models::text::written_out;
 use tertulia_models::whisper::Whisper;
@@ -59,9 +60,12 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn check(arguments: &Arguments) -> Result<bool, Failure> {
-    let models = arguments.models.clone().unwrap_or_else(model_folder);
-    let kokoro = Kokoro::new(&models.join("kokoro-82m.gguf"), Default::default())?;
-    let whisper = Whisper::new(models.join("whisper-base.gguf"), Default::default());
+    let models = match &arguments.models {
+        Some(folder) => ModelStore::open(folder)?,
+        None => ModelStore::open_default()?,
+    };
+    let kokoro = Kokoro::new(&models.path("kokoro-82m")?, Default::default())?;
+    let whisper = Whisper::new(models.path("whisper-base")?, Default::default());
     let mut out = std::io::stdout().lock();
     let mut within = true;
     for (file, languages, voice, bound) in FILES {
@@ -103,14 +107,6 @@ fn check(arguments: &Arguments) -> Result<bool, Failure> {
 fn lines(path: &Path) -> Result<Vec<String>, Failure> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
     Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
-}
-
-fn model_folder() -> PathBuf {
-    std::env::var_os("TERTULIA_MODELS").map(PathBuf::from).unwrap_or_else(|| {
-        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache");
-        cache.unwrap_or_else(home).join("tertulia").join("models")
-    })
 }
 
 /// A text as sound; word times count from its start.

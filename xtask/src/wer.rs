@@ -5,8 +5,6 @@
 //! sides are scored alike: lower case, no punctuation, numbers as words, accents folded where the reference text has
 //! none. The rate is the word errors over the words of the reference, all clips together.
 
-mod numbers;
-
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -16,6 +14,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 use tertulia::backend::{LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, Recognizer, Transcript, run_steps};
 use tertulia::{LanguageTag, audio};
+use tertulia_models::files::ModelStore;
+use tertulia_models::text::written_out;
 use tertulia_models::whisper::Whisper;
 
 /// Points that we may lose to the reference implementation.
@@ -132,7 +132,11 @@ fn score(arguments: &Arguments) -> Result<Report, Failure> {
     let clips: Vec<Clip> = read_json(&dir.join("manifest.json"))?;
     let baseline: Vec<Baseline> = read_json(&dir.join("baseline_whisper_base_ct2.json"))?;
     let baseline: BTreeMap<&str, &str> = baseline.iter().map(|b| (b.path.as_str(), b.hyp.as_str())).collect();
-    let whisper = Whisper::new(arguments.model.clone().unwrap_or_else(default_model), Default::default());
+    let model = match &arguments.model {
+        Some(path) => path.clone(),
+        None => ModelStore::open_default()?.path("whisper-base")?,
+    };
+    let whisper = Whisper::new(model, Default::default());
     let languages: Vec<LanguageTag> = {
         let mut tags: Vec<&str> = clips.iter().map(|clip| clip.lang.as_str()).collect();
         tags.sort_unstable();
@@ -295,15 +299,6 @@ fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, Failure> {
     Ok(serde_json::from_slice(&bytes).map_err(|e| format!("{}: {e}", path.display()))?)
 }
 
-fn default_model() -> PathBuf {
-    let folder = std::env::var_os("TERTULIA_MODELS").map(PathBuf::from).unwrap_or_else(|| {
-        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache");
-        cache.unwrap_or_else(home).join("tertulia").join("models")
-    });
-    folder.join("whisper-base.gguf")
-}
-
 fn decode(path: &Path) -> Result<Vec<f32>, Failure> {
     let bytes = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
     let sound = audio::decode(&bytes).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -338,9 +333,13 @@ fn words(text: &str, language: &str, fold: bool) -> Vec<String> {
             _ => plain.push(' '),
         }
     }
-    let words = plain.split_whitespace().flat_map(|word| match numbers::spelled(word, language) {
-        Some(spelled) => spelled.split(' ').map(str::to_owned).collect(),
-        None => vec![word.to_owned()],
+    let language: Option<LanguageTag> = language.parse().ok();
+    // `25` and `twenty five` are the same to the scorer.
+    let words = plain.split_whitespace().flat_map(|word| match &language {
+        Some(language) if word.bytes().all(|b| b.is_ascii_digit()) => {
+            written_out(word, language).split([' ', '-']).map(str::to_owned).collect()
+        }
+        _ => vec![word.to_owned()],
     });
     words.map(|word| if fold { word.chars().map(without_accent).collect() } else { word }).collect()
 }
