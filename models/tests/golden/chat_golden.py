@@ -109,7 +109,9 @@ class Llama:
         return list(ids[:count])
 
     def text(self, ids):
-        """The ids' text without special tokens."""
+        """The text up to the token that ends the reply; the ids go on behind it."""
+        ends = [i for i, token in enumerate(ids) if LIB.llama_vocab_is_eog(self.vocab, token)]
+        ids = ids[: ends[0]] if ends else ids
         data = C.create_string_buffer(4096)
         array = (C.c_int32 * len(ids))(*ids)
         count = LIB.llama_detokenize(self.vocab, array, len(ids), data, 4096, True, False)
@@ -122,13 +124,18 @@ class Llama:
         return environment.from_string(self.template).render(messages=messages, add_generation_prompt=True)
 
     def logits(self, ids, start):
-        """The logits after each of the tokens, which stand at positions start, start + 1, ..."""
-        for i, token in enumerate(ids):
-            self.batch.token[i], self.batch.pos[i], self.batch.n_seq_id[i] = token, start + i, 1
-            self.batch.seq_id[i][0], self.batch.logits[i] = 0, 1
-        self.batch.n_tokens = len(ids)
+        """The logits after each of the tokens, which stand at positions start, start + 1, ...
+
+        One token at a time: llama.cpp computes batches by coarser kernels, which alone change 2 to 3 % of the likeliest
+        tokens on this text.
+        """
+        return [self.next_logits(token, start + i) for i, token in enumerate(ids)]
+
+    def next_logits(self, token, position):
+        self.batch.token[0], self.batch.pos[0], self.batch.n_seq_id[0] = token, position, 1
+        self.batch.seq_id[0][0], self.batch.logits[0], self.batch.n_tokens = 0, 1, 1
         assert LIB.llama_decode(self.context, self.batch) == 0
-        return [np.ctypeslib.as_array(LIB.llama_get_logits_ith(self.context, i), (self.vocab_len,)).copy() for i in range(len(ids))]
+        return np.ctypeslib.as_array(LIB.llama_get_logits_ith(self.context, 0), (self.vocab_len,)).copy()
 
     def clear(self):
         LIB.llama_memory_clear(LIB.llama_get_memory(self.context), True)
@@ -140,8 +147,6 @@ class Llama:
             best, margin = top(logits)
             ids.append(best)
             margins.append(margin)
-            if LIB.llama_vocab_is_eog(self.vocab, best):
-                break
             logits, at = self.logits([best], at)[0], at + 1
         return ids, margins
 
