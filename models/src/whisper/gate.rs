@@ -21,6 +21,26 @@ pub(super) fn may_hold_speech(samples: &[f32]) -> bool {
     audible && (levels_db.len() < SWING_FRAMES_MIN || at(0.95) - at(0.1) > SWING_DB_MIN)
 }
 
+/// Where to cut a window: in the middle of its quietest 0.3 s, at `earliest` or later.
+pub(super) fn quietest_cut(samples: &[f32], earliest: usize) -> usize {
+    const SPAN: usize = 12;
+    let powers: Vec<f32> = samples.chunks_exact(FRAME).map(|frame| frame.iter().map(|s| s * s).sum()).collect();
+    let spans = powers.windows(SPAN).map(|span| span.iter().sum::<f32>()).enumerate().skip(earliest / FRAME);
+    let quietest = spans.min_by(|a, b| a.1.total_cmp(&b.1));
+    quietest.map_or(samples.len(), |(first, _)| (first + SPAN / 2) * FRAME)
+}
+
+/// Whether the sound after `done` goes on for 1.5 s or more, as loud as before but for 12 dB.
+pub(super) fn goes_on(samples: &[f32], done: usize) -> bool {
+    let loud = |part: &[f32]| {
+        let mut levels_db: Vec<f32> = part.chunks(FRAME).map(level_db).collect();
+        levels_db.sort_by(f32::total_cmp);
+        levels_db.get(levels_db.len() * 9 / 10).copied().unwrap_or(f32::MIN)
+    };
+    let (before, after) = samples.split_at(done.min(samples.len()));
+    after.len() >= 24_000 && may_hold_speech(after) && loud(after) > loud(before) - 12.0
+}
+
 /// The power of a frame's changes, in dB: a hum or an offset counts for little.
 fn level_db(frame: &[f32]) -> f32 {
     let power: f32 = frame.windows(2).map(|pair| (pair[1] - pair[0]).powi(2)).sum();

@@ -4,7 +4,7 @@ use super::decoding::{self, Attempt, Random, Rules};
 use super::mel::{HOP, MelFrontEnd, WINDOW_SAMPLES};
 use super::network::{AttentionWitness, KeyValues, Network, TextCache};
 use super::steps::Emitter;
-use super::vocabulary::{TIMESTAMP_STEP_S, Vocabulary};
+use super::vocabulary::Vocabulary;
 use super::{gate, timing};
 use burn::tensor::Tensor;
 use std::sync::Arc;
@@ -13,6 +13,8 @@ use tertulia::{Error, ErrorCode, LanguageTag, Result};
 
 /// What is left at the end of the audio and shorter than this holds no word: 0.1 s.
 const REST_SAMPLES_MIN: usize = 1_600;
+/// Long audio is cut where it is quietest, 15 s into a window at the earliest.
+const CUT_SAMPLES_MIN: usize = WINDOW_SAMPLES / 2;
 /// A window moves on by 1 s at least, or is done with.
 const ADVANCE_SAMPLES_MIN: usize = 16_000;
 /// Samples of one encoder position.
@@ -95,12 +97,12 @@ impl Recognition {
     pub(super) async fn run(mut self, steps: Emitter<RecognitionStep>) -> Result<RecognitionStep> {
         self.steps = steps;
         let audio = Arc::clone(&self.request.audio);
-        // Times between the words cost accuracy; they are asked for only where the next window's start hangs on them.
-        let timestamps = audio.len() > WINDOW_SAMPLES;
         let mut start = 0;
         while start == 0 || start + REST_SAMPLES_MIN <= audio.len() {
-            let end = (start + WINDOW_SAMPLES).min(audio.len());
-            start += self.window(&audio[start..end], start, timestamps).await?;
+            let rest = &audio[start..];
+            let whole = rest.len() <= WINDOW_SAMPLES;
+            let end = if whole { rest.len() } else { gate::quietest_cut(&rest[..WINDOW_SAMPLES], CUT_SAMPLES_MIN) };
+            start += self.window(&rest[..end], start, audio.len() > WINDOW_SAMPLES).await?;
         }
         let mut transcript = self.transcript;
         transcript.text = self.text.trim().to_owned();
@@ -120,30 +122,28 @@ impl Recognition {
     }
 
     /// Recognises one window that begins `offset` samples into the audio; returns how many samples are done with.
-    async fn window(&mut self, samples: &[f32], offset: usize, timestamps: bool) -> Result<usize> {
+    async fn window(&mut self, samples: &[f32], offset: usize, long: bool) -> Result<usize> {
         if !gate::may_hold_speech(samples) {
             self.transcript.no_speech_probability = 1.0;
             self.pause().await?;
             return Ok(samples.len());
         }
         let heard = self.listen(samples).await?;
-        let (opening, no_speech) = self.open(heard, timestamps).await?;
+        let (opening, no_speech) = self.open(heard).await?;
         self.transcript.no_speech_probability = self.transcript.no_speech_probability.max(no_speech);
-        let Some(attempt) = self.best_attempt(&opening, offset, timestamps, no_speech).await? else {
+        let Some(attempt) = self.best_attempt(&opening, offset, no_speech).await? else {
             return Ok(samples.len());
         };
         let model = Arc::clone(&self.model);
         let vocabulary = &model.vocabulary;
-        let (keep, done) = if timestamps { settled(vocabulary, &attempt.tokens) } else { (attempt.tokens.len(), None) };
-        let spoken =
-            attempt.tokens[..keep].iter().zip(&attempt.log_probabilities).filter(|(t, _)| vocabulary.is_text(**t));
+        let spoken = attempt.tokens.iter().zip(&attempt.log_probabilities).filter(|(t, _)| vocabulary.is_text(**t));
         let (tokens, log_probabilities): (Vec<u32>, Vec<f32>) = spoken.map(|(t, l)| (*t, *l)).unzip();
         self.text.push_str(&String::from_utf8_lossy(&vocabulary.bytes(&tokens)));
         self.log_probability_sum += log_probabilities.iter().sum::<f32>();
         self.tokens += tokens.len();
         self.show(&[]).await?;
         let mut starts = Vec::new();
-        if !tokens.is_empty() && (self.request.word_times || timestamps && done.is_none()) {
+        if !tokens.is_empty() && (self.request.word_times || long) {
             starts = self.align(&opening.heard, &tokens, samples.len())?;
             self.pause().await?;
         }
@@ -152,14 +152,10 @@ impl Recognition {
             let offset_ms = offset as u64 * 1000 / u64::from(LISTEN_RATE_HZ);
             self.transcript.words.extend(timing::timed(&words, &starts, &log_probabilities, offset_ms));
         }
-        if !timestamps {
-            return Ok(samples.len());
-        }
-        // The reference takes a window for done where its last time stands alone, or is missing. If what follows the
-        // last word sounds like speech, the model has only stopped early.
-        let done = done.or_else(|| starts.last().map(|position| position * POSITION_SAMPLES));
-        let done = done.filter(|done| (ADVANCE_SAMPLES_MIN..samples.len()).contains(done)).unwrap_or(samples.len());
-        let done = if gate::may_hold_speech(&samples[done..]) { done } else { samples.len() };
+        // Told several sentences, the model may stop after the first. What sounds like them is heard again.
+        let done = starts.last().map_or(samples.len(), |position| position * POSITION_SAMPLES);
+        let early = long && done >= ADVANCE_SAMPLES_MIN && gate::goes_on(samples, done);
+        let done = if early { done } else { samples.len() };
         Ok(done)
     }
 
@@ -194,7 +190,7 @@ impl Recognition {
     }
 
     /// Lets the decoder read what comes before the text; chooses the language on the way.
-    async fn open(&mut self, heard: Vec<KeyValues>, timestamps: bool) -> Result<(Opening, f32)> {
+    async fn open(&mut self, heard: Vec<KeyValues>) -> Result<(Opening, f32)> {
         let model = Arc::clone(&self.model);
         let vocabulary = &model.vocabulary;
         let mut prompt = self.hints();
@@ -208,8 +204,7 @@ impl Recognition {
             None => likeliest(&self.candidates, &logits)?,
         };
         self.pause().await?;
-        let mut rest = vec![language.token, vocabulary.transcribe];
-        rest.extend((!timestamps).then_some(vocabulary.no_timestamps));
+        let rest = [language.token, vocabulary.transcribe, vocabulary.no_timestamps];
         let rows = model.network.decode(&rest, &heard, &mut cache, None)?;
         let logits = model.network.logits(&rows, rest.len() - 1)?;
         self.language = Some(language);
@@ -231,17 +226,11 @@ impl Recognition {
     }
 
     /// Decodes at rising temperatures until the text can be trusted; `None` where nobody speaks.
-    async fn best_attempt(
-        &self,
-        opening: &Opening,
-        offset: usize,
-        timestamps: bool,
-        no_speech: f32,
-    ) -> Result<Option<Attempt>> {
+    async fn best_attempt(&self, opening: &Opening, offset: usize, no_speech: f32) -> Result<Option<Attempt>> {
         let mut best: Option<Attempt> = None;
         for (round, temperature) in decoding::TEMPERATURES.into_iter().enumerate() {
             let mut random = Random(offset as u64 ^ ((round as u64) << 48));
-            let attempt = self.attempt(opening, timestamps, temperature, &mut random).await?;
+            let attempt = self.attempt(opening, temperature, &mut random).await?;
             let text = self.model.vocabulary.text(&attempt.tokens);
             let average = attempt.average_log_probability();
             if no_speech > decoding::NO_SPEECH_MAX && average < decoding::LOG_PROBABILITY_MIN {
@@ -264,17 +253,15 @@ impl Recognition {
     }
 
     /// Decodes once.
-    async fn attempt(
-        &self,
-        opening: &Opening,
-        timestamps: bool,
-        temperature: f32,
-        random: &mut Random,
-    ) -> Result<Attempt> {
+    async fn attempt(&self, opening: &Opening, temperature: f32, random: &mut Random) -> Result<Attempt> {
         let model = Arc::clone(&self.model);
         let vocabulary = &model.vocabulary;
-        let rules =
-            Rules { vocabulary, suppressed: &model.suppressed, suppressed_first: &model.suppressed_first, timestamps };
+        let rules = Rules {
+            vocabulary,
+            suppressed: &model.suppressed,
+            suppressed_first: &model.suppressed_first,
+            timestamps: false,
+        };
         let positions = model.network.shape.text_positions;
         let most = (positions / 2).min(positions.saturating_sub(opening.cache.len()));
         let mut attempt = Attempt::default();
@@ -343,21 +330,4 @@ fn likeliest(candidates: &[(LanguageTag, u32)], logits: &[f32]) -> Result<Langua
     let best = candidates.iter().max_by(|a, b| logit(a.1).total_cmp(&logit(b.1)));
     let (tag, token) = best.ok_or_else(|| Error::new(ErrorCode::LanguageUnsupported, "no language to choose from"))?;
     Ok(Language { tag: tag.clone(), token: *token, probability: (logit(*token) - all).exp().min(1.0) })
-}
-
-/// How many tokens of a window with timestamps stand, and how many of its samples they are done with: all up to the
-/// last pair of times; else all, up to a single time at the end, if there is one.
-fn settled(vocabulary: &Vocabulary, tokens: &[u32]) -> (usize, Option<usize>) {
-    let is_time = |at: usize| vocabulary.is_timestamp(tokens[at]);
-    let ends_single = tokens.len() >= 2 && is_time(tokens.len() - 1) && !is_time(tokens.len() - 2);
-    let last_pair = (1..tokens.len()).rev().find(|at| is_time(*at) && is_time(at - 1));
-    let (keep, time) = match last_pair {
-        Some(at) if !ends_single => (at, Some(tokens[at - 1])),
-        _ => (tokens.len(), ends_single.then(|| tokens[tokens.len() - 1])),
-    };
-    let done = time.map(|time| {
-        let seconds = f64::from(time - vocabulary.timestamp_begin) * TIMESTAMP_STEP_S;
-        (seconds * f64::from(LISTEN_RATE_HZ)) as usize
-    });
-    (keep, done)
 }
