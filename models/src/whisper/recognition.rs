@@ -15,6 +15,9 @@ use tertulia::{Error, ErrorCode, LanguageTag, Result};
 const REST_SAMPLES_MIN: usize = 1_600;
 /// Long audio is cut where it is quietest, 15 s into a window at the earliest.
 const CUT_SAMPLES_MIN: usize = WINDOW_SAMPLES / 2;
+/// How long after the start of its last token a window's text may end: 0.2 to 1.5 s.
+const LAST_TOKEN_SAMPLES_MIN: usize = 3_200;
+const LAST_TOKEN_SAMPLES_MAX: usize = 24_000;
 /// A window moves on by 1 s at least, or is done with.
 const ADVANCE_SAMPLES_MIN: usize = 16_000;
 /// Samples of one encoder position.
@@ -153,7 +156,13 @@ impl Recognition {
             self.transcript.words.extend(timing::timed(&words, &starts, &log_probabilities, offset_ms));
         }
         // Told several sentences, the model may stop after the first. What sounds like them is heard again.
-        let done = starts.last().map_or(samples.len(), |position| position * POSITION_SAMPLES);
+        // What nobody wrote down counts as part of the signs at the end, or of the last word: its pause is looked for
+        // soon after that begins.
+        let holds_letter = |token: &u32| vocabulary.text(&[*token]).chars().any(char::is_alphanumeric);
+        let last = tokens.iter().rposition(holds_letter).and_then(|at| starts.get(at));
+        let last = last.map_or(samples.len(), |position| position * POSITION_SAMPLES);
+        let soon = &samples[last.min(samples.len())..(last + LAST_TOKEN_SAMPLES_MAX).min(samples.len())];
+        let done = last + gate::quietest_cut(soon, LAST_TOKEN_SAMPLES_MIN);
         let early = long && done >= ADVANCE_SAMPLES_MIN && gate::goes_on(samples, done);
         let done = if early { done } else { samples.len() };
         Ok(done)
