@@ -242,7 +242,7 @@ impl Recognition {
             let attempt = self.attempt(opening, temperature, &mut random).await?;
             let text = self.model.vocabulary.text(&attempt.tokens);
             let average = attempt.average_log_probability();
-            if no_speech > decoding::NO_SPEECH_MAX && average < decoding::LOG_PROBABILITY_MIN {
+            if decoding::is_silence(no_speech, average) {
                 return Ok(None);
             }
             if attempt.is_sound(&text) {
