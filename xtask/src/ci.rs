@@ -52,7 +52,7 @@ const STEPS: &[Step] = &[
 
 /// Checks that need the shared recordings beside the checkout.
 const SPEECH_STEPS: &[Step] = &[
-    step("words recognised", &["cargo", "xtask", "wer", "../shared/speech", "--detect", "--joined", "95"]),
+    step("words recognised", &["cargo", "xtask", "wer", "../shared/speech", "--detect"]),
     step("speech understood", &["cargo", "xtask", "speech", "../shared/speech/sentences"]),
 ];
 
