@@ -16,7 +16,7 @@ const fn step(name: &'static str, command: &'static [&'static str]) -> Step {
 
 const STEPS: &[Step] = &[
     step("formatting", &["cargo", "fmt", "--all", "--check"]),
-    step("the core's tests", &["cargo", "test", "-p", "tertulia"]),
+    step("the core's tests", &["cargo", "test", "--no-fail-fast", "-p", "tertulia"]),
     step(
         "the core in a browser",
         &["cargo", "check", "-p", "tertulia", "--target", "wasm32-unknown-unknown", "--all-features"],
@@ -46,7 +46,7 @@ const STEPS: &[Step] = &[
         "the chat model for tests",
         &["cargo", "run", "--release", "-p", "tertulia-cli", "--", "models", "pull", "smollm2-135m-instruct-q4_1"],
     ),
-    step("the models' tests", &["cargo", "test", "--release", "-p", "tertulia-models"]),
+    step("the models' tests", &["cargo", "test", "--release", "--no-fail-fast", "-p", "tertulia-models"]),
     step("the command's tests", &["cargo", "test", "--release", "-p", "tertulia-cli", "-p", "xtask"]),
 ];
 

@@ -126,7 +126,7 @@ fn a_session_goes_on_where_another_process_left_it() {
     let shown = lines(&shown);
     assert_eq!(shown.len(), 3, "the session and two turns");
     assert_eq!(shown[1]["user_text"], "Hola, me llamo Carmen.");
-    assert_eq!(shown[2]["state"]["state"], "finished");
+    assert_eq!(shown[2]["state"], "finished");
 
     let out = folder.path().join("export");
     let export = run(&["sessions", "export", &id, "--out", path_text(&out), "--store", path_text(&store)]);
