@@ -4,14 +4,12 @@
 //! one, each run of one language is cut out by its words' times and recognised in that language. Both sides are scored
 //! as plain words, with numbers written out and accents folded; the rate is the word errors over the words spoken.
 
+use crate::wer::{Failure, Tally, transcribe, without_accent, word_errors};
 use clap::Args;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use tertulia::backend::{
-    LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, Recognizer, SpokenWord, SynthesisRequest, Synthesizer,
-    run_steps,
-};
+use tertulia::backend::{LISTEN_RATE_HZ, SpokenWord, SynthesisRequest, Synthesizer, run_steps};
 use tertulia::{LanguageTag, audio};
 use tertulia_models::files::ModelStore;
 use tertulia_models::kokoro::Kokoro;
@@ -44,8 +42,6 @@ pub(crate) struct Arguments {
     #[arg(long)]
     voice: Option<String>,
 }
-
-type Failure = Box<dyn std::error::Error>;
 
 /// Speaks, listens, prints, and fails where a bound is broken.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
@@ -82,12 +78,11 @@ fn check(arguments: &Arguments) -> Result<bool, Failure> {
                 let shown = &text[spoken.words[run.start].text_span.start..spoken.words[run.end - 1].text_span.end];
                 let sound = if languages.len() > 1 { cut(&spoken, &run) } else { spoken.samples.clone() };
                 let heard = hear(&whisper, &audio::resample(&sound, spoken.rate, LISTEN_RATE_HZ)?, language)?;
-                let tally = Tally::of(&plain(shown, language), &plain(&heard, language));
+                let tally = word_errors(&plain(shown, language), &plain(&heard, language));
                 if tally.errors > 0 {
                     writeln!(out, "{:>3} of {:>2}  {shown}\n{:11}{}", tally.errors, tally.words, "", heard.trim())?;
                 }
-                total.errors += tally.errors;
-                total.words += tally.words;
+                total.add(tally);
             }
         }
         let holds = total.words > 0 && total.percent() <= *bound;
@@ -156,59 +151,14 @@ fn cut(spoken: &Spoken, run: &std::ops::Range<usize>) -> Vec<f32> {
 }
 
 fn hear(whisper: &Whisper, samples: &[f32], language: &LanguageTag) -> Result<String, Failure> {
-    let mut request = RecognitionRequest::new(samples.to_vec(), vec![language.clone()]);
-    request.word_times = false;
-    let mut text = String::new();
-    run_steps(whisper.recognize(request)?, |step| {
-        if let RecognitionStep::Final(done) = step {
-            text = done.text;
-        }
-        Ok(())
-    })?;
-    Ok(text)
+    Ok(transcribe(whisper, samples, vec![language.clone()])?.text)
 }
 
 /// Words in lower case with numbers written out and accents folded.
 fn plain(text: &str, language: &LanguageTag) -> Vec<String> {
-    written_out(text, language).split_whitespace().map(|word| word.chars().map(without_accent).collect()).collect()
+    written_out(text, language).split_whitespace().map(|word| word.chars().map(plain_char).collect()).collect()
 }
 
-fn without_accent(c: char) -> char {
-    match c {
-        'á' => 'a',
-        'é' => 'e',
-        'í' => 'i',
-        'ó' => 'o',
-        'ú' | 'ü' => 'u',
-        'ñ' => 'n',
-        '’' => '\'',
-        other => other,
-    }
-}
-
-/// Word errors, and the words that were to be heard.
-#[derive(Default)]
-struct Tally {
-    errors: usize,
-    words: usize,
-}
-
-impl Tally {
-    /// The fewest words to replace, add or leave out (Levenshtein's distance).
-    fn of(said: &[String], heard: &[String]) -> Self {
-        let mut row: Vec<usize> = (0..=heard.len()).collect();
-        for (index, word) in said.iter().enumerate() {
-            let mut diagonal = std::mem::replace(&mut row[0], index + 1);
-            for column in 1..=heard.len() {
-                let replaced = diagonal + usize::from(*word != heard[column - 1]);
-                diagonal = row[column];
-                row[column] = replaced.min(row[column] + 1).min(row[column - 1] + 1);
-            }
-        }
-        Self { errors: row[heard.len()], words: said.len() }
-    }
-
-    fn percent(&self) -> f64 {
-        100.0 * self.errors as f64 / self.words.max(1) as f64
-    }
+fn plain_char(c: char) -> char {
+    if c == '’' { '\'' } else { without_accent(c) }
 }

@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-type Failure = Box<dyn std::error::Error>;
+pub(crate) type Failure = Box<dyn std::error::Error>;
 
 /// Scores, prints, and fails where a bound is broken.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
@@ -79,17 +79,17 @@ struct Baseline {
 
 /// Errors and words, and the rate that follows.
 #[derive(Clone, Copy, Default, Serialize)]
-struct Tally {
-    errors: usize,
-    words: usize,
+pub(crate) struct Tally {
+    pub(crate) errors: usize,
+    pub(crate) words: usize,
 }
 
 impl Tally {
-    fn percent(self) -> f64 {
+    pub(crate) fn percent(self) -> f64 {
         100.0 * self.errors as f64 / self.words.max(1) as f64
     }
 
-    fn add(&mut self, other: Tally) {
+    pub(crate) fn add(&mut self, other: Tally) {
         self.errors += other.errors;
         self.words += other.words;
     }
@@ -305,7 +305,11 @@ fn decode(path: &Path) -> Result<Vec<f32>, Failure> {
     Ok(audio::resample(&sound.samples, sound.rate, LISTEN_RATE_HZ)?)
 }
 
-fn transcribe(whisper: &Whisper, samples: &[f32], languages: Vec<LanguageTag>) -> Result<Transcript, Failure> {
+pub(crate) fn transcribe(
+    whisper: &Whisper,
+    samples: &[f32],
+    languages: Vec<LanguageTag>,
+) -> Result<Transcript, Failure> {
     let mut request = RecognitionRequest::new(samples.to_vec(), languages);
     request.word_times = false;
     let mut transcript = None;
@@ -344,7 +348,7 @@ fn words(text: &str, language: &str, fold: bool) -> Vec<String> {
     words.map(|word| if fold { word.chars().map(without_accent).collect() } else { word }).collect()
 }
 
-fn without_accent(c: char) -> char {
+pub(crate) fn without_accent(c: char) -> char {
     match c {
         'á' => 'a',
         'é' => 'e',
@@ -357,7 +361,7 @@ fn without_accent(c: char) -> char {
 }
 
 /// The fewest insertions, deletions and substitutions that lead from one to the other.
-fn word_errors(reference: &[String], heard: &[String]) -> Tally {
+pub(crate) fn word_errors(reference: &[String], heard: &[String]) -> Tally {
     let mut costs: Vec<usize> = (0..=heard.len()).collect();
     for (row, expected) in reference.iter().enumerate() {
         let mut diagonal = std::mem::replace(&mut costs[0], row + 1);
