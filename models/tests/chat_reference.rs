@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 use std::path::PathBuf;
-use tertulia::backend::{CancelFlag, ChatModel, ChatRequest, ChatStep, Message, Model, Sampling, run_steps};
+use tertulia::backend::{CancelFlag, ChatModel, ChatRequest, ChatStep, ChatUsage, Message, Model, Sampling, run_steps};
 use tertulia_models::chat::{ChatOptions, GgufChat};
 use tertulia_models::gguf::{GgmlType, Gguf, GgufWriter, quant};
 
@@ -49,19 +49,54 @@ fn best_two(logits: &[f32]) -> (u32, f32) {
 
 /// The share of positions of the golden text where the likeliest token is the reference's: of all positions, and of
 /// those that the reference decides by more than a tie.
-fn agreement(chat: &GgufChat, golden: &Value) -> (f64, f64) {
-    let (text, top) = (ids(&golden["text"]), ids(&golden["top"]));
-    let mut ours = Vec::new();
-    chat.each_logits(&text, &mut |logits| ours.push(best_two(logits).0)).unwrap();
+fn agreement(ours: &[u32], reference: &Value) -> (f64, f64) {
+    let top = ids(&reference["top"]);
     assert_eq!(ours.len(), top.len());
-    let decided = |at: usize| golden["top_margins"][at].as_f64().unwrap() >= TIE;
+    let decided = |at: usize| reference["top_margins"][at].as_f64().unwrap() >= TIE;
     let share = |among: &dyn Fn(usize) -> bool| {
         let positions: Vec<usize> = (0..top.len()).filter(|&at| among(at)).collect();
         positions.iter().filter(|&&at| ours[at] == top[at]).count() as f64 / positions.len() as f64
     };
-    let shares = (share(&|_| true), share(&decided));
-    println!("{}: of all {:.2} %, of the decided {:.2} %", chat.name(), shares.0 * 100.0, shares.1 * 100.0);
+    (share(&|_| true), share(&decided))
+}
+
+/// The likeliest token after each position.
+fn likeliest(chat: &GgufChat, tokens: &[u32]) -> Vec<(u32, f32)> {
+    let mut likeliest = Vec::new();
+    chat.each_logits(tokens, &mut |logits| likeliest.push(best_two(logits))).unwrap();
+    likeliest
+}
+
+fn text_agreement(chat: &GgufChat, expected: &Value, reference: &str) -> (f64, f64) {
+    let ours: Vec<u32> = likeliest(chat, &ids(&expected["text"])).into_iter().map(|(token, _)| token).collect();
+    let shares = agreement(&ours, &expected[reference]);
+    println!(
+        "{}, {reference}: of all {:.2} %, of the decided {:.2} %",
+        chat.name(),
+        shares.0 * 100.0,
+        shares.1 * 100.0
+    );
     shares
+}
+
+/// A greedy reply through the conversation, with template, cache, steps and all.
+fn reply(chat: &GgufChat, case: &Value, max_tokens: usize) -> (String, ChatUsage) {
+    let messages: Vec<Message> = serde_json::from_value(case["messages"].clone()).unwrap();
+    let sampling =
+        Sampling { temperature: 0.0, repetition_penalty: 1.0, max_tokens: max_tokens as u32, ..Sampling::default() };
+    let request = ChatRequest { pinned: messages.len() - 1, messages, sampling, cancel: CancelFlag::new() };
+    let mut conversation = chat.open_conversation().unwrap();
+    let (mut text, mut usage) = (String::new(), None);
+    run_steps(conversation.reply(request).unwrap(), |step| {
+        match step {
+            ChatStep::Text(more) => text += &more,
+            ChatStep::Done { usage: took, .. } => usage = Some(took),
+            ChatStep::Working => {}
+        }
+        Ok(())
+    })
+    .unwrap();
+    (text, usage.expect("a reply ends with Done"))
 }
 
 #[test]
@@ -76,80 +111,65 @@ fn tokens_equal_the_reference_on_nasty_texts() {
     }
 }
 
+/// The network itself: with unpacked weights nothing is rounded to eight bits on either side, and every choice is equal.
 #[test]
-fn greedy_replies_equal_the_reference() {
-    let mut long = 0;
-    for expected in golden()["models"].as_array().unwrap() {
-        let name = expected["file"].as_str().unwrap();
-        let chat = model(name, ChatOptions::default());
-        for (at, case) in expected["chats"].as_array().unwrap().iter().enumerate() {
-            let mut messages: Vec<Message> = serde_json::from_value(case["messages"].clone()).unwrap();
-            let (prompt, reply) = (ids(&case["prompt"]), ids(&case["reply"]));
-            // The prompt and the reply in one run: every position's choice given the reference's own past.
-            let sequence: Vec<u32> = prompt.iter().chain(&reply[..reply.len() - 1]).copied().collect();
-            let mut ours = Vec::new();
-            chat.each_logits(&sequence, &mut |logits| ours.push(best_two(logits))).unwrap();
-            let ours = &ours[prompt.len() - 1..];
-            let mut equal = true;
-            for (step, ((token, margin), expected)) in ours.iter().zip(&reply).enumerate() {
-                if token == expected {
-                    continue;
-                }
-                let theirs = case["margins"][step].as_f64().unwrap();
-                println!("{name}, chat {at}, token {step}: ahead by {margin}, the reference's by {theirs}");
-                // Each choice is made given the reference's own past, so that all of them can be compared. The tiny
-                // model's logits are too close to each other for this; the share of equal choices is its check.
-                assert!(f64::from(*margin) < TIE || theirs < TIE || name == SMOL, "no tie for either");
-                equal = false;
-            }
-            long += usize::from(reply.len() >= 32 && name != SMOL);
-
-            // The same through the conversation: template, cache, steps and all.
-            let mut conversation = chat.open_conversation().unwrap();
-            let sampling = Sampling {
-                temperature: 0.0,
-                repetition_penalty: 1.0,
-                max_tokens: reply.len() as u32,
-                ..Sampling::default()
-            };
-            let pinned = messages.len() - 1;
-            let request = ChatRequest { messages: messages.split_off(0), pinned, sampling, cancel: CancelFlag::new() };
-            let (mut text, mut usage) = (String::new(), None);
-            run_steps(conversation.reply(request).unwrap(), |step| {
-                match step {
-                    ChatStep::Text(more) => text += &more,
-                    ChatStep::Done { usage: took, .. } => usage = Some(took),
-                    ChatStep::Working => {}
-                }
-                Ok(())
-            })
-            .unwrap();
-            assert_eq!(usage.unwrap().prompt_tokens as usize, prompt.len(), "the template's tokens");
-            if equal {
-                assert_eq!(text, case["reply_text"].as_str().unwrap());
-            }
+fn with_unpacked_weights_every_choice_is_the_reference_s() {
+    let golden = golden();
+    for expected in golden["models"].as_array().unwrap() {
+        let options = ChatOptions { weights_as_floats: true, ..ChatOptions::default() };
+        let chat = model(expected["file"].as_str().unwrap(), options);
+        let (all, _) = text_agreement(&chat, expected, "floats");
+        assert!(all >= 0.99, "{all}");
+        let chats = expected["chats"].as_array().unwrap();
+        for (case, expected) in chats.iter().zip(expected["floats"]["replies"].as_array().unwrap()) {
+            let (text, usage) = reply(&chat, case, ids(&expected["reply"]).len());
+            assert_eq!(usage.prompt_tokens as usize, ids(&case["prompt"]).len(), "the template's tokens");
+            assert_eq!(text, expected["reply_text"].as_str().unwrap());
         }
     }
-    assert!(long >= 5, "five replies of 32 tokens and more: {long}");
 }
 
+/// The quantised kernels. Here a difference in the last bit of a sum decides now and then which way an activation is
+/// rounded to eight bits; what follows differs a little everywhere, so that near ties fall either way. llama.cpp's own
+/// settings differ from each other in the same way: with its defaults it makes 96.5 % (SmolLM2) of the choices that
+/// it makes at its most exact settings, and 96.8 % when only its instruction set changes from AVX-512 to plain C. No port
+/// can agree with it better than it does with itself.
 #[test]
-fn the_likeliest_next_tokens_agree_on_a_long_text() {
-    for expected in golden()["models"].as_array().unwrap() {
-        let name = expected["file"].as_str().unwrap();
-        let (all, decided) = agreement(&model(name, ChatOptions::default()), expected);
-        // llama.cpp agrees with itself on 97.5 % of all positions when its batch size changes.
-        assert!(all >= 0.95 && decided >= 0.99, "{name}: {all}, {decided}");
+fn with_quantised_weights_choices_agree_as_well_as_the_reference_s_own_settings_do() {
+    let golden = golden();
+    for expected in golden["models"].as_array().unwrap() {
+        let chat = model(expected["file"].as_str().unwrap(), ChatOptions::default());
+        let (all, decided) = text_agreement(&chat, expected, "exact");
+        let (itself, _) = agreement(&ids(&expected["default"]["top"]), &expected["exact"]);
+        println!("the reference's settings: of all {:.2} %", itself * 100.0);
+        assert!(all >= (itself - 0.01).min(0.99), "{all}, and the reference with itself {itself}");
+        assert!(decided >= 0.99, "{decided}");
     }
 }
 
+/// The default model. The other one's logits lie so close to each other that 0.1 is no more than their rounding.
 #[test]
-fn unpacked_weights_and_stock_operations_agree_too() {
+fn greedy_replies_with_quantised_weights_equal_the_reference_up_to_near_ties() {
     let golden = golden();
-    let options = ChatOptions { weights_as_floats: true, ..ChatOptions::default() };
-    // Here activations are not rounded to eight bits as the reference's are.
-    let (all, decided) = agreement(&model(SMOL, options), &golden["models"][1]);
-    assert!(all >= 0.93 && decided >= 0.98, "{all}, {decided}");
+    let expected = &golden["models"][0];
+    let chat = model(expected["file"].as_str().unwrap(), ChatOptions::default());
+    let cases = expected["chats"].as_array().unwrap().iter().zip(expected["exact"]["replies"].as_array().unwrap());
+    for (at, (case, expected)) in cases.enumerate() {
+        let (prompt, theirs) = (ids(&case["prompt"]), ids(&expected["reply"]));
+        // The prompt and the reply in one run: each choice given the reference's own past.
+        let sequence: Vec<u32> = prompt.iter().chain(&theirs[..theirs.len() - 1]).copied().collect();
+        let ours = &likeliest(&chat, &sequence)[prompt.len() - 1..];
+        if let Some(first) = (0..theirs.len()).find(|&step| ours[step].0 != theirs[step]) {
+            let (margin, reference_margin) = (ours[first].1, expected["margins"][first].as_f64().unwrap());
+            println!("chat {at}, token {first}: ahead by {margin}, the reference's by {reference_margin}");
+            let tie = f64::from(margin) < TIE || reference_margin < TIE;
+            assert!(first >= 32 || tie, "no tie for either");
+        } else {
+            let (text, usage) = reply(&chat, case, theirs.len());
+            assert_eq!(usage.prompt_tokens as usize, prompt.len(), "the template's tokens");
+            assert_eq!(text, expected["reply_text"].as_str().unwrap());
+        }
+    }
 }
 
 #[test]
@@ -171,6 +191,6 @@ fn one_disturbed_layer_breaks_the_agreement() {
     }
     writer.write(&path).unwrap();
     let chat = GgufChat::new(path, Default::default(), ChatOptions::default());
-    let (all, decided) = agreement(&chat, &golden()["models"][1]);
+    let (all, decided) = text_agreement(&chat, &golden()["models"][1], "exact");
     assert!(all < 0.95 && decided < 0.99, "{all}, {decided}");
 }

@@ -1,21 +1,27 @@
 """Makes chat_golden.json: what llama.cpp says about the two GGUF chat models.
 
-    pip install numpy gguf jinja2 xllamacpp tokenizers
+    pip install numpy gguf jinja2 llama-cpp-python
     python chat_golden.py MODEL_FOLDER > chat_golden.json
 
-llama.cpp's C functions are called in the xllamacpp wheel's shared library. Its parameter structs change from version
-to version, so they stay opaque here; only their first fields (n_ctx, n_batch, n_ubatch) and llama_batch are touched.
+The reference runs at its most exact settings: keys and values as 32-bit floats, no flash attention (which sums values in
+16 bits), no repacked weights, one thread, one token at a time (batches of quantised weights may take coarser kernels). It
+speaks three times:
+
+* "exact": the file as it is.
+* "default": the same with llama.cpp's defaults (16-bit cache, flash attention), for the long text alone: how far the
+  reference agrees with itself.
+* "floats": the same weights unpacked to 32-bit floats. Nothing is rounded to eight bits there, so that this tells whether
+  the network is the same.
 """
-import ctypes as C
 import json
 import os
 import sys
+import tempfile
 
 import jinja2
+import llama_cpp as lib
 import numpy as np
-import tokenizers
-import xllamacpp
-from gguf import GGUFReader
+from gguf import GGUFReader, GGUFValueType, GGUFWriter, dequantize
 
 QWEN = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
 SMOL = "smollm2-135m-instruct-q4_1.gguf"
@@ -56,99 +62,73 @@ STRINGS = [
 ]
 
 
-class Batch(C.Structure):
-    _fields_ = [("n_tokens", C.c_int32), ("token", C.POINTER(C.c_int32)), ("embd", C.c_void_p), ("pos", C.POINTER(C.c_int32)),
-                ("n_seq_id", C.POINTER(C.c_int32)), ("seq_id", C.POINTER(C.POINTER(C.c_int32))), ("logits", C.POINTER(C.c_int8))]
-
-
-class Opaque(C.Structure):
-    _fields_ = [("words", C.c_uint32 * 128)]
-
-
-def library():
-    lib = C.CDLL(os.path.join(os.path.dirname(xllamacpp.__file__), "xllamacpp.abi3.so"))
-    lib.llama_model_default_params.restype = Opaque
-    lib.llama_context_default_params.restype = Opaque
-    lib.llama_model_load_from_file.argtypes, lib.llama_model_load_from_file.restype = [C.c_char_p, Opaque], C.c_void_p
-    lib.llama_init_from_model.argtypes, lib.llama_init_from_model.restype = [C.c_void_p, Opaque], C.c_void_p
-    lib.llama_model_get_vocab.argtypes, lib.llama_model_get_vocab.restype = [C.c_void_p], C.c_void_p
-    lib.llama_vocab_n_tokens.argtypes = [C.c_void_p]
-    lib.llama_vocab_is_eog.argtypes, lib.llama_vocab_is_eog.restype = [C.c_void_p, C.c_int32], C.c_bool
-    lib.llama_tokenize.argtypes = [C.c_void_p, C.c_char_p, C.c_int32, C.POINTER(C.c_int32), C.c_int32, C.c_bool, C.c_bool]
-    lib.llama_detokenize.argtypes = [C.c_void_p, C.POINTER(C.c_int32), C.c_int32, C.c_char_p, C.c_int32, C.c_bool, C.c_bool]
-    lib.llama_batch_init.argtypes, lib.llama_batch_init.restype = [C.c_int32, C.c_int32, C.c_int32], Batch
-    lib.llama_decode.argtypes = [C.c_void_p, Batch]
-    lib.llama_get_logits_ith.argtypes, lib.llama_get_logits_ith.restype = [C.c_void_p, C.c_int32], C.POINTER(C.c_float)
-    lib.llama_log_set.argtypes = [C.c_void_p, C.c_void_p]
-    lib.llama_get_memory.argtypes, lib.llama_get_memory.restype = [C.c_void_p], C.c_void_p
-    lib.llama_memory_clear.argtypes = [C.c_void_p, C.c_bool]
-    return lib
-
-
-LIB = library()
-SILENT = C.CFUNCTYPE(None, C.c_int, C.c_char_p, C.c_void_p)(lambda *_: None)
+SILENT = lib.llama_log_callback(lambda *_: None)
 
 
 class Llama:
-    def __init__(self, path):
-        self.model = LIB.llama_model_load_from_file(path.encode(), LIB.llama_model_default_params())
-        params = LIB.llama_context_default_params()
-        params.words[0] = params.words[1] = params.words[2] = 1024
-        self.context = LIB.llama_init_from_model(self.model, params)
-        self.vocab = LIB.llama_model_get_vocab(self.model)
-        self.vocab_len = LIB.llama_vocab_n_tokens(self.vocab)
-        fields = GGUFReader(path).fields
-        self.template = fields["tokenizer.chat_template"].contents()
-        self.batch = LIB.llama_batch_init(1024, 0, 1)
+    def __init__(self, path, exact=True, chunk=1):
+        model_params = lib.llama_model_default_params()
+        model_params.use_extra_bufts = not exact
+        self.model = lib.llama_model_load_from_file(path.encode(), model_params)
+        params = lib.llama_context_default_params()
+        params.n_ctx = params.n_batch = params.n_ubatch = 1024
+        params.n_threads = params.n_threads_batch = 1
+        if exact:
+            params.flash_attn_type = 0
+            params.type_k = params.type_v = lib.GGML_TYPE_F32
+        self.context = lib.llama_init_from_model(self.model, params)
+        self.vocab = lib.llama_model_get_vocab(self.model)
+        self.vocab_len = lib.llama_vocab_n_tokens(self.vocab)
+        self.chunk = chunk
+        self.batch = lib.llama_batch_init(chunk, 0, 1)
 
     def tokenize(self, text, special):
-        ids = (C.c_int32 * 4096)()
+        ids = (lib.llama_token * 4096)()
         data = text.encode()
-        count = LIB.llama_tokenize(self.vocab, data, len(data), ids, 4096, False, special)
+        count = lib.llama_tokenize(self.vocab, data, len(data), ids, 4096, False, special)
         assert count >= 0
         return list(ids[:count])
 
     def text(self, ids):
         """The text up to the token that ends the reply; the ids go on behind it."""
-        ends = [i for i, token in enumerate(ids) if LIB.llama_vocab_is_eog(self.vocab, token)]
+        ends = [i for i, token in enumerate(ids) if lib.llama_vocab_is_eog(self.vocab, token)]
         ids = ids[: ends[0]] if ends else ids
-        data = C.create_string_buffer(4096)
-        array = (C.c_int32 * len(ids))(*ids)
-        count = LIB.llama_detokenize(self.vocab, array, len(ids), data, 4096, True, False)
+        data = (lib.ctypes.c_char * 4096)()
+        array = (lib.llama_token * len(ids))(*ids)
+        count = lib.llama_detokenize(self.vocab, array, len(ids), data, 4096, True, False)
         assert count >= 0
         return data.raw[:count].decode(errors="ignore")
 
-    def render(self, chat):
-        environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True)
-        messages = [{"role": role, "content": content} for role, content in chat]
-        return environment.from_string(self.template).render(messages=messages, add_generation_prompt=True)
-
-    def logits(self, ids, start):
-        """The logits after each of the tokens, which stand at positions start, start + 1, ...
-
-        One token at a time: llama.cpp computes batches by coarser kernels, which alone change 2 to 3 % of the likeliest
-        tokens on this text.
-        """
-        return [self.next_logits(token, start + i) for i, token in enumerate(ids)]
-
-    def next_logits(self, token, position):
-        self.batch.token[0], self.batch.pos[0], self.batch.n_seq_id[0] = token, position, 1
-        self.batch.seq_id[0][0], self.batch.logits[0], self.batch.n_tokens = 0, 1, 1
-        assert LIB.llama_decode(self.context, self.batch) == 0
-        return np.ctypeslib.as_array(LIB.llama_get_logits_ith(self.context, 0), (self.vocab_len,)).copy()
-
-    def clear(self):
-        LIB.llama_memory_clear(LIB.llama_get_memory(self.context), True)
+    def logits(self, ids, start=0):
+        """The logits after each of the tokens, which stand at positions start, start + 1, ..."""
+        if start == 0:
+            lib.llama_memory_clear(lib.llama_get_memory(self.context), True)
+        rows = []
+        for first in range(0, len(ids), self.chunk):
+            chunk = ids[first : first + self.chunk]
+            for i, token in enumerate(chunk):
+                self.batch.token[i], self.batch.pos[i], self.batch.logits[i] = token, start + first + i, 1
+                self.batch.n_seq_id[i], self.batch.seq_id[i][0] = 1, 0
+            self.batch.n_tokens = len(chunk)
+            assert lib.llama_decode(self.context, self.batch) == 0
+            for i in range(len(chunk)):
+                row = lib.llama_get_logits_ith(self.context, i)
+                rows.append(np.ctypeslib.as_array(row, (self.vocab_len,)).copy())
+        return rows
 
     def greedy(self, prompt):
-        self.clear()
-        logits, at, ids, margins = self.logits(prompt, 0)[-1], len(prompt), [], []
+        logits, at, ids, margins = self.logits(prompt)[-1], len(prompt), [], []
         for _ in range(GREEDY_TOKENS):
             best, margin = top(logits)
             ids.append(best)
             margins.append(margin)
             logits, at = self.logits([best], at)[0], at + 1
-        return ids, margins
+        return {"reply": ids, "reply_text": self.text(ids), "margins": margins}
+
+    def say(self, text, prompts):
+        tops = [top(logits) for logits in self.logits(text)]
+        replies = [self.greedy(prompt) for prompt in prompts]
+        return {"top": [t for t, _ in tops], "top_margins": [m for _, m in tops], "replies": replies}
 
 
 def top(logits):
@@ -156,32 +136,48 @@ def top(logits):
     return int(np.argmax(logits)), round(float(best - second), 3)
 
 
-def pieces(pattern):
-    split = tokenizers.pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated")
-    return [[piece for piece, _ in split.pre_tokenize_str(text)] for text in STRINGS]
+def render(path, chat):
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(GGUFReader(path).fields["tokenizer.chat_template"].contents())
+    messages = [{"role": role, "content": content} for role, content in chat]
+    return template.render(messages=messages, add_generation_prompt=True)
+
+
+def unpack(path, out):
+    """Writes the same model with 32-bit floats."""
+    reader = GGUFReader(path)
+    writer = GGUFWriter(out, reader.fields["general.architecture"].contents())
+    for key, field in reader.fields.items():
+        if not key.startswith("GGUF.") and key != "general.architecture":
+            element = field.types[-1] if field.types[0] == GGUFValueType.ARRAY else None
+            writer.add_key_value(key, field.contents(), field.types[0], sub_type=element)
+    for tensor in reader.tensors:
+        floats = dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
+        writer.add_tensor(tensor.name, floats.reshape([int(n) for n in tensor.shape][::-1]))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
 
 
 def main():
     folder = sys.argv[1]
-    LIB.llama_log_set(SILENT, None)
+    lib.llama_log_set(SILENT, None)
     golden = {"strings": STRINGS, "models": []}
     for name in (QWEN, SMOL):
-        llama = Llama(os.path.join(folder, name))
-        chats = []
-        for chat in CHATS[name]:
-            rendered = llama.render(chat)
-            prompt = llama.tokenize(rendered, True)
-            ids, margins = llama.greedy(prompt)
-            chats.append({"messages": [{"role": r, "content": c} for r, c in chat], "rendered": rendered, "prompt": prompt,
-                          "reply": ids, "reply_text": llama.text(ids), "margins": margins})
-        llama.clear()
+        path = os.path.join(folder, name)
+        llama = Llama(path)
+        prompts = [llama.tokenize(render(path, chat), True) for chat in CHATS[name]]
         text = llama.tokenize(TEXT, False)
-        tops = [top(logits) for logits in llama.logits(text, 0)]
-        golden["models"].append({"file": name, "ids": [llama.tokenize(s, False) for s in STRINGS], "chats": chats,
-                                 "text": text, "top": [t for t, _ in tops], "top_margins": [m for _, m in tops]})
-    word = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-    llama3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-    golden["pieces"] = {"gpt-2": pieces(word), "llama-bpe": pieces(llama3)}
+        chats = [{"messages": [{"role": r, "content": c} for r, c in chat], "prompt": prompt}
+                 for chat, prompt in zip(CHATS[name], prompts)]
+        with tempfile.TemporaryDirectory() as scratch:
+            unpacked = os.path.join(scratch, "floats.gguf")
+            unpack(path, unpacked)
+            floats = Llama(unpacked, chunk=64).say(text, prompts)
+        golden["models"].append({"file": name, "ids": [llama.tokenize(s, False) for s in STRINGS], "chats": chats, "text": text,
+                                 "exact": llama.say(text, prompts), "default": Llama(path, exact=False).say(text, []),
+                                 "floats": floats})
     json.dump(golden, sys.stdout, ensure_ascii=True, separators=(",", ":"))
 
 
