@@ -333,7 +333,7 @@ pub struct Sampling {
     pub seed: Option<u64>,
     /// Texts that end the reply; they are not part of it.
     pub stop: Vec<String>,
-    /// The most tokens of one reply.
+    /// The most tokens of one reply; 0 only evaluates the prompt, so that the reply to come starts sooner.
     pub max_tokens: u32,
 }
 

@@ -75,6 +75,9 @@ pub struct SessionConfig {
     /// Whether speech or text of the learner stops the tutor.
     #[serde(default = "defaults::yes")]
     pub interruptible: bool,
+    /// When the microphone is listened to, and how.
+    #[serde(default)]
+    pub listening: Listening,
     /// How the chat model chooses its words.
     #[serde(default)]
     pub sampling: Sampling,
@@ -116,6 +119,7 @@ impl SessionConfig {
             output_latency_ms: 0,
             patience: defaults::patience(),
             interruptible: true,
+            listening: Listening::default(),
             sampling: Sampling::default(),
         }
     }
@@ -172,6 +176,76 @@ pub enum Keep {
     Forever,
 }
 
+/// When the microphone is listened to, and how.
+///
+/// ```
+/// use tertulia::{Listening, ListeningMode};
+/// let hands_free = Listening { mode: ListeningMode::Continuous, ..Listening::default() };
+/// assert_eq!(hands_free.preroll_ms, 300);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Listening {
+    /// Who says when an utterance starts and ends.
+    pub mode: ListeningMode,
+    /// Sound from before the first speech that belongs to the utterance, in ms, up to 2,000.
+    pub preroll_ms: u32,
+    /// Sound that is shorter is not taken for speech, in ms, 30 to 1,000.
+    pub speech_ms_min: u32,
+    /// Speech over the tutor that lasts so long interrupts, in ms, even before a word of it is understood; 100 to
+    /// 10,000. What is shorter interrupts by its words; "mhm" or a cough does not.
+    pub interrupt_ms: u32,
+    /// The words so far are shown after so many ms of speech, again and again; 100 to 10,000.
+    pub partial_ms: u32,
+    /// The host is told when nobody has spoken for so many ms ([`EventKind::Idle`](crate::EventKind::Idle)); `None` for
+    /// never.
+    pub idle_ms: Option<u32>,
+}
+
+impl Default for Listening {
+    fn default() -> Self {
+        Self {
+            mode: ListeningMode::PushToTalk,
+            preroll_ms: 300,
+            speech_ms_min: 90,
+            interrupt_ms: 500,
+            partial_ms: 500,
+            idle_ms: None,
+        }
+    }
+}
+
+impl Listening {
+    /// # Errors
+    /// [`ErrorCode::InvalidConfig`] names the setting that is out of its range.
+    pub(crate) fn check(&self) -> Result<()> {
+        let ranges = [
+            ("preroll_ms", self.preroll_ms, 0..=2_000),
+            ("speech_ms_min", self.speech_ms_min, 30..=1_000),
+            ("interrupt_ms", self.interrupt_ms, 100..=10_000),
+            ("partial_ms", self.partial_ms, 100..=10_000),
+        ];
+        for (name, value, range) in ranges {
+            if !range.contains(&value) {
+                let (least, most) = range.into_inner();
+                return Err(Error::new(ErrorCode::InvalidConfig, format!("{name} is outside {least} to {most}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Who says when an utterance starts and ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListeningMode {
+    /// The host: all audio up to [`end_utterance`](crate::Session::end_utterance) is one utterance.
+    #[default]
+    PushToTalk,
+    /// The engine: the microphone stays open, and the engine hears when someone starts and has finished.
+    Continuous,
+}
+
 /// How the engine learns what of a reply was heard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -209,6 +283,8 @@ pub struct SessionUpdate {
     pub patience: Option<f32>,
     /// See [`SessionConfig::interruptible`].
     pub interruptible: Option<bool>,
+    /// See [`SessionConfig::listening`]; it holds at once.
+    pub listening: Option<Listening>,
 }
 
 impl SessionUpdate {
@@ -230,6 +306,7 @@ impl SessionUpdate {
         set(&mut config.vocabulary, self.vocabulary);
         set(&mut config.patience, self.patience);
         set(&mut config.interruptible, self.interruptible);
+        set(&mut config.listening, self.listening);
         match self.voice {
             Some(voice) => config.voice = Some(voice),
             // Another language takes its own voice, unless one was asked for.

@@ -6,7 +6,7 @@ use crate::backend::{
     Steps, SynthesisRequest, Transcript, VoiceInfo,
 };
 use crate::catalog::{Catalog, Level, Scenario};
-use crate::config::SessionConfig;
+use crate::config::{ListeningMode, SessionConfig};
 use crate::driver::clock::Clock;
 use crate::driver::local::LocalDriver;
 use crate::driver::queue::EventQueue;
@@ -21,7 +21,7 @@ use crate::store::{
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 
 /// How long opening a session waits for its last handle's closing.
@@ -504,16 +504,7 @@ impl Engine {
 
     fn hand_over(&self, record: SessionRecord, turns: Turns, resumed: bool) -> Session {
         let key = SessionKey(self.next_key.fetch_add(1, Ordering::Relaxed));
-        let session = Arc::new(SessionShared {
-            id: record.id,
-            key,
-            opened_us: self.shared.clock.monotonic_us(),
-            events: EventQueue::default(),
-            config: Mutex::new(record.config.clone()),
-            next_turn: Mutex::new(record.next_turn),
-            turns_open: AtomicUsize::new(0),
-            closing: AtomicBool::new(false),
-        });
+        let session = Arc::new(SessionShared::new(&self.shared, key, &record));
         let core = SessionCore::new(self.shared.clone(), session.clone(), record, &turns.turns, resumed);
         self.shared.send(Message::Open(Box::new(core)));
         Session::new(self.shared.clone(), session)
@@ -531,6 +522,10 @@ pub(crate) fn check_config(config: &SessionConfig, shared: &Shared) -> Result<()
         return Err(Error::new(ErrorCode::InvalidConfig, "patience is outside 0 to 1"));
     }
     let backends = &shared.backends;
+    config.listening.check()?;
+    if config.listening.mode == ListeningMode::Continuous {
+        Backends::require(&backends.vad, "voice activity detector")?;
+    }
     let has = |languages: &[LanguageTag], tag: &LanguageTag| languages.iter().any(|l| l.same_language(tag));
     if let Some(recognizer) = &backends.recognizer {
         let known = recognizer.languages();

@@ -75,7 +75,7 @@ pub enum EventKind {
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_of: Option<TurnId>,
     },
-    /// Someone began to speak (raw).
+    /// Someone began to speak, or went on (raw: it may turn out to be nothing).
     SpeechStarted {
         /// When, in ms of the audio.
         start_ms: u64,
@@ -85,9 +85,15 @@ pub enum EventKind {
         /// When, in ms of the audio.
         end_ms: u64,
     },
+    /// Nobody has spoken for a while, and no turn is under way (see [`Listening::idle_ms`](crate::Listening)).
+    Idle {
+        /// For how long, in ms of the audio.
+        silence_ms: u64,
+    },
     /// The utterance is complete.
     UtteranceEnded {
-        /// When the speech in it starts, in ms from the start of its audio.
+        /// When the speech in it starts, in ms of the audio: of the recording, or of all that the microphone gave since
+        /// the session was opened.
         start_ms: u64,
         /// When the speech in it ends.
         end_ms: u64,
@@ -226,6 +232,14 @@ pub enum EndReason {
     Host,
     /// It came as one complete recording.
     Recording,
+    /// The silence after it was long enough.
+    Silence,
+    /// It had become as long as an utterance may be.
+    TooLong,
+    /// The host said that the microphone was taken away.
+    InputInterrupted,
+    /// The microphone gave nothing for a second.
+    InputStalled,
 }
 
 /// Why a turn was cut short.

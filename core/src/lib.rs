@@ -58,6 +58,8 @@
 //! - A turn begins with [`Session::end_utterance`], [`push_encoded`](Session::push_encoded),
 //!   [`send_text`](Session::send_text), [`say`](Session::say) or [`reply`](Session::reply), and ends exactly once:
 //!   `turn_finished`, `turn_interrupted` or `turn_failed`. A turn that fails leaves the session usable.
+//! - With [`ListeningMode::Continuous`] the microphone stays open: the engine hears when somebody starts to speak and has
+//!   finished, and who speaks over the tutor interrupts it (`playback_pause`, then `playback_resume` or `playback_flush`).
 //! - The host tells what was [`played`](Session::played); what was heard is what the tutor remembers to have said.
 //! - `transcript_done`, `turn_finished` and `turn_interrupted` come after they are on disk.
 //! - Errors are an [`ErrorCode`] with context; the numbers are the same in every language.
@@ -78,7 +80,7 @@ pub mod store;
 pub mod testing;
 mod turn;
 
-pub use config::{Keep, Persona, Playback, Retention, SessionConfig, SessionUpdate};
+pub use config::{Keep, Listening, ListeningMode, Persona, Playback, Retention, SessionConfig, SessionUpdate};
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub use driver::clock::SystemClock;
 pub use driver::{clock::Clock, local::LocalDriver};

@@ -79,6 +79,13 @@ pub fn instruction_message(text: &str) -> Message {
     Message::new(Role::User, format!("({})", text.trim()))
 }
 
+/// The learner's words, with a note that they came into the tutor's: the model remembers what was heard of its reply, and
+/// is told why it stops there.
+pub fn interrupting_message(text: &str, config: &SessionConfig, catalog: &Catalog) -> Message {
+    let (_, wording) = catalog.wording(&config.target);
+    Message::new(Role::User, fill(&wording.interrupting, &[("text", text)]))
+}
+
 fn persona(config: &SessionConfig, wording: &PromptWording) -> String {
     let name = config.persona.name.trim();
     let character = config.persona.character.trim().trim_end_matches('.');

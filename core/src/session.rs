@@ -1,8 +1,9 @@
 //! [`Session`]: the host's handle of one conversation, and [`Events`], its one reader.
 
 use crate::audio::UtteranceBuffer;
-use crate::config::{SessionConfig, SessionUpdate};
+use crate::config::{ListeningMode, SessionConfig, SessionUpdate};
 use crate::driver::jobs::Payload;
+use crate::driver::microphone::Mark;
 use crate::driver::{Message, SessionShared, Shared};
 use crate::engine::check_config;
 use crate::error::{Error, ErrorCode, Result};
@@ -32,7 +33,8 @@ pub struct Session {
 struct Inner {
     shared: Arc<Shared>,
     session: Arc<SessionShared>,
-    microphone: Mutex<UtteranceBuffer>,
+    /// What was pushed of an utterance whose end the host tells.
+    utterance: Mutex<UtteranceBuffer>,
 }
 
 impl Drop for Inner {
@@ -43,8 +45,8 @@ impl Drop for Inner {
 
 impl Session {
     pub(crate) fn new(shared: Arc<Shared>, session: Arc<SessionShared>) -> Self {
-        let microphone = Mutex::new(UtteranceBuffer::new(shared.options.utterance_seconds_max));
-        Self { inner: Arc::new(Inner { shared, session, microphone }) }
+        let utterance = Mutex::new(UtteranceBuffer::new(shared.options.utterance_seconds_max));
+        Self { inner: Arc::new(Inner { shared, session, utterance }) }
     }
 
     /// The session's id, with which it can be opened again.
@@ -57,29 +59,58 @@ impl Session {
         self.inner.session.config.lock().clone()
     }
 
-    /// Takes in mono samples between -1 and 1 of an utterance, any number, at any rate from 8,000 to 192,000 Hz. The
-    /// rate may change between calls.
+    /// Takes in mono samples between -1 and 1 from the microphone, any number, at any rate from 8,000 to 192,000 Hz.
+    /// The rate may change between calls.
+    ///
+    /// With [`ListeningMode::PushToTalk`](crate::ListeningMode) they are part of the next utterance; with
+    /// [`ListeningMode::Continuous`](crate::ListeningMode) the engine hears in them by itself when somebody starts to
+    /// speak and has finished.
     ///
     /// # Errors
     /// [`ErrorCode::AudioInvalidRate`], [`ErrorCode::AudioInvalidSample`] (nothing of the block is kept),
-    /// [`ErrorCode::AudioOverrun`] once the utterance is as long as the longest allowed (what came before is kept),
-    /// [`ErrorCode::SessionClosed`].
+    /// [`ErrorCode::AudioOverrun`] once the utterance is as long as the longest allowed, or the engine as far behind
+    /// (what came before is kept), [`ErrorCode::SessionClosed`].
     pub fn push_audio(&self, samples: &[f32], rate: u32) -> Result<()> {
         self.inner.check_open()?;
-        self.inner.microphone.lock().push(samples, rate)
+        match self.inner.is_continuous() {
+            true => self.inner.session.microphone.push(samples, rate),
+            false => self.inner.utterance.lock().push(samples, rate),
+        }
     }
 
-    /// The utterance that was pushed is complete: a turn starts with it.
+    /// The utterance that was pushed is complete: a turn starts with it. With
+    /// [`ListeningMode::Continuous`](crate::ListeningMode) the engine need not be told; where nobody is speaking, the
+    /// turn fails with [`ErrorCode::NoSpeech`].
     ///
     /// # Errors
     /// [`ErrorCode::AudioEmpty`] where nothing was pushed; [`ErrorCode::QueueFull`], [`ErrorCode::SessionClosed`].
     pub fn end_utterance(&self) -> Result<TurnId> {
         self.inner.check_open()?;
-        let samples = self.inner.microphone.lock().take();
+        if self.inner.is_continuous() {
+            self.inner.check_room()?;
+            let turn = self.inner.session.take_turn();
+            self.inner.session.microphone.mark(Mark { reason: EndReason::Host, turn: Some(turn) });
+            return Ok(turn);
+        }
+        let samples = self.inner.utterance.lock().take();
         if samples.is_empty() {
             return Err(ErrorCode::AudioEmpty.into());
         }
         self.inner.start(StartKind::Utterance(EndReason::Host), None, Some(Payload::Pcm(samples.into())))
+    }
+
+    /// The microphone was taken away: a call came in, the route changed, the user muted it. What is being said is
+    /// complete with that; audio that is pushed later is heard again. With
+    /// [`ListeningMode::PushToTalk`](crate::ListeningMode) nothing happens.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SessionClosed`].
+    pub fn input_interrupted(&self) -> Result<()> {
+        self.inner.check_open()?;
+        if self.inner.is_continuous() {
+            self.inner.session.microphone.mark(Mark { reason: EndReason::InputInterrupted, turn: None });
+        }
+        Ok(())
     }
 
     /// Starts a turn with one complete recording: wav, flac, ogg, mp3, mp4 or webm, Opus included.
@@ -178,6 +209,8 @@ impl Session {
         update.apply(&mut changed);
         check_config(&changed, shared)?;
         *config = changed;
+        let continuous = config.listening.mode == ListeningMode::Continuous;
+        self.inner.session.continuous.store(continuous, Ordering::Release);
         drop(config);
         shared.send(Message::Updated(self.inner.session.key));
         Ok(())
@@ -242,11 +275,20 @@ impl Inner {
         Ok(())
     }
 
-    fn start(&self, what: StartKind, retry_of: Option<TurnId>, payload: Option<Payload>) -> Result<TurnId> {
-        self.check_open()?;
+    fn check_room(&self) -> Result<()> {
         if self.session.turns_open.load(Ordering::Acquire) > WAITING_TURNS_MAX {
             return Err(ErrorCode::QueueFull.into());
         }
+        Ok(())
+    }
+
+    fn is_continuous(&self) -> bool {
+        self.session.continuous.load(Ordering::Acquire)
+    }
+
+    fn start(&self, what: StartKind, retry_of: Option<TurnId>, payload: Option<Payload>) -> Result<TurnId> {
+        self.check_open()?;
+        self.check_room()?;
         // Held until the message is on its way, so that turns arrive in the order of their numbers.
         let mut next_turn = self.session.next_turn.lock();
         let turn = TurnId(*next_turn);
@@ -264,6 +306,7 @@ impl Inner {
 
     fn close(&self, ended: bool) {
         if !self.session.closing.swap(true, Ordering::AcqRel) {
+            self.session.microphone.close();
             self.shared.open.mark_closing(self.session.id);
             self.shared.send(Message::Machine(self.session.key, Input::Close { ended }));
         }

@@ -46,6 +46,8 @@ fn kinds() -> Vec<EventKind> {
         EventKind::SessionEnded { ended: true },
         EventKind::ModelLoading { model: "whisper-base".into(), progress: 0.5 },
         EventKind::Error(error),
+        EventKind::Idle { silence_ms: 5_000 },
+        EventKind::UtteranceEnded { start_ms: 10, end_ms: 900, decided_ms: 1200, reason: EndReason::InputStalled },
     ]
 }
 

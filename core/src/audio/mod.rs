@@ -37,6 +37,17 @@ pub const RATE_HZ_MAX: u32 = 192_000;
 /// The most channels of a file; they are mixed to one.
 pub const CHANNELS_MAX: usize = 8;
 
+/// Whether a block of samples can be taken.
+pub(crate) fn check_samples(block: &[f32], rate: u32) -> Result<()> {
+    check_rate(rate)?;
+    match block.iter().position(|sample| !sample.is_finite()) {
+        None => Ok(()),
+        Some(index) => {
+            Err(Error::new(ErrorCode::AudioInvalidSample, format!("sample {index} of the block is not finite")))
+        }
+    }
+}
+
 fn check_rate(rate: u32) -> Result<()> {
     if (RATE_HZ_MIN..=RATE_HZ_MAX).contains(&rate) {
         return Ok(());

@@ -1,6 +1,6 @@
 //! The bounded collector behind `push_audio`.
 
-use super::{Resampler, check_rate};
+use super::{Resampler, check_samples};
 use crate::backend::LISTEN_RATE_HZ;
 use crate::error::{Error, ErrorCode, Result};
 
@@ -53,13 +53,7 @@ impl UtteranceBuffer {
     /// [`ErrorCode::AudioInvalidSample`] (a sample that is not finite). After [`ErrorCode::AudioOverrun`] the buffer
     /// is full: it keeps what it had and as much of the block as there was room for.
     pub fn push(&mut self, block: &[f32], rate: u32) -> Result<()> {
-        check_rate(rate)?;
-        if let Some(index) = block.iter().position(|sample| !sample.is_finite()) {
-            return Err(Error::new(
-                ErrorCode::AudioInvalidSample,
-                format!("sample {index} of the block is not finite"),
-            ));
-        }
+        check_samples(block, rate)?;
         if block.is_empty() {
             return Ok(());
         }

@@ -104,7 +104,7 @@ impl<T> Localized<T> {
 
 /// How prompts are worded in one language. Words in braces are filled in: `{persona}`, `{name}`, `{character}`,
 /// `{target}`, `{native}`, `{setting}`, `{tutor_role}`, `{learner_role}`, `{goals}`, `{level}`,
-/// `{level_instructions}`, `{opener}`.
+/// `{level_instructions}`, `{opener}`, `{text}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PromptWording {
@@ -122,6 +122,8 @@ pub(crate) struct PromptWording {
     pub(crate) opening: String,
     /// The same, with an example.
     pub(crate) opening_like: String,
+    /// What the learner said into the tutor's words.
+    pub(crate) interrupting: String,
     /// Stands between the last two of a list.
     pub(crate) list_end: String,
     /// Names of languages, by primary subtag.

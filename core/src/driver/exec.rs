@@ -7,7 +7,11 @@ use async_task::Runnable;
 /// Which worker does a piece of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Worker {
-    /// Decoding, the VAD, the recogniser.
+    /// The microphone and its VAD: nothing that takes long, so that nobody waits to be heard.
+    Microphone,
+    /// The turn detector.
+    Turns,
+    /// Decoding, the recogniser.
     Ears,
     /// The chat model.
     Mind,
@@ -16,11 +20,13 @@ pub(crate) enum Worker {
 }
 
 impl Worker {
-    pub(crate) const ALL: [Worker; 3] = [Worker::Ears, Worker::Mind, Worker::Voice];
+    pub(crate) const ALL: [Worker; 5] = [Worker::Microphone, Worker::Turns, Worker::Ears, Worker::Mind, Worker::Voice];
 
     #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
     pub(crate) fn thread_name(self) -> &'static str {
         match self {
+            Worker::Microphone => "tertulia-mic",
+            Worker::Turns => "tertulia-turns",
             Worker::Ears => "tertulia-ears",
             Worker::Mind => "tertulia-mind",
             Worker::Voice => "tertulia-voice",

@@ -3,12 +3,12 @@
 use super::{Message, Shared};
 use crate::audio;
 use crate::backend::{
-    Backends, CancelFlag, ChatRequest, ChatStep, Conversation, LISTEN_RATE_HZ, MaybeSend, Message as ChatMessage,
-    Model, RecognitionRequest, RecognitionStep, Sampling, Steps, SynthesisRequest, Vad,
+    Backends, CancelFlag, ChatModel, ChatRequest, ChatStep, Conversation, LISTEN_RATE_HZ, MaybeSend,
+    Message as ChatMessage, Model, RecognitionRequest, RecognitionStep, Sampling, Steps, SynthesisRequest, Vad,
 };
 use crate::error::{Error, ErrorCode, Result};
-use crate::event::{ErrorInfo, EventKind, Stage, TurnId};
-use crate::turn::{Input, Report};
+use crate::event::{ErrorInfo, EventKind, Stage, Transcript, TurnId};
+use crate::turn::{Input, Inquiry, Report};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -54,29 +54,12 @@ impl Job {
 
     /// Reports how a piece of work ended, a panic included. A cancelled one has nothing to report.
     async fn conclude(self, stage: Stage, work: impl Future<Output = Result<()>> + MaybeSend) {
-        let error = match futures_lite::FutureExt::catch_unwind(AssertUnwindSafe(work)).await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error,
-            Err(_panic) => Error::new(ErrorCode::Internal, "a backend panicked"),
-        };
+        let Err(error) = contained(work).await else { return };
         if error.code() == ErrorCode::Cancelled && self.cancel.is_cancelled() {
             return;
         }
         tracing::warn!(turn = self.turn.0, ?stage, code = error.code().number(), "a turn failed");
         self.report(Report::Failed { stage, error: ErrorInfo::from(&error) });
-    }
-
-    /// Takes the steps one by one, letting other work pass between them and waiting for a reader that lags behind.
-    async fn drive<T>(&self, mut steps: Steps<'_, T>, mut each: impl FnMut(T)) -> Result<()> {
-        loop {
-            self.session.events.wait_for_room(&self.cancel).await;
-            self.cancel.check()?;
-            match steps.step().await? {
-                Some(item) => each(item),
-                None => return Ok(()),
-            }
-            futures_lite::future::yield_now().await;
-        }
     }
 }
 
@@ -138,8 +121,6 @@ pub(crate) async fn recognise(
 ) {
     let work = job.clone();
     job.conclude(Stage::Recognise, async move {
-        let recognizer = Backends::require(&work.shared.backends.recognizer, "recogniser")?;
-        work.shared.ensure_loaded(&**recognizer)?;
         let start = heard.speech.start.saturating_sub(SPEECH_MARGIN_SAMPLES);
         let end = (heard.speech.end + SPEECH_MARGIN_SAMPLES).min(heard.audio.len());
         let request = RecognitionRequest {
@@ -147,16 +128,8 @@ pub(crate) async fn recognise(
             cancel: work.cancel.clone(),
             ..RecognitionRequest::new(&heard.audio[start..end], languages)
         };
-        let steps = recognizer.recognize(request)?;
-        let mut transcript = None;
-        work.drive(steps, |step| match step {
-            RecognitionStep::Working => {}
-            RecognitionStep::Partial { text, stable_len } => work.report(Report::Partial { text, stable_len }),
-            RecognitionStep::Final(last) => transcript = Some(last),
-        })
-        .await?;
-        let mut transcript =
-            transcript.ok_or_else(|| Error::new(ErrorCode::RecognizerFailed, "it ended without a transcript"))?;
+        let partial = |text, stable_len| work.report(Report::Partial { text, stable_len });
+        let mut transcript = transcript_of(&work.shared, &work.session, request, partial).await?;
         for word in &mut transcript.words {
             word.start_ms += samples_to_ms(start);
             word.end_ms += samples_to_ms(start);
@@ -165,6 +138,101 @@ pub(crate) async fn recognise(
         Ok(())
     })
     .await;
+}
+
+/// Recognises what is being said, for the machine's question.
+pub(crate) async fn answer_words(
+    shared: Arc<Shared>,
+    session: Arc<super::SessionShared>,
+    inquiry: Inquiry,
+    request: RecognitionRequest,
+) {
+    let cancel = request.cancel.clone();
+    let answer = contained(transcript_of(&shared, &session, request, |_, _| {})).await;
+    if !cancel.is_cancelled() {
+        let answer = answer.map_err(ErrorInfo::from);
+        shared.send(Message::Machine(session.key, Input::Recognised { inquiry, answer }));
+    }
+}
+
+/// Asks the turn detector. Where it fails, the machine goes by what else it knows.
+pub(crate) async fn answer_detector(
+    shared: Arc<Shared>,
+    session: Arc<super::SessionShared>,
+    inquiry: Inquiry,
+    audio: Arc<[f32]>,
+    cancel: CancelFlag,
+) {
+    let ask = async {
+        let detector = Backends::require(&shared.backends.turn_detector, "turn detector")?;
+        shared.ensure_loaded(&**detector)?;
+        detector.probability_finished(&audio, &cancel).await
+    };
+    match contained(ask).await {
+        Ok(probability) => shared.send(Message::Machine(session.key, Input::Detected { inquiry, probability })),
+        Err(error) if error.code() == ErrorCode::Cancelled => {}
+        Err(error) => tracing::warn!(code = error.code().number(), "the turn detector failed"),
+    }
+}
+
+/// Lets the chat model read ahead. Where that fails, the reply will tell.
+pub(crate) async fn prefill(shared: Arc<Shared>, conversation: ConversationSlot, request: ChatRequest) {
+    let read = async {
+        let chat = Backends::require(&shared.backends.chat, "chat model")?;
+        let mut conversation = conversation.lock().await;
+        request.cancel.check()?;
+        let conversation = shared.open_conversation(&**chat, &mut conversation)?;
+        let mut steps = conversation.reply(request)?;
+        while steps.step().await?.is_some() {
+            futures_lite::future::yield_now().await;
+        }
+        Ok(())
+    };
+    let _ = contained(read).await;
+}
+
+/// The result of a backend's work, a panic being an error.
+pub(super) async fn contained<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    futures_lite::FutureExt::catch_unwind(AssertUnwindSafe(work))
+        .await
+        .unwrap_or_else(|_panic| Err(Error::new(ErrorCode::Internal, "a backend panicked")))
+}
+
+async fn transcript_of(
+    shared: &Shared,
+    session: &super::SessionShared,
+    request: RecognitionRequest,
+    mut partial: impl FnMut(String, usize) + MaybeSend,
+) -> Result<Transcript> {
+    let recognizer = Backends::require(&shared.backends.recognizer, "recogniser")?;
+    shared.ensure_loaded(&**recognizer)?;
+    let cancel = request.cancel.clone();
+    let mut transcript = None;
+    drive(session, &cancel, recognizer.recognize(request)?, |step| match step {
+        RecognitionStep::Working => {}
+        RecognitionStep::Partial { text, stable_len } => partial(text, stable_len),
+        RecognitionStep::Final(last) => transcript = Some(last),
+    })
+    .await?;
+    transcript.ok_or_else(|| Error::new(ErrorCode::RecognizerFailed, "it ended without a transcript"))
+}
+
+/// Takes the steps one by one, letting other work pass between them and waiting for a reader that lags behind.
+async fn drive<T>(
+    session: &super::SessionShared,
+    cancel: &CancelFlag,
+    mut steps: Steps<'_, T>,
+    mut each: impl FnMut(T) + MaybeSend,
+) -> Result<()> {
+    loop {
+        session.events.wait_for_room(cancel).await;
+        cancel.check()?;
+        match steps.step().await? {
+            Some(item) => each(item),
+            None => return Ok(()),
+        }
+        futures_lite::future::yield_now().await;
+    }
 }
 
 /// Has the chat model write the next message.
@@ -181,15 +249,11 @@ pub(crate) async fn reply(
         // A cancelled reply before this one may still hold the conversation, for one step at most.
         let mut conversation = conversation.lock().await;
         work.cancel.check()?;
-        work.shared.ensure_loaded(&**chat)?;
-        let conversation = match &mut *conversation {
-            Some(open) => open,
-            none => none.insert(chat.open_conversation()?),
-        };
+        let conversation = work.shared.open_conversation(&**chat, &mut conversation)?;
         let request = ChatRequest { messages, pinned, sampling, cancel: work.cancel.clone() };
         let steps = conversation.reply(request)?;
         let mut usage = None;
-        work.drive(steps, |step| match step {
+        drive(&work.session, &work.cancel, steps, |step| match step {
             ChatStep::Working => {}
             ChatStep::Text(text) => work.report(Report::ReplyText(text)),
             ChatStep::Done { usage: total, .. } => usage = Some(total),
@@ -215,7 +279,7 @@ pub(crate) async fn speak(job: Job, request: SynthesisRequest) {
         work.shared.ensure_loaded(&**synthesizer)?;
         let rate = synthesizer.sample_rate();
         let steps = synthesizer.synthesize(request)?;
-        work.drive(steps, |chunk| {
+        drive(&work.session, &work.cancel, steps, |chunk| {
             let (text_span, words) = (chunk.text_span, chunk.words);
             work.report(Report::Spoken { pcm: chunk.samples.into(), rate, text_span, words });
         })
@@ -227,6 +291,18 @@ pub(crate) async fn speak(job: Job, request: SynthesisRequest) {
 }
 
 impl Shared {
+    fn open_conversation<'a>(
+        &self,
+        chat: &dyn ChatModel,
+        slot: &'a mut Option<Box<dyn Conversation>>,
+    ) -> Result<&'a mut Box<dyn Conversation>> {
+        self.ensure_loaded(chat)?;
+        match slot {
+            Some(open) => Ok(open),
+            none => Ok(none.insert(chat.open_conversation()?)),
+        }
+    }
+
     /// Loads a model that is not loaded, and tells the host how far it is.
     pub(crate) fn ensure_loaded<M: Model + ?Sized>(&self, model: &M) -> Result<()> {
         if model.is_loaded() {

@@ -7,8 +7,10 @@
 
 pub(crate) mod clock;
 pub(crate) mod exec;
+mod hearing;
 pub(crate) mod jobs;
 pub(crate) mod local;
+pub(crate) mod microphone;
 pub(crate) mod queue;
 mod session;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
@@ -16,14 +18,16 @@ pub(crate) mod threaded;
 
 use crate::backend::Backends;
 use crate::catalog::Catalog;
-use crate::config::SessionConfig;
+use crate::config::{ListeningMode, SessionConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{ErrorInfo, SessionId, TurnId};
-use crate::store::{Store, Write};
+use crate::store::{SessionRecord, Store, Write};
 use crate::turn::{Input, Start, Ticket};
 use clock::Clock;
 use exec::Workers;
+use hearing::History;
 use jobs::{HeardAudio, Payload};
+use microphone::Microphone;
 use parking_lot::{Condvar, Mutex};
 use queue::EventQueue;
 pub(crate) use session::SessionCore;
@@ -107,6 +111,35 @@ pub(crate) struct SessionShared {
     /// Turns that were accepted and have not ended.
     pub(crate) turns_open: AtomicUsize,
     pub(crate) closing: AtomicBool,
+    /// Whether the engine hears by itself when an utterance starts and ends.
+    pub(crate) continuous: AtomicBool,
+    pub(crate) microphone: Microphone,
+    history: Mutex<History>,
+}
+
+impl SessionShared {
+    pub(crate) fn new(shared: &Shared, key: SessionKey, record: &SessionRecord) -> Self {
+        Self {
+            id: record.id,
+            key,
+            opened_us: shared.clock.monotonic_us(),
+            events: EventQueue::default(),
+            config: Mutex::new(record.config.clone()),
+            next_turn: Mutex::new(record.next_turn),
+            turns_open: AtomicUsize::new(0),
+            closing: AtomicBool::new(false),
+            continuous: AtomicBool::new(record.config.listening.mode == ListeningMode::Continuous),
+            microphone: Microphone::new(shared.options.utterance_seconds_max),
+            history: Mutex::default(),
+        }
+    }
+
+    /// The number of the next turn, which is given out once.
+    pub(crate) fn take_turn(&self) -> TurnId {
+        let mut next = self.next_turn.lock();
+        *next += 1;
+        TurnId(*next - 1)
+    }
 }
 
 /// What reaches the loop.

@@ -1,14 +1,17 @@
 //! One open session inside the loop: its machine, and what the machine's decisions need.
 
+mod listening;
+
 use super::jobs::{self, ConversationSlot, HeardAudio, Job, Payload};
 use super::{Commit, CommitOutcome, SessionKey, SessionShared, Shared};
-use crate::backend::{CancelFlag, LISTEN_RATE_HZ, Message, SynthesisRequest};
+use crate::backend::{CancelFlag, LISTEN_RATE_HZ, Message, Role, SynthesisRequest};
 use crate::config::{Keep, Playback, SessionConfig};
 use crate::error::{Error, ErrorCode, Result};
-use crate::event::{ErrorInfo, EventKind, SessionId, Stage, TurnId, TurnOrigin, TurnState};
+use crate::event::{ErrorInfo, EventKind, InterruptReason, SessionId, Stage, TurnId, TurnOrigin, TurnState};
 use crate::prompt;
 use crate::store::{AudioKind, SessionRecord, TurnRecord, Write, samples_to_i16};
 use crate::turn::{Input, Machine, Output, Report, Settings, Start, Ticket, TurnFacts};
+use listening::Ears;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,6 +30,7 @@ pub(crate) struct SessionCore {
     /// Audio of accepted utterances that were not looked at yet.
     payloads: HashMap<TurnId, Payload>,
     turn: Option<TurnWork>,
+    ears: Ears,
     /// Writes of failed commits; they go with the next one.
     unsaved: Vec<Write>,
     closed: bool,
@@ -36,7 +40,10 @@ pub(crate) struct SessionCore {
 struct Exchange {
     /// Nothing where the host had the tutor speak.
     user: Option<Message>,
+    /// What was heard; nothing where the learner went on before a word of it.
     reply: String,
+    /// The learner spoke into it.
+    interrupted: bool,
 }
 
 /// What the turn under way needs besides the machine.
@@ -71,6 +78,7 @@ impl SessionCore {
             conversation: ConversationSlot::default(),
             payloads: HashMap::new(),
             turn: None,
+            ears: Ears::default(),
             unsaved: Vec::new(),
             closed: false,
         }
@@ -96,11 +104,16 @@ impl SessionCore {
     pub(crate) fn open(&mut self) {
         let kind = EventKind::SessionOpened { resumed: self.resumed, turns: self.record.turns };
         self.emit(None, kind);
+        self.start_listening();
     }
 
     pub(crate) fn handle(&mut self, input: Input) {
+        let heard_more = matches!(input, Input::Speech { .. });
         self.machine.handle(input, self.now_us());
         self.obey();
+        if heard_more {
+            self.forget_heard();
+        }
     }
 
     pub(crate) fn tick(&mut self) {
@@ -128,6 +141,7 @@ impl SessionCore {
         let write = Write::PutSession(self.touched_record());
         self.commit(Ticket(0), vec![write]);
         self.handle(Input::Settings(settings));
+        self.start_listening();
     }
 
     pub(crate) fn handle_committed(&mut self, ticket: Ticket, outcome: CommitOutcome) {
@@ -150,6 +164,11 @@ impl SessionCore {
             Output::Emit { turn, kind } => self.emit(turn, kind),
             Output::Listen { turn, retry_of } => self.listen(turn, retry_of),
             Output::Recognise { turn } => self.recognise(turn),
+            Output::AskDetector { inquiry, span } => self.ask_detector(inquiry, span),
+            Output::AskRecognizer { inquiry, span, is_draft } => self.ask_recognizer(inquiry, span, is_draft),
+            Output::Prefill { inquiry, given } => self.prefill(inquiry, given),
+            Output::DropInquiry { inquiry } => self.drop_inquiry(inquiry),
+            Output::StartSpoken(spoken) => self.start_spoken(spoken),
             Output::Reply { turn, origin, given } => self.reply(turn, origin, given),
             Output::Speak { turn, text } => self.speak(turn, text),
             Output::Keep { turn, pcm, rate } => {
@@ -222,23 +241,49 @@ impl SessionCore {
 
     fn reply(&mut self, turn: TurnId, origin: TurnOrigin, given: String) {
         let job = self.job(turn);
-        let message = conversation_message(origin, given);
         let config = self.work(turn).config.clone();
-        let mut messages = match prompt::system_messages(&config, &self.shared.catalog) {
-            Ok(messages) => messages,
+        let (messages, pinned) = match self.conversation_so_far(&config, origin, given) {
+            Ok(conversation) => conversation,
             Err(error) => {
                 job.report(Report::Failed { stage: Stage::Reply, error: error.into() });
                 return;
             }
         };
-        let pinned = messages.len();
-        for exchange in &self.history {
-            messages.extend(exchange.user.clone());
-            messages.push(Message::new(crate::backend::Role::Assistant, exchange.reply.clone()));
-        }
-        messages.push(message);
         let reply = jobs::reply(job, self.conversation.clone(), messages, pinned, config.sampling);
         self.shared.workers.spawn(super::exec::Worker::Mind, Box::pin(reply));
+    }
+
+    /// The conversation with a new last message, and how many of the first ones are pinned.
+    fn conversation_so_far(
+        &self,
+        config: &SessionConfig,
+        origin: TurnOrigin,
+        given: String,
+    ) -> Result<(Vec<Message>, usize)> {
+        let mut messages = prompt::system_messages(config, &self.shared.catalog)?;
+        let pinned = messages.len();
+        let mut interrupted = false;
+        let add_user = |messages: &mut Vec<Message>, message: Message, interrupts: bool| {
+            // Templates want the roles to take turns.
+            match messages.last_mut().filter(|last| last.role == Role::User) {
+                Some(last) => last.content = format!("{} {}", last.content, message.content),
+                None if interrupts => {
+                    messages.push(prompt::interrupting_message(&message.content, config, &self.shared.catalog));
+                }
+                None => messages.push(message),
+            }
+        };
+        for exchange in &self.history {
+            if let Some(message) = exchange.user.clone() {
+                add_user(&mut messages, message, interrupted);
+            }
+            if !exchange.reply.is_empty() {
+                messages.push(Message::new(Role::Assistant, exchange.reply.clone()));
+            }
+            interrupted = exchange.interrupted;
+        }
+        add_user(&mut messages, conversation_message(origin, given), interrupted);
+        Ok((messages, pinned))
     }
 
     fn speak(&mut self, turn: TurnId, text: String) {
@@ -325,15 +370,18 @@ impl SessionCore {
         if self.turn.as_ref().is_none_or(|work| work.id != turn) {
             self.turn = None;
         }
-        let config = &self.session.config;
-        self.turn.get_or_insert_with(|| TurnWork {
-            id: turn,
-            config: config.lock().clone(),
-            cancel: CancelFlag::new(),
-            heard: None,
-            reply_pcm: Vec::new(),
-            reply_rate: 0,
-            user_audio_saved: false,
+        let (config, spoken) = (&self.session.config, &mut self.ears.spoken);
+        self.turn.get_or_insert_with(|| {
+            let (heard, cancel) = spoken.remove(&turn).map(|(heard, cancel)| (Some(heard), cancel)).unwrap_or_default();
+            TurnWork {
+                id: turn,
+                config: config.lock().clone(),
+                cancel,
+                heard,
+                reply_pcm: Vec::new(),
+                reply_rate: 0,
+                user_audio_saved: false,
+            }
         })
     }
 
@@ -353,6 +401,7 @@ fn machine_settings(config: &SessionConfig, shared: &Shared) -> Settings {
         playback_assumed: config.playback == Playback::Assumed,
         output_latency_ms: config.output_latency_ms,
         speaks: shared.backends.synthesizer.is_some(),
+        listening: listening::machine_settings(config, shared),
     }
 }
 
@@ -360,19 +409,21 @@ fn machine_settings(config: &SessionConfig, shared: &Shared) -> Settings {
 fn conversation_message(origin: TurnOrigin, given: String) -> Message {
     match origin {
         TurnOrigin::Reply | TurnOrigin::Say => prompt::instruction_message(&given),
-        TurnOrigin::Utterance | TurnOrigin::Text => Message::new(crate::backend::Role::User, given),
+        TurnOrigin::Utterance | TurnOrigin::Text => Message::new(Role::User, given),
     }
 }
 
-/// What a stored turn adds to the conversation; nothing where the tutor never answered.
+/// What a stored turn adds to the conversation; nothing where the tutor never answered, unless the learner only went on
+/// before it could.
 fn exchange_of(record: &TurnRecord) -> Option<Exchange> {
-    let reply = record.heard_text.as_ref().unwrap_or(&record.reply_text);
-    if reply.is_empty() {
+    let interrupted = record.state == TurnState::Interrupted { reason: InterruptReason::BargeIn };
+    let reply = record.heard_text.as_ref().unwrap_or(&record.reply_text).clone();
+    let has_words = record.origin != TurnOrigin::Say && !record.user_text.is_empty();
+    if reply.is_empty() && !(interrupted && has_words) {
         return None;
     }
-    let user =
-        (record.origin != TurnOrigin::Say).then(|| conversation_message(record.origin, record.user_text.clone()));
-    Some(Exchange { user, reply: reply.clone() })
+    let user = has_words.then(|| conversation_message(record.origin, record.user_text.clone()));
+    Some(Exchange { user, reply, interrupted })
 }
 
 fn title_of(record: &TurnRecord) -> String {

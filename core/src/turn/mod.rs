@@ -7,19 +7,28 @@
 //!
 //! It knows `event` and `error`, and nothing else of the engine.
 
+mod endpoint;
+mod floor;
+mod listener;
 mod playback;
 mod sentence;
+mod words;
 
 use crate::error::ErrorCode;
 use crate::event::{
     EndReason, ErrorInfo, EventKind, InterruptReason, Metrics, SpokenWord, Stage, Transcript, TurnId, TurnOrigin,
     TurnState,
 };
+use endpoint::{SAMPLES_PER_MS, Utterance};
+use floor::Floor;
 use playback::Timeline;
 use sentence::ClauseSplitter;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+
+pub(crate) use endpoint::EndpointSettings;
+pub(crate) use listener::{Draft, Inquiry, ListenSettings, Spoken};
 
 /// How long a flushed turn waits for the host's last report of what was played.
 pub(crate) const LAST_PLAYED_WAIT_US: u64 = 100_000;
@@ -28,7 +37,7 @@ pub(crate) const LAST_PLAYED_WAIT_US: u64 = 100_000;
 pub(crate) const WAITING_TURNS_MAX: usize = 16;
 
 /// What the machine needs to know of the session's settings; it holds from the next turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Settings {
     pub(crate) interruptible: bool,
     /// Audio counts as heard once it was given out.
@@ -36,6 +45,19 @@ pub(crate) struct Settings {
     pub(crate) output_latency_ms: u32,
     /// Whether replies are spoken at all.
     pub(crate) speaks: bool,
+    pub(crate) listening: ListeningSettings,
+}
+
+/// What the machine needs to know to listen all the time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct ListeningSettings {
+    /// Whether it listens all the time; else the host says when an utterance is complete.
+    pub(crate) continuous: bool,
+    pub(crate) listen: ListenSettings,
+    /// Samples of speech that interrupt the tutor without a word being understood.
+    pub(crate) interrupt_after: u64,
+    /// Samples without speech and without a turn after which the host is told.
+    pub(crate) idle_after: Option<u64>,
 }
 
 /// A turn to be.
@@ -51,6 +73,8 @@ pub(crate) struct Start {
 pub(crate) enum StartKind {
     /// Audio that the driver holds.
     Utterance(EndReason),
+    /// What was heard while listening.
+    Spoken(Box<Spoken>),
     Text(String),
     Say(String),
     /// The instruction, as the chat model gets it.
@@ -60,7 +84,7 @@ pub(crate) enum StartKind {
 impl StartKind {
     fn origin(&self) -> TurnOrigin {
         match self {
-            StartKind::Utterance(_) => TurnOrigin::Utterance,
+            StartKind::Utterance(_) | StartKind::Spoken(_) => TurnOrigin::Utterance,
             StartKind::Text(_) => TurnOrigin::Text,
             StartKind::Say(_) => TurnOrigin::Say,
             StartKind::Reply(_) => TurnOrigin::Reply,
@@ -68,7 +92,17 @@ impl StartKind {
     }
 
     fn is_learners(&self) -> bool {
-        matches!(self, StartKind::Utterance(_) | StartKind::Text(_))
+        matches!(self, StartKind::Utterance(_) | StartKind::Spoken(_) | StartKind::Text(_))
+    }
+
+    /// The answer that the turn waits for, if it is about this question.
+    fn pending_draft(&mut self, inquiry: Inquiry) -> Option<&mut Draft> {
+        match self {
+            StartKind::Spoken(spoken) if spoken.inquiry == inquiry && spoken.draft == Draft::Pending => {
+                Some(&mut spoken.draft)
+            }
+            _ => None,
+        }
     }
 }
 
@@ -79,6 +113,27 @@ pub(crate) enum Input {
     Start(Start),
     /// The host wants the turn under way to stop.
     Interrupt,
+    /// The microphone was heard up to sample `end`; the probability is that of speech in the last frame.
+    Speech {
+        end: u64,
+        probability: f32,
+    },
+    /// The turn detector's answer.
+    Detected {
+        inquiry: Inquiry,
+        probability: f32,
+    },
+    /// The recogniser's answer about a stop, or about the words so far.
+    Recognised {
+        inquiry: Inquiry,
+        answer: Result<Transcript, ErrorInfo>,
+    },
+    /// What is being said is complete, for this reason. A turn begins with it, where one was promised even though
+    /// nothing is being said.
+    EndUtterance {
+        reason: EndReason,
+        turn: Option<TurnId>,
+    },
     /// The host's count of samples played, at the reply's rate.
     Played {
         turn: TurnId,
@@ -156,10 +211,32 @@ pub(crate) enum Output {
         turn: TurnId,
         retry_of: Option<TurnId>,
     },
-    /// Recognise what `Listen` found.
+    /// Recognise what `Listen` found, or what the turn was begun with.
     Recognise {
         turn: TurnId,
     },
+    /// Ask the turn detector about this span of the microphone's audio.
+    AskDetector {
+        inquiry: Inquiry,
+        span: Range<u64>,
+    },
+    /// Recognise this span of the microphone's audio: all of it up to a stop, or what was said so far.
+    AskRecognizer {
+        inquiry: Inquiry,
+        span: Range<u64>,
+        is_draft: bool,
+    },
+    /// Let the chat model read ahead what it will probably have to answer.
+    Prefill {
+        inquiry: Inquiry,
+        given: String,
+    },
+    /// Raise the question's cancel flag.
+    DropInquiry {
+        inquiry: Inquiry,
+    },
+    /// Start a turn with what was heard.
+    StartSpoken(Box<Spoken>),
     /// Have the chat model answer what the learner said, or follow the instruction.
     Reply {
         turn: TurnId,
@@ -227,6 +304,7 @@ pub(crate) struct Machine {
     /// Closing, and whether the session ends with it.
     closing: Option<bool>,
     closed: bool,
+    floor: Floor,
     commands: VecDeque<Output>,
     events: VecDeque<Queued>,
     next_ticket: u64,
@@ -281,6 +359,7 @@ impl Machine {
             waiting: VecDeque::new(),
             closing: None,
             closed: false,
+            floor: Floor::new(settings.listening.listen),
             commands: VecDeque::new(),
             events: VecDeque::new(),
             next_ticket: 0,
@@ -290,9 +369,16 @@ impl Machine {
     /// Takes in a fact at the time `now_us`.
     pub(crate) fn handle(&mut self, input: Input, now_us: u64) {
         match input {
-            Input::Settings(settings) => self.settings = settings,
+            Input::Settings(settings) => {
+                self.settings = settings;
+                self.set_floor(settings.listening);
+            }
             Input::Start(start) => self.accept(start, now_us),
             Input::Interrupt => self.stop_active(InterruptReason::Cancel, now_us),
+            Input::Speech { end, probability } => self.hear(end, probability, now_us),
+            Input::Detected { inquiry, probability } => self.hear_detector(inquiry, probability, now_us),
+            Input::Recognised { inquiry, answer } => self.hear_recognizer(inquiry, answer, now_us),
+            Input::EndUtterance { reason, turn } => self.end_utterance(reason, turn, now_us),
             Input::Played { turn, samples_total } => self.played(turn, samples_total, now_us),
             Input::Purged { turn, samples } => self.purged(turn, samples, now_us),
             Input::Close { ended } => self.close(ended, now_us),
@@ -309,6 +395,7 @@ impl Machine {
 
     /// Tells that the time has come to `now_us`.
     pub(crate) fn tick(&mut self, now_us: u64) {
+        self.watch_input(now_us);
         self.proceed(now_us);
     }
 
@@ -329,7 +416,14 @@ impl Machine {
 
     /// When [`tick`](Machine::tick) is due, in microseconds.
     pub(crate) fn poll_timeout(&self) -> Option<u64> {
-        self.active.as_ref()?.stopping.map(|stopping| stopping.deadline_us)
+        let stopping = self.active.as_ref().and_then(|active| active.stopping);
+        let stopped_us = stopping.map(|stopping| stopping.deadline_us);
+        [stopped_us, self.floor.stalled_us()].into_iter().flatten().min()
+    }
+
+    /// The first sample of the microphone's audio that is still of use.
+    pub(crate) fn audio_needed_from(&self) -> u64 {
+        self.floor.needed_from()
     }
 
     /// Turns that have not ended.
@@ -380,7 +474,7 @@ impl Machine {
     fn begin(&mut self, waiting: Waiting, now_us: u64) {
         let Start { turn, what, retry_of } = waiting.start;
         let given_text = match &what {
-            StartKind::Utterance(_) => String::new(),
+            StartKind::Utterance(_) | StartKind::Spoken(_) => String::new(),
             StartKind::Text(text) | StartKind::Reply(text) => text.clone(),
             StartKind::Say(_) => String::new(),
         };
@@ -419,6 +513,7 @@ impl Machine {
         }
         match what {
             StartKind::Utterance(_) => self.commands.push_back(Output::Listen { turn, retry_of }),
+            StartKind::Spoken(spoken) => self.begin_spoken(*spoken, now_us),
             StartKind::Text(_) | StartKind::Reply(_) => {
                 self.store(false);
                 self.reply();
@@ -428,6 +523,27 @@ impl Machine {
                 self.reply_text(text, now_us);
                 self.reply_text_done(now_us);
             }
+        }
+    }
+
+    /// Begins a turn with an utterance whose place is known, and perhaps its words.
+    fn begin_spoken(&mut self, spoken: Spoken, now_us: u64) {
+        let Some(active) = &mut self.active else { return };
+        let turn = active.facts.turn;
+        let Utterance { start, end, decided, reason } = spoken.place;
+        active.reference_at_us = now_us.saturating_sub((decided - end) * 1000 / SAMPLES_PER_MS);
+        active.facts.metrics.speech_ms = (end - start) / SAMPLES_PER_MS;
+        self.emit(EventKind::UtteranceEnded {
+            start_ms: start / SAMPLES_PER_MS,
+            end_ms: end / SAMPLES_PER_MS,
+            decided_ms: decided / SAMPLES_PER_MS,
+            reason,
+        });
+        self.store(true);
+        match spoken.draft {
+            Draft::Done(transcript) => self.transcribed(transcript, now_us),
+            Draft::Pending => {}
+            Draft::None => self.commands.push_back(Output::Recognise { turn }),
         }
     }
 
@@ -444,18 +560,7 @@ impl Machine {
                 self.commands.push_back(Output::Recognise { turn });
             }
             Report::Partial { text, stable_len } => self.emit(EventKind::TranscriptDelta { text, stable_len }),
-            Report::Transcribed(transcript) => {
-                active.facts.metrics.transcript_ms = Some(active.since_reference_ms(now_us));
-                if transcript.text.is_empty() {
-                    let error = ErrorInfo::from(&ErrorCode::NoSpeech.into());
-                    self.end(TurnState::Failed { stage: Stage::Recognise, code: error.code }, Some(error), now_us);
-                    return;
-                }
-                active.facts.transcript = Some(transcript.clone());
-                let ticket = self.store(false);
-                self.emit_after(Some(ticket), EventKind::TranscriptDone { transcript, stored: true });
-                self.reply();
-            }
+            Report::Transcribed(transcript) => self.transcribed(transcript, now_us),
             Report::ReplyText(text) => self.reply_text(text, now_us),
             Report::ReplyDone { prompt_tokens, evaluated_tokens, reply_tokens, dropped_messages } => {
                 let metrics = &mut active.facts.metrics;
@@ -479,6 +584,20 @@ impl Machine {
                 self.end(TurnState::Failed { stage, code: error.code }, Some(error), now_us);
             }
         }
+    }
+
+    fn transcribed(&mut self, transcript: Transcript, now_us: u64) {
+        let Some(active) = &mut self.active else { return };
+        active.facts.metrics.transcript_ms = Some(active.since_reference_ms(now_us));
+        if transcript.text.is_empty() {
+            let error = ErrorInfo::from(&ErrorCode::NoSpeech.into());
+            self.end(TurnState::Failed { stage: Stage::Recognise, code: error.code }, Some(error), now_us);
+            return;
+        }
+        active.facts.transcript = Some(transcript.clone());
+        let ticket = self.store(false);
+        self.emit_after(Some(ticket), EventKind::TranscriptDone { transcript, stored: true });
+        self.reply();
     }
 
     fn reply(&mut self) {
@@ -619,6 +738,7 @@ impl Machine {
             return;
         }
         self.closing = Some(ended);
+        self.leave_floor();
         self.stop_active(InterruptReason::Cancel, now_us);
         // Nobody waits for a last report of a host that is going away.
         if let Some(stopping) = self.active.as_mut().and_then(|active| active.stopping.as_mut()) {
@@ -685,9 +805,10 @@ impl Machine {
         };
         let ticket = self.ticket();
         self.commands.push_back(Output::Store { ticket, record: Box::new(active.facts), with_audio: true });
-        let turn = Some(turn);
-        self.events.push_back(Queued { after: None, turn, kind: EventKind::Metrics(metrics) });
-        self.events.push_back(Queued { after: Some(ticket), turn, kind });
+        let of = Some(turn);
+        self.events.push_back(Queued { after: None, turn: of, kind: EventKind::Metrics(metrics) });
+        self.events.push_back(Queued { after: Some(ticket), turn: of, kind });
+        self.release_floor(turn);
     }
 
     fn store(&mut self, with_audio: bool) -> Ticket {

@@ -25,10 +25,14 @@ fn the_reply_is_finished_the_failure_told_and_everything_stored_once_there_is_ro
     disk.set_capacity(Some(disk.len()));
     let during = speak("Durante.", 100);
     let transcript = reader.until("transcript_done");
-    assert!(matches!(&transcript.kind, EventKind::TranscriptDone { stored: false, .. }), "{transcript:?}");
+    let EventKind::TranscriptDone { stored, .. } = transcript.kind else { unreachable!() };
     reader.until("reply_audio");
     assert_eq!(failure(&reader.until_end_of(during)), (Stage::Store, ErrorCode::StoreFull));
-    assert_eq!(session.turns().unwrap()[0].user_text, "Antes.", "what was acknowledged can be read");
+    // The words alone may find room before it is known that the sound does not.
+    let acknowledged = if stored { vec!["Antes.", "Durante."] } else { vec!["Antes."] };
+    let turns = session.turns().unwrap();
+    let readable: Vec<&str> = turns.iter().map(|turn| turn.user_text.as_str()).collect();
+    assert!(readable.starts_with(&acknowledged), "{readable:?}, not {acknowledged:?}");
 
     disk.recover();
     let after = speak("Después.", 2);

@@ -5,6 +5,7 @@ mod failures;
 mod full_disk;
 mod house;
 mod interrupt;
+mod listening;
 mod local;
 mod resume;
 mod settings;

@@ -1,0 +1,175 @@
+//! The ears: sound as it comes, at one rate, with the probability of speech frame by frame.
+
+use super::jobs::contained;
+use super::microphone::{Block, Part};
+use super::{Message, SessionShared, Shared};
+use crate::audio::Resampler;
+use crate::backend::{Backends, LISTEN_RATE_HZ, Vad};
+use crate::error::Result;
+use crate::event::{ErrorInfo, EventKind};
+use crate::turn::Input;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The pole of the filter that takes out a constant offset: -3 dB at 13 Hz.
+const OFFSET_POLE: f32 = 0.995;
+
+/// Turns blocks of any size and rate into frames with a probability of speech.
+pub(crate) struct Hearing {
+    vad: Box<dyn Vad>,
+    resampler: Option<(u32, Resampler)>,
+    /// The last sample before and after the filter against offsets.
+    offset: (f32, f32),
+    pending: Vec<f32>,
+}
+
+impl Hearing {
+    pub(crate) fn new(vad: Box<dyn Vad>) -> Self {
+        Self { vad, resampler: None, offset: (0.0, 0.0), pending: Vec::new() }
+    }
+
+    /// Takes a block, and hands each frame that is complete to `each`, with its probability of speech.
+    pub(crate) fn push(&mut self, samples: &[f32], rate: u32, mut each: impl FnMut(&[f32], f32)) -> Result<()> {
+        if self.resampler.as_ref().is_none_or(|(from, _)| *from != rate) {
+            if let Some((_, mut last)) = self.resampler.take() {
+                last.finish(&mut self.pending);
+            }
+            self.resampler = Some((rate, Resampler::new(rate, LISTEN_RATE_HZ)?));
+        }
+        let before = self.pending.len();
+        if let Some((_, resampler)) = &mut self.resampler {
+            resampler.push(samples, &mut self.pending);
+        }
+        for sample in &mut self.pending[before..] {
+            let (last_in, last_out) = self.offset;
+            self.offset = (*sample, *sample - last_in + OFFSET_POLE * last_out);
+            *sample = self.offset.1.clamp(-1.0, 1.0);
+        }
+        let frame_len = self.vad.frame_len().max(1);
+        let mut done = 0;
+        while let Some(frame) = self.pending.get(done..done + frame_len) {
+            each(frame, self.vad.process(frame)?);
+            done += frame_len;
+        }
+        self.pending.drain(..done);
+        Ok(())
+    }
+}
+
+/// The last sound that was heard, by its place in all that was.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    start: u64,
+    samples: VecDeque<f32>,
+}
+
+impl History {
+    /// Adds samples; gives the place after the last.
+    fn push(&mut self, samples: &[f32]) -> u64 {
+        self.samples.extend(samples);
+        self.start + self.samples.len() as u64
+    }
+
+    /// The place of the first sample that is still there.
+    pub(crate) fn start(&self) -> u64 {
+        self.start
+    }
+
+    pub(crate) fn forget_before(&mut self, place: u64) {
+        let gone = place.saturating_sub(self.start).min(self.samples.len() as u64);
+        self.samples.drain(..gone as usize);
+        self.start += gone;
+    }
+
+    /// A copy of the span, as far as it is there.
+    pub(crate) fn copy(&self, span: Range<u64>) -> Arc<[f32]> {
+        let place = |at: u64| at.clamp(self.start, self.start + self.samples.len() as u64) - self.start;
+        let (start, end) = (place(span.start) as usize, place(span.end) as usize);
+        self.samples.range(start..end.max(start)).copied().collect()
+    }
+}
+
+/// Listens to a session's microphone until it is closed.
+pub(crate) async fn listen(shared: Arc<Shared>, session: Arc<SessionShared>) {
+    let Err(error) = contained(listen_on(&shared, &session)).await else { return };
+    tracing::warn!(code = error.code().number(), "listening failed");
+    let at_ms = shared.clock.monotonic_us().saturating_sub(session.opened_us) / 1000;
+    session.events.push(Some(session.id), None, at_ms, EventKind::Error(ErrorInfo::from(&error)));
+}
+
+async fn listen_on(shared: &Shared, session: &SessionShared) -> Result<()> {
+    let model = Backends::require(&shared.backends.vad, "voice activity detector")?;
+    shared.ensure_loaded(&**model)?;
+    let mut hearing = Hearing::new(model.open()?);
+    let mut block = Block::default();
+    while session.microphone.next(&mut block).await {
+        for part in block.parts() {
+            match part {
+                Part::Sound { rate, samples } => hearing.push(samples, rate, |frame, probability| {
+                    let end = session.history.lock().push(frame);
+                    shared.send(Message::Machine(session.key, Input::Speech { end, probability }));
+                })?,
+                Part::End(mark) => {
+                    let input = Input::EndUtterance { reason: mark.reason, turn: mark.turn };
+                    shared.send(Message::Machine(session.key, input));
+                }
+            }
+        }
+        futures_lite::future::yield_now().await;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Loudness;
+
+    impl Vad for Loudness {
+        fn frame_len(&self) -> usize {
+            512
+        }
+        fn process(&mut self, frame: &[f32]) -> Result<f32> {
+            Ok(frame.iter().map(|sample| sample.abs()).sum::<f32>() / 512.0)
+        }
+        fn reset(&mut self) {}
+    }
+
+    #[test]
+    fn a_rate_that_changes_leaves_no_gap() {
+        let mut hearing = Hearing::new(Box::new(Loudness));
+        let mut heard = 0;
+        for rate in [48_000, 16_000, 44_100, 8_000] {
+            for _ in 0..100 {
+                let block = vec![0.1; rate as usize / 100];
+                hearing.push(&block, rate, |frame, _| heard += frame.len()).unwrap();
+            }
+        }
+        // Up to a frame and what the last filter still holds.
+        assert!((63_000..=64_000).contains(&heard), "{heard} of 64000 samples");
+    }
+
+    #[test]
+    fn a_constant_offset_is_not_heard() {
+        let mut hearing = Hearing::new(Box::new(Loudness));
+        let mut last = 1.0;
+        hearing.push(&vec![0.4; 16_000], 16_000, |_, probability| last = probability).unwrap();
+        assert!(last < 0.001, "{last}");
+    }
+
+    #[test]
+    fn history_gives_what_it_still_has() {
+        let mut history = History::default();
+        assert_eq!(history.push(&[1.0, 2.0, 3.0]), 3);
+        assert_eq!(history.push(&[4.0]), 4);
+        history.forget_before(2);
+        assert_eq!(*history.copy(0..4), [3.0, 4.0]);
+        assert_eq!(*history.copy(3..9), [4.0]);
+        assert!(history.copy(7..9).is_empty());
+        history.forget_before(100);
+        assert!(history.copy(0..100).is_empty());
+        assert_eq!(history.push(&[5.0]), 5);
+    }
+}

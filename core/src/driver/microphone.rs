@@ -1,0 +1,193 @@
+//! The queue between `push_audio` and the ears, for sessions that listen all the time.
+//!
+//! The host's audio thread only copies: it waits for nobody, and allocates nothing once the buffers have grown.
+
+use crate::audio;
+use crate::error::{Error, ErrorCode, Result};
+use crate::event::{EndReason, TurnId};
+use parking_lot::Mutex;
+use std::future::poll_fn;
+use std::task::{Poll, Waker};
+
+/// Sound that is worth waking the ears for, in seconds.
+const WAKE_S: f64 = 0.02;
+
+pub(crate) struct Microphone {
+    inner: Mutex<Inner>,
+    seconds_max: u32,
+}
+
+#[derive(Default)]
+struct Inner {
+    block: Block,
+    waker: Option<Waker>,
+    closed: bool,
+}
+
+/// What came in since the ears looked last.
+#[derive(Default)]
+pub(crate) struct Block {
+    samples: Vec<f32>,
+    pieces: Vec<Piece>,
+    seconds: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Piece {
+    Sound { rate: u32, len: usize },
+    End(Mark),
+}
+
+/// The host says that what is being said is complete.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Mark {
+    pub(crate) reason: EndReason,
+    /// The turn that shall begin with it.
+    pub(crate) turn: Option<TurnId>,
+}
+
+/// Sound at one rate, or a mark.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Part<'a> {
+    Sound { rate: u32, samples: &'a [f32] },
+    End(Mark),
+}
+
+impl Microphone {
+    pub(crate) fn new(seconds_max: u32) -> Self {
+        Self { inner: Mutex::default(), seconds_max }
+    }
+
+    /// Takes one block: mono, at `rate` samples a second.
+    ///
+    /// # Errors
+    /// Nothing of the block is kept after [`ErrorCode::AudioInvalidRate`], [`ErrorCode::AudioInvalidSample`], or
+    /// [`ErrorCode::AudioOverrun`]: the ears are as far behind as the longest utterance.
+    pub(crate) fn push(&self, samples: &[f32], rate: u32) -> Result<()> {
+        audio::check_samples(samples, rate)?;
+        let seconds = samples.len() as f64 / f64::from(rate);
+        let mut inner = self.inner.lock();
+        if inner.block.seconds + seconds > f64::from(self.seconds_max) {
+            return Err(Error::new(ErrorCode::AudioOverrun, "the ears have fallen behind"));
+        }
+        inner.block.push(samples, rate, seconds);
+        let waker = if inner.block.seconds >= WAKE_S { inner.waker.take() } else { None };
+        drop(inner);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// Puts a mark behind what was pushed so far.
+    pub(crate) fn mark(&self, mark: Mark) {
+        self.change(|inner| inner.block.pieces.push(Piece::End(mark)));
+    }
+
+    /// Nobody listens any more.
+    pub(crate) fn close(&self) {
+        self.change(|inner| inner.closed = true);
+    }
+
+    /// Fills `block` with what came in, once there is enough; false where nothing comes any more.
+    pub(crate) async fn next(&self, block: &mut Block) -> bool {
+        block.clear();
+        poll_fn(|context| {
+            let mut inner = self.inner.lock();
+            if inner.closed {
+                return Poll::Ready(false);
+            }
+            if inner.block.is_worth_a_look() {
+                std::mem::swap(&mut inner.block, block);
+                return Poll::Ready(true);
+            }
+            inner.waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Inner)) {
+        let mut inner = self.inner.lock();
+        change(&mut inner);
+        let waker = inner.waker.take();
+        drop(inner);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Block {
+    /// The sound and the marks, in order.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        let mut rest = &self.samples[..];
+        self.pieces.iter().map(move |piece| match piece {
+            Piece::Sound { rate, len } => {
+                let (samples, later) = rest.split_at(*len);
+                rest = later;
+                Part::Sound { rate: *rate, samples }
+            }
+            Piece::End(mark) => Part::End(*mark),
+        })
+    }
+
+    fn push(&mut self, samples: &[f32], rate: u32, seconds: f64) {
+        self.samples.extend_from_slice(samples);
+        self.seconds += seconds;
+        match self.pieces.last_mut() {
+            Some(Piece::Sound { rate: last, len }) if *last == rate => *len += samples.len(),
+            _ => self.pieces.push(Piece::Sound { rate, len: samples.len() }),
+        }
+    }
+
+    fn is_worth_a_look(&self) -> bool {
+        self.seconds >= WAKE_S || self.pieces.iter().any(|piece| matches!(piece, Piece::End(_)))
+    }
+
+    fn clear(&mut self) {
+        self.samples.clear();
+        self.pieces.clear();
+        self.seconds = 0.0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::block_on;
+
+    #[test]
+    fn parts_come_in_the_order_in_which_they_were_pushed() {
+        let microphone = Microphone::new(1);
+        microphone.push(&[0.1; 400], 16_000).unwrap();
+        microphone.push(&[0.2; 400], 16_000).unwrap();
+        let mark = Mark { reason: EndReason::Host, turn: Some(TurnId(3)) };
+        microphone.mark(mark);
+        microphone.push(&[0.3; 480], 48_000).unwrap();
+        let mut block = Block::default();
+        assert!(block_on(microphone.next(&mut block)));
+        let parts: Vec<Part<'_>> = block.parts().collect();
+        assert_eq!(parts.len(), 3);
+        assert!(
+            matches!(parts[0], Part::Sound { rate: 16_000, samples } if samples.len() == 800 && samples[799] == 0.2)
+        );
+        assert_eq!(parts[1], Part::End(mark));
+        assert!(matches!(parts[2], Part::Sound { rate: 48_000, samples } if samples == [0.3; 480]));
+        microphone.close();
+        assert!(!block_on(microphone.next(&mut block)));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_and_nothing_of_it_kept() {
+        let microphone = Microphone::new(1);
+        microphone.push(&[0.1; 10_000], 16_000).unwrap();
+        assert_eq!(microphone.push(&[0.1; 10_000], 16_000).unwrap_err().code(), ErrorCode::AudioOverrun);
+        assert_eq!(microphone.push(&[f32::NAN], 16_000).unwrap_err().code(), ErrorCode::AudioInvalidSample);
+        assert_eq!(microphone.push(&[0.0], 0).unwrap_err().code(), ErrorCode::AudioInvalidRate);
+        let mut block = Block::default();
+        assert!(block_on(microphone.next(&mut block)));
+        assert_eq!(block.parts().count(), 1);
+        microphone.push(&[0.1; 10_000], 16_000).unwrap();
+    }
+}

@@ -1,0 +1,145 @@
+//! What a session does with its microphone: the machine's questions about it, and the turns that come of it.
+
+use super::SessionCore;
+use crate::backend::{CancelFlag, ChatRequest, LISTEN_RATE_HZ, RecognitionRequest, Sampling};
+use crate::config::{ListeningMode, SessionConfig};
+use crate::driver::exec::Worker;
+use crate::driver::jobs::{self, HeardAudio};
+use crate::driver::{Shared, hearing};
+use crate::event::{TurnId, TurnOrigin};
+use crate::turn::{EndpointSettings, Input, Inquiry, ListenSettings, ListeningSettings, Spoken, Start, StartKind};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+const SAMPLES_PER_MS: u64 = LISTEN_RATE_HZ as u64 / 1000;
+/// Sound after the last speech that belongs to the utterance.
+const TAIL: u64 = 300 * SAMPLES_PER_MS;
+/// Sound from before a possible onset that is kept.
+const LOOK_BACK: u64 = 2_500 * SAMPLES_PER_MS;
+
+/// The questions under way, and the utterances that no turn has taken yet.
+#[derive(Default)]
+pub(super) struct Ears {
+    /// The microphone's task was started.
+    listens: bool,
+    /// The question about the last stop, and the one about the words so far.
+    draft: Option<(Inquiry, CancelFlag)>,
+    partial: Option<(Inquiry, CancelFlag)>,
+    pub(super) spoken: HashMap<TurnId, (HeardAudio, CancelFlag)>,
+}
+
+impl SessionCore {
+    /// Starts to listen, if the settings want it.
+    pub(super) fn start_listening(&mut self) {
+        if self.record.config.listening.mode == ListeningMode::Continuous && !self.ears.listens {
+            self.ears.listens = true;
+            let listen = hearing::listen(self.shared.clone(), self.session.clone());
+            self.shared.workers.spawn(Worker::Microphone, Box::pin(listen));
+        }
+    }
+
+    pub(super) fn ask_detector(&mut self, inquiry: Inquiry, span: Range<u64>) {
+        let (audio, cancel) = (self.heard(span), self.draft_flag(inquiry));
+        let answer = jobs::answer_detector(self.shared.clone(), self.session.clone(), inquiry, audio, cancel);
+        self.shared.workers.spawn(Worker::Turns, Box::pin(answer));
+    }
+
+    pub(super) fn ask_recognizer(&mut self, inquiry: Inquiry, span: Range<u64>, is_draft: bool) {
+        let cancel = match is_draft {
+            true => self.draft_flag(inquiry),
+            false => self.ears.partial.insert((inquiry, CancelFlag::new())).1.clone(),
+        };
+        let config = self.session.config.lock().clone();
+        let request = RecognitionRequest {
+            vocabulary: config.vocabulary.clone(),
+            word_times: is_draft,
+            cancel,
+            ..RecognitionRequest::new(self.heard(span), config.languages())
+        };
+        let answer = jobs::answer_words(self.shared.clone(), self.session.clone(), inquiry, request);
+        self.shared.workers.spawn(Worker::Ears, Box::pin(answer));
+    }
+
+    pub(super) fn prefill(&mut self, inquiry: Inquiry, given: String) {
+        let cancel = self.draft_flag(inquiry);
+        let config = self.session.config.lock().clone();
+        // What is wrong here will be told when the reply is due.
+        let Ok((messages, pinned)) = self.conversation_so_far(&config, TurnOrigin::Utterance, given) else { return };
+        let sampling = Sampling { max_tokens: 0, ..config.sampling };
+        let request = ChatRequest { messages, pinned, sampling, cancel };
+        let prefill = jobs::prefill(self.shared.clone(), self.conversation.clone(), request);
+        self.shared.workers.spawn(Worker::Mind, Box::pin(prefill));
+    }
+
+    pub(super) fn drop_inquiry(&mut self, inquiry: Inquiry) {
+        for slot in [&mut self.ears.draft, &mut self.ears.partial] {
+            if let Some((_, cancel)) = slot.take_if(|(asked, _)| *asked == inquiry) {
+                cancel.cancel();
+            }
+        }
+        self.session.events.nudge();
+    }
+
+    pub(super) fn start_spoken(&mut self, spoken: Box<Spoken>) {
+        let turn = spoken.turn.unwrap_or_else(|| self.session.take_turn());
+        let place = spoken.place;
+        let audio = self.heard(place.start..place.decided.min(place.end + TAIL));
+        let before = place.start - self.heard_from(place.start);
+        let speech = before as usize..(before + place.end - place.start) as usize;
+        let cancel = match self.ears.draft.take_if(|(asked, _)| *asked == spoken.inquiry) {
+            Some((_, cancel)) => cancel,
+            None => CancelFlag::new(),
+        };
+        self.ears.spoken.insert(turn, (HeardAudio { audio, speech }, cancel));
+        let start = Start { turn, what: StartKind::Spoken(spoken), retry_of: None };
+        self.machine.handle(Input::Start(start), self.now_us());
+    }
+
+    /// Forgets sound that nobody will ask for.
+    pub(super) fn forget_heard(&mut self) {
+        let needed = self.machine.audio_needed_from().saturating_sub(LOOK_BACK);
+        self.session.history.lock().forget_before(needed);
+    }
+
+    /// The flag of the question about a stop; the turn detector, the recogniser and the chat model share it.
+    fn draft_flag(&mut self, inquiry: Inquiry) -> CancelFlag {
+        let draft = &mut self.ears.draft;
+        if draft.as_ref().is_none_or(|(asked, _)| *asked != inquiry) {
+            *draft = Some((inquiry, CancelFlag::new()));
+        }
+        draft.as_ref().map(|(_, cancel)| cancel.clone()).unwrap_or_default()
+    }
+
+    /// A copy of the span, with what came just before it.
+    fn heard(&self, span: Range<u64>) -> Arc<[f32]> {
+        let start = self.heard_from(span.start);
+        self.session.history.lock().copy(start..span.end)
+    }
+
+    /// Where the sound of an utterance begins.
+    fn heard_from(&self, start: u64) -> u64 {
+        let preroll = u64::from(self.record.config.listening.preroll_ms) * SAMPLES_PER_MS;
+        start.saturating_sub(preroll).max(self.session.history.lock().start())
+    }
+}
+
+pub(super) fn machine_settings(config: &SessionConfig, shared: &Shared) -> ListeningSettings {
+    let listening = &config.listening;
+    let samples = |ms: u32| u64::from(ms) * SAMPLES_PER_MS;
+    ListeningSettings {
+        continuous: listening.mode == ListeningMode::Continuous,
+        listen: ListenSettings {
+            endpoint: EndpointSettings {
+                patience: config.patience,
+                speech_min: samples(listening.speech_ms_min),
+                utterance_max: u64::from(shared.options.utterance_seconds_max) * u64::from(LISTEN_RATE_HZ),
+            },
+            asks_detector: shared.backends.turn_detector.is_some(),
+            asks_recognizer: shared.backends.recognizer.is_some(),
+            partial_every: samples(listening.partial_ms),
+        },
+        interrupt_after: samples(listening.interrupt_ms),
+        idle_after: listening.idle_ms.map(samples),
+    }
+}

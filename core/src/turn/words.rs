@@ -1,0 +1,146 @@
+//! What the words so far tell: whether they look complete, whether they are more than a nod, and which of them stand.
+
+/// Words after which a sentence goes on, by language.
+const HANGING: &[(&str, &[&str])] = &[
+    (
+        "en",
+        &[
+            "a", "about", "am", "an", "and", "are", "as", "at", "because", "but", "by", "can", "could", "did", "do",
+            "does", "er", "erm", "for", "from", "had", "has", "have", "he", "her", "his", "if", "in", "into", "is",
+            "it's", "its", "i", "i'm", "like", "maybe", "my", "not", "of", "on", "or", "our", "she", "should", "since",
+            "so", "some", "than", "that", "that's", "the", "their", "then", "there's", "they", "this", "to", "uh",
+            "um", "until", "very", "was", "we", "were", "when", "where", "which", "while", "who", "will", "with",
+            "would", "your",
+        ],
+    ),
+    (
+        "es",
+        &[
+            "a", "al", "ante", "aunque", "bajo", "como", "con", "creo", "cuando", "cuyo", "de", "del", "desde",
+            "donde", "e", "eh", "el", "em", "en", "entonces", "entre", "era", "es", "esta", "este", "está", "están",
+            "estoy", "fue", "ha", "han", "hasta", "hay", "he", "la", "las", "le", "les", "lo", "los", "me", "mi",
+            "mientras", "mis", "muy", "más", "ni", "nuestra", "nuestro", "o", "para", "pero", "por", "porque", "pues",
+            "que", "se", "ser", "si", "sin", "sobre", "son", "soy", "su", "sus", "también", "te", "tengo", "tu", "tus",
+            "u", "un", "una", "unas", "unos", "voy", "y", "ya",
+        ],
+    ),
+];
+
+/// What a listener says without wanting the floor, by language.
+const BACKCHANNELS: &[(&str, &[&str])] = &[
+    (
+        "en",
+        &[
+            "ah", "aha", "hm", "hmm", "huh", "mhm", "mm", "mmhm", "oh", "ok", "okay", "right", "sure", "uh-huh",
+            "yeah", "yes", "yep",
+        ],
+    ),
+    (
+        "es",
+        &[
+            "ah", "ajá", "aha", "ahá", "ajam", "claro", "eh", "hm", "hmm", "mhm", "mm", "oh", "ok", "okay", "sí", "si",
+            "vale", "ya",
+        ],
+    ),
+];
+
+/// How many words a nod has at most: "sí, sí, claro".
+const BACKCHANNEL_WORDS_MAX: usize = 3;
+
+/// How complete a text looks, from -1 (more is to come) to 1 (that was all). `languages` are tried in turn.
+pub(crate) fn completeness(text: &str, languages: &[&str]) -> f32 {
+    let text = text.trim();
+    let Some(last_word) = words(text).next_back() else { return 0.0 };
+    let hangs = is_in(HANGING, languages, &last_word);
+    let tail = text.trim_end_matches(['"', '\'', '”', '’', '»', ')']);
+    if tail.ends_with("...") || tail.ends_with(['…', ',', ';', ':', '-', '–', '—']) {
+        return -1.0;
+    }
+    match (tail.ends_with(['.', '!', '?', '。', '！', '？']), hangs) {
+        // A recogniser likes to close what the speaker did not.
+        (true, true) => -0.3,
+        (true, false) => 1.0,
+        (false, true) => -1.0,
+        (false, false) => -0.2,
+    }
+}
+
+/// Whether a text takes the floor, rather than saying "mhm" or nothing.
+pub(crate) fn takes_the_floor(text: &str, languages: &[&str]) -> bool {
+    let mut count = 0;
+    let only_nods = words(text).inspect(|_| count += 1).all(|word| is_in(BACKCHANNELS, languages, &word));
+    !only_nods || count > BACKCHANNEL_WORDS_MAX
+}
+
+/// How many bytes of `now` the recogniser also heard the time before: whole words, in order, from the start. Case and
+/// punctuation may differ. The last word never counts, as it may have been cut in two.
+pub(crate) fn agreed_len(before: &str, now: &str) -> usize {
+    let mut earlier = words(before);
+    let mut agreed = 0;
+    let mut pieces = pieces(now).peekable();
+    while let Some(piece) = pieces.next() {
+        if pieces.peek().is_none() || earlier.next() != Some(bare(piece)) {
+            break;
+        }
+        agreed = piece.as_ptr() as usize - now.as_ptr() as usize + piece.len();
+    }
+    agreed
+}
+
+fn is_in(lists: &[(&str, &[&str])], languages: &[&str], word: &str) -> bool {
+    lists.iter().any(|(language, list)| languages.contains(language) && list.contains(&word))
+}
+
+fn words(text: &str) -> impl DoubleEndedIterator<Item = String> {
+    pieces(text).map(bare)
+}
+
+/// The words with their punctuation.
+fn pieces(text: &str) -> impl DoubleEndedIterator<Item = &str> {
+    text.split_whitespace().filter(|piece| piece.contains(char::is_alphanumeric))
+}
+
+fn bare(piece: &str) -> String {
+    piece.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: &[&str] = &["es", "en"];
+
+    #[test]
+    fn what_hangs_in_the_air_is_not_complete() {
+        for whole in ["Quiero un café.", "¿Dónde está el baño?", "Sí.", "I went home."] {
+            assert_eq!(completeness(whole, BOTH), 1.0, "{whole}");
+        }
+        for hanging in ["Quiero un café y", "Fui a la", "I went to the", "Mañana...", "Primero,", "porque"] {
+            assert_eq!(completeness(hanging, BOTH), -1.0, "{hanging}");
+        }
+        assert!(completeness("Quiero un café y.", BOTH) < 0.0);
+        assert!(completeness("Quiero un café", BOTH) < 0.5);
+        assert_eq!(completeness(" ", BOTH), 0.0);
+        // "a" hangs in Spanish and English, but nobody said so of German.
+        assert_eq!(completeness("a.", &["de"]), 1.0);
+    }
+
+    #[test]
+    fn a_nod_does_not_take_the_floor() {
+        for nod in ["Mhm.", "Sí, sí, claro.", "Okay.", "", "..."] {
+            assert!(!takes_the_floor(nod, BOTH), "{nod}");
+        }
+        for floor in ["No, espera.", "Sí, pero yo no", "¡Para!", "sí sí sí sí"] {
+            assert!(takes_the_floor(floor, BOTH), "{floor}");
+        }
+    }
+
+    #[test]
+    fn words_heard_twice_stand_but_for_the_last() {
+        let now = "Hola, quiero un cafecito";
+        assert_eq!(&now[..agreed_len("hola quiero un café.", now)], "Hola, quiero un");
+        assert_eq!(&now[..agreed_len("Hola, querido", now)], "Hola,");
+        assert_eq!(agreed_len("", now), 0);
+        assert_eq!(agreed_len(now, "Hola"), 0, "the last word may be half a word");
+    }
+}

@@ -1,0 +1,379 @@
+//! The microphone stays open: the engine hears when someone starts, has finished, and interrupts.
+
+use crate::support::{Host, Reader, config, failure, type_of};
+use std::time::Duration;
+use tertulia::event::{EndReason, EventKind, InterruptReason, Stage};
+use tertulia::testing::scripted::{Cue, Gate, SAMPLES_PER_BYTE, noise_16k};
+use tertulia::{ErrorCode, Listening, ListeningMode, Playback, Session, SessionConfig, SessionEngine, SessionUpdate};
+
+fn hands_free() -> SessionConfig {
+    let listening = Listening { mode: ListeningMode::Continuous, ..Listening::default() };
+    SessionConfig { listening, ..config() }
+}
+
+fn hands_free_session(host: &Host) -> (Session, Reader) {
+    host.session_with(SessionConfig { playback: Playback::Assumed, ..hands_free() })
+}
+
+/// Pushes sound as a microphone does, block by block.
+fn push(session: &Session, sound: &[f32]) {
+    for block in sound.chunks(480) {
+        session.push_audio(block, 16_000).unwrap();
+    }
+}
+
+fn speak(session: &Session, ms: usize) {
+    push(session, &noise_16k(ms));
+}
+
+fn be_silent(session: &Session, ms: usize) {
+    push(session, &vec![0.0; ms * 16]);
+}
+
+fn wait_until(happened: impl Fn() -> bool) {
+    let start = std::time::Instant::now();
+    while !happened() {
+        assert!(start.elapsed() < Duration::from_secs(5), "it never happens");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A tutor who is in the middle of saying so many words, as far as the host has heard.
+fn talking_tutor(host: &Host, words: usize) -> (Session, Reader, tertulia::TurnId) {
+    let (session, mut reader) = host.session_with(hands_free());
+    let turn = session.say(&"palabra ".repeat(words)).unwrap();
+    reader.until("reply_audio_done");
+    session.played(turn, (SAMPLES_PER_BYTE * "palabra palabra".len()) as u64).unwrap();
+    (session, reader, turn)
+}
+
+#[test]
+fn an_open_microphone_becomes_turns() {
+    let host = Host::new();
+    let (session, mut reader) = hands_free_session(&host);
+    for (said, answer) in [("Hola, me llamo Ana.", "Hola, Ana."), ("Quiero un té.", "Vale.")] {
+        host.script_turn(said, answer);
+        be_silent(&session, 640);
+        speak(&session, 400);
+        be_silent(&session, 3_000);
+        let end = reader.until("turn_finished");
+        assert!(matches!(&end.kind, EventKind::TurnFinished { reply_text } if reply_text == answer));
+    }
+    // Whether the draft comes before the decision depends on how fast the sound is pushed here.
+    let in_time = |kind: &String| !kind.starts_with("reply") && kind != "transcript_delta";
+    let order: Vec<String> = reader.types().into_iter().filter(in_time).collect();
+    let turn = [
+        "speech_started",
+        "speech_stopped",
+        "turn_started",
+        "utterance_ended",
+        "transcript_done",
+        "metrics",
+        "turn_finished",
+    ];
+    assert_eq!(order[1..], [turn, turn].concat());
+    let ended = reader.seen.iter().find_map(|event| match event.kind {
+        EventKind::UtteranceEnded { start_ms, end_ms, decided_ms, reason } => {
+            Some((start_ms, end_ms, decided_ms, reason))
+        }
+        _ => None,
+    });
+    let (start_ms, end_ms, decided_ms, reason) = ended.unwrap();
+    assert!(start_ms.abs_diff(640) <= 32 && end_ms.abs_diff(1_040) <= 32, "{start_ms} to {end_ms}");
+    assert!(reason == EndReason::Silence && decided_ms > end_ms + 200, "{decided_ms}");
+    // With what came before the onset.
+    let heard = host.scripted.recognizer.requests()[0].audio.len();
+    assert!(heard >= 16 * (300 + 400 + 200), "{heard} samples");
+    let turns = session.turns().unwrap();
+    assert_eq!(
+        turns.iter().map(|turn| turn.user_text.as_str()).collect::<Vec<_>>(),
+        ["Hola, me llamo Ana.", "Quiero un té."]
+    );
+    assert!(turns.iter().all(|turn| turn.user_audio.is_some()));
+}
+
+#[test]
+fn the_words_so_far_are_shown_while_someone_speaks() {
+    let host = Host::new();
+    let (session, mut reader) = hands_free_session(&host);
+    for text in ["Hola", "Hola, me llamo", "Hola, me llamo Ana.", "Hola, me llamo Ana."] {
+        host.scripted.recognizer.then(text);
+    }
+    host.scripted.chat.then(["Hola."]);
+    let mut shown = Vec::new();
+    for _ in 0..2 {
+        speak(&session, 640);
+        let delta = reader.until("transcript_delta");
+        let EventKind::TranscriptDelta { text, stable_len } = delta.kind else { unreachable!() };
+        assert_eq!(delta.turn, None, "no turn has begun");
+        shown.push((text, stable_len));
+    }
+    assert_eq!(shown, [("Hola".to_owned(), 0), ("Hola, me llamo".to_owned(), "Hola,".len())]);
+    be_silent(&session, 3_000);
+    reader.until("turn_finished");
+}
+
+#[test]
+fn a_pause_to_think_does_not_end_the_utterance() {
+    let host = Host::new();
+    let mut config = SessionConfig { playback: Playback::Assumed, ..hands_free() };
+    config.listening.partial_ms = 10_000;
+    let (session, mut reader) = host.session_with(config);
+    // The words hang in the air, so that the pause may be long.
+    host.scripted.recognizer.then("Ayer fui a la");
+    speak(&session, 400);
+    be_silent(&session, 400);
+    reader.until("transcript_delta");
+    be_silent(&session, 800);
+    host.scripted.recognizer.then("Ayer fui a la playa.");
+    host.scripted.chat.then(["¡Qué bien!"]);
+    speak(&session, 400);
+    be_silent(&session, 3_000);
+    reader.until("turn_finished");
+    let turns = session.turns().unwrap();
+    assert_eq!(turns.len(), 1);
+    assert_eq!(turns[0].user_text, "Ayer fui a la playa.");
+}
+
+#[test]
+fn the_reply_is_read_ahead_before_the_end_is_decided() {
+    let host = Host::new();
+    let (session, mut reader) = hands_free_session(&host);
+    host.script_turn("Ayer fui a la", "Sigue.");
+    speak(&session, 400);
+    be_silent(&session, 320);
+    reader.until("transcript_delta");
+    wait_until(|| !host.scripted.chat.requests().is_empty());
+    let ahead = host.scripted.chat.requests();
+    assert_eq!((ahead.len(), ahead[0].sampling.max_tokens), (1, 0));
+    assert_eq!(ahead[0].messages.last().unwrap().content, "Ayer fui a la");
+    assert!(!reader.types().contains(&"turn_started".to_owned()));
+    be_silent(&session, 4_000);
+    reader.until("turn_finished");
+    assert_eq!(host.scripted.recognizer.requests().len(), 1, "the draft is the transcript");
+    assert_eq!(host.scripted.chat.requests()[1].messages, ahead[0].messages);
+}
+
+#[test]
+fn a_noise_without_words_is_forgotten() {
+    let host = Host::new();
+    let (session, mut reader) = hands_free_session(&host);
+    host.scripted.recognizer.then("");
+    speak(&session, 200);
+    be_silent(&session, 320);
+    reader.until("speech_stopped");
+    wait_until(|| !host.scripted.recognizer.requests().is_empty());
+    std::thread::sleep(Duration::from_millis(50));
+    be_silent(&session, 3_000);
+    host.script_turn("Hola.", "Hola.");
+    speak(&session, 400);
+    be_silent(&session, 3_000);
+    reader.until("turn_finished");
+    assert_eq!(session.turns().unwrap().len(), 1);
+}
+
+#[test]
+fn speech_over_the_tutor_pauses_then_interrupts() {
+    let host = Host::new();
+    let (session, mut reader, turn) = talking_tutor(&host, 20);
+    host.scripted.recognizer.then("No, espera un momento.");
+    host.scripted.chat.then(["Espero."]);
+    speak(&session, 300);
+    reader.until("playback_pause");
+    be_silent(&session, 400);
+    reader.until("playback_flush");
+    let end = reader.until_end_of(turn);
+    let EventKind::TurnInterrupted { reason, heard_text, .. } = &end.kind else { panic!("{end:?}") };
+    assert_eq!((*reason, heard_text.as_str()), (InterruptReason::BargeIn, "palabra palabra"));
+    be_silent(&session, 3_000);
+    reader.until("reply_text_done");
+    let request = host.scripted.chat.requests().pop().unwrap();
+    let contents: Vec<&str> = request.messages.iter().map(|message| message.content.as_str()).collect();
+    assert!(contents.contains(&"palabra palabra"), "{contents:?}");
+    assert!(contents.last().unwrap().ends_with("No, espera un momento."));
+    assert!(contents.last().unwrap().len() > "No, espera un momento.".len(), "it is told of the interruption");
+}
+
+#[test]
+fn a_nod_or_a_cough_lets_the_tutor_go_on() {
+    let host = Host::new();
+    let (session, mut reader, turn) = talking_tutor(&host, 20);
+    for nod in ["Mhm.", "Sí, sí.", ""] {
+        host.scripted.recognizer.then(nod);
+        speak(&session, 200);
+        reader.until("playback_pause");
+        be_silent(&session, 1_000);
+        reader.until("playback_resume");
+    }
+    session.played(turn, u64::MAX).unwrap();
+    assert_eq!(type_of(&reader.until_end_of(turn)), "turn_finished");
+    assert!(!reader.types().contains(&"playback_flush".to_owned()));
+    assert_eq!(session.turns().unwrap().len(), 1);
+}
+
+#[test]
+fn long_speech_interrupts_before_a_word_is_understood() {
+    let host = Host::new();
+    let (session, mut reader, turn) = talking_tutor(&host, 20);
+    let gate = Gate::new();
+    host.scripted.recognizer.then_cues([Cue::Wait(gate.clone()), Cue::Item("Quiero decir algo.".into())]);
+    speak(&session, 700);
+    reader.until("playback_flush");
+    reader.until_end_of(turn);
+    gate.open();
+    host.script_turn("Quiero decir algo.", "Dime.");
+    be_silent(&session, 4_000);
+    reader.until("reply_audio_done");
+    assert_eq!(session.turns().unwrap()[1].user_text, "Quiero decir algo.");
+}
+
+#[test]
+fn a_slow_recogniser_holds_the_playback_until_it_knows() {
+    let host = Host::new();
+    let (session, mut reader, turn) = talking_tutor(&host, 20);
+    let gate = Gate::new();
+    host.scripted.recognizer.then_cues([Cue::Wait(gate.clone()), Cue::Item("¡Para!".into())]);
+    host.scripted.chat.then(["Vale."]);
+    speak(&session, 200);
+    reader.until("playback_pause");
+    be_silent(&session, 4_000);
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(!reader.types().contains(&"playback_resume".to_owned()));
+    gate.open();
+    assert_eq!(type_of(&reader.until_end_of(turn)), "turn_interrupted");
+    reader.until("transcript_done");
+}
+
+#[test]
+fn a_tutor_who_may_not_be_interrupted_goes_on() {
+    let host = Host::new();
+    let (session, mut reader) = host.session_with(SessionConfig { interruptible: false, ..hands_free() });
+    let turn = session.say("Escucha bien lo que te digo ahora.").unwrap();
+    reader.until("reply_audio_done");
+    host.script_turn("Pero yo quiero hablar.", "Ahora sí.");
+    speak(&session, 300);
+    be_silent(&session, 3_000);
+    reader.until("speech_stopped");
+    session.played(turn, u64::MAX).unwrap();
+    assert_eq!(type_of(&reader.until_end_of(turn)), "turn_finished");
+    reader.until("reply_text_done");
+    let types = reader.types();
+    assert!(!types.contains(&"playback_pause".to_owned()) && !types.contains(&"playback_flush".to_owned()));
+}
+
+#[test]
+fn going_on_after_the_end_takes_the_answer_back_and_loses_no_word() {
+    let host = Host::new();
+    let (session, mut reader) = hands_free_session(&host);
+    let gate = Gate::new();
+    host.scripted.recognizer.then("Ayer fui a la playa.");
+    host.scripted.chat.then([Cue::Wait(gate.clone()), Cue::Item("¡Qué bien!".to_owned())]);
+    speak(&session, 400);
+    be_silent(&session, 2_000);
+    reader.until("transcript_done");
+    host.script_turn("Y después comí pescado.", "¡Qué rico!");
+    speak(&session, 400);
+    be_silent(&session, 3_000);
+    let end = reader.until("turn_interrupted");
+    assert!(matches!(&end.kind, EventKind::TurnInterrupted { heard_text, .. } if heard_text.is_empty()));
+    gate.open();
+    reader.until("turn_finished");
+    let request = host.scripted.chat.requests().pop().unwrap();
+    let said = &request.messages.last().unwrap().content;
+    assert!(said.contains("Ayer fui a la playa.") && said.contains("Y después comí pescado."), "{said}");
+}
+
+#[test]
+fn the_host_may_end_an_utterance_itself() {
+    let host = Host::new();
+    let (session, mut reader) = hands_free_session(&host);
+    host.script_turn("Hola.", "Hola.");
+    speak(&session, 400);
+    let turn = session.end_utterance().unwrap();
+    let ended = reader.until("utterance_ended");
+    assert_eq!(ended.turn, Some(turn));
+    assert!(matches!(ended.kind, EventKind::UtteranceEnded { reason: EndReason::Host, .. }));
+    assert_eq!(type_of(&reader.until_end_of(turn)), "turn_finished");
+    // Where nobody was speaking, the turn says so.
+    be_silent(&session, 300);
+    let turn = session.end_utterance().unwrap();
+    assert_eq!(failure(&reader.until_end_of(turn)), (Stage::Recognise, ErrorCode::NoSpeech));
+}
+
+#[test]
+fn a_microphone_that_is_taken_away_or_stalls_leaves_no_turn_stuck() {
+    let host = Host::new();
+    let (session, mut reader) = hands_free_session(&host);
+    host.script_turn("Hola.", "Hola.");
+    speak(&session, 400);
+    session.input_interrupted().unwrap();
+    let ended = reader.until("utterance_ended");
+    assert!(matches!(ended.kind, EventKind::UtteranceEnded { reason: EndReason::InputInterrupted, .. }));
+    reader.until("turn_finished");
+    host.script_turn("Hola otra vez.", "Hola.");
+    speak(&session, 400);
+    // No sample comes any more.
+    let ended = reader.until("utterance_ended");
+    assert!(matches!(ended.kind, EventKind::UtteranceEnded { reason: EndReason::InputStalled, .. }));
+    reader.until("turn_finished");
+}
+
+#[test]
+fn the_rate_may_change_while_someone_speaks() {
+    let host = Host::new();
+    let (session, mut reader) = hands_free_session(&host);
+    host.script_turn("Hola.", "Hola.");
+    speak(&session, 200);
+    let faster: Vec<f32> = (0..9_600).map(|at| 0.3 * (at as f32 / 10.0).sin()).collect();
+    session.push_audio(&faster, 48_000).unwrap();
+    be_silent(&session, 3_000);
+    let ended = reader.until("utterance_ended");
+    let EventKind::UtteranceEnded { start_ms, end_ms, .. } = ended.kind else { unreachable!() };
+    assert!((end_ms - start_ms).abs_diff(400) <= 64, "{start_ms} to {end_ms}");
+    reader.until("turn_finished");
+    assert_eq!(session.push_audio(&[f32::NAN], 16_000).unwrap_err().code(), ErrorCode::AudioInvalidSample);
+    assert_eq!(session.push_audio(&[0.0], 1_000_000).unwrap_err().code(), ErrorCode::AudioInvalidRate);
+}
+
+#[test]
+fn a_long_silence_is_told_once() {
+    let host = Host::new();
+    let mut config = hands_free();
+    config.listening.idle_ms = Some(5_000);
+    let (session, mut reader) = host.session_with(config);
+    be_silent(&session, 60_000);
+    let idle = reader.until("idle");
+    assert!(matches!(idle.kind, EventKind::Idle { silence_ms } if silence_ms.abs_diff(5_000) <= 32));
+    drop(session);
+    reader.read_to_the_end();
+    assert_eq!(reader.types(), ["session_opened", "idle", "session_ended"]);
+}
+
+#[test]
+fn the_mode_can_change_in_a_running_session() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    let listening = Listening { mode: ListeningMode::Continuous, ..Listening::default() };
+    session.update(SessionUpdate { listening: Some(listening), ..Default::default() }).unwrap();
+    host.script_turn("Hola.", "Hola.");
+    speak(&session, 400);
+    be_silent(&session, 3_000);
+    reader.until("turn_finished");
+    session.update(SessionUpdate { listening: Some(Listening::default()), ..Default::default() }).unwrap();
+    host.script_turn("Adiós.", "Adiós.");
+    speak(&session, 400);
+    let turn = session.end_utterance().unwrap();
+    assert_eq!(type_of(&reader.until_end_of(turn)), "turn_finished");
+    let wrong = Listening { interrupt_ms: 5, ..listening };
+    let refused = session.update(SessionUpdate { listening: Some(wrong), ..Default::default() });
+    assert_eq!(refused.unwrap_err().code(), ErrorCode::InvalidConfig);
+}
+
+#[test]
+fn a_session_that_cannot_hear_says_so() {
+    use tertulia::EngineBuilder;
+    let mut backends = tertulia::testing::scripted::Scripted::new().backends();
+    backends.vad = None;
+    let engine = EngineBuilder::new().backends(backends).build().unwrap();
+    assert_eq!(engine.create_session(hands_free()).unwrap_err().code(), ErrorCode::BackendMissing);
+}
