@@ -26,3 +26,14 @@ fn every_sentence_of_a_long_recording_is_heard_at_its_time() {
     assert!(transcript.words.windows(2).all(|pair| pair[0].start_ms <= pair[1].start_ms));
     assert!(!transcript.text.contains("<|"));
 }
+
+#[test]
+fn a_soft_speaker_is_heard_beside_a_loud_one() {
+    let clips = ["en/fleurs-en-003.ogg", "en/fleurs-en-004.ogg", "en/jfk.flac", "en/libri_2412-153948-0000.flac"];
+    let audio: Vec<f32> = clips.into_iter().flat_map(clip).collect();
+    assert!(audio.len() > 30 * 16_000);
+    let (transcript, _) = recognize(&whisper(), request(audio, &["en"]));
+    for said in ["cabbage", "feathers", "Americans", "antecedents"] {
+        assert!(transcript.text.contains(said), "no {said} in {}", transcript.text);
+    }
+}

@@ -13,19 +13,21 @@ pub(super) const TEMPERATURES: [f32; 6] = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0];
 pub(super) const LOG_PROBABILITY_MIN: f32 = -1.0;
 /// Text that compresses better than this repeats itself.
 pub(super) const COMPRESSION_RATIO_MAX: f32 = 2.4;
-/// A window is taken for silence where the model says so, and its tokens are no better than this. Each pair is a
-/// probability of no speech and a mean logarithm. The reference asks for 0.6 and -1, and hears "Yeah." in breath; of 41
-/// clips of speech none came over 0.3 or under -0.45.
-const SILENCE: [(f32, f32); 2] = [(0.6, -0.35), (0.4, -0.6)];
+/// A window is taken for silence where the model says so, and its tokens are no better than this: pairs of a
+/// probability of no speech and a mean logarithm. These are the reference's.
+const SILENCE: &[(f32, f32)] = &[(0.6, -1.0)];
+/// The same where no voice is in the sound: breath is "Yeah." to the reference.
+const VOICELESS_SILENCE: &[(f32, f32)] = &[(0.6, -0.35), (0.4, -0.6)];
 /// The latest first timestamp.
 const FIRST_TIMESTAMP_MAX_S: f64 = 1.0;
 /// A loop: this many tokens at the end that are at least so many repeats of one run.
 const LOOP_TOKENS_MIN: usize = 24;
 const LOOP_REPEATS_MIN: usize = 4;
 
-/// Whether a window with these tokens is taken for silence.
-pub(super) fn is_silence(no_speech: f32, average_log_probability: f32) -> bool {
-    SILENCE.iter().any(|(over, under)| no_speech > *over && average_log_probability < *under)
+/// Whether a window with these tokens is taken for silence; `voiced` where the sound holds a voice.
+pub(super) fn is_silence(no_speech: f32, average_log_probability: f32, voiced: bool) -> bool {
+    let bounds = if voiced { SILENCE } else { VOICELESS_SILENCE };
+    bounds.iter().any(|(over, under)| no_speech > *over && average_log_probability < *under)
 }
 
 /// Which tokens may come next.
@@ -226,6 +228,13 @@ mod tests {
     fn repetition_compresses_and_speech_does_not() {
         assert!(compression_ratio(&" gracias".repeat(40)) > COMPRESSION_RATIO_MAX);
         assert!(compression_ratio("However, due to the slow communication channels, styles could lag.") < 1.5);
+    }
+
+    #[test]
+    fn doubtful_words_are_kept_where_there_is_a_voice() {
+        assert!(!is_silence(0.7, -0.5, true) && is_silence(0.7, -0.5, false));
+        assert!(is_silence(0.7, -1.1, true));
+        assert!(!is_silence(0.3, -1.1, false), "the model hears speech");
     }
 
     #[test]

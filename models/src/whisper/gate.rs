@@ -3,6 +3,8 @@
 //! A decoder made for speech finds words in anything. Speech swings by 20 dB and more from sound to sound; steady
 //! noise, measured the same way, stays within 2 dB.
 
+use super::voicing::voiced_s;
+
 /// Samples of one frame: 25 ms.
 const FRAME: usize = 400;
 /// Frames below this are silence: -80 dB of full scale.
@@ -11,6 +13,10 @@ const SOUND_POWER_MIN: f32 = 1e-8;
 const SWING_DB_MIN: f32 = 2.5;
 /// With fewer frames a swing cannot be measured: 0.5 s.
 const SWING_FRAMES_MIN: usize = 20;
+
+/// A shorter rest, or one with less voice, is the end of what was heard.
+const REST_SAMPLES_MIN: usize = 16_000;
+const REST_VOICED_S_MIN: f32 = 0.3;
 
 /// Whether somebody may speak in the sound.
 pub(super) fn may_hold_speech(samples: &[f32]) -> bool {
@@ -30,15 +36,10 @@ pub(super) fn quietest_cut(samples: &[f32], earliest: usize) -> usize {
     quietest.map_or(samples.len(), |(first, _)| (first + SPAN / 2) * FRAME)
 }
 
-/// Whether the sound after `done` goes on for 1.5 s or more, as loud as before but for 12 dB.
+/// Whether somebody goes on to speak after `done`: for a second or more, with a voice.
 pub(super) fn goes_on(samples: &[f32], done: usize) -> bool {
-    let loud = |part: &[f32]| {
-        let mut levels_db: Vec<f32> = part.chunks(FRAME).map(level_db).collect();
-        levels_db.sort_by(f32::total_cmp);
-        levels_db.get(levels_db.len() * 9 / 10).copied().unwrap_or(f32::MIN)
-    };
-    let (before, after) = samples.split_at(done.min(samples.len()));
-    after.len() >= 24_000 && may_hold_speech(after) && loud(after) > loud(before) - 12.0
+    let after = &samples[done.min(samples.len())..];
+    after.len() >= REST_SAMPLES_MIN && may_hold_speech(after) && voiced_s(after) > REST_VOICED_S_MIN
 }
 
 /// The power of a frame's changes, in dB: a hum or an offset counts for little.

@@ -27,6 +27,7 @@ mod recognition;
 mod steps;
 mod timing;
 mod vocabulary;
+mod voicing;
 
 pub use inspect::Inspector;
 
@@ -133,8 +134,8 @@ impl Recognizer for Whisper {
         self.facts().map_or_else(Vec::new, |facts| facts.languages.clone())
     }
 
-    /// Starts to recognise. Audio of up to 30 s is one window without timestamps; longer audio goes through in
-    /// windows of 30 s, each beginning where the last whole segment ended.
+    /// Starts to recognise. Audio of up to 30 s is one window; longer audio goes through in windows of up to 15 s, cut
+    /// where it is quietest.
     ///
     /// Of a [`RecognitionStep::Partial`], the text of finished windows is stable; that of the window at work may be
     /// taken back when it turns out to be a guess.

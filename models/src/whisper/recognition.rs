@@ -5,16 +5,20 @@ use super::mel::{HOP, MelFrontEnd, WINDOW_SAMPLES};
 use super::network::{AttentionWitness, KeyValues, Network, TextCache};
 use super::steps::Emitter;
 use super::vocabulary::Vocabulary;
-use super::{gate, timing};
+use super::{gate, timing, voicing};
 use burn::tensor::Tensor;
 use std::sync::Arc;
 use tertulia::backend::{LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, Transcript};
 use tertulia::{Error, ErrorCode, LanguageTag, Result};
 
+/// Less voice than this is chance: a short vowel lasts as long.
+const VOICED_S_MIN: f32 = 0.06;
 /// What is left at the end of the audio and shorter than this holds no word: 0.1 s.
 const REST_SAMPLES_MIN: usize = 1_600;
-/// Long audio is cut where it is quietest, 15 s into a window at the earliest.
-const CUT_SAMPLES_MIN: usize = WINDOW_SAMPLES / 2;
+/// Longer audio than a window goes through in pieces of 15 s at most, cut where they are quietest, after 8 s at the
+/// earliest: told more than a few sentences, the model stops early, and beside a loud voice it does not hear a soft one.
+const LONG_WINDOW_SAMPLES: usize = 240_000;
+const CUT_SAMPLES_MIN: usize = 128_000;
 /// How long after the start of its last token a window's text may end: 0.2 to 1.5 s.
 const LAST_TOKEN_SAMPLES_MIN: usize = 3_200;
 const LAST_TOKEN_SAMPLES_MAX: usize = 24_000;
@@ -100,12 +104,13 @@ impl Recognition {
     pub(super) async fn run(mut self, steps: Emitter<RecognitionStep>) -> Result<RecognitionStep> {
         self.steps = steps;
         let audio = Arc::clone(&self.request.audio);
+        let long = audio.len() > WINDOW_SAMPLES;
+        let most = if long { LONG_WINDOW_SAMPLES } else { WINDOW_SAMPLES };
         let mut start = 0;
         while start == 0 || start + REST_SAMPLES_MIN <= audio.len() {
             let rest = &audio[start..];
-            let whole = rest.len() <= WINDOW_SAMPLES;
-            let end = if whole { rest.len() } else { gate::quietest_cut(&rest[..WINDOW_SAMPLES], CUT_SAMPLES_MIN) };
-            start += self.window(&rest[..end], start, audio.len() > WINDOW_SAMPLES).await?;
+            let end = if rest.len() <= most { rest.len() } else { gate::quietest_cut(&rest[..most], CUT_SAMPLES_MIN) };
+            start += self.window(&rest[..end], start, long).await?;
         }
         let mut transcript = self.transcript;
         transcript.text = self.text.trim().to_owned();
@@ -131,10 +136,11 @@ impl Recognition {
             self.pause().await?;
             return Ok(samples.len());
         }
+        let voiced = voicing::voiced_s(samples) >= VOICED_S_MIN;
         let heard = self.listen(samples).await?;
         let (opening, no_speech) = self.open(heard).await?;
         self.transcript.no_speech_probability = self.transcript.no_speech_probability.max(no_speech);
-        let Some(attempt) = self.best_attempt(&opening, offset, no_speech).await? else {
+        let Some(attempt) = self.best_attempt(&opening, offset, no_speech, voiced).await? else {
             return Ok(samples.len());
         };
         let model = Arc::clone(&self.model);
@@ -235,14 +241,20 @@ impl Recognition {
     }
 
     /// Decodes at rising temperatures until the text can be trusted; `None` where nobody speaks.
-    async fn best_attempt(&self, opening: &Opening, offset: usize, no_speech: f32) -> Result<Option<Attempt>> {
+    async fn best_attempt(
+        &self,
+        opening: &Opening,
+        offset: usize,
+        no_speech: f32,
+        voiced: bool,
+    ) -> Result<Option<Attempt>> {
         let mut best: Option<Attempt> = None;
         for (round, temperature) in decoding::TEMPERATURES.into_iter().enumerate() {
             let mut random = Random(offset as u64 ^ ((round as u64) << 48));
             let attempt = self.attempt(opening, temperature, &mut random).await?;
             let text = self.model.vocabulary.text(&attempt.tokens);
             let average = attempt.average_log_probability();
-            if decoding::is_silence(no_speech, average) {
+            if decoding::is_silence(no_speech, average, voiced) {
                 return Ok(None);
             }
             if attempt.is_sound(&text) {
