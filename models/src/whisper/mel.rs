@@ -1,8 +1,11 @@
-//! The log-mel front end: what the encoder hears of 30 s of sound.
+//! The log-mel front end: what an encoder hears of a window of sound, 30 s for Whisper.
 //!
 //! 400-point FFT, hop 160, periodic Hann window, reflected edges, Slaney mel filters (area-normalised) from 0 to
 //! 8 kHz, then `log10`, clamped to 8 below the loudest, and `(x + 4) / 4`. Source: Radford et al., "Robust Speech
 //! Recognition via Large-Scale Weak Supervision" (2022), and `whisper/audio.py` of its reference implementation.
+//!
+//! Computed in 64 bits, as Smart Turn needs it: that network rounds its input to 8 bits, and a last bit of a float can
+//! tip a rounding.
 
 use realfft::{RealFftPlanner, RealToComplex};
 use std::sync::Arc;
@@ -10,7 +13,7 @@ use std::sync::Arc;
 /// Samples of the longest piece that the encoder hears at once: 30 s at 16 kHz.
 pub(super) const WINDOW_SAMPLES: usize = 480_000;
 /// Samples between two frames.
-pub(super) const HOP: usize = 160;
+pub(crate) const HOP: usize = 160;
 /// Frames of a whole window.
 pub(super) const WINDOW_FRAMES: usize = WINDOW_SAMPLES / HOP;
 
@@ -18,40 +21,41 @@ const FFT_LEN: usize = 400;
 const EDGE: usize = FFT_LEN / 2;
 const SAMPLE_RATE_HZ: f64 = 16_000.0;
 /// Power below which nothing is told apart, as in the reference.
-const POWER_MIN: f32 = 1e-10;
+const POWER_MIN: f64 = 1e-10;
 
-/// Computes log-mel spectra with a fixed number of bins.
-pub(super) struct MelFrontEnd {
-    fft: Arc<dyn RealToComplex<f32>>,
-    window: Vec<f32>,
+/// Computes log-mel spectra with a fixed number of bins, of windows of a fixed length.
+pub(crate) struct MelFrontEnd {
+    window_samples: usize,
+    fft: Arc<dyn RealToComplex<f64>>,
+    hann: Vec<f64>,
     /// For each bin the first FFT bin that it hears, and its weights from there on.
-    filters: Vec<(usize, Vec<f32>)>,
+    filters: Vec<(usize, Vec<f64>)>,
 }
 
 impl MelFrontEnd {
-    /// A front end with `bins` mel bins: 80, or 128 for large-v3.
-    pub(super) fn new(bins: usize) -> Self {
-        let window = (0..FFT_LEN)
-            .map(|i| (0.5 - 0.5 * (2.0 * std::f64::consts::PI * i as f64 / FFT_LEN as f64).cos()) as f32)
-            .collect();
-        Self { fft: RealFftPlanner::new().plan_fft_forward(FFT_LEN), window, filters: slaney_filters(bins) }
+    /// A front end with `bins` mel bins (80, or 128 for large-v3) that hears `window_samples` at once.
+    pub(crate) fn new(bins: usize, window_samples: usize) -> Self {
+        let hann =
+            (0..FFT_LEN).map(|i| 0.5 - 0.5 * (2.0 * std::f64::consts::PI * i as f64 / FFT_LEN as f64).cos()).collect();
+        let fft = RealFftPlanner::new().plan_fft_forward(FFT_LEN);
+        Self { window_samples, fft, hann, filters: slaney_filters(bins) }
     }
 
-    /// The spectrum of at most [`WINDOW_SAMPLES`] samples, silence after them: `bins` rows of [`WINDOW_FRAMES`].
-    pub(super) fn log_mel(&self, samples: &[f32]) -> Vec<f32> {
-        let samples = &samples[..samples.len().min(WINDOW_SAMPLES)];
-        let bins = self.filters.len();
-        let mut mel = vec![POWER_MIN.log10(); bins * WINDOW_FRAMES];
+    /// The spectrum of at most a window of samples, silence after them: `bins` rows with a frame for each [`HOP`].
+    pub(crate) fn log_mel(&self, samples: &[f32]) -> Vec<f32> {
+        let samples = &samples[..samples.len().min(self.window_samples)];
+        let (bins, frames) = (self.filters.len(), self.window_samples / HOP);
+        let mut mel = vec![POWER_MIN.log10(); bins * frames];
         let mut frame = self.fft.make_input_vec();
         let mut spectrum = self.fft.make_output_vec();
         let mut scratch = self.fft.make_scratch_vec();
-        let mut power = vec![0.0f32; spectrum.len()];
+        let mut power = vec![0.0; spectrum.len()];
         // Later frames hear silence alone, but for the last few, which hear the sound reflected at the window's end.
-        let frames_heard = ((samples.len() + EDGE).div_ceil(HOP)).min(WINDOW_FRAMES);
+        let frames_heard = ((samples.len() + EDGE).div_ceil(HOP)).min(frames);
         for index in 0..frames_heard {
             let start = (index * HOP) as isize - EDGE as isize;
             for (i, value) in frame.iter_mut().enumerate() {
-                *value = reflected(samples, start + i as isize) * self.window[i];
+                *value = f64::from(self.sample(samples, start + i as isize)) * self.hann[i];
             }
             if self.fft.process_with_scratch(&mut frame, &mut spectrum, &mut scratch).is_err() {
                 continue; // Never: the vectors were made by the plan itself.
@@ -60,28 +64,25 @@ impl MelFrontEnd {
                 *power = bin.norm_sqr();
             }
             for (row, (first, weights)) in self.filters.iter().enumerate() {
-                let energy: f32 = weights.iter().zip(&power[*first..]).map(|(w, p)| w * p).sum();
-                mel[row * WINDOW_FRAMES + index] = energy.max(POWER_MIN).log10();
+                let energy: f64 = weights.iter().zip(&power[*first..]).map(|(w, p)| w * p).sum();
+                mel[row * frames + index] = energy.max(POWER_MIN).log10();
             }
         }
-        let loudest = mel.iter().copied().fold(f32::MIN, f32::max);
-        for value in &mut mel {
-            *value = (value.max(loudest - 8.0) + 4.0) / 4.0;
-        }
-        mel
+        let loudest = mel.iter().copied().fold(f64::MIN, f64::max);
+        mel.into_iter().map(|value| ((value.max(loudest - 8.0) + 4.0) / 4.0) as f32).collect()
+    }
+
+    /// The sample at `index` of a whole window, mirrored at both of its ends.
+    fn sample(&self, samples: &[f32], index: isize) -> f32 {
+        let last = self.window_samples as isize - 1;
+        let index = if index < 0 { -index } else { index };
+        let index = if index > last { 2 * last - index } else { index };
+        samples.get(index as usize).copied().unwrap_or(0.0)
     }
 }
 
-/// The sample at `index` of a whole window, mirrored at both of its ends.
-fn reflected(samples: &[f32], index: isize) -> f32 {
-    let last = WINDOW_SAMPLES as isize - 1;
-    let index = if index < 0 { -index } else { index };
-    let index = if index > last { 2 * last - index } else { index };
-    samples.get(index as usize).copied().unwrap_or(0.0)
-}
-
 /// Triangular filters, evenly spaced on Slaney's mel scale, each with an area of one.
-fn slaney_filters(bins: usize) -> Vec<(usize, Vec<f32>)> {
+fn slaney_filters(bins: usize) -> Vec<(usize, Vec<f64>)> {
     let top = hz_to_mel(SAMPLE_RATE_HZ / 2.0);
     let edges_hz: Vec<f64> = (0..bins + 2).map(|i| mel_to_hz(top * i as f64 / (bins + 1) as f64)).collect();
     let fft_hz = |i: usize| i as f64 * SAMPLE_RATE_HZ / FFT_LEN as f64;
@@ -92,7 +93,7 @@ fn slaney_filters(bins: usize) -> Vec<(usize, Vec<f32>)> {
             let weight = |i: usize| {
                 let rise = (fft_hz(i) - edge[0]) / (edge[1] - edge[0]);
                 let fall = (edge[2] - fft_hz(i)) / (edge[2] - edge[1]);
-                (rise.min(fall).max(0.0) * area) as f32
+                rise.min(fall).max(0.0) * area
             };
             let heard = |i: &usize| weight(*i) > 0.0;
             let first = (0..=FFT_LEN / 2).find(heard).unwrap_or(0);

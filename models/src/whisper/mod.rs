@@ -20,7 +20,7 @@ pub mod ct2;
 mod decoding;
 mod gate;
 mod inspect;
-mod mel;
+pub(crate) mod mel;
 mod model_file;
 mod network;
 mod recognition;
