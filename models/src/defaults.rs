@@ -4,10 +4,11 @@ use crate::chat::{ChatOptions, GgufChat};
 use crate::files::{ModelStore, Role};
 use crate::kokoro::Kokoro;
 use crate::silero::SileroVad;
+use crate::smart_turn::SmartTurn;
 use crate::whisper::Whisper;
 use burn::tensor::Device;
 use std::sync::Arc;
-use tertulia::backend::Backends;
+use tertulia::backend::{Backends, TurnDetector};
 use tertulia::{Error, ErrorCode, Result};
 
 /// Which models, and where they compute.
@@ -21,7 +22,11 @@ pub struct BackendOptions {
     pub device: Device,
 }
 
-/// The default recogniser, chat model, synthesizer and voice activity detector of `store`. No weights are loaded.
+/// The default recogniser, chat model, synthesizer, voice activity detector and turn detector of `store`. No weights
+/// are loaded.
+///
+/// An engine works without a turn detector: where its file is not there or damaged, there is none, and the engine's
+/// capabilities say so.
 ///
 /// ```no_run
 /// # fn main() -> tertulia::Result<()> {
@@ -49,9 +54,20 @@ pub fn default_backends(store: &ModelStore, options: &BackendOptions) -> Result<
     let device = || options.device.clone();
     Ok(Backends {
         vad: Some(Arc::new(SileroVad::new(default_path(Role::Vad)?))),
-        turn_detector: None,
+        turn_detector: turn_detector(store),
         recognizer: Some(Arc::new(Whisper::new(default_path(Role::Recognizer)?, device()))),
         chat: Some(Arc::new(GgufChat::new(chat, device(), options.chat.clone()))),
         synthesizer: Some(Arc::new(Kokoro::new(&default_path(Role::Synthesizer)?, device())?)),
     })
+}
+
+fn turn_detector(store: &ModelStore) -> Option<Arc<dyn TurnDetector>> {
+    let path = store.manifest().default_model(Role::TurnDetector).and_then(|model| store.path(&model.name));
+    match path {
+        Ok(path) => Some(Arc::new(SmartTurn::new(path))),
+        Err(error) => {
+            tracing::warn!(%error, "no turn detector");
+            None
+        }
+    }
 }

@@ -6,6 +6,7 @@
 //! | [`chat`] | a [`ChatModel`](tertulia::backend::ChatModel) |
 //! | [`kokoro`] | a [`Synthesizer`](tertulia::backend::Synthesizer) |
 //! | [`silero`] | a [`VadModel`](tertulia::backend::VadModel) |
+//! | [`smart_turn`] | a [`TurnDetector`](tertulia::backend::TurnDetector) |
 //! | [`files`] | the manifest, downloads and conversion |
 //!
 //! [`default_backends`] takes the default models out of a folder and gives them to an engine.
@@ -18,6 +19,7 @@ mod kernels;
 pub mod kokoro;
 mod onnx;
 pub mod silero;
+pub mod smart_turn;
 pub mod text;
 pub mod whisper;
 

@@ -1,6 +1,6 @@
 //! The default backends are made of a folder's files without loading them.
 
-use tertulia::ErrorCode;
+use tertulia::{EngineBuilder, ErrorCode, SessionEngine};
 use tertulia_models::files::ModelStore;
 use tertulia_models::{BackendOptions, default_backends};
 
@@ -11,6 +11,7 @@ fn the_default_models_become_backends_unloaded() {
     let (vad, recognizer) = (backends.vad.unwrap(), backends.recognizer.unwrap());
     let (chat, synthesizer) = (backends.chat.unwrap(), backends.synthesizer.unwrap());
     assert!(!vad.is_loaded() && !recognizer.is_loaded() && !chat.is_loaded() && !synthesizer.is_loaded());
+    assert_eq!(backends.turn_detector.unwrap().name(), "smart-turn-v3.2");
     let es = "es".parse().unwrap();
     assert!(recognizer.languages().contains(&es) && synthesizer.languages().contains(&es));
     assert_eq!(chat.name(), "qwen2.5-coder-0.5b-instruct-q4_k_m");
@@ -24,6 +25,24 @@ fn another_chat_model_can_be_chosen_and_no_other_model() {
     assert_eq!(backends.chat.unwrap().name(), "smollm2-135m-instruct-q4_1");
     assert_eq!(default_backends(&store, &named("whisper-base")).err().unwrap().code(), ErrorCode::InvalidArgument);
     assert_eq!(default_backends(&store, &named("nobody")).err().unwrap().code(), ErrorCode::ModelUnknown);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_engine_works_without_the_turn_detector() {
+    let all = ModelStore::open_default().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let names: Vec<&str> =
+        all.manifest().default_names().into_iter().filter(|name| *name != "smart-turn-v3.2").collect();
+    for name in names {
+        let from = all.path(name).unwrap();
+        std::os::unix::fs::symlink(&from, folder.path().join(from.file_name().unwrap())).unwrap();
+    }
+    let store = ModelStore::open(folder.path()).unwrap();
+    let backends = default_backends(&store, &BackendOptions::default()).unwrap();
+    assert!(backends.turn_detector.is_none() && backends.vad.is_some());
+    let engine = EngineBuilder::new().backends(backends).build().unwrap();
+    assert_eq!(engine.capabilities().models.turn_detector, None);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Which converter makes what.
 
 use super::{Conversion, ModelEntry};
-use crate::{kokoro, silero, whisper};
+use crate::{kokoro, silero, smart_turn, whisper};
 use std::path::Path;
 use tertulia::Result;
 
@@ -9,7 +9,7 @@ use tertulia::Result;
 pub(super) fn version(conversion: Conversion) -> u32 {
     match conversion {
         Conversion::None => 0,
-        Conversion::WhisperCt2 | Conversion::KokoroOnnx | Conversion::SileroOnnx => 1,
+        Conversion::WhisperCt2 | Conversion::KokoroOnnx | Conversion::SileroOnnx | Conversion::SmartTurnOnnx => 1,
     }
 }
 
@@ -27,6 +27,7 @@ pub(super) fn convert(entry: &ModelEntry, folder: &Path, output: &Path) -> Resul
             std::fs::rename(&upstream, output).map_err(super::disk::failed(output))
         }
         Conversion::SileroOnnx => silero::convert_onnx(&onnx(), output),
+        Conversion::SmartTurnOnnx => smart_turn::convert_onnx(&onnx(), output),
         Conversion::WhisperCt2 => {
             whisper::ct2::convert_ct2(&file("model.bin"), &file("tokenizer.json"), &file("config.json"), output)
         }

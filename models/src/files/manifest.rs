@@ -90,6 +90,8 @@ pub enum Conversion {
     KokoroOnnx,
     /// Silero VAD as ONNX.
     SileroOnnx,
+    /// Smart Turn as int8 ONNX.
+    SmartTurnOnnx,
 }
 
 /// A file that upstream publishes, and where it can be had.
