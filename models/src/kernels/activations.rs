@@ -45,7 +45,7 @@ fn quantise_32(x: &[f32], quants: &mut [i8]) -> f32 {
     let magnitude = x.iter().fold(0.0f32, |most, value| most.max(value.abs()));
     let inverse = if magnitude == 0.0 { 0.0 } else { 127.0 / magnitude };
     for (quant, value) in quants.iter_mut().zip(x) {
-        *quant = (value * inverse).round_ties_even() as i8;
+        *quant = nearest(value * inverse) as i8;
     }
     f16::from_f32(magnitude / 127.0).to_f32()
 }
@@ -57,7 +57,30 @@ fn quantise_256(x: &[f32], quants: &mut [i8]) -> f32 {
     }
     let inverse = -127.0 / extreme;
     for (quant, value) in quants.iter_mut().zip(x) {
-        *quant = (value * inverse).round_ties_even().min(127.0) as i8;
+        *quant = nearest(value * inverse).min(127.0) as i8;
     }
     1.0 / inverse
+}
+
+/// The nearest integer, the even one of two equally near, for magnitudes below 2^22: where a float's last bit counts ones,
+/// adding rounds. Without the instruction that `round_ties_even` needs, which the oldest x86-64 lacks, this is far quicker.
+fn nearest(value: f32) -> f32 {
+    const ONES: f32 = 12_582_912.0;
+    (value + ONES) - ONES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_is_to_the_nearest_and_to_even() {
+        for step in -1300..=1300i16 {
+            let value = f32::from(step) / 10.0;
+            assert_eq!(nearest(value), value.round_ties_even());
+        }
+        for value in [0.5, 1.5, -2.5, 126.5, -127.0, 127.000_01] {
+            assert_eq!(nearest(value), f32::round_ties_even(value));
+        }
+    }
 }

@@ -91,10 +91,6 @@ unsafe fn dot_row<F: Format>(row: &[u8], activations: &Activations, out: &mut [f
 unsafe fn dot_tile<F: Format, const N: usize>(row: &[u8], activations: &Activations, first: usize, out: &mut [f32]) {
     let cols = activations.cols;
     let groups = F::DTYPE.block_len() / GROUP;
-    let quants: [&[i8]; N] = std::array::from_fn(|n| &activations.quants[(first + n) * cols..][..cols]);
-    let scales: [&[f32]; N] =
-        std::array::from_fn(|n| &activations.scales[(first + n) * (cols / GROUP)..][..cols / GROUP]);
-    let sums: [&[f32]; N] = std::array::from_fn(|n| &activations.sums[(first + n) * (cols / GROUP)..][..cols / GROUP]);
     let mut totals = [_mm256_setzero_ps(); N];
     let mut minima = [0.0f32; N];
     for (block_at, block) in row.chunks_exact(F::DTYPE.block_bytes()).enumerate() {
@@ -106,10 +102,12 @@ unsafe fn dot_tile<F: Format, const N: usize>(row: &[u8], activations: &Activati
             let at = block_at * groups + group_at;
             let unsigned = if F::SIGNED { _mm256_abs_epi8(group.quants) } else { group.quants };
             for n in 0..N {
-                // SAFETY: the row holds `cols` weights, so `at` is below `cols / GROUP`.
+                let x_at = (first + n) * (cols / GROUP) + at;
+                // SAFETY: the row holds `cols` weights, so `at` is below `cols / GROUP`; the caller promises that
+                // `first + n` is a row of the activations, which have `GROUP` quants for each scale and sum.
                 let (x, x_scale, x_sum) = unsafe {
-                    let x = _mm256_loadu_si256(quants[n].as_ptr().add(at * GROUP).cast());
-                    (x, *scales[n].get_unchecked(at), *sums[n].get_unchecked(at))
+                    let x = _mm256_loadu_si256(activations.quants.as_ptr().add(x_at * GROUP).cast());
+                    (x, *activations.scales.get_unchecked(x_at), *activations.sums.get_unchecked(x_at))
                 };
                 let signed = if F::SIGNED { _mm256_sign_epi8(x, group.quants) } else { x };
                 // At most 128 * 127 * 2: neighbours' sums fit 16 bits.
