@@ -124,8 +124,8 @@ fn the_model_folder_may_be_no_folder() {
 fn the_built_in_manifest_names_every_default_and_pins_every_file() {
     let manifest = Manifest::built_in();
     let names = manifest.default_names();
-    assert_eq!(names.len(), 4);
-    for role in [Role::Recognizer, Role::Chat, Role::Synthesizer, Role::Vad] {
+    assert_eq!(names.len(), 5);
+    for role in [Role::Recognizer, Role::Chat, Role::Synthesizer, Role::Vad, Role::TurnDetector] {
         assert_eq!(manifest.default_model(role).unwrap().role, role);
     }
     for model in &manifest.models {
