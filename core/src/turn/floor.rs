@@ -148,8 +148,9 @@ impl Machine {
                     self.commands.push_back(Output::AskRecognizer { inquiry, span: start..end, is_draft: false });
                 }
                 Notice::Drop { inquiry } => self.commands.push_back(Output::DropInquiry { inquiry }),
-                Notice::Words { transcript, stable_len, is_draft } => {
-                    self.hear_words(transcript, stable_len, is_draft, now_us);
+                Notice::Words { transcript, shown, stable_len, is_draft } => {
+                    self.emit_heard(EventKind::TranscriptDelta { text: shown, stable_len });
+                    self.hear_words(&transcript, is_draft, now_us);
                 }
                 Notice::Ended(spoken) => self.hear_end(spoken, now_us),
                 Notice::Void => self.yield_floor(),
@@ -169,18 +170,15 @@ impl Machine {
         }
     }
 
-    fn hear_words(&mut self, transcript: Transcript, stable_len: usize, is_draft: bool, now_us: u64) {
-        let takes_floor = words::takes_the_floor(&transcript.text, &spoken_languages(&transcript));
-        let text = transcript.text;
-        self.emit_heard(EventKind::TranscriptDelta { text: text.clone(), stable_len });
-        if takes_floor {
+    fn hear_words(&mut self, transcript: &Transcript, is_draft: bool, now_us: u64) {
+        if words::takes_the_floor(&transcript.text, &spoken_languages(transcript)) {
             self.take_floor(now_us);
         } else if is_draft && self.floor.contested.is_some() {
             self.yield_floor();
             return;
         }
         if let Some(inquiry) = self.floor.listener.drafting().filter(|_| is_draft && self.active.is_none()) {
-            self.commands.push_back(Output::Prefill { inquiry, given: text });
+            self.commands.push_back(Output::Prefill { inquiry, given: transcript.text.clone() });
         }
     }
 
@@ -277,6 +275,6 @@ impl Machine {
 
     /// An event of the microphone, which belongs to no turn yet.
     fn emit_heard(&mut self, kind: EventKind) {
-        self.events.push_back(Queued { after: None, turn: None, kind });
+        self.events.push_back(Queued { after: None, since: None, turn: None, kind });
     }
 }

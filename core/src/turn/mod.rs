@@ -28,7 +28,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub(crate) use endpoint::EndpointSettings;
-pub(crate) use listener::{Draft, Inquiry, ListenSettings, Spoken};
+pub(crate) use listener::{Draft, Inquiry, ListenSettings, Listener, Notice, Spoken};
 
 /// How long a flushed turn waits for the host's last report of what was played.
 pub(crate) const LAST_PLAYED_WAIT_US: u64 = 100_000;
@@ -321,6 +321,8 @@ struct Waiting {
 #[derive(Debug)]
 struct Queued {
     after: Option<Ticket>,
+    /// The first of the writes that it vouches for, where `after` is not the only one.
+    since: Option<Ticket>,
     turn: Option<TurnId>,
     kind: EventKind,
 }
@@ -343,6 +345,8 @@ struct Active {
     audio_done: bool,
     played: u64,
     stopping: Option<Stopping>,
+    /// From this one on writes may be the turn's.
+    first_ticket: Ticket,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -505,6 +509,7 @@ impl Machine {
             audio_done: false,
             played: 0,
             stopping: None,
+            first_ticket: Ticket(self.next_ticket + 1),
         });
         self.emit(EventKind::TurnStarted { origin: what.origin(), retry_of });
         if waiting.overtaken {
@@ -749,7 +754,12 @@ impl Machine {
         if let Some(ticket) = ticket {
             self.commands.push_back(Output::StoreEnd { ticket });
         }
-        self.events.push_back(Queued { after: ticket, turn: None, kind: EventKind::SessionEnded { ended } });
+        self.events.push_back(Queued {
+            after: ticket,
+            since: None,
+            turn: None,
+            kind: EventKind::SessionEnded { ended },
+        });
     }
 
     /// Ends everything that has begun or waits.
@@ -761,8 +771,15 @@ impl Machine {
     }
 
     fn stored(&mut self, ticket: Ticket, error: Option<ErrorInfo>) {
-        for queued in self.events.iter_mut().filter(|queued| queued.after == Some(ticket)) {
-            queued.after = None;
+        for queued in &mut self.events {
+            let Some(last) = queued.after else { continue };
+            // An earlier write of the turn may fail where the last one, being small, does not.
+            if !(queued.since.unwrap_or(last)..=last).contains(&ticket) {
+                continue;
+            }
+            if ticket == last {
+                queued.after = None;
+            }
             let Some(error) = &error else { continue };
             match &mut queued.kind {
                 EventKind::TranscriptDone { stored, .. } => *stored = false,
@@ -806,8 +823,8 @@ impl Machine {
         let ticket = self.ticket();
         self.commands.push_back(Output::Store { ticket, record: Box::new(active.facts), with_audio: true });
         let of = Some(turn);
-        self.events.push_back(Queued { after: None, turn: of, kind: EventKind::Metrics(metrics) });
-        self.events.push_back(Queued { after: Some(ticket), turn: of, kind });
+        self.events.push_back(Queued { after: None, since: None, turn: of, kind: EventKind::Metrics(metrics) });
+        self.events.push_back(Queued { after: Some(ticket), since: Some(active.first_ticket), turn: of, kind });
         self.release_floor(turn);
     }
 
@@ -832,7 +849,7 @@ impl Machine {
 
     fn emit_after(&mut self, after: Option<Ticket>, kind: EventKind) {
         let turn = self.active.as_ref().map(|active| active.facts.turn);
-        self.events.push_back(Queued { after, turn, kind });
+        self.events.push_back(Queued { after, since: None, turn, kind });
     }
 }
 
