@@ -235,6 +235,15 @@ impl Listening {
     }
 }
 
+/// # Errors
+/// [`ErrorCode::InvalidConfig`] where `patience` is outside 0 to 1.
+pub(crate) fn check_patience(patience: f32) -> Result<()> {
+    if (0.0..=1.0).contains(&patience) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::InvalidConfig, "patience is outside 0 to 1"))
+}
+
 /// Who says when an utterance starts and ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -6,10 +6,11 @@ use crate::backend::{
     Steps, SynthesisRequest, Transcript, VoiceInfo,
 };
 use crate::catalog::{Catalog, Level, Scenario};
-use crate::config::{ListeningMode, SessionConfig};
+use crate::config::{ListeningMode, SessionConfig, check_patience};
 use crate::driver::clock::Clock;
 use crate::driver::local::LocalDriver;
 use crate::driver::queue::EventQueue;
+use crate::driver::recording::{ListenRequest, Recording};
 use crate::driver::{Commits, EngineLoop, Message, Options, SessionCore, SessionKey, SessionShared, Shared};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{Event, SessionId};
@@ -88,6 +89,15 @@ pub trait SessionEngine: MaybeSend + MaybeSync {
         rate: u32,
         languages: Vec<LanguageTag>,
     ) -> BoxFuture<'static, Result<Transcript>>;
+
+    /// Listens to a recording as if it were a microphone, without a session and without answering: when somebody starts
+    /// to speak, stops, and has finished, and what was said. Each step gives one event; `at_ms` is its place in the
+    /// audio, and `turn` counts the utterances. The steps do the work on the thread that polls them.
+    ///
+    /// # Errors
+    /// [`ErrorCode::BackendMissing`], [`ErrorCode::AudioEmpty`], [`ErrorCode::AudioInvalidRate`],
+    /// [`ErrorCode::AudioInvalidSample`], [`ErrorCode::InvalidConfig`]; those of the backends.
+    fn listen(&self, request: ListenRequest) -> Result<Steps<'static, Event>>;
 
     /// Speaks a text of any length, without a session. The steps do the work on the thread that polls them.
     ///
@@ -432,6 +442,11 @@ impl SessionEngine for Engine {
         })
     }
 
+    fn listen(&self, request: ListenRequest) -> Result<Steps<'static, Event>> {
+        self.check_open()?;
+        Ok(Box::new(Recording::new(self.shared.clone(), request)?))
+    }
+
     fn synthesize(&self, request: SynthesisRequest) -> Result<Speech> {
         let synthesizer = Backends::require(&self.shared.backends.synthesizer, "synthesizer")?;
         self.shared.ensure_loaded(&**synthesizer)?;
@@ -518,9 +533,7 @@ pub(crate) fn check_config(config: &SessionConfig, shared: &Shared) -> Result<()
     if !(0.5..=2.0).contains(&config.speed) {
         return Err(Error::new(ErrorCode::InvalidConfig, "speed is outside 0.5 to 2"));
     }
-    if !(0.0..=1.0).contains(&config.patience) {
-        return Err(Error::new(ErrorCode::InvalidConfig, "patience is outside 0 to 1"));
-    }
+    check_patience(config.patience)?;
     let backends = &shared.backends;
     config.listening.check()?;
     if config.listening.mode == ListeningMode::Continuous {

@@ -102,11 +102,12 @@ pub enum EventKind {
         /// Why it is complete.
         reason: EndReason,
     },
-    /// What was said, so far. A later delta replaces an earlier one.
+    /// What was said, so far. A later delta replaces an earlier one. While somebody is still speaking, it belongs to no
+    /// turn.
     TranscriptDelta {
         /// All of it so far.
         text: String,
-        /// How many bytes of it will not change any more.
+        /// How many bytes of it will not change any more, until the transcript is done.
         stable_len: usize,
     },
     /// What was said. It is in the store, unless `stored` is false.

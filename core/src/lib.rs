@@ -83,6 +83,7 @@ mod turn;
 pub use config::{Keep, Listening, ListeningMode, Persona, Playback, Retention, SessionConfig, SessionUpdate};
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub use driver::clock::SystemClock;
+pub use driver::recording::{ListenRequest, WitnessLatency};
 pub use driver::{clock::Clock, local::LocalDriver};
 pub use engine::{Capabilities, Engine, EngineBuilder, LanguageCapability, ModelNames, SessionEngine, Speech};
 pub use error::{Error, ErrorCode, Result};

@@ -66,7 +66,7 @@ pub(crate) struct History {
 
 impl History {
     /// Adds samples; gives the place after the last.
-    fn push(&mut self, samples: &[f32]) -> u64 {
+    pub(crate) fn push(&mut self, samples: &[f32]) -> u64 {
         self.samples.extend(samples);
         self.start + self.samples.len() as u64
     }

@@ -12,6 +12,7 @@ pub(crate) mod jobs;
 pub(crate) mod local;
 pub(crate) mod microphone;
 pub(crate) mod queue;
+pub(crate) mod recording;
 mod session;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub(crate) mod threaded;

@@ -1,7 +1,7 @@
 //! What is being said now: asks the witnesses about each stop, shows the words so far, and tells when it is complete.
 
 use super::endpoint::{EndpointSettings, Endpointer, Sign, Utterance};
-use super::words;
+use super::words::{self, Shown};
 use crate::error::ErrorCode;
 use crate::event::{EndReason, ErrorInfo, Transcript, TurnId};
 use std::collections::VecDeque;
@@ -76,6 +76,7 @@ pub(crate) enum Notice {
     /// What was said so far, and how much of it stands.
     Words {
         transcript: Transcript,
+        shown: String,
         stable_len: usize,
         /// Whether it is all up to a stop.
         is_draft: bool,
@@ -99,7 +100,7 @@ pub(crate) struct Listener {
     partial: Option<Inquiry>,
     /// Up to where the words so far were asked for.
     partial_at: u64,
-    text: String,
+    shown: Shown,
 }
 
 impl Listener {
@@ -114,7 +115,7 @@ impl Listener {
             draft: Draft::None,
             partial: None,
             partial_at: 0,
-            text: String::new(),
+            shown: Shown::default(),
         }
     }
 
@@ -235,7 +236,7 @@ impl Listener {
                     self.drop_draft();
                 } else {
                     self.partial_at = start;
-                    self.text.clear();
+                    self.shown = Shown::default();
                 }
                 self.notices.push_back(Notice::Started { start });
             }
@@ -276,9 +277,8 @@ impl Listener {
     }
 
     fn tell_words(&mut self, transcript: Transcript, is_draft: bool) {
-        let stable_len = words::agreed_len(&self.text, &transcript.text);
-        self.text.clone_from(&transcript.text);
-        self.notices.push_back(Notice::Words { transcript, stable_len, is_draft });
+        let (shown, stable_len) = self.shown.update(&transcript.text);
+        self.notices.push_back(Notice::Words { transcript, shown, stable_len, is_draft });
     }
 
     fn end(&mut self, place: Utterance) {

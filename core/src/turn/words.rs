@@ -72,19 +72,35 @@ pub(crate) fn takes_the_floor(text: &str, languages: &[&str]) -> bool {
     !only_nods || count > BACKCHANNEL_WORDS_MAX
 }
 
-/// How many bytes of `now` the recogniser also heard the time before: whole words, in order, from the start. Case and
-/// punctuation may differ. The last word never counts, as it may have been cut in two.
-pub(crate) fn agreed_len(before: &str, now: &str) -> usize {
-    let mut earlier = words(before);
-    let mut agreed = 0;
-    let mut pieces = pieces(now).peekable();
-    while let Some(piece) = pieces.next() {
-        if pieces.peek().is_none() || earlier.next() != Some(bare(piece)) {
-            break;
+/// The words so far as they are shown: what two answers of the recogniser agree on stays as it was shown first.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    stable: Vec<String>,
+    /// The last answer's words.
+    earlier: Vec<String>,
+}
+
+impl Shown {
+    /// Takes in the recogniser's newest answer; gives the text to show, and how many bytes of it stay.
+    ///
+    /// The last word of an answer never stays, as the sound may end in the middle of it.
+    pub(crate) fn update(&mut self, text: &str) -> (String, usize) {
+        let pieces: Vec<&str> = text.split_whitespace().collect();
+        let now: Vec<String> = pieces.iter().map(|piece| bare(piece)).collect();
+        let agreed = now.iter().zip(&self.earlier).take_while(|(a, b)| a == b).count().min(now.len().saturating_sub(1));
+        let new = pieces.get(self.stable.len()..agreed).unwrap_or_default();
+        self.stable.extend(new.iter().map(|piece| (*piece).to_owned()));
+        self.earlier = now;
+        let mut shown = self.stable.join(" ");
+        let stable_len = shown.len();
+        for piece in pieces.iter().skip(self.stable.len()) {
+            if !shown.is_empty() {
+                shown.push(' ');
+            }
+            shown.push_str(piece);
         }
-        agreed = piece.as_ptr() as usize - now.as_ptr() as usize + piece.len();
+        (shown, stable_len)
     }
-    agreed
 }
 
 fn is_in(lists: &[(&str, &[&str])], languages: &[&str], word: &str) -> bool {
@@ -136,11 +152,17 @@ mod tests {
     }
 
     #[test]
-    fn words_heard_twice_stand_but_for_the_last() {
-        let now = "Hola, quiero un cafecito";
-        assert_eq!(&now[..agreed_len("hola quiero un café.", now)], "Hola, quiero un");
-        assert_eq!(&now[..agreed_len("Hola, querido", now)], "Hola,");
-        assert_eq!(agreed_len("", now), 0);
-        assert_eq!(agreed_len(now, "Hola"), 0, "the last word may be half a word");
+    fn what_was_heard_twice_stays_as_it_was_shown() {
+        let mut shown = Shown::default();
+        let mut show = |text: &str| {
+            let (text, stable_len) = shown.update(text);
+            (text[..stable_len].to_owned(), text[stable_len..].to_owned())
+        };
+        let pair = |stable: &str, rest: &str| (stable.to_owned(), rest.to_owned());
+        assert_eq!(show("hola quiero un"), pair("", "hola quiero un"));
+        assert_eq!(show("Hola, quiero un café"), pair("Hola, quiero un", " café"));
+        assert_eq!(show("Hola. Quiero un cafecito"), pair("Hola, quiero un", " cafecito"));
+        assert_eq!(show("Ola"), pair("Hola, quiero un", ""));
+        assert_eq!(show("Hola, quiero un cafecito y"), pair("Hola, quiero un", " cafecito y"));
     }
 }

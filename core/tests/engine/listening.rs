@@ -2,9 +2,12 @@
 
 use crate::support::{Host, Reader, config, failure, type_of};
 use std::time::Duration;
+use tertulia::backend::run_steps;
 use tertulia::event::{EndReason, EventKind, InterruptReason, Stage};
 use tertulia::testing::scripted::{Cue, Gate, SAMPLES_PER_BYTE, noise_16k};
-use tertulia::{ErrorCode, Listening, ListeningMode, Playback, Session, SessionConfig, SessionEngine, SessionUpdate};
+use tertulia::{
+    ErrorCode, ListenRequest, Listening, ListeningMode, Playback, Session, SessionConfig, SessionEngine, SessionUpdate,
+};
 
 fn hands_free() -> SessionConfig {
     let listening = Listening { mode: ListeningMode::Continuous, ..Listening::default() };
@@ -376,4 +379,57 @@ fn a_session_that_cannot_hear_says_so() {
     backends.vad = None;
     let engine = EngineBuilder::new().backends(backends).build().unwrap();
     assert_eq!(engine.create_session(hands_free()).unwrap_err().code(), ErrorCode::BackendMissing);
+}
+
+/// What is noticed in a recording, as JSON.
+fn heard_in(host: &Host, samples: Vec<f32>) -> Vec<serde_json::Value> {
+    let request = ListenRequest::new(samples, 16_000, vec!["es".parse().unwrap()]);
+    let mut events = Vec::new();
+    run_steps(host.engine.listen(request).unwrap(), |event| {
+        events.push(serde_json::from_str(&event.to_json()).unwrap());
+        Ok(())
+    })
+    .unwrap();
+    events
+}
+
+#[test]
+fn a_recording_is_listened_to_in_its_own_time() {
+    let host = Host::new();
+    for text in ["Hola.", "Quiero un café y", "Quiero un café y un té.", "Adiós."] {
+        host.scripted.recognizer.then(text);
+    }
+    let silence = |ms: usize| vec![0.0; ms * 16];
+    let recording = [
+        silence(512),
+        noise_16k(640),
+        silence(3_200),
+        noise_16k(640),
+        silence(1_024),
+        noise_16k(640),
+        silence(3_200),
+        noise_16k(640),
+    ]
+    .concat();
+    let events = heard_in(&host, recording.clone());
+    let of_type = |kind: &str| events.iter().filter(|event| event["type"] == kind).cloned().collect::<Vec<_>>();
+    let ended = of_type("utterance_ended");
+    let reasons: Vec<&str> = ended.iter().map(|event| event["reason"].as_str().unwrap()).collect();
+    assert_eq!(reasons, ["silence", "silence", "recording"]);
+    let said: Vec<String> = of_type("transcript_done").iter().map(|e| e["text"].as_str().unwrap().into()).collect();
+    assert_eq!(said, ["Hola.", "Quiero un café y un té.", "Adiós."]);
+    assert_eq!((ended[0]["start_ms"].as_u64(), ended[0]["end_ms"].as_u64()), (Some(512), Some(1_152)));
+    assert!(ended.iter().all(|event| event["at_ms"] == event["decided_ms"]), "{ended:?}");
+    // The words came 250 ms after they were asked for, not at once: the decision could not be earlier.
+    let words = &of_type("transcript_delta")[0];
+    assert!(words["at_ms"].as_u64().unwrap() >= 1_152 + 200 + 250, "{words}");
+
+    // What comes later plays no part: cut off at the second decision, the trace up to there is the same.
+    let decided_ms = ended[1]["decided_ms"].as_u64().unwrap() as usize;
+    for text in ["Hola.", "Quiero un café y", "Quiero un café y un té."] {
+        host.scripted.recognizer.then(text);
+    }
+    let again = heard_in(&host, recording[..decided_ms * 16].to_vec());
+    let until = events.iter().position(|event| *event == ended[1]).unwrap();
+    assert_eq!(again[..=until], events[..=until]);
 }

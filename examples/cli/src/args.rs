@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Turn(Turn),
     /// Write down what is said in an audio file
     Transcribe(Transcribe),
+    /// Tell when somebody starts to speak and has finished in an audio file, and what is said
+    Listen(Listen),
     /// Speak a text into a WAV file
     Say(Say),
     /// Look at, take along or delete stored sessions
@@ -116,6 +118,21 @@ pub(crate) struct Transcribe {
     /// The language; several, separated by commas, have the likeliest chosen
     #[arg(long, required = true, value_delimiter = ',')]
     pub(crate) language: Vec<LanguageTag>,
+}
+
+#[derive(Args)]
+pub(crate) struct Listen {
+    /// An audio file: wav, flac, ogg, mp3, mp4 or webm
+    pub(crate) file: PathBuf,
+    /// The language; several, separated by commas, have the likeliest chosen
+    #[arg(long, required = true, value_delimiter = ',')]
+    pub(crate) language: Vec<LanguageTag>,
+    /// How willing to wait for somebody who hesitates, 0 to 1
+    #[arg(long, default_value_t = 0.5)]
+    pub(crate) patience: f32,
+    /// Show the words so far while somebody speaks
+    #[arg(long)]
+    pub(crate) partials: bool,
 }
 
 #[derive(Args)]

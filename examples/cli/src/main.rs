@@ -34,6 +34,7 @@ fn run(command: Command, output: &Output) -> tertulia::Result<()> {
         Command::Demo(options) => commands::demo::run(&options, output),
         Command::Turn(options) => commands::turn::run(&options, output),
         Command::Transcribe(options) => commands::transcribe::run(&options, output),
+        Command::Listen(options) => commands::listen::run(options, output),
         Command::Say(options) => commands::say::run(&options, output),
         Command::Sessions(command) => commands::sessions::run(command, output),
         Command::Capabilities => commands::capabilities::run(output),

@@ -5,16 +5,15 @@ use crate::backend::{CancelFlag, ChatRequest, LISTEN_RATE_HZ, RecognitionRequest
 use crate::config::{ListeningMode, SessionConfig};
 use crate::driver::exec::Worker;
 use crate::driver::jobs::{self, HeardAudio};
+use crate::driver::recording::{self, TAIL};
 use crate::driver::{Shared, hearing};
 use crate::event::{TurnId, TurnOrigin};
-use crate::turn::{EndpointSettings, Input, Inquiry, ListenSettings, ListeningSettings, Spoken, Start, StartKind};
+use crate::turn::{Input, Inquiry, ListeningSettings, Spoken, Start, StartKind};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 const SAMPLES_PER_MS: u64 = LISTEN_RATE_HZ as u64 / 1000;
-/// Sound after the last speech that belongs to the utterance.
-const TAIL: u64 = 300 * SAMPLES_PER_MS;
 /// Sound from before a possible onset that is kept.
 const LOOK_BACK: u64 = 2_500 * SAMPLES_PER_MS;
 
@@ -129,16 +128,7 @@ pub(super) fn machine_settings(config: &SessionConfig, shared: &Shared) -> Liste
     let samples = |ms: u32| u64::from(ms) * SAMPLES_PER_MS;
     ListeningSettings {
         continuous: listening.mode == ListeningMode::Continuous,
-        listen: ListenSettings {
-            endpoint: EndpointSettings {
-                patience: config.patience,
-                speech_min: samples(listening.speech_ms_min),
-                utterance_max: u64::from(shared.options.utterance_seconds_max) * u64::from(LISTEN_RATE_HZ),
-            },
-            asks_detector: shared.backends.turn_detector.is_some(),
-            asks_recognizer: shared.backends.recognizer.is_some(),
-            partial_every: samples(listening.partial_ms),
-        },
+        listen: recording::listen_settings(listening, config.patience, true, shared),
         interrupt_after: samples(listening.interrupt_ms),
         idle_after: listening.idle_ms.map(samples),
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod capabilities;
 pub(crate) mod demo;
+pub(crate) mod listen;
 pub(crate) mod models;
 pub(crate) mod say;
 pub(crate) mod sessions;
