@@ -24,6 +24,7 @@ pub(crate) mod mel;
 mod model_file;
 mod network;
 mod recognition;
+mod segments;
 mod steps;
 mod timing;
 mod vocabulary;
@@ -52,6 +53,7 @@ pub struct Whisper {
     path: PathBuf,
     name: String,
     device: Device,
+    timestamps: bool,
     loaded: Mutex<Option<Arc<Loaded>>>,
     facts: OnceLock<Facts>,
 }
@@ -67,7 +69,24 @@ impl Whisper {
     pub fn new(path: impl AsRef<Path>, device: Device) -> Self {
         let path = path.as_ref().to_owned();
         let name = path.file_stem().map_or_else(|| "whisper".into(), |stem| stem.to_string_lossy().into_owned());
-        Self { path, name, device, loaded: Mutex::new(None), facts: OnceLock::new() }
+        Self { path, name, device, timestamps: false, loaded: Mutex::new(None), facts: OnceLock::new() }
+    }
+
+    /// Lets the model write times between its words, as it does when it subtitles; off by default, for text is better
+    /// without.
+    ///
+    /// Words then lie within the times that the model gave their segment. Where a request asks for no word times, the
+    /// transcript's `words` are whole segments with their times, which cost nothing. In long audio, a window begins
+    /// where the last whole segment ended.
+    ///
+    /// ```no_run
+    /// # use tertulia_models::whisper::Whisper;
+    /// let whisper = Whisper::new("whisper-base.gguf", Default::default()).with_timestamps();
+    /// ```
+    #[must_use]
+    pub fn with_timestamps(mut self) -> Self {
+        self.timestamps = true;
+        self
     }
 
     /// The model laid open, for checks and measurements; loads it.
@@ -151,7 +170,7 @@ impl Recognizer for Whisper {
             return Err(Error::new(ErrorCode::AudioInvalidSample, format!("sample {at} is not a finite number")));
         }
         let loaded = self.loaded(&mut |_| {})?;
-        let recognition = Recognition::new(loaded, request)?;
+        let recognition = Recognition::new(loaded, request, self.timestamps)?;
         Ok(steps::steps_from_async(|steps| recognition.run(steps)))
     }
 }

@@ -3,12 +3,13 @@
 use super::decoding::{self, Attempt, Random, Rules};
 use super::mel::{HOP, MelFrontEnd, WINDOW_SAMPLES};
 use super::network::{AttentionWitness, KeyValues, Network, TextCache};
+use super::segments::{Segment, segments};
 use super::steps::Emitter;
 use super::vocabulary::Vocabulary;
 use super::{gate, timing, voicing};
 use burn::tensor::Tensor;
 use std::sync::Arc;
-use tertulia::backend::{LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, Transcript};
+use tertulia::backend::{LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, Transcript, Word};
 use tertulia::{Error, ErrorCode, LanguageTag, Result};
 
 /// Less voice than this is chance: a short vowel lasts as long.
@@ -54,6 +55,7 @@ struct Language {
 pub(super) struct Recognition {
     model: Arc<Loaded>,
     request: RecognitionRequest,
+    timestamps: bool,
     steps: Emitter<RecognitionStep>,
     candidates: Vec<(LanguageTag, u32)>,
     language: Option<Language>,
@@ -75,7 +77,7 @@ impl Recognition {
     ///
     /// # Errors
     /// [`ErrorCode::LanguageUnsupported`].
-    pub(super) fn new(model: Arc<Loaded>, request: RecognitionRequest) -> Result<Self> {
+    pub(super) fn new(model: Arc<Loaded>, request: RecognitionRequest, timestamps: bool) -> Result<Self> {
         let mut candidates: Vec<(LanguageTag, u32)> = Vec::new();
         let all =
             if request.languages.is_empty() { model.vocabulary.language_tags() } else { request.languages.clone() };
@@ -90,6 +92,7 @@ impl Recognition {
         Ok(Self {
             model,
             request,
+            timestamps,
             steps: Emitter::default(),
             candidates,
             language: None,
@@ -146,32 +149,80 @@ impl Recognition {
         let model = Arc::clone(&self.model);
         let vocabulary = &model.vocabulary;
         let spoken = attempt.tokens.iter().zip(&attempt.log_probabilities).filter(|(t, _)| vocabulary.is_text(**t));
-        let (tokens, log_probabilities): (Vec<u32>, Vec<f32>) = spoken.map(|(t, l)| (*t, *l)).unzip();
+        let (mut tokens, mut log_probabilities): (Vec<u32>, Vec<f32>) = spoken.map(|(t, l)| (*t, *l)).unzip();
+        let mut segments = segments(vocabulary, &attempt.tokens);
+        // A segment that the window's end cut off is heard again, whole.
+        let last_time = segments.iter().rev().find_map(|segment| segment.end_ms).map(samples_in);
+        let last_time = last_time.filter(|_| self.timestamps).map(|time| time.min(samples.len()));
+        let cut_off = long && segments.last().is_some_and(|segment| segment.end_ms.is_none());
+        let again = last_time.filter(|time| cut_off && *time >= ADVANCE_SAMPLES_MIN);
+        if let Some(unfinished) = segments.pop_if(|_| again.is_some()) {
+            tokens.truncate(unfinished.tokens.start);
+            log_probabilities.truncate(unfinished.tokens.start);
+        }
         self.text.push_str(&String::from_utf8_lossy(&vocabulary.bytes(&tokens)));
         self.log_probability_sum += log_probabilities.iter().sum::<f32>();
         self.tokens += tokens.len();
         self.show(&[]).await?;
         let mut starts = Vec::new();
-        if !tokens.is_empty() && (self.request.word_times || long) {
+        if !tokens.is_empty() && (self.request.word_times || long && last_time.is_none()) {
             starts = self.align(&opening.heard, &tokens, samples.len())?;
             self.pause().await?;
         }
-        if let (true, Some(language)) = (self.request.word_times, &self.language) {
-            let words = timing::words(vocabulary, &tokens, language.tag.primary());
-            let offset_ms = offset as u64 * 1000 / u64::from(LISTEN_RATE_HZ);
-            self.transcript.words.extend(timing::timed(&words, &starts, &log_probabilities, offset_ms));
+        for segment in &segments {
+            let words = self.words(segment, &tokens, &log_probabilities, &starts, samples.len(), offset);
+            self.transcript.words.extend(words);
+        }
+        if let Some(again) = again {
+            return Ok(again);
         }
         // Told several sentences, the model may stop after the first. What sounds like them is heard again.
-        // What nobody wrote down counts as part of the signs at the end, or of the last word: its pause is looked for
-        // soon after that begins.
-        let holds_letter = |token: &u32| vocabulary.text(&[*token]).chars().any(char::is_alphanumeric);
-        let last = tokens.iter().rposition(holds_letter).and_then(|at| starts.get(at));
-        let last = last.map_or(samples.len(), |position| position * POSITION_SAMPLES);
-        let soon = &samples[last.min(samples.len())..(last + LAST_TOKEN_SAMPLES_MAX).min(samples.len())];
-        let done = last + gate::quietest_cut(soon, LAST_TOKEN_SAMPLES_MIN);
+        let done = last_time.unwrap_or_else(|| {
+            // What nobody wrote down counts as part of the signs at the end, or of the last word: its pause is looked
+            // for soon after that begins.
+            let holds_letter = |token: &u32| vocabulary.text(&[*token]).chars().any(char::is_alphanumeric);
+            let last = tokens.iter().rposition(holds_letter).and_then(|at| starts.get(at));
+            let last = last.map_or(samples.len(), |position| position * POSITION_SAMPLES);
+            let soon = &samples[last.min(samples.len())..(last + LAST_TOKEN_SAMPLES_MAX).min(samples.len())];
+            last + gate::quietest_cut(soon, LAST_TOKEN_SAMPLES_MIN)
+        });
         let early = long && done >= ADVANCE_SAMPLES_MIN && gate::goes_on(samples, done);
-        let done = if early { done } else { samples.len() };
-        Ok(done)
+        Ok(if early { done } else { samples.len() })
+    }
+
+    /// The words of a segment; the segment as one where no word times are asked for but the model wrote its own.
+    fn words(
+        &self,
+        segment: &Segment,
+        tokens: &[u32],
+        log_probabilities: &[f32],
+        starts: &[usize],
+        samples: usize,
+        offset: usize,
+    ) -> Vec<Word> {
+        let vocabulary = &self.model.vocabulary;
+        let (tokens, sure) = (&tokens[segment.tokens.clone()], &log_probabilities[segment.tokens.clone()]);
+        let offset_ms = ms_in(offset);
+        let end_ms = segment.end_ms.unwrap_or(u64::MAX).min(ms_in(samples));
+        let (first_ms, last_ms) = (offset_ms + segment.start_ms.min(end_ms), offset_ms + end_ms);
+        match &self.language {
+            Some(language) if self.request.word_times => {
+                let starts = starts.get(segment.tokens.start..).unwrap_or_default();
+                let words = timing::words(vocabulary, tokens, language.tag.primary());
+                let mut words = timing::timed(&words, starts, sure, offset_ms);
+                for word in &mut words {
+                    word.start_ms = word.start_ms.clamp(first_ms, last_ms);
+                    word.end_ms = word.end_ms.clamp(first_ms, last_ms);
+                }
+                words
+            }
+            _ if self.timestamps => {
+                let confidence = sure.iter().map(|l| l.exp()).sum::<f32>() / sure.len().max(1) as f32;
+                let text = vocabulary.text(tokens).trim().to_owned();
+                vec![Word { text, start_ms: first_ms, end_ms: last_ms, confidence }]
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Runs the encoder, and tells what each layer of the decoder hears of it.
@@ -219,8 +270,9 @@ impl Recognition {
             None => likeliest(&self.candidates, &logits)?,
         };
         self.pause().await?;
-        let rest = [language.token, vocabulary.transcribe, vocabulary.no_timestamps];
-        let rows = model.network.decode(&rest, &heard, &mut cache, None)?;
+        let all = [language.token, vocabulary.transcribe, vocabulary.no_timestamps];
+        let rest = if self.timestamps { &all[..2] } else { &all };
+        let rows = model.network.decode(rest, &heard, &mut cache, None)?;
         let logits = model.network.logits(&rows, rest.len() - 1)?;
         self.language = Some(language);
         self.pause().await?;
@@ -281,7 +333,7 @@ impl Recognition {
             vocabulary,
             suppressed: &model.suppressed,
             suppressed_first: &model.suppressed_first,
-            timestamps: false,
+            timestamps: self.timestamps,
         };
         let positions = model.network.shape.text_positions;
         let most = (positions / 2).min(positions.saturating_sub(opening.cache.len()));
@@ -342,6 +394,14 @@ impl Recognition {
         self.steps.emit(RecognitionStep::Partial { text, stable_len }).await;
         self.request.cancel.check()
     }
+}
+
+fn ms_in(samples: usize) -> u64 {
+    samples as u64 * 1000 / u64::from(LISTEN_RATE_HZ)
+}
+
+fn samples_in(ms: u64) -> usize {
+    (ms * u64::from(LISTEN_RATE_HZ) / 1000) as usize
 }
 
 /// The likeliest of the languages, by what the decoder says after `<|startoftranscript|>`.
