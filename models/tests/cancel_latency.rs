@@ -1,0 +1,105 @@
+//! How long work goes on after its cancel. Measured by hand, on a quiet machine:
+//! `cargo test --release -p tertulia-models --test cancel_latency -- --ignored --nocapture --test-threads 1`.
+#![allow(clippy::print_stdout, reason = "the figures are what it is for")]
+
+#[path = "common/whisper.rs"]
+mod common;
+
+use std::time::{Duration, Instant};
+use tertulia::ErrorCode;
+use tertulia::backend::{
+    CancelFlag, ChatModel, ChatRequest, Message, Model, RecognitionRequest, Recognizer, Role, Sampling,
+    SynthesisRequest, Synthesizer, run_steps,
+};
+use tertulia_models::chat::{ChatOptions, GgufChat};
+use tertulia_models::kokoro::Kokoro;
+
+const CANCELS: u32 = 50;
+/// Far over what a quiet machine needs (100 ms): only work that does not look at its flag takes so long.
+const LATENCY_MAX: Duration = Duration::from_secs(2);
+
+/// Cancels `work` at moments spread evenly over its length, and prints how long each cancel took.
+fn measure(name: &str, work: impl Fn(CancelFlag) -> tertulia::Result<()> + Sync) {
+    let begun = Instant::now();
+    work(CancelFlag::new()).unwrap();
+    let whole = begun.elapsed();
+    let mut latencies: Vec<(Duration, Duration)> = vec![];
+    for index in 0..CANCELS {
+        let wait = whole * index / CANCELS;
+        let cancel = CancelFlag::new();
+        std::thread::scope(|scope| {
+            let working = scope.spawn(|| (work(cancel.clone()), Instant::now()));
+            std::thread::sleep(wait);
+            let cancelled = Instant::now();
+            cancel.cancel();
+            let (result, ended) = working.join().unwrap();
+            match result {
+                // It was done before the cancel.
+                Ok(()) => {}
+                Err(error) => {
+                    assert_eq!(error.code(), ErrorCode::Cancelled);
+                    latencies.push((ended.saturating_duration_since(cancelled), wait));
+                }
+            }
+        });
+    }
+    latencies.sort();
+    let (longest, at) = latencies[latencies.len() - 1];
+    let median = latencies[latencies.len() / 2].0;
+    println!(
+        "{name}: {whole:?} in all; cancelled {} times: median {median:?}, longest {longest:?}, at {at:?}",
+        latencies.len()
+    );
+    for (latency, at) in latencies.iter().rev().take(8) {
+        println!("    {latency:?} at {at:?}");
+    }
+    assert!(longest < LATENCY_MAX);
+}
+
+fn model(name: &str) -> std::path::PathBuf {
+    let path = common::model_path().with_file_name(name);
+    assert!(path.exists(), "{} is missing: run `tertulia models pull` first", path.display());
+    path
+}
+
+#[test]
+#[ignore = "measures time"]
+fn recognition_stops() {
+    let whisper = common::whisper();
+    whisper.load(&mut |_| {}).unwrap();
+    let audio = common::clip("en/libri_2412-153948-0000.flac");
+    measure("Whisper base, 11.7 s", |cancel| {
+        let mut request = RecognitionRequest::new(audio.clone(), vec!["en".parse().unwrap()]);
+        request.cancel = cancel;
+        run_steps(whisper.recognize(request)?, |_| Ok(()))
+    });
+}
+
+#[test]
+#[ignore = "measures time"]
+fn synthesis_stops() {
+    let kokoro = Kokoro::new(&model("kokoro-82m.gguf"), Default::default()).unwrap();
+    kokoro.load(&mut |_| {}).unwrap();
+    let text = "The narrative would be tedious to you and painful to me, so let us speak of something else.";
+    measure("Kokoro, one sentence", |cancel| {
+        let mut request = SynthesisRequest::new(text, vec!["en".parse().unwrap()], "af_heart");
+        request.cancel = cancel;
+        run_steps(kokoro.synthesize(request)?, |_| Ok(()))
+    });
+}
+
+#[test]
+#[ignore = "measures time"]
+fn a_reply_stops() {
+    let path = model("qwen2.5-coder-0.5b-instruct-q4_k_m.gguf");
+    let chat = GgufChat::new(path, Default::default(), ChatOptions::default());
+    chat.load(&mut |_| {}).unwrap();
+    let text =
+        "The narrative would be tedious to you and painful to me, so let us speak of something else. ".repeat(12);
+    measure("Chat, a long prompt and its reply", |cancel| {
+        let sampling = Sampling { temperature: 0.0, max_tokens: 32, ..Sampling::default() };
+        let messages = vec![Message::new(Role::User, text.clone())];
+        let mut conversation = chat.open_conversation()?;
+        run_steps(conversation.reply(ChatRequest { messages, pinned: 0, sampling, cancel })?, |_| Ok(()))
+    });
+}
