@@ -28,7 +28,9 @@ const ADVANCE_SAMPLES_MIN: usize = 16_000;
 /// Samples of one encoder position.
 const POSITION_SAMPLES: usize = 2 * HOP;
 /// Multiplications and additions between two looks at the cancel flag.
-const STEP_WORK_MAX: usize = 1_500_000_000;
+const STEP_WORK_MAX: usize = 750_000_000;
+/// Tokens that are aligned between two such looks.
+const ALIGNED_TOKENS: usize = 12;
 
 /// A model file in memory.
 pub(super) struct Loaded {
@@ -166,8 +168,7 @@ impl Recognition {
         self.show(&[]).await?;
         let mut starts = Vec::new();
         if !tokens.is_empty() && (self.request.word_times || long && last_time.is_none()) {
-            starts = self.align(&opening.heard, &tokens, samples.len())?;
-            self.pause().await?;
+            starts = self.align(&opening.heard, &tokens, samples.len()).await?;
         }
         for segment in &segments {
             let words = self.words(segment, &tokens, &log_probabilities, &starts, samples.len(), offset);
@@ -360,20 +361,29 @@ impl Recognition {
     }
 
     /// For each text token of a window, then for the end, the encoder position at which it is heard.
-    fn align(&self, heard: &[KeyValues], tokens: &[u32], samples: usize) -> Result<Vec<usize>> {
-        let vocabulary = &self.model.vocabulary;
+    async fn align(&self, heard: &[KeyValues], tokens: &[u32], samples: usize) -> Result<Vec<usize>> {
+        let model = Arc::clone(&self.model);
+        let vocabulary = &model.vocabulary;
         let Some(language) = &self.language else { return Ok(Vec::new()) };
         let mut all = vec![vocabulary.start_of_transcript, language.token, vocabulary.transcribe];
         let skip = all.len();
         all.push(vocabulary.no_timestamps);
         all.extend(tokens);
         all.push(vocabulary.end_of_text);
-        let shape = &self.model.network.shape;
-        let positions = samples.div_ceil(POSITION_SAMPLES).clamp(1, shape.audio_positions);
-        let mut witness =
-            AttentionWitness { heads: self.model.alignment_heads.clone(), positions, weights: Vec::new() };
-        self.model.network.decode(&all, heard, &mut TextCache::default(), Some(&mut witness))?;
-        Ok(timing::align(witness.weights, positions, skip))
+        let positions = samples.div_ceil(POSITION_SAMPLES).clamp(1, model.network.shape.audio_positions);
+        let mut cache = TextCache::default();
+        let mut weights: Vec<Vec<f32>> = vec![Vec::new(); model.alignment_heads.len()];
+        for some in all.chunks(ALIGNED_TOKENS) {
+            let mut witness = AttentionWitness { heads: model.alignment_heads.clone(), positions, weights: Vec::new() };
+            model.network.decode(some, heard, &mut cache, Some(&mut witness))?;
+            for (head, rows) in weights.iter_mut().zip(witness.weights) {
+                head.extend(rows);
+            }
+            self.pause().await?;
+        }
+        let starts = timing::align(weights, positions, skip);
+        self.pause().await?;
+        Ok(starts)
     }
 
     /// Ends a step with nothing to show.

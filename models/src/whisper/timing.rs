@@ -88,23 +88,13 @@ fn normalise_columns(weights: &mut [f32], positions: usize) {
 fn median_filtered(row: &[f32]) -> impl Iterator<Item = f32> + '_ {
     let half = (MEDIAN_WIDTH / 2) as isize;
     let last = row.len() as isize - 1;
+    let mirrored = move |at: isize| if at > last { 2 * last - at } else { at.abs() };
     (0..=last).map(move |at| {
         if last < half {
             return row[at as usize];
         }
-        let mut near: Vec<f32> = (at - half..=at + half)
-            .map(|i| {
-                if i < 0 {
-                    -i
-                } else if i > last {
-                    2 * last - i
-                } else {
-                    i
-                }
-            })
-            .map(|i| row[i as usize])
-            .collect();
-        near.sort_by(f32::total_cmp);
+        let mut near: [f32; MEDIAN_WIDTH] = std::array::from_fn(|i| row[mirrored(at - half + i as isize) as usize]);
+        near.sort_unstable_by(f32::total_cmp);
         near[MEDIAN_WIDTH / 2]
     })
 }
