@@ -10,6 +10,7 @@
 mod endpoint;
 mod floor;
 mod listener;
+mod markup;
 mod playback;
 mod sentence;
 mod words;
@@ -636,14 +637,17 @@ impl Machine {
         if active.speaking.is_some() || active.audio_done {
             return;
         }
-        if active.settings.speaks
+        while active.settings.speaks
             && let Some(clause) = active.splitter.next_clause()
         {
-            let text = active.splitter.text()[clause.clone()].to_owned();
-            active.speaking = Some(clause);
-            let turn = active.facts.turn;
-            self.commands.push_back(Output::Speak { turn, text });
-            return;
+            let text = markup::blank_markup(&active.splitter.text()[clause.clone()]);
+            // A lone emoji is shown, not spoken.
+            if text.contains(char::is_alphanumeric) {
+                active.speaking = Some(clause);
+                let turn = active.facts.turn;
+                self.commands.push_back(Output::Speak { turn, text });
+                return;
+            }
         }
         if active.reply_text_done {
             active.audio_done = true;

@@ -6,8 +6,9 @@ use std::ops::Range;
 const FIRST_CLAUSE_CHARS_MIN: usize = 24;
 /// Later clauses end at the end of a sentence, and are not shorter than this.
 const CLAUSE_CHARS_MIN: usize = 12;
-/// Text without any boundary is cut at a space here.
+/// Text without any boundary is cut at a space here; sooner in the first clause.
 const CLAUSE_CHARS_MAX: usize = 240;
+const FIRST_CLAUSE_CHARS_MAX: usize = 100;
 
 /// Words that end in a period without ending a sentence.
 const ABBREVIATIONS: &[&str] = &[
@@ -75,7 +76,11 @@ fn boundary(rest: &str, first: bool) -> Option<usize> {
             let closing = after.find(|c: char| !is_closing(c)).unwrap_or(after.len());
             let tail = &after[closing..];
             let spaces = tail.find(|c: char| !c.is_whitespace()).unwrap_or(tail.len());
-            let certain = spaces > 0 && spaces < tail.len();
+            // "Bueno... no sé" only hesitates.
+            let sentence = rest[..end + closing].trim_end_matches(['"', '\'', '”', '’', '»', ')', ']', '*', '_']);
+            let hesitates = (sentence.ends_with("...") || sentence.ends_with('…'))
+                && tail[spaces..].starts_with(char::is_lowercase);
+            let certain = spaces > 0 && spaces < tail.len() && !hesitates;
             if certain || (c == '\n' && !tail.is_empty()) {
                 return Some(end + closing + spaces);
             }
@@ -83,7 +88,8 @@ fn boundary(rest: &str, first: bool) -> Option<usize> {
         if c.is_whitespace() {
             last_space = Some(end);
         }
-        if chars >= CLAUSE_CHARS_MAX && last_space.is_some() {
+        let chars_max = if first { FIRST_CLAUSE_CHARS_MAX } else { CLAUSE_CHARS_MAX };
+        if chars >= chars_max && last_space.is_some() {
             return last_space;
         }
     }
@@ -158,6 +164,26 @@ mod tests {
     #[test]
     fn closing_quotes_stay_with_their_sentence() {
         assert_eq!(clauses("Ella dijo: «Ya voy.» Luego se fue."), ["Ella dijo: «Ya voy.» ", "Luego se fue."]);
+    }
+
+    #[test]
+    fn an_ellipsis_in_the_middle_only_hesitates() {
+        assert_eq!(clauses("Bueno, pues... no sé qué decir. Adiós."), ["Bueno, pues... no sé qué decir. ", "Adiós."]);
+        assert_eq!(clauses("No lo sé todavía… Dime tú qué quieres."), ["No lo sé todavía… ", "Dime tú qué quieres."]);
+    }
+
+    #[test]
+    fn lists_and_lines_are_cut_at_their_ends() {
+        assert_eq!(
+            clauses("Tres cosas:\n1. Un café con leche.\n2. Dos tostadas."),
+            ["Tres cosas:\n", "1. Un café con leche.\n", "2. Dos tostadas."]
+        );
+    }
+
+    #[test]
+    fn a_first_clause_without_any_boundary_does_not_keep_the_learner_waiting() {
+        let found = clauses(&"palabra ".repeat(40));
+        assert!(found[0].chars().count() <= FIRST_CLAUSE_CHARS_MAX);
     }
 
     #[test]

@@ -95,3 +95,22 @@ fn a_reader_that_lags_behind_holds_the_backends_back() {
     reader.until_end_of(turn);
     assert_eq!(reader.types().iter().filter(|t| *t == "reply_audio").count(), 1000);
 }
+
+#[test]
+fn markdown_and_emoji_are_shown_and_not_spoken() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    let reply = "**¡Muy bien!** Has dicho `quiero` 😀. ¿Algo más?";
+    host.scripted.chat.then([reply]);
+    let turn = session.send_text("Quiero un café.").unwrap();
+    let end = reader.until_end_of(turn);
+    assert!(matches!(&end.kind, EventKind::TurnFinished { reply_text } if reply_text == reply));
+    let spoken: String = host.scripted.voice.requests().iter().map(|request| request.text.clone()).collect();
+    assert_eq!(spoken.split_whitespace().collect::<Vec<_>>().join(" "), "¡Muy bien! Has dicho quiero . ¿Algo más?");
+    // The places of the words are those in the text that is shown.
+    let word = reader.seen.iter().find_map(|event| match &event.kind {
+        EventKind::ReplyAudio { words, .. } => words.iter().find(|word| reply[word.text_span.clone()] == *"quiero"),
+        _ => None,
+    });
+    assert!(word.is_some());
+}
