@@ -342,6 +342,8 @@ pub struct SpokenWord {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Metrics {
+    /// To the decision that the utterance is complete.
+    pub decided_ms: Option<u64>,
     /// To the final transcript.
     pub transcript_ms: Option<u64>,
     /// To the first text of the reply.
@@ -350,6 +352,18 @@ pub struct Metrics {
     pub first_audio_ms: Option<u64>,
     /// To the end of the turn's computing: the last sound made.
     pub computed_ms: Option<u64>,
+    /// How long the recogniser took for the final transcript.
+    pub recognize_ms: u64,
+    /// How long the chat model took for the whole reply.
+    pub reply_ms: u64,
+    /// How long the synthesizer took for the whole reply.
+    pub speak_ms: u64,
+    /// How long before the decision the work on the turn had begun.
+    pub ahead_ms: u64,
+    /// How long the recogniser worked on drafts that were thrown away, since the turn before.
+    pub wasted_ms: u64,
+    /// Events that the host had not read when the turn ended.
+    pub unread_events: u32,
     /// The learner's speech.
     pub speech_ms: u64,
     /// The reply's sound.
@@ -362,6 +376,27 @@ pub struct Metrics {
     pub reply_tokens: u32,
     /// Messages that no longer fit the context.
     pub dropped_messages: u32,
+}
+
+impl Metrics {
+    /// Seconds that the recogniser took for a second of speech.
+    pub fn recognize_real_time_factor(&self) -> Option<f64> {
+        ratio(self.recognize_ms, self.speech_ms)
+    }
+
+    /// Seconds that the synthesizer took for a second of speech.
+    pub fn speak_real_time_factor(&self) -> Option<f64> {
+        ratio(self.speak_ms, self.reply_audio_ms)
+    }
+
+    /// Tokens that the chat model wrote in a second, the prompt's evaluation included.
+    pub fn reply_tokens_per_s(&self) -> Option<f64> {
+        ratio(u64::from(self.reply_tokens) * 1000, self.reply_ms)
+    }
+}
+
+fn ratio(a: u64, b: u64) -> Option<f64> {
+    (b > 0).then(|| a as f64 / b as f64)
 }
 
 fn serialize_len<S: Serializer>(pcm: &Arc<[f32]>, serializer: S) -> Result<S::Ok, S::Error> {

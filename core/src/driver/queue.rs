@@ -72,6 +72,11 @@ impl EventQueue {
         samples
     }
 
+    /// How many events nobody has read yet.
+    pub(crate) fn unread(&self) -> usize {
+        self.inner.lock().unread.len()
+    }
+
     /// Makes the caller the one reader.
     pub(crate) fn take_reader(&self) -> Result<()> {
         let mut inner = self.inner.lock();

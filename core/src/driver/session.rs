@@ -198,7 +198,10 @@ impl SessionCore {
         }
     }
 
-    fn emit(&mut self, turn: Option<TurnId>, kind: EventKind) {
+    fn emit(&mut self, turn: Option<TurnId>, mut kind: EventKind) {
+        if let EventKind::Metrics(metrics) = &mut kind {
+            metrics.unread_events = self.session.events.unread() as u32;
+        }
         let at_ms = self.now_us() / 1000;
         self.session.events.push(Some(self.session.id), turn, at_ms, kind);
     }

@@ -22,6 +22,11 @@ pub(super) struct Floor {
     /// Since where nobody speaks and no turn is under way, and whether the host was told.
     idle_from: u64,
     idle_told: bool,
+    /// The last question about a stop: when it was asked, and when answered.
+    drafted: Option<(Inquiry, u64)>,
+    answered_at_us: Option<u64>,
+    /// Time that went into drafts nobody took.
+    wasted_us: u64,
 }
 
 /// Speech over a turn, of which it is not clear yet whether it takes the floor.
@@ -43,7 +48,24 @@ impl Floor {
             heard_at_us: 0,
             idle_from: 0,
             idle_told: false,
+            drafted: None,
+            answered_at_us: None,
+            wasted_us: 0,
         }
+    }
+
+    /// When this question about a stop was asked.
+    pub(super) fn asked_at_us(&self, inquiry: Inquiry) -> Option<u64> {
+        self.drafted.filter(|(asked, _)| *asked == inquiry).map(|(_, at_us)| at_us)
+    }
+
+    /// When the last question about a stop was answered.
+    pub(super) fn answered_at_us(&self) -> u64 {
+        self.answered_at_us.unwrap_or_default()
+    }
+
+    pub(super) fn take_wasted_us(&mut self) -> u64 {
+        std::mem::take(&mut self.wasted_us)
     }
 
     /// When the microphone will have stalled.
@@ -84,6 +106,9 @@ impl Machine {
     }
 
     pub(super) fn hear_recognizer(&mut self, inquiry: Inquiry, answer: Result<Transcript, ErrorInfo>, now_us: u64) {
+        if self.floor.asked_at_us(inquiry).is_some() {
+            self.floor.answered_at_us = Some(now_us);
+        }
         if !self.floor.listener.hear_draft(inquiry, &answer) && !self.settle(inquiry, &answer, now_us) {
             self.floor.listener.hear_partial(inquiry, answer);
         }
@@ -142,12 +167,19 @@ impl Machine {
                     self.commands.push_back(Output::AskDetector { inquiry, span: start..end });
                 }
                 Notice::AskDraft { inquiry, start, end } => {
+                    (self.floor.drafted, self.floor.answered_at_us) = (Some((inquiry, now_us)), None);
                     self.commands.push_back(Output::AskRecognizer { inquiry, span: start..end, is_draft: true });
                 }
                 Notice::AskPartial { inquiry, start, end } => {
                     self.commands.push_back(Output::AskRecognizer { inquiry, span: start..end, is_draft: false });
                 }
-                Notice::Drop { inquiry } => self.commands.push_back(Output::DropInquiry { inquiry }),
+                Notice::Drop { inquiry } => {
+                    if let Some(asked_at_us) = self.floor.asked_at_us(inquiry) {
+                        let until_us = self.floor.answered_at_us.unwrap_or(now_us);
+                        self.floor.wasted_us += until_us.saturating_sub(asked_at_us);
+                    }
+                    self.commands.push_back(Output::DropInquiry { inquiry });
+                }
                 Notice::Words { transcript, shown, stable_len, is_draft } => {
                     self.emit_heard(EventKind::TranscriptDelta { text: shown, stable_len });
                     self.hear_words(&transcript, is_draft, now_us);

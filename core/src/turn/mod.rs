@@ -336,6 +336,10 @@ struct Active {
     settings: Settings,
     /// When the learner had finished, or the call came: metrics count from here.
     reference_at_us: u64,
+    /// When each backend was last asked.
+    recognize_at_us: u64,
+    reply_at_us: u64,
+    speak_at_us: u64,
     splitter: ClauseSplitter,
     reply_text_done: bool,
     /// The clause being spoken.
@@ -501,6 +505,9 @@ impl Machine {
             what: what.clone(),
             settings: self.settings,
             reference_at_us: now_us,
+            recognize_at_us: now_us,
+            reply_at_us: now_us,
+            speak_at_us: now_us,
             splitter: ClauseSplitter::default(),
             reply_text_done: false,
             speaking: None,
@@ -522,7 +529,7 @@ impl Machine {
             StartKind::Spoken(spoken) => self.begin_spoken(*spoken, now_us),
             StartKind::Text(_) | StartKind::Reply(_) => {
                 self.store(false);
-                self.reply();
+                self.reply(now_us);
             }
             StartKind::Say(text) => {
                 self.store(false);
@@ -538,7 +545,14 @@ impl Machine {
         let turn = active.facts.turn;
         let Utterance { start, end, decided, reason } = spoken.place;
         active.reference_at_us = now_us.saturating_sub((decided - end) * 1000 / SAMPLES_PER_MS);
-        active.facts.metrics.speech_ms = (end - start) / SAMPLES_PER_MS;
+        let metrics = &mut active.facts.metrics;
+        metrics.speech_ms = (end - start) / SAMPLES_PER_MS;
+        metrics.decided_ms = Some((decided - end) / SAMPLES_PER_MS);
+        metrics.wasted_ms = self.floor.take_wasted_us() / 1000;
+        if let Some(asked_at_us) = self.floor.asked_at_us(spoken.inquiry) {
+            active.recognize_at_us = asked_at_us;
+            metrics.ahead_ms = now_us.saturating_sub(asked_at_us) / 1000;
+        }
         self.emit(EventKind::UtteranceEnded {
             start_ms: start / SAMPLES_PER_MS,
             end_ms: end / SAMPLES_PER_MS,
@@ -547,7 +561,7 @@ impl Machine {
         });
         self.store(true);
         match spoken.draft {
-            Draft::Done(transcript) => self.transcribed(transcript, now_us),
+            Draft::Done(transcript) => self.transcribed(transcript, self.floor.answered_at_us(), now_us),
             Draft::Pending => {}
             Draft::None => self.commands.push_back(Output::Recognise { turn }),
         }
@@ -560,16 +574,18 @@ impl Machine {
             Report::Heard { start_ms, end_ms, audio_ms } => {
                 let StartKind::Utterance(reason) = active.what else { return };
                 active.facts.metrics.speech_ms = end_ms.saturating_sub(start_ms);
+                active.recognize_at_us = now_us;
                 self.emit(EventKind::UtteranceEnded { start_ms, end_ms, decided_ms: audio_ms, reason });
                 // The audio is committed now, so that a turn that fails or is killed can be tried again.
                 self.store(true);
                 self.commands.push_back(Output::Recognise { turn });
             }
             Report::Partial { text, stable_len } => self.emit(EventKind::TranscriptDelta { text, stable_len }),
-            Report::Transcribed(transcript) => self.transcribed(transcript, now_us),
+            Report::Transcribed(transcript) => self.transcribed(transcript, now_us, now_us),
             Report::ReplyText(text) => self.reply_text(text, now_us),
             Report::ReplyDone { prompt_tokens, evaluated_tokens, reply_tokens, dropped_messages } => {
                 let metrics = &mut active.facts.metrics;
+                metrics.reply_ms = now_us.saturating_sub(active.reply_at_us) / 1000;
                 metrics.prompt_tokens = prompt_tokens;
                 metrics.evaluated_tokens = evaluated_tokens;
                 metrics.reply_tokens = reply_tokens;
@@ -583,6 +599,7 @@ impl Machine {
             }
             Report::Spoken { pcm, rate, text_span, words } => self.spoken(pcm, rate, text_span, words, now_us),
             Report::ClauseSpoken => {
+                active.facts.metrics.speak_ms += now_us.saturating_sub(active.speak_at_us) / 1000;
                 active.speaking = None;
                 self.speak_next(now_us);
             }
@@ -592,9 +609,11 @@ impl Machine {
         }
     }
 
-    fn transcribed(&mut self, transcript: Transcript, now_us: u64) {
+    /// `answered_at_us` is when the recogniser was done, which may be before the turn began.
+    fn transcribed(&mut self, transcript: Transcript, answered_at_us: u64, now_us: u64) {
         let Some(active) = &mut self.active else { return };
         active.facts.metrics.transcript_ms = Some(active.since_reference_ms(now_us));
+        active.facts.metrics.recognize_ms = answered_at_us.saturating_sub(active.recognize_at_us) / 1000;
         if transcript.text.is_empty() {
             let error = ErrorInfo::from(&ErrorCode::NoSpeech.into());
             self.end(TurnState::Failed { stage: Stage::Recognise, code: error.code }, Some(error), now_us);
@@ -603,11 +622,12 @@ impl Machine {
         active.facts.transcript = Some(transcript.clone());
         let ticket = self.store(false);
         self.emit_after(Some(ticket), EventKind::TranscriptDone { transcript, stored: true });
-        self.reply();
+        self.reply(now_us);
     }
 
-    fn reply(&mut self) {
-        let Some(active) = &self.active else { return };
+    fn reply(&mut self, now_us: u64) {
+        let Some(active) = &mut self.active else { return };
+        active.reply_at_us = now_us;
         let facts = &active.facts;
         let given = facts.transcript.as_ref().map_or(&facts.given_text, |transcript| &transcript.text).clone();
         self.commands.push_back(Output::Reply { turn: facts.turn, origin: facts.origin, given });
@@ -644,6 +664,7 @@ impl Machine {
             // A lone emoji is shown, not spoken.
             if text.contains(char::is_alphanumeric) {
                 active.speaking = Some(clause);
+                active.speak_at_us = now_us;
                 let turn = active.facts.turn;
                 self.commands.push_back(Output::Speak { turn, text });
                 return;

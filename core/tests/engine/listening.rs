@@ -154,6 +154,13 @@ fn the_reply_is_read_ahead_before_the_end_is_decided() {
     be_silent(&session, 4_000);
     reader.until("turn_finished");
     assert_eq!(host.scripted.recognizer.requests().len(), 1, "the draft is the transcript");
+    let metrics = reader.seen.iter().find_map(|event| match event.kind {
+        EventKind::Metrics(metrics) => Some(metrics),
+        _ => None,
+    });
+    let metrics = metrics.unwrap();
+    assert!(metrics.decided_ms > Some(1_000) && metrics.ahead_ms > 0 && metrics.wasted_ms == 0, "{metrics:?}");
+    assert!(metrics.recognize_ms <= metrics.ahead_ms, "{metrics:?}");
     assert_eq!(host.scripted.chat.requests()[1].messages, ahead[0].messages);
 }
 
