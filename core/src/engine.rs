@@ -19,11 +19,11 @@ use crate::session::Session;
 use crate::store::{
     SessionCursor, SessionExport, SessionPage, SessionRecord, Store, StoreLocation, Swept, Turns, Write,
 };
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
 
 /// How long opening a session waits for its last handle's closing.
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
@@ -261,10 +261,11 @@ impl EngineBuilder {
     /// Those of [`Store::open`]; [`ErrorCode::OutOfMemory`] where the system gives no thread.
     #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
     pub fn build(self) -> Result<Engine> {
+        use crate::driver::inbox::Inbox;
         use crate::driver::threaded::Threads;
-        let (sender, receiver) = mpsc::channel();
-        let (shared, engine_loop) = self.assemble(Commits::Thread(sender.clone()))?;
-        let threads = Threads::start(&shared, engine_loop, sender, receiver)?;
+        let commits: Arc<Inbox<_>> = Arc::default();
+        let (shared, engine_loop) = self.assemble(Commits::Thread(commits.clone()))?;
+        let threads = Threads::start(&shared, engine_loop, commits)?;
         Ok(Engine { shared, next_key: AtomicU64::new(0), threads: Mutex::new(Some(threads)) })
     }
 
@@ -290,7 +291,6 @@ impl EngineBuilder {
         };
         let persistent = !matches!(self.store, StoreLocation::Memory);
         let store = Store::open(self.store, clock.unix_ms())?;
-        let (inbox, receiver) = mpsc::channel();
         let shared = Arc::new(Shared {
             backends: self.backends,
             store,
@@ -302,11 +302,11 @@ impl EngineBuilder {
             workers: Default::default(),
             engine_events: EventQueue::default(),
             open: Default::default(),
-            inbox,
+            inbox: Default::default(),
             commits,
             shut_down: AtomicBool::new(false),
         });
-        let engine_loop = EngineLoop::new(shared.clone(), receiver);
+        let engine_loop = EngineLoop::new(shared.clone());
         Ok((shared, engine_loop))
     }
 }
@@ -489,6 +489,7 @@ impl SessionEngine for Engine {
         #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
         if let Some(threads) = self.threads.lock().take() {
             threads.join();
+            self.shared.inbox.close();
         }
         self.shared.engine_events.close();
     }

@@ -1,33 +1,13 @@
 //! A frame costs no allocation, and little time.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+#[path = "common/counting.rs"]
+mod counting;
+
+use counting::allocations;
 use std::time::{Duration, Instant};
 use tertulia::backend::VadModel;
 use tertulia_models::files::ModelStore;
 use tertulia_models::silero::{FRAME_LEN, SileroVad};
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-struct Counting;
-
-#[allow(unsafe_code, reason = "an allocator is unsafe by contract")]
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's contract is the system allocator's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 // One test in this file: another one would allocate on its own thread meanwhile.
 #[test]
@@ -38,14 +18,14 @@ fn a_frame_allocates_nothing_and_takes_less_than_it_lasts() {
     vad.process(&frame).unwrap();
 
     let mut fastest = Duration::MAX;
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = allocations();
     for _ in 0..200 {
         let start = Instant::now();
         vad.process(&frame).unwrap();
         fastest = fastest.min(start.elapsed());
     }
     vad.reset();
-    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), before);
+    assert_eq!(allocations(), before);
     // Unoptimised code is allowed the time that the frame lasts.
     let allowed = Duration::from_millis(if cfg!(debug_assertions) { 32 } else { 1 });
     assert!(fastest < allowed, "a frame of 32 ms took {fastest:?}");

@@ -33,6 +33,8 @@ const STEPS: &[Step] = &[
             "-p",
             "tertulia-cli",
             "-p",
+            "tertulia-benches",
+            "-p",
             "xtask",
             "--all-targets",
             "--",
@@ -47,6 +49,7 @@ const STEPS: &[Step] = &[
         &["cargo", "run", "--release", "-p", "tertulia-cli", "--", "models", "pull", "smollm2-135m-instruct-q4_1"],
     ),
     step("the models' tests", &["cargo", "test", "--release", "--no-fail-fast", "-p", "tertulia-models"]),
+    step("the benches run", &["cargo", "bench", "-p", "tertulia-benches", "--", "--test"]),
     step("the command's tests", &["cargo", "test", "--release", "-p", "tertulia-cli", "-p", "xtask"]),
 ];
 

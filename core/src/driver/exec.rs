@@ -1,8 +1,9 @@
 //! The queues of work that is ready: one for each heavy backend.
 
+use super::inbox::Inbox;
 use crate::backend::BoxFuture;
-use async_channel::{Receiver, Sender};
 use async_task::Runnable;
+use std::sync::Arc;
 
 /// Which worker does a piece of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,24 +37,16 @@ impl Worker {
 
 /// The workers' queues. Whoever runs them decides on which thread; a piece of work that is not finished goes to the
 /// end of its queue when it can go on.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Workers {
-    queues: [(Sender<Runnable>, Receiver<Runnable>); Worker::ALL.len()],
-}
-
-impl Default for Workers {
-    fn default() -> Self {
-        Self { queues: Worker::ALL.map(|_| async_channel::unbounded()) }
-    }
+    queues: Arc<[Inbox<Runnable>; Worker::ALL.len()]>,
 }
 
 impl Workers {
     pub(crate) fn spawn(&self, worker: Worker, work: BoxFuture<'static, ()>) {
-        let ready = self.queues[worker as usize].0.clone();
+        let queues = self.queues.clone();
         // Where the queue is closed, the engine is shut down, and the work is dropped.
-        let schedule = move |runnable| {
-            let _ = ready.try_send(runnable);
-        };
+        let schedule = move |runnable| queues[worker as usize].push(runnable);
         #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
         let (runnable, task) = async_task::spawn(work, schedule);
         #[cfg(all(target_family = "wasm", target_os = "unknown"))]
@@ -65,8 +58,8 @@ impl Workers {
     /// Does one piece of work that is ready of each worker; false where there was none.
     pub(crate) fn try_tick(&self) -> bool {
         let mut worked = false;
-        for (_, ready) in &self.queues {
-            if let Ok(runnable) = ready.try_recv() {
+        for ready in &*self.queues {
+            if let Some(runnable) = ready.try_pop() {
                 runnable.run();
                 worked = true;
             }
@@ -77,19 +70,14 @@ impl Workers {
     /// Does one worker's work until the queues are closed.
     #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
     pub(crate) fn run(&self, worker: Worker) {
-        let ready = &self.queues[worker as usize].1;
-        while let Ok(runnable) = ready.recv_blocking() {
-            if ready.is_closed() {
-                return;
-            }
+        while let Some(runnable) = self.queues[worker as usize].pop() {
             runnable.run();
         }
     }
 
-    /// Stops the workers after the step they are in.
-    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    /// Stops the workers after the step they are in, and drops the work that is left.
     pub(crate) fn close(&self) {
-        for (_, ready) in &self.queues {
+        for ready in &*self.queues {
             ready.close();
         }
     }

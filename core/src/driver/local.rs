@@ -32,6 +32,13 @@ impl LocalDriver {
     }
 }
 
+impl Drop for LocalDriver {
+    fn drop(&mut self) {
+        self.shared.workers.close();
+        self.shared.inbox.close();
+    }
+}
+
 impl std::fmt::Debug for LocalDriver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LocalDriver").finish_non_exhaustive()

@@ -8,6 +8,7 @@
 pub(crate) mod clock;
 pub(crate) mod exec;
 mod hearing;
+pub(crate) mod inbox;
 pub(crate) mod jobs;
 pub(crate) mod local;
 pub(crate) mod microphone;
@@ -27,14 +28,15 @@ use crate::turn::{Input, Start, Ticket};
 use clock::Clock;
 use exec::Workers;
 use hearing::History;
+use inbox::Inbox;
 use jobs::{HeardAudio, Payload};
 use microphone::Microphone;
 use parking_lot::{Condvar, Mutex};
 use queue::EventQueue;
 pub(crate) use session::SessionCore;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::{Arc, mpsc};
 
 /// Limits of an engine.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +61,7 @@ pub(crate) struct Shared {
     pub(crate) engine_events: EventQueue,
     pub(crate) opened_us: u64,
     pub(crate) open: OpenSessions,
-    pub(crate) inbox: mpsc::Sender<Message>,
+    pub(crate) inbox: Inbox<Message>,
     pub(crate) commits: Commits,
     pub(crate) shut_down: AtomicBool,
 }
@@ -170,14 +172,13 @@ pub(crate) struct Commit {
 /// Who commits: a thread, or the caller at once.
 pub(crate) enum Commits {
     #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-    Thread(mpsc::Sender<Option<Commit>>),
+    Thread(Arc<Inbox<Option<Commit>>>),
     AtOnce,
 }
 
 impl Shared {
     pub(crate) fn send(&self, message: Message) {
-        // Only an engine that was shut down has no loop, and nobody waits for an answer then.
-        let _ = self.inbox.send(message);
+        self.inbox.push(message);
     }
 
     pub(crate) fn uptime_ms(&self) -> u64 {
@@ -188,7 +189,7 @@ impl Shared {
         match &self.commits {
             #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
             Commits::Thread(queue) => {
-                let _ = queue.send(Some(commit));
+                queue.push(Some(commit));
             }
             Commits::AtOnce => self.commit_all(vec![commit]),
         }
@@ -225,14 +226,13 @@ impl Shared {
 /// The machines of all open sessions.
 pub(crate) struct EngineLoop {
     shared: Arc<Shared>,
-    inbox: mpsc::Receiver<Message>,
     sessions: HashMap<SessionKey, SessionCore>,
     shutting_down: bool,
 }
 
 impl EngineLoop {
-    pub(crate) fn new(shared: Arc<Shared>, inbox: mpsc::Receiver<Message>) -> Self {
-        Self { shared, inbox, sessions: HashMap::new(), shutting_down: false }
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, sessions: HashMap::new(), shutting_down: false }
     }
 
     /// Whether the engine was shut down and every session is closed.
@@ -243,12 +243,12 @@ impl EngineLoop {
 
     /// Handles one message that is there; false where there is none.
     pub(crate) fn try_turn(&mut self) -> bool {
-        match self.inbox.try_recv() {
-            Ok(message) => {
+        match self.shared.inbox.try_pop() {
+            Some(message) => {
                 self.handle(message);
                 true
             }
-            Err(_) => false,
+            None => false,
         }
     }
 
@@ -257,8 +257,8 @@ impl EngineLoop {
     pub(crate) fn turn(&mut self) {
         let wait = self.next_deadline_us().map(|deadline| deadline.saturating_sub(self.shared.clock.monotonic_us()));
         let received = match wait {
-            Some(wait_us) => self.inbox.recv_timeout(std::time::Duration::from_micros(wait_us)).ok(),
-            None => self.inbox.recv().ok(),
+            Some(wait_us) => self.shared.inbox.pop_timeout(wait_us),
+            None => self.shared.inbox.pop(),
         };
         match received {
             Some(message) => self.handle(message),

@@ -1,9 +1,10 @@
 //! Threads for the loop, for each worker and for commits.
 
 use super::exec::{Worker, Workers};
+use super::inbox::Inbox;
 use super::{Commit, EngineLoop, Shared};
 use crate::error::{Error, ErrorCode, Result};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
 /// The threads of one engine.
@@ -13,7 +14,7 @@ pub(crate) struct Threads {
     workers: Vec<JoinHandle<()>>,
     queues: Workers,
     /// Takes `None` to stop the commits, after those that wait.
-    stop_commits: mpsc::Sender<Option<Commit>>,
+    stop_commits: Arc<Inbox<Option<Commit>>>,
 }
 
 impl Threads {
@@ -22,8 +23,7 @@ impl Threads {
     pub(crate) fn start(
         shared: &Arc<Shared>,
         mut engine_loop: EngineLoop,
-        stop_commits: mpsc::Sender<Option<Commit>>,
-        commits: mpsc::Receiver<Option<Commit>>,
+        queue: Arc<Inbox<Option<Commit>>>,
     ) -> Result<Threads> {
         let mut workers = Vec::new();
         for worker in Worker::ALL {
@@ -31,7 +31,8 @@ impl Threads {
             workers.push(spawn(worker.thread_name(), move || queues.run(worker))?);
         }
         let committer = shared.clone();
-        let commits = spawn("tertulia-store", move || run_commits(&committer, &commits))?;
+        let stop_commits = queue.clone();
+        let commits = spawn("tertulia-store", move || run_commits(&committer, &queue))?;
         let engine = spawn("tertulia-engine", move || {
             while !engine_loop.is_done() {
                 engine_loop.turn();
@@ -47,17 +48,17 @@ impl Threads {
         for worker in self.workers {
             let _ = worker.join();
         }
-        let _ = self.stop_commits.send(None);
+        self.stop_commits.push(None);
         let _ = self.commits.join();
     }
 }
 
 /// Commits what waits, all of it with one sync.
-fn run_commits(shared: &Shared, commits: &mpsc::Receiver<Option<Commit>>) {
-    while let Ok(Some(first)) = commits.recv() {
+fn run_commits(shared: &Shared, commits: &Inbox<Option<Commit>>) {
+    while let Some(Some(first)) = commits.pop() {
         let mut group = vec![first];
         let mut last = false;
-        while let Ok(next) = commits.try_recv() {
+        while let Some(next) = commits.try_pop() {
             match next {
                 Some(commit) => group.push(commit),
                 None => last = true,

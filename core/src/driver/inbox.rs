@@ -1,0 +1,106 @@
+//! A queue that a thread can wait at. Once it has grown, it allocates nothing.
+
+use parking_lot::{Condvar, Mutex};
+use std::collections::VecDeque;
+
+pub(crate) struct Inbox<T> {
+    state: Mutex<State<T>>,
+    arrived: Condvar,
+}
+
+struct State<T> {
+    items: VecDeque<T>,
+    closed: bool,
+}
+
+impl<T> Default for Inbox<T> {
+    fn default() -> Self {
+        Self { state: Mutex::new(State { items: VecDeque::new(), closed: false }), arrived: Condvar::new() }
+    }
+}
+
+impl<T> Inbox<T> {
+    /// Adds an item; drops it where the queue is closed.
+    pub(crate) fn push(&self, item: T) {
+        let mut state = self.state.lock();
+        if state.closed {
+            // Outside of the lock: what it drops may push.
+            drop(state);
+            drop(item);
+            return;
+        }
+        state.items.push_back(item);
+        drop(state);
+        self.arrived.notify_one();
+    }
+
+    pub(crate) fn try_pop(&self) -> Option<T> {
+        self.state.lock().items.pop_front()
+    }
+
+    /// The next item, waiting for it; `None` once the queue is closed.
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    pub(crate) fn pop(&self) -> Option<T> {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(item) = state.items.pop_front() {
+                return Some(item);
+            }
+            if state.closed {
+                return None;
+            }
+            self.arrived.wait(&mut state);
+        }
+    }
+
+    /// The next item, waiting for it up to `wait_us`.
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    pub(crate) fn pop_timeout(&self, wait_us: u64) -> Option<T> {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_micros(wait_us);
+        let mut state = self.state.lock();
+        while state.items.is_empty() && !state.closed {
+            if self.arrived.wait_until(&mut state, deadline).timed_out() {
+                break;
+            }
+        }
+        state.items.pop_front()
+    }
+
+    /// Drops what is there and whatever comes.
+    pub(crate) fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        let items = std::mem::take(&mut state.items);
+        drop(state);
+        drop(items);
+        self.arrived.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn items_come_out_in_order_on_another_thread() {
+        let inbox = Arc::new(Inbox::default());
+        let other = inbox.clone();
+        let reader = std::thread::spawn(move || (0..1_000).map(|_| other.pop().unwrap()).collect::<Vec<i32>>());
+        (0..1_000).for_each(|item| inbox.push(item));
+        assert_eq!(reader.join().unwrap(), (0..1_000).collect::<Vec<_>>());
+        assert_eq!(inbox.pop_timeout(1_000), None);
+    }
+
+    #[test]
+    fn a_closed_queue_wakes_who_waits_and_keeps_nothing() {
+        let inbox: Arc<Inbox<Arc<()>>> = Arc::default();
+        let other = inbox.clone();
+        let reader = std::thread::spawn(move || other.pop());
+        inbox.close();
+        assert!(reader.join().unwrap().is_none());
+        let item = Arc::new(());
+        inbox.push(item.clone());
+        assert_eq!(Arc::strong_count(&item), 1);
+    }
+}
