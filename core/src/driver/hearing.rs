@@ -4,7 +4,7 @@ use super::jobs::contained;
 use super::microphone::{Block, Part};
 use super::{Message, SessionShared, Shared};
 use crate::audio::Resampler;
-use crate::backend::{Backends, LISTEN_RATE_HZ, Vad};
+use crate::backend::{Backends, CancelFlag, LISTEN_RATE_HZ, Vad};
 use crate::error::Result;
 use crate::event::{ErrorInfo, EventKind};
 use crate::turn::Input;
@@ -102,8 +102,10 @@ async fn listen_on(shared: &Shared, session: &SessionShared) -> Result<()> {
     let model = Backends::require(&shared.backends.vad, "voice activity detector")?;
     shared.ensure_loaded(&**model)?;
     let mut hearing = Hearing::new(model.open()?);
-    let mut block = Block::default();
+    let (mut block, never) = (Block::default(), CancelFlag::new());
     while session.microphone.next(&mut block).await {
+        // A host that reads no events is not listened to for ever: `push_audio` will tell it.
+        session.events.wait_for_room(&never).await;
         for part in block.parts() {
             match part {
                 Part::Sound { rate, samples } => hearing.push(samples, rate, |frame, probability| {

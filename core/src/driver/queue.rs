@@ -40,6 +40,15 @@ impl EventQueue {
             if inner.closed {
                 return;
             }
+            // A model is loaded to one extent at a time, so that a host that never looks finds one event a model.
+            if let EventKind::ModelLoading { model, .. } = &event.kind
+                && let Some(earlier) = inner.unread.iter_mut().find(
+                    |unread| matches!(&unread.kind, EventKind::ModelLoading { model: earlier, .. } if earlier == model),
+                )
+            {
+                *earlier = event;
+                return;
+            }
             // A newer partial transcript stands for the one before.
             if let (EventKind::TranscriptDelta { .. }, Some(last)) = (&event.kind, inner.unread.back_mut())
                 && matches!(last.kind, EventKind::TranscriptDelta { .. })
@@ -130,8 +139,9 @@ impl EventQueue {
 
     /// Waits until the reader has caught up, or the work is cancelled.
     pub(crate) async fn wait_for_room(&self, cancel: &CancelFlag) {
-        loop {
+        while !cancel.is_cancelled() && !self.has_room() {
             let listener = self.room.listen();
+            // There may be room since.
             if cancel.is_cancelled() || self.has_room() {
                 return;
             }

@@ -1,12 +1,13 @@
 //! The microphone stays open: the engine hears when someone starts, has finished, and interrupts.
 
 use crate::support::{Host, Reader, config, failure, type_of};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tertulia::backend::run_steps;
 use tertulia::event::{EndReason, EventKind, InterruptReason, Stage};
-use tertulia::testing::scripted::{Cue, Gate, SAMPLES_PER_BYTE, noise_16k};
+use tertulia::testing::scripted::{Cue, Gate, SAMPLES_PER_BYTE, Scripted, noise_16k};
 use tertulia::{
-    ErrorCode, ListenRequest, Listening, ListeningMode, Playback, Session, SessionConfig, SessionEngine, SessionUpdate,
+    EngineBuilder, ErrorCode, ListenRequest, Listening, ListeningMode, Playback, Session, SessionConfig, SessionEngine,
+    SessionUpdate,
 };
 
 fn hands_free() -> SessionConfig {
@@ -34,7 +35,7 @@ fn be_silent(session: &Session, ms: usize) {
 }
 
 fn wait_until(happened: impl Fn() -> bool) {
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     while !happened() {
         assert!(start.elapsed() < Duration::from_secs(5), "it never happens");
         std::thread::sleep(Duration::from_millis(5));
@@ -380,9 +381,38 @@ fn the_mode_can_change_in_a_running_session() {
 }
 
 #[test]
+fn a_host_that_reads_nothing_is_told_when_it_pushes() {
+    let scripted = Scripted::new();
+    let engine = EngineBuilder::new().backends(scripted.backends()).utterance_seconds_max(5).build().unwrap();
+    let session = engine.create_session(hands_free()).unwrap();
+    let reader = Reader::of(&session);
+    // Endless speech and silence, and nobody reads of it.
+    let sound = [noise_16k(200), vec![0.0; 200 * 16]].concat();
+    let mut refused_since = None;
+    let code = loop {
+        let Err(refused) = session.push_audio(&sound, 16_000) else {
+            refused_since = None;
+            continue;
+        };
+        // The ears may only be behind; then there is room in a moment.
+        if refused_since.get_or_insert_with(Instant::now).elapsed() > Duration::from_millis(500) {
+            break refused.code();
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    assert_eq!(code, ErrorCode::AudioOverrun);
+    // Once somebody reads, there is room again.
+    let mut unread = 0;
+    while reader.events.next_timeout(Duration::from_millis(300)).unwrap().is_some() {
+        unread += 1;
+    }
+    assert!(unread >= 128, "{unread} events");
+    session.push_audio(&noise_16k(200), 16_000).unwrap();
+}
+
+#[test]
 fn a_session_that_cannot_hear_says_so() {
-    use tertulia::EngineBuilder;
-    let mut backends = tertulia::testing::scripted::Scripted::new().backends();
+    let mut backends = Scripted::new().backends();
     backends.vad = None;
     let engine = EngineBuilder::new().backends(backends).build().unwrap();
     assert_eq!(engine.create_session(hands_free()).unwrap_err().code(), ErrorCode::BackendMissing);
