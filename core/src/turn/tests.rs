@@ -1,1 +1,336 @@
+//! Whatever happens in whatever order, each turn that started ends exactly once, and nobody waits for ever.
 
+use super::endpoint::{EndpointSettings, SAMPLES_PER_MS};
+use super::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+const FRAME: u64 = 512;
+
+/// A deterministic generator (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % limit
+    }
+
+    fn one_in(&mut self, count: u64) -> bool {
+        self.below(count) == 0
+    }
+}
+
+/// A host, a driver and backends that do anything that they may.
+struct World {
+    random: Random,
+    machine: Machine,
+    now_us: u64,
+    next_turn: u64,
+    position: u64,
+    /// How many more frames are speech, or silence.
+    run: (bool, u64),
+    work: Vec<(TurnId, Work)>,
+    questions: Vec<Question>,
+    tickets: Vec<Ticket>,
+    outputs: Vec<Output>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Work {
+    Listen,
+    Recognise,
+    Reply,
+    Speak,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Question {
+    Detector(Inquiry),
+    Recognizer(Inquiry),
+}
+
+fn settings(random: &mut Random) -> Settings {
+    Settings {
+        interruptible: !random.one_in(4),
+        playback_assumed: random.one_in(3),
+        output_latency_ms: random.below(200) as u32,
+        speaks: !random.one_in(5),
+        listening: ListeningSettings {
+            continuous: true,
+            listen: ListenSettings {
+                endpoint: EndpointSettings {
+                    patience: 0.5,
+                    speech_min: 90 * SAMPLES_PER_MS,
+                    utterance_max: 20_000 * SAMPLES_PER_MS,
+                },
+                asks_detector: !random.one_in(4),
+                asks_recognizer: !random.one_in(8),
+                partial_every: 500 * SAMPLES_PER_MS,
+            },
+            interrupt_after: 500 * SAMPLES_PER_MS,
+            idle_after: Some(2_000 * SAMPLES_PER_MS),
+        },
+    }
+}
+
+fn failure() -> ErrorInfo {
+    ErrorInfo::from(&ErrorCode::ChatFailed.into())
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut random = Random(seed);
+        let machine = Machine::new(settings(&mut random));
+        Self {
+            random,
+            machine,
+            now_us: 0,
+            next_turn: 1,
+            position: 0,
+            run: (false, 30),
+            work: Vec::new(),
+            questions: Vec::new(),
+            tickets: Vec::new(),
+            outputs: Vec::new(),
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.machine.handle(input, self.now_us);
+        self.obey();
+    }
+
+    fn obey(&mut self) {
+        while let Some(output) = self.machine.poll() {
+            self.outputs.push(output.clone());
+            match output {
+                Output::Listen { turn, .. } => self.work.push((turn, Work::Listen)),
+                Output::Recognise { turn } => self.work.push((turn, Work::Recognise)),
+                Output::Reply { turn, .. } => self.work.push((turn, Work::Reply)),
+                Output::Speak { turn, .. } => self.work.push((turn, Work::Speak)),
+                Output::AskDetector { inquiry, .. } => self.questions.push(Question::Detector(inquiry)),
+                Output::AskRecognizer { inquiry, .. } => self.questions.push(Question::Recognizer(inquiry)),
+                Output::Store { ticket, .. } | Output::StoreEnd { ticket } => self.tickets.push(ticket),
+                Output::Purge { turn } => {
+                    let samples = self.random.below(500);
+                    self.machine.handle(Input::Purged { turn, samples }, self.now_us);
+                }
+                Output::StartSpoken(spoken) => {
+                    let what = StartKind::Spoken(spoken);
+                    let start = Start { turn: self.take_turn(), what, retry_of: None };
+                    self.machine.handle(Input::Start(start), self.now_us);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn take_turn(&mut self) -> TurnId {
+        self.next_turn += 1;
+        TurnId(self.next_turn - 1)
+    }
+
+    /// Something happens.
+    fn live(&mut self) {
+        self.now_us += self.random.below(40_000);
+        if self.machine.poll_timeout().is_some_and(|due| due <= self.now_us) {
+            self.machine.tick(self.now_us);
+            self.obey();
+        }
+        match self.random.below(100) {
+            0..55 => self.hear(),
+            55..70 => self.answer(),
+            70..85 => self.finish_work(),
+            85..93 => self.commit(),
+            93 => {
+                let what = match self.random.below(4) {
+                    0 => StartKind::Utterance(EndReason::Recording),
+                    1 => StartKind::Text("Hola".into()),
+                    2 => StartKind::Say("Hola, Ana. ¿Qué tal estás hoy?".into()),
+                    _ => StartKind::Reply("Repite.".into()),
+                };
+                let turn = self.take_turn();
+                self.handle(Input::Start(Start { turn, what, retry_of: None }));
+            }
+            94 => self.handle(Input::Interrupt),
+            95..98 => {
+                let turn = TurnId(self.next_turn.saturating_sub(1 + self.random.below(2)));
+                let samples_total = self.random.below(40_000);
+                self.handle(Input::Played { turn, samples_total });
+            }
+            98 => {
+                let settings = settings(&mut self.random);
+                self.handle(Input::Settings(settings));
+            }
+            _ => {
+                let turn = self.random.one_in(2).then(|| self.take_turn());
+                self.handle(Input::EndUtterance { reason: EndReason::Host, turn });
+            }
+        }
+    }
+
+    fn hear(&mut self) {
+        let (speech, left) = self.run;
+        self.run = match left {
+            0 => (!speech, 1 + self.random.below(60)),
+            _ => (speech, left - 1),
+        };
+        self.position += FRAME;
+        let probability = if speech { 0.9 } else { 0.05 };
+        self.handle(Input::Speech { end: self.position, probability });
+    }
+
+    /// Answers one question, perhaps one that nobody asks any more; perhaps twice.
+    fn answer(&mut self) {
+        if self.questions.is_empty() {
+            return;
+        }
+        let at = self.random.below(self.questions.len() as u64) as usize;
+        let question = self.questions[at];
+        if !self.random.one_in(10) {
+            self.questions.remove(at);
+        }
+        match question {
+            Question::Detector(inquiry) => {
+                let probability = self.random.below(101) as f32 / 100.0;
+                self.handle(Input::Detected { inquiry, probability });
+            }
+            Question::Recognizer(inquiry) => {
+                let text = ["", "Sí.", "Quiero un café y", "No, espera un momento."][self.random.below(4) as usize];
+                let transcript = Transcript { text: text.into(), language: "es".parse().ok(), ..Default::default() };
+                let answer = if self.random.one_in(8) { Err(failure()) } else { Ok(transcript) };
+                self.handle(Input::Recognised { inquiry, answer });
+            }
+        }
+    }
+
+    fn finish_work(&mut self) {
+        if self.work.is_empty() {
+            return;
+        }
+        let at = self.random.below(self.work.len() as u64) as usize;
+        let (turn, work) = self.work.remove(at);
+        let report = |world: &mut World, report| world.handle(Input::Work { turn, report });
+        if self.random.one_in(12) {
+            report(self, Report::Failed { stage: Stage::Reply, error: failure() });
+            return;
+        }
+        match work {
+            Work::Listen => report(self, Report::Heard { start_ms: 10, end_ms: 500, audio_ms: 600 }),
+            Work::Recognise => {
+                let text = if self.random.one_in(6) { "" } else { "Hola." };
+                report(self, Report::Transcribed(Transcript { text: text.into(), ..Default::default() }));
+            }
+            Work::Reply => {
+                for text in ["¡Claro que sí, Ana! ", "¿Quieres algo", " más, o ya está bien así?"] {
+                    report(self, Report::ReplyText(text.into()));
+                }
+                let (prompt_tokens, evaluated_tokens, reply_tokens, dropped_messages) = (9, 3, 4, 0);
+                report(self, Report::ReplyDone { prompt_tokens, evaluated_tokens, reply_tokens, dropped_messages });
+            }
+            Work::Speak => {
+                let (pcm, text_span): (Arc<[f32]>, _) = (vec![0.1; 4_000].into(), 0..4);
+                report(self, Report::Spoken { pcm, rate: 8_000, text_span, words: Vec::new() });
+                report(self, Report::ClauseSpoken);
+            }
+        }
+    }
+
+    fn commit(&mut self) {
+        if !self.tickets.is_empty() {
+            // In order, as the driver commits.
+            let ticket = self.tickets.remove(0);
+            let error = self.random.one_in(10).then(failure);
+            self.handle(Input::Stored { ticket, error });
+        }
+    }
+
+    /// Everybody stops: what is asked is answered, what is due is done, and the session closes.
+    fn wind_down(&mut self) {
+        self.handle(Input::Close { ended: true });
+        for _ in 0..10_000 {
+            self.now_us += 50_000;
+            self.machine.tick(self.now_us);
+            self.obey();
+            self.commit();
+            self.finish_work();
+            if self.outputs.last() == Some(&Output::Closed) {
+                return;
+            }
+        }
+        panic!("it never closes");
+    }
+}
+
+fn lived(seed: u64) -> Vec<Output> {
+    let mut world = World::new(seed);
+    for _ in 0..600 {
+        world.live();
+    }
+    world.wind_down();
+    world.outputs
+}
+
+#[track_caller]
+fn assert_sound(seed: u64, outputs: &[Output]) {
+    let mut open = BTreeSet::new();
+    let mut ended = BTreeMap::new();
+    let mut paused = None;
+    for output in outputs {
+        let Output::Emit { turn, kind } = output else { continue };
+        let alive = || turn.is_some_and(|turn| open.contains(&turn));
+        match kind {
+            EventKind::TurnStarted { .. } => assert!(open.insert(turn.unwrap()), "seed {seed}: {turn:?} started twice"),
+            EventKind::TurnFinished { .. } | EventKind::TurnInterrupted { .. } | EventKind::TurnFailed { .. } => {
+                let turn = turn.unwrap();
+                assert!(open.remove(&turn), "seed {seed}: {turn:?} ended without a start, or twice: {kind:?}");
+                ended.insert(turn, kind.clone());
+                if paused == Some(turn) {
+                    paused = None;
+                }
+            }
+            EventKind::PlaybackPause => {
+                assert!(alive() && paused.is_none(), "seed {seed}: {turn:?} is held twice, or not there");
+                paused = *turn;
+            }
+            EventKind::PlaybackResume => {
+                assert!(paused.is_some() && paused == *turn, "seed {seed}: {turn:?} goes on and was not held");
+                paused = None;
+            }
+            EventKind::PlaybackFlush => paused = None,
+            EventKind::ReplyTextDelta { .. } | EventKind::ReplyAudio { .. } | EventKind::TranscriptDone { .. } => {
+                assert!(alive(), "seed {seed}: {turn:?} goes on after its end: {kind:?}");
+            }
+            _ => {}
+        }
+    }
+    assert!(open.is_empty(), "seed {seed}: {open:?} never ended");
+}
+
+#[test]
+fn each_turn_ends_exactly_once_whatever_happens() {
+    let mut kinds = BTreeSet::new();
+    for seed in 0..400 {
+        let outputs = lived(seed);
+        assert_sound(seed, &outputs);
+        kinds.extend(outputs.iter().filter_map(|output| match output {
+            Output::Emit { kind: EventKind::TurnInterrupted { reason, .. }, .. } => Some(format!("{reason:?}")),
+            Output::Emit { kind, .. } => Some(format!("{kind:?}").split([' ', '(']).next().unwrap().to_owned()),
+            _ => None,
+        }));
+    }
+    // The lives were not dull.
+    for kind in ["BargeIn", "Cancel", "TurnFinished", "TurnFailed", "PlaybackPause", "PlaybackResume", "Idle"] {
+        assert!(kinds.contains(kind), "{kind} never happened: {kinds:?}");
+    }
+}
+
+#[test]
+fn the_same_inputs_give_the_same_outputs() {
+    for seed in 0..20 {
+        assert_eq!(lived(seed), lived(seed));
+    }
+}
