@@ -278,6 +278,7 @@ fn lived(seed: u64) -> Vec<Output> {
 fn assert_sound(seed: u64, outputs: &[Output]) {
     let mut open = BTreeSet::new();
     let mut ended = BTreeMap::new();
+    let mut flushed = BTreeSet::new();
     let mut paused = None;
     for output in outputs {
         let Output::Emit { turn, kind } = output else { continue };
@@ -300,9 +301,15 @@ fn assert_sound(seed: u64, outputs: &[Output]) {
                 assert!(paused.is_some() && paused == *turn, "seed {seed}: {turn:?} goes on and was not held");
                 paused = None;
             }
-            EventKind::PlaybackFlush => paused = None,
+            EventKind::PlaybackFlush => {
+                paused = None;
+                flushed.insert(*turn);
+            }
+            EventKind::ReplyTextDelta { .. } | EventKind::ReplyAudio { .. } if flushed.contains(turn) => {
+                panic!("seed {seed}: {turn:?} goes on after it was flushed");
+            }
             EventKind::ReplyTextDelta { .. } | EventKind::ReplyAudio { .. } | EventKind::TranscriptDone { .. } => {
-                assert!(alive(), "seed {seed}: {turn:?} goes on after its end: {kind:?}");
+                assert!(alive(), "seed {seed}: {turn:?} goes on after its end");
             }
             _ => {}
         }
