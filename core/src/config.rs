@@ -288,6 +288,8 @@ pub struct SessionUpdate {
     pub lexicon: Option<Lexicon>,
     /// See [`SessionConfig::vocabulary`].
     pub vocabulary: Option<Vec<String>>,
+    /// See [`SessionConfig::playback`].
+    pub playback: Option<Playback>,
     /// See [`SessionConfig::patience`].
     pub patience: Option<f32>,
     /// See [`SessionConfig::interruptible`].
@@ -313,6 +315,7 @@ impl SessionUpdate {
         set(&mut config.persona, self.persona);
         set(&mut config.lexicon, self.lexicon);
         set(&mut config.vocabulary, self.vocabulary);
+        set(&mut config.playback, self.playback);
         set(&mut config.patience, self.patience);
         set(&mut config.interruptible, self.interruptible);
         set(&mut config.listening, self.listening);

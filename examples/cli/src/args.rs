@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Run one turn of a new or an earlier session
     Turn(Turn),
+    /// Converse through the microphone and the speaker, or as a script says
+    Talk(Talk),
     /// Write down what is said in an audio file
     Transcribe(Transcribe),
     /// Tell when somebody starts to speak and has finished in an audio file, and what is said
@@ -62,12 +64,34 @@ pub(crate) struct Turn {
     #[arg(long)]
     pub(crate) text: Option<String>,
     #[command(flatten)]
+    pub(crate) session: Session,
+    /// Where the tutor's answer goes
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Talk {
+    /// Run this script with a virtual microphone and speaker; `demo` is one that comes with the command
+    #[arg(long, value_name = "SCRIPT")]
+    pub(crate) simulate: Option<PathBuf>,
+    /// Write what the speaker played and the microphone heard into this folder, as speaker.wav and microphone.wav
+    #[arg(long, value_name = "DIR", requires = "simulate")]
+    pub(crate) record_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) session: Session,
+}
+
+/// An earlier session, or the settings of a new one.
+#[derive(Args)]
+pub(crate) struct Session {
+    #[command(flatten)]
     pub(crate) languages: Languages,
     #[command(flatten)]
     pub(crate) chat: Chat,
     /// Go on with this session
-    #[arg(long)]
-    pub(crate) session: Option<SessionId>,
+    #[arg(long = "session", value_name = "ID")]
+    pub(crate) id: Option<SessionId>,
     /// The learner's level
     #[arg(long)]
     pub(crate) level: Option<String>,
@@ -82,9 +106,6 @@ pub(crate) struct Turn {
     pub(crate) speed: Option<f32>,
     #[command(flatten)]
     pub(crate) store: Store,
-    /// Where the tutor's answer goes
-    #[arg(long)]
-    pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Args)]

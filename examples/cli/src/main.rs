@@ -7,7 +7,9 @@ mod args;
 mod commands;
 mod conversation;
 mod output;
+mod script;
 mod setup;
+mod sound;
 
 use args::{Arguments, Command};
 use clap::Parser;
@@ -33,6 +35,7 @@ fn run(command: Command, output: &Output) -> tertulia::Result<()> {
     match command {
         Command::Demo(options) => commands::demo::run(&options, output),
         Command::Turn(options) => commands::turn::run(&options, output),
+        Command::Talk(options) => commands::talk::run(&options, output),
         Command::Transcribe(options) => commands::transcribe::run(&options, output),
         Command::Listen(options) => commands::listen::run(options, output),
         Command::Say(options) => commands::say::run(&options, output),

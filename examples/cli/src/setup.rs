@@ -2,10 +2,14 @@
 
 use crate::args;
 use crate::output::{Output, file_error};
+use crate::script::Manner;
 use std::path::PathBuf;
-use tertulia::backend::Backends;
+use tertulia::backend::{Backends, SynthesisRequest, run_steps};
 use tertulia::store::StoreLocation;
-use tertulia::{Engine, EngineBuilder, Error, ErrorCode, Result};
+use tertulia::{
+    Engine, EngineBuilder, Error, ErrorCode, LanguageTag, Listening, Playback, Result, Session, SessionConfig,
+    SessionEngine, SessionUpdate,
+};
 use tertulia_models::files::{ModelState, ModelStore, Phase, Progress, PullOptions};
 use tertulia_models::{BackendOptions, default_backends};
 
@@ -25,6 +29,57 @@ pub(crate) fn engine_in_memory() -> Result<Engine> {
 /// An engine that only looks at the store: no model need be there.
 pub(crate) fn engine_without_models(store: &args::Store) -> Result<Engine> {
     EngineBuilder::new().backends(Backends::default()).store(StoreLocation::File(store_path(store)?)).build()
+}
+
+/// The session that is gone on with, or a new one.
+pub(crate) fn session(
+    engine: &Engine,
+    options: &args::Session,
+    playback: Playback,
+    listening: Listening,
+) -> Result<Session> {
+    let settings = SessionUpdate {
+        level: options.level.clone(),
+        scenario: options.scenario.clone(),
+        voice: options.voice.clone(),
+        speed: options.speed,
+        playback: Some(playback),
+        listening: Some(listening),
+        ..SessionUpdate::default()
+    };
+    let session = match options.id {
+        Some(id) => engine.open_session(id)?,
+        None => {
+            let languages = &options.languages;
+            engine.create_session(SessionConfig::new(languages.native.clone(), languages.target.clone()))?
+        }
+    };
+    session.update(settings)?;
+    Ok(session)
+}
+
+/// A text in the learner's voice: by default the language's last, which is not the tutor's where it has several.
+pub(crate) fn learner_speaks(
+    engine: &Engine,
+    text: &str,
+    target: &LanguageTag,
+    manner: &Manner,
+) -> Result<(Vec<f32>, u32)> {
+    let language = manner.language.as_ref().unwrap_or(target);
+    let capabilities = engine.capabilities();
+    let known = capabilities.languages.iter().filter(|known| known.tag.same_language(language));
+    let voice = manner.voice.as_ref().or_else(|| known.flat_map(|known| &known.voices).last());
+    let voice =
+        voice.ok_or_else(|| Error::new(ErrorCode::LanguageUnsupported, format!("no voice speaks {language}")))?;
+    let mut request = SynthesisRequest::new(text, vec![language.clone()], voice.clone());
+    request.speed = manner.speed.unwrap_or(1.0);
+    let speech = engine.synthesize(request)?;
+    let mut samples = Vec::new();
+    run_steps(speech.steps, |chunk| {
+        samples.extend(chunk.samples);
+        Ok(())
+    })?;
+    Ok((samples, speech.rate))
 }
 
 /// Fetches what the default models, and the chat model of that name, still miss.

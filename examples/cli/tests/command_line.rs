@@ -137,3 +137,61 @@ fn a_session_goes_on_where_another_process_left_it() {
     let gone = run(&["sessions", "show", &id, "--store", path_text(&store)]);
     assert_eq!(gone.status.code(), Some(11));
 }
+
+/// Needs the models.
+#[test]
+fn in_a_scripted_conversation_a_nod_is_passed_over_and_a_question_stops_the_tutor() {
+    let folder = tempfile::tempdir().unwrap();
+    let tutor = "Hola, soy tu profesora. Hoy hablamos del fin de semana. El sábado fui al mercado con mi hermana y \
+                 compramos mucha fruta, y el domingo dimos un paseo muy largo por la playa, hasta que empezó a llover.";
+    let script = serde_json::json!({"lines": [
+        {"at_s": 0.2, "tutor": tutor},
+        {"after": "reply_audio", "delay_s": 1, "say": "Yeah.", "language": "en", "voice": "af_bella", "speed": 1.3},
+        {"after": "playback_resume", "delay_s": 0.5, "say": "Perdona, tengo una pregunta sobre la fruta."},
+    ]});
+    let path = folder.path().join("script.json");
+    std::fs::write(&path, script.to_string()).unwrap();
+    let store = folder.path().join("sessions.redb");
+    let arguments = ["talk", "--simulate", path_text(&path), "--record-dir", path_text(folder.path()), "--json"];
+    let output = tertulia(&arguments).args(["--store", path_text(&store)]).output().unwrap();
+    assert_success(&output);
+    let events = lines(&output);
+    let place = |kind: &str, from: usize| {
+        let found = events.iter().skip(from).position(|event| event["type"] == kind);
+        from + found.unwrap_or_else(|| panic!("no {kind} after {from} in {events:?}"))
+    };
+    let at_ms = |place: usize| events[place]["at_ms"].as_u64().unwrap();
+    let line = |number: u64| events.iter().position(|e| e["type"] == "script_line" && e["line"] == number).unwrap();
+
+    // The nod holds the tutor, who then goes on.
+    assert!(place("playback_pause", line(2)) < place("playback_resume", line(2)));
+    assert!(!events[..line(3)].iter().any(|event| event["type"] == "playback_flush"));
+    // The question stops the tutor: half a second of speech is enough, and the machine may be busy.
+    let flush = place("playback_flush", line(3));
+    assert!(at_ms(flush) - at_ms(line(3)) < 2_000, "{} ms", at_ms(flush) - at_ms(line(3)));
+    let interrupted = &events[place("turn_interrupted", flush)];
+    let heard = interrupted["heard_text"].as_str().unwrap();
+    assert!(!heard.is_empty() && tutor.starts_with(heard) && heard != tutor, "{heard}");
+    let next_reply = place("reply_audio", flush);
+    assert!(events[flush..].iter().any(|event| event["type"] == "turn_finished"));
+
+    // The recordings agree: from the pause on, the speaker is silent until the next reply.
+    let samples = |name: &str| -> Vec<i16> {
+        hound::WavReader::open(folder.path().join(name)).unwrap().into_samples().map(Result::unwrap).collect()
+    };
+    let (speaker, microphone) = (samples("speaker.wav"), samples("microphone.wav"));
+    assert_eq!(speaker.len(), microphone.len());
+    let between = |from_ms: u64, to_ms: u64| &speaker[from_ms as usize * 48..to_ms as usize * 48];
+    assert!(between(at_ms(line(2)), at_ms(line(3))).iter().any(|sample| *sample != 0));
+    assert!(between(at_ms(flush) + 500, at_ms(next_reply) - 500).iter().all(|sample| *sample == 0));
+}
+
+#[test]
+fn a_script_that_is_none_says_where_it_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("script.json");
+    std::fs::write(&script, r#"{"lines": [{"at_s": 0}]}"#).unwrap();
+    let output = run(&["talk", "--simulate", path_text(&script), "--json"]);
+    assert_eq!(output.status.code(), Some(11));
+    assert!(lines(&output)[0]["detail"].as_str().unwrap().contains("line 1"));
+}

@@ -4,9 +4,9 @@ use crate::args;
 use crate::commands::sessions;
 use crate::conversation::tell_turn;
 use crate::output::{Output, read_file, write_file};
+use crate::script::Manner;
 use crate::setup;
-use tertulia::backend::{self, SynthesisRequest};
-use tertulia::{Engine, Error, ErrorCode, LanguageTag, Playback, Result, SessionConfig, SessionEngine, audio};
+use tertulia::{Error, ErrorCode, LanguageTag, Playback, Result, SessionConfig, SessionEngine, audio};
 
 pub(crate) fn run(options: &args::Demo, output: &Output) -> Result<()> {
     setup::pull_missing(options.chat.model.as_deref(), output)?;
@@ -24,7 +24,8 @@ pub(crate) fn run(options: &args::Demo, output: &Output) -> Result<()> {
     let turn = match &options.input {
         Some(path) => session.push_encoded(read_file(path)?)?,
         None => {
-            let (samples, rate) = learner_speaks(&engine, &options.languages.target)?;
+            let target = &options.languages.target;
+            let (samples, rate) = setup::learner_speaks(&engine, sentence(target)?, target, &Manner::default())?;
             session.push_audio(&samples, rate)?;
             session.end_utterance()?
         }
@@ -49,27 +50,14 @@ pub(crate) fn run(options: &args::Demo, output: &Output) -> Result<()> {
     sessions::show(&record, &turns.turns, output)
 }
 
-/// A sentence of the learner's in another voice than the tutor's, in place of a microphone.
-fn learner_speaks(engine: &Engine, target: &LanguageTag) -> Result<(Vec<f32>, u32)> {
-    let sentence = match target.primary() {
-        "es" => "Hola, me gustaría pedir un café con leche, por favor.",
-        "en" => "Hello, I would like a cup of coffee with milk, please.",
+/// What the learner says where there is no microphone.
+fn sentence(target: &LanguageTag) -> Result<&'static str> {
+    match target.primary() {
+        "es" => Ok("Hola, me gustaría pedir un café con leche, por favor."),
+        "en" => Ok("Hello, I would like a cup of coffee with milk, please."),
         _ => {
             let detail = "the demo has no sentence in this language; give one with --input";
-            return Err(Error::new(ErrorCode::LanguageUnsupported, detail));
+            Err(Error::new(ErrorCode::LanguageUnsupported, detail))
         }
-    };
-    let capabilities = engine.capabilities();
-    let mut voices = capabilities.languages.iter().filter(|l| l.tag.same_language(target)).flat_map(|l| &l.voices);
-    let tutor = voices.next();
-    let learner = voices.last().or(tutor);
-    let voice = learner.ok_or_else(|| Error::from(ErrorCode::UnknownVoice))?.clone();
-    let mut samples = Vec::new();
-    let request = SynthesisRequest::new(sentence, vec![target.clone()], voice);
-    let speech = engine.synthesize(request)?;
-    backend::run_steps(speech.steps, |chunk| {
-        samples.extend(chunk.samples);
-        Ok(())
-    })?;
-    Ok((samples, speech.rate))
+    }
 }
