@@ -90,3 +90,4 @@ pub use error::{Error, ErrorCode, Result};
 pub use event::{Event, EventKind, SessionId, TurnId};
 pub use language::LanguageTag;
 pub use session::{Events, Session, TEXT_BYTES_MAX};
+pub use turn::EndpointWeights;

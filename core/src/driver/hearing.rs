@@ -1,5 +1,6 @@
 //! The ears: sound as it comes, at one rate, with the probability of speech frame by frame.
 
+use super::background::Background;
 use super::jobs::contained;
 use super::microphone::{Block, Part};
 use super::{Message, SessionShared, Shared};
@@ -18,6 +19,7 @@ const OFFSET_POLE: f32 = 0.995;
 /// Turns blocks of any size and rate into frames with a probability of speech.
 pub(crate) struct Hearing {
     vad: Box<dyn Vad>,
+    background: Background,
     resampler: Option<(u32, Resampler)>,
     /// The last sample before and after the filter against offsets.
     offset: (f32, f32),
@@ -26,7 +28,7 @@ pub(crate) struct Hearing {
 
 impl Hearing {
     pub(crate) fn new(vad: Box<dyn Vad>) -> Self {
-        Self { vad, resampler: None, offset: (0.0, 0.0), pending: Vec::new() }
+        Self { vad, background: Background::new(), resampler: None, offset: (0.0, 0.0), pending: Vec::new() }
     }
 
     /// Takes a block, and hands each frame that is complete to `each`, with its probability of speech.
@@ -49,7 +51,8 @@ impl Hearing {
         let frame_len = self.vad.frame_len().max(1);
         let mut done = 0;
         while let Some(frame) = self.pending.get(done..done + frame_len) {
-            each(frame, self.vad.process(frame)?);
+            let probability = self.vad.process(frame)?;
+            each(frame, self.background.speaker(frame, probability));
             done += frame_len;
         }
         self.pending.drain(..done);

@@ -5,6 +5,7 @@
 //! work for the [`Workers`](exec::Workers). [`threaded`] runs the loop and the workers on threads of their own,
 //! [`local`] on the caller's.
 
+mod background;
 pub(crate) mod clock;
 pub(crate) mod exec;
 mod hearing;

@@ -13,7 +13,7 @@ use crate::config::{Listening, check_patience};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{EndReason, ErrorInfo, Event, EventKind, Transcript, TurnId};
 use crate::language::LanguageTag;
-use crate::turn::{Draft, EndpointSettings, Inquiry, ListenSettings, Listener, Notice, Spoken};
+use crate::turn::{Draft, EndpointSettings, EndpointWeights, Inquiry, ListenSettings, Listener, Notice, Spoken};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -35,6 +35,8 @@ pub struct ListenRequest {
     pub languages: Vec<LanguageTag>,
     /// How willing to wait for somebody who hesitates, as in [`SessionConfig`](crate::SessionConfig).
     pub patience: f32,
+    /// How the witnesses of an end are weighed.
+    pub weights: EndpointWeights,
     /// How to listen; the mode plays no part.
     pub listening: Listening,
     /// When the backends' answers count.
@@ -53,6 +55,7 @@ impl ListenRequest {
             rate,
             languages,
             patience: 0.5,
+            weights: EndpointWeights::default(),
             listening: Listening::default(),
             latency: WitnessLatency::default(),
             partials: false,
@@ -114,7 +117,9 @@ impl Recording {
         let vad = Backends::require(&shared.backends.vad, "voice activity detector")?;
         shared.ensure_loaded(&**vad)?;
         let hearing = Hearing::new(vad.open()?);
-        let listener = Listener::new(listen_settings(&request.listening, request.patience, request.partials, &shared));
+        let mut settings = listen_settings(&request.listening, request.patience, request.partials, &shared);
+        settings.endpoint.weights = request.weights;
+        let listener = Listener::new(settings);
         Ok(Self {
             shared,
             request,
@@ -295,6 +300,7 @@ pub(super) fn listen_settings(listening: &Listening, patience: f32, partials: bo
     let samples = |ms: u32| u64::from(ms) * SAMPLES_PER_MS;
     ListenSettings {
         endpoint: EndpointSettings {
+            weights: EndpointWeights::default(),
             patience,
             speech_min: samples(listening.speech_ms_min),
             utterance_max: u64::from(shared.options.utterance_seconds_max) * u64::from(LISTEN_RATE_HZ),

@@ -18,21 +18,40 @@ const OFFSET_PROBABILITY: f32 = 0.35;
 const ONSET_GAP: u64 = 64 * SAMPLES_PER_MS;
 /// Silence after which speech has stopped, for now.
 const STOP: u64 = 120 * SAMPLES_PER_MS;
-/// Silence after which the other witnesses are asked: the turn detector must hear 100 to 200 ms of it.
+/// Silence after which the turn detector is asked: it must hear 100 to 200 ms of it.
 const ASK: u64 = 200 * SAMPLES_PER_MS;
 
-/// The silence asked for where everything speaks for an end, and where everything speaks against it.
-const WAIT_MS: (f32, f32) = (250.0, 2_400.0);
-/// The log-odds of an end without witnesses, and what each witness adds to them.
-const BIAS: f32 = 1.1;
-const DETECTOR_WEIGHT: f32 = 0.6;
-const WORDS_WEIGHT: f32 = 2.0;
 /// The detector is not believed beyond this probability, or its opposite.
 const DETECTOR_PROBABILITY_MAX: f32 = 0.98;
+
+/// How three witnesses are weighed against a silence: how sure an end must be for how long a wait.
+///
+/// The log-odds of an end are `bias`, and what the witnesses add to it. The silence asked for falls with them, along a
+/// logistic curve, from the longest to the shortest; the session's `patience` stretches it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EndpointWeights {
+    /// The silence that is asked for where everything speaks for an end, in ms.
+    pub wait_ms_min: f32,
+    /// The silence that is asked for where everything speaks against it, in ms.
+    pub wait_ms_max: f32,
+    /// The log-odds of an end while no witness has answered.
+    pub bias: f32,
+    /// What the log-odds of the turn detector's probability are multiplied with.
+    pub detector: f32,
+    /// What the words' completeness, from -1 to 1, is multiplied with.
+    pub words: f32,
+}
+
+impl Default for EndpointWeights {
+    fn default() -> Self {
+        Self { wait_ms_min: 250.0, wait_ms_max: 2_400.0, bias: 1.1, detector: 0.6, words: 2.0 }
+    }
+}
 
 /// What can be set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct EndpointSettings {
+    pub(crate) weights: EndpointWeights,
     /// 0 waits half as long as 0.5, 1 twice as long.
     pub(crate) patience: f32,
     /// Sound that is shorter is not speech.
@@ -48,7 +67,7 @@ pub(crate) enum Sign {
     Started { start: u64, resumed: bool },
     /// Speech stopped at `end`.
     Stopped { end: u64 },
-    /// The silence is long enough to ask the other witnesses.
+    /// The silence is long enough for the turn detector.
     Ask,
     /// The utterance is complete.
     Ended(Utterance),
@@ -234,9 +253,9 @@ impl Endpointer {
     fn wait(&self, stop: &Stop) -> u64 {
         let limit = DETECTOR_PROBABILITY_MAX;
         let detector = stop.detector.map_or(0.0, |p| logit(p.clamp(1.0 - limit, limit)));
-        let odds = BIAS + DETECTOR_WEIGHT * detector + WORDS_WEIGHT * stop.words.unwrap_or(0.0);
-        let (least, most) = WAIT_MS;
-        let wait_ms = least + (most - least) / (1.0 + odds.exp());
+        let weights = &self.settings.weights;
+        let odds = weights.bias + weights.detector * detector + weights.words * stop.words.unwrap_or(0.0);
+        let wait_ms = weights.wait_ms_min + (weights.wait_ms_max - weights.wait_ms_min) / (1.0 + odds.exp());
         let patience = (2.0 * self.settings.patience - 1.0).exp2();
         (wait_ms * patience) as u64 * SAMPLES_PER_MS
     }
@@ -254,6 +273,7 @@ mod tests {
 
     fn endpointer() -> Endpointer {
         let settings = EndpointSettings {
+            weights: EndpointWeights::default(),
             patience: 0.5,
             speech_min: 100 * SAMPLES_PER_MS,
             utterance_max: 20_000 * SAMPLES_PER_MS,

@@ -240,25 +240,35 @@ impl Listener {
                 }
                 self.notices.push_back(Notice::Started { start });
             }
-            Sign::Stopped { end } => self.notices.push_back(Notice::Stopped { end }),
-            Sign::Ask => self.ask_about_stop(),
+            Sign::Stopped { end } => {
+                self.notices.push_back(Notice::Stopped { end });
+                self.ask_for_words();
+            }
+            Sign::Ask => self.ask_detector(),
             Sign::Ended(utterance) => self.end(utterance),
         }
     }
 
-    fn ask_about_stop(&mut self) {
+    /// Words take long, so they are asked for at once, though speech may well go on before they are there.
+    fn ask_for_words(&mut self) {
         // What is asked now will tell all that a partial could.
         self.drop_partial();
-        let Some(start) = self.endpointer.start() else { return };
-        let end = self.endpointer.position();
-        let inquiry = self.inquire();
-        self.stop = inquiry;
-        if self.settings.asks_detector {
-            self.notices.push_back(Notice::AskDetector { inquiry, start, end });
-        }
-        if self.settings.asks_recognizer {
+        self.stop = self.inquire();
+        if self.settings.asks_recognizer
+            && let Some(start) = self.endpointer.start()
+        {
             self.draft = Draft::Pending;
+            let (inquiry, end) = (self.stop, self.endpointer.position());
             self.notices.push_back(Notice::AskDraft { inquiry, start, end });
+        }
+    }
+
+    fn ask_detector(&mut self) {
+        if self.settings.asks_detector
+            && let Some(start) = self.endpointer.start()
+        {
+            let (inquiry, end) = (self.stop, self.endpointer.position());
+            self.notices.push_back(Notice::AskDetector { inquiry, start, end });
         }
     }
 
@@ -316,12 +326,14 @@ pub(crate) fn spoken_languages(transcript: &Transcript) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::EndpointWeights;
     use super::*;
 
     const FRAME: u64 = 512;
 
     fn listener() -> Listener {
-        let endpoint = EndpointSettings { patience: 0.5, speech_min: 1_600, utterance_max: 16_000 * 60 };
+        let weights = EndpointWeights::default();
+        let endpoint = EndpointSettings { weights, patience: 0.5, speech_min: 1_600, utterance_max: 16_000 * 60 };
         Listener::new(ListenSettings { endpoint, asks_detector: true, asks_recognizer: true, partial_every: 8_000 })
     }
 
@@ -334,6 +346,14 @@ mod tests {
 
     fn notices(listener: &mut Listener) -> Vec<Notice> {
         std::iter::from_fn(|| listener.poll()).collect()
+    }
+
+    fn asked_draft(told: &[Notice]) -> Inquiry {
+        let asked = told.iter().find_map(|notice| match notice {
+            Notice::AskDraft { inquiry, .. } => Some(*inquiry),
+            _ => None,
+        });
+        asked.unwrap_or_else(|| panic!("{told:?}"))
     }
 
     fn said(text: &str) -> Transcript {
@@ -369,7 +389,7 @@ mod tests {
         let mut listener = listener();
         hear(&mut listener, 400, 0.9);
         let told = hear(&mut listener, 260, 0.1);
-        let Some(Notice::AskDraft { inquiry, .. }) = told.last().cloned() else { panic!("{told:?}") };
+        let inquiry = asked_draft(&told);
         assert!(listener.hear_draft(inquiry, &Ok(said("Sí."))));
         listener.hear_detector(inquiry, 0.99);
         let told = hear(&mut listener, 320, 0.1);
@@ -383,7 +403,7 @@ mod tests {
         let mut listener = listener();
         hear(&mut listener, 960, 0.9);
         let told = hear(&mut listener, 260, 0.1);
-        let Some(Notice::AskDraft { inquiry, .. }) = told.last().cloned() else { panic!("{told:?}") };
+        let inquiry = asked_draft(&told);
         let told = hear(&mut listener, 320, 0.9);
         assert!(told.contains(&Notice::Drop { inquiry }), "{told:?}");
         assert!(!listener.hear_draft(inquiry, &Ok(said("Quiero"))));
@@ -394,7 +414,7 @@ mod tests {
         let mut listener = listener();
         hear(&mut listener, 300, 0.9);
         let told = hear(&mut listener, 260, 0.1);
-        let Some(Notice::AskDraft { inquiry, .. }) = told.last().cloned() else { panic!("{told:?}") };
+        let inquiry = asked_draft(&told);
         listener.hear_draft(inquiry, &Ok(said("")));
         assert!(notices(&mut listener).contains(&Notice::Void));
         assert!(!listener.is_open());

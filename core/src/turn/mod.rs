@@ -29,6 +29,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub(crate) use endpoint::EndpointSettings;
+pub use endpoint::EndpointWeights;
 pub(crate) use listener::{Draft, Inquiry, ListenSettings, Listener, Notice, Spoken};
 
 /// How long a flushed turn waits for the host's last report of what was played.

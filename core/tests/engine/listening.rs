@@ -87,7 +87,7 @@ fn an_open_microphone_becomes_turns() {
     assert!(reason == EndReason::Silence && decided_ms > end_ms + 200, "{decided_ms}");
     // With what came before the onset.
     let heard = host.scripted.recognizer.requests()[0].audio.len();
-    assert!(heard >= 16 * (300 + 400 + 200), "{heard} samples");
+    assert!(heard >= 16 * (300 + 400 + 120), "{heard} samples");
     let turns = session.turns().unwrap();
     assert_eq!(
         turns.iter().map(|turn| turn.user_text.as_str()).collect::<Vec<_>>(),
@@ -459,7 +459,7 @@ fn a_recording_is_listened_to_in_its_own_time() {
     assert!(ended.iter().all(|event| event["at_ms"] == event["decided_ms"]), "{ended:?}");
     // The words came 250 ms after they were asked for, not at once: the decision could not be earlier.
     let words = &of_type("transcript_delta")[0];
-    assert!(words["at_ms"].as_u64().unwrap() >= 1_152 + 200 + 250, "{words}");
+    assert!(words["at_ms"].as_u64().unwrap() >= 1_152 + 120 + 250, "{words}");
 
     // What comes later plays no part: cut off at the second decision, the trace up to there is the same.
     let decided_ms = ended[1]["decided_ms"].as_u64().unwrap() as usize;
