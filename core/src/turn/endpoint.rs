@@ -43,8 +43,10 @@ pub struct EndpointWeights {
 }
 
 impl Default for EndpointWeights {
+    /// By `cargo xtask endpoint`: speakers pause for up to 400 ms between two sentences of one utterance, and the detector
+    /// must be sure to be believed, as it takes more than half of all hesitations for an end.
     fn default() -> Self {
-        Self { wait_ms_min: 250.0, wait_ms_max: 2_400.0, bias: 1.1, detector: 0.6, words: 2.0 }
+        Self { wait_ms_min: 460.0, wait_ms_max: 1_800.0, bias: 0.5, detector: 1.5, words: 2.0 }
     }
 }
 
@@ -342,14 +344,14 @@ mod tests {
             hear(&mut endpointer, 960, 0.9);
             delay_ms(&mut endpointer, detector, words)
         };
-        let both = after_speech(Some(0.97), Some(1.0));
-        let detector = after_speech(Some(0.97), None);
+        let both = after_speech(Some(0.9), Some(1.0));
+        let detector = after_speech(Some(0.9), None);
         let none = after_speech(None, None);
-        let against = after_speech(Some(0.03), None);
-        let both_against = after_speech(Some(0.03), Some(-1.0));
-        assert!(both <= 320, "{both}");
+        let against = after_speech(Some(0.25), None);
+        let both_against = after_speech(Some(0.25), Some(-1.0));
+        assert!(both <= 500, "{both}");
         assert!(both < detector && detector < none && none < against && against < both_against);
-        assert!(both_against >= 2_000, "{both_against}");
+        assert!(both_against >= 1_700, "{both_against}");
     }
 
     #[test]

@@ -1,0 +1,221 @@
+//! The witnesses of an end, asked once: their answers are kept, so that many ways to weigh them cost one computation.
+
+use crate::wer::Failure;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use tertulia::backend::{
+    BoxFuture, CancelFlag, LISTEN_RATE_HZ, Model, RecognitionRequest, RecognitionStep, Recognizer, Steps, Transcript,
+    TurnDetector, Vad, VadModel, run_steps, steps_from_fn,
+};
+use tertulia::{LanguageTag, Result};
+
+/// What of a question's end tells it from others.
+const TAIL: usize = LISTEN_RATE_HZ as usize / 2;
+
+/// Answers by question.
+#[derive(Default)]
+pub(super) struct Answers {
+    known: HashMap<u64, Answer>,
+    /// Where new ones are written down, one a line.
+    file: Option<std::fs::File>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer {
+    Finished(f32),
+    Words(Transcript),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    question: u64,
+    answer: Answer,
+}
+
+impl Answers {
+    /// Answers that are kept in a file from run to run.
+    pub(super) fn open(path: &Path) -> std::result::Result<Self, Failure> {
+        let text = if path.exists() { std::fs::read_to_string(path)? } else { String::new() };
+        let lines = text.lines().map(serde_json::from_str).collect::<std::result::Result<Vec<Line>, _>>()?;
+        let known = lines.into_iter().map(|line| (line.question, line.answer)).collect();
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+        Ok(Self { known, file: Some(file) })
+    }
+
+    fn keep(&mut self, question: u64, answer: Answer) {
+        if let Some(file) = &mut self.file {
+            let line = serde_json::to_string(&Line { question, answer: answer.clone() }).unwrap_or_default();
+            // A line that is not written is asked again in the next run.
+            let _ = writeln!(file, "{line}");
+        }
+        self.known.insert(question, answer);
+    }
+}
+
+pub(super) type SharedAnswers = Arc<Mutex<Answers>>;
+
+fn known(answers: &SharedAnswers, question: u64) -> Option<Answer> {
+    answers.lock().unwrap_or_else(PoisonError::into_inner).known.get(&question).cloned()
+}
+
+fn keep(answers: &SharedAnswers, question: u64, answer: Answer) {
+    answers.lock().unwrap_or_else(PoisonError::into_inner).keep(question, answer);
+}
+
+fn question(name: &str, sound: &[f32]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    sound.iter().for_each(|sample| sample.to_bits().hash(&mut hasher));
+    hasher.finish()
+}
+
+/// A turn detector that remembers what it said.
+pub(super) struct Detector {
+    pub(super) inner: Arc<dyn TurnDetector>,
+    pub(super) answers: SharedAnswers,
+}
+
+impl TurnDetector for Detector {
+    fn probability_finished<'a>(&'a self, audio: &'a [f32], cancel: &'a CancelFlag) -> BoxFuture<'a, Result<f32>> {
+        Box::pin(async move {
+            // It hears the last 8 s.
+            let heard = &audio[audio.len().saturating_sub(8 * LISTEN_RATE_HZ as usize)..];
+            let question = question(self.name(), heard);
+            if let Some(Answer::Finished(probability)) = known(&self.answers, question) {
+                return Ok(probability);
+            }
+            let probability = self.inner.probability_finished(audio, cancel).await?;
+            keep(&self.answers, question, Answer::Finished(probability));
+            Ok(probability)
+        })
+    }
+}
+
+/// A recogniser that remembers what it heard.
+///
+/// A question is told by how its sound ends: an utterance that was cut off before has the words of the whole one. What
+/// is made of them, whether they look complete, hangs on the last ones, and thus a hundred ways to weigh the witnesses
+/// need no more of the recogniser than one.
+pub(super) struct Listener {
+    pub(super) inner: Arc<dyn Recognizer>,
+    pub(super) answers: SharedAnswers,
+}
+
+impl Recognizer for Listener {
+    fn languages(&self) -> Vec<LanguageTag> {
+        self.inner.languages()
+    }
+
+    fn recognize(&self, request: RecognitionRequest) -> Result<Steps<'static, RecognitionStep>> {
+        let tail = &request.audio[request.audio.len().saturating_sub(TAIL)..];
+        let question = question(self.name(), tail);
+        let transcript = match known(&self.answers, question) {
+            Some(Answer::Words(transcript)) => transcript,
+            _ => {
+                let mut heard = Transcript::default();
+                run_steps(self.inner.recognize(request)?, |step| {
+                    if let RecognitionStep::Final(transcript) = step {
+                        heard = transcript;
+                    }
+                    Ok(())
+                })?;
+                keep(&self.answers, question, Answer::Words(heard.clone()));
+                heard
+            }
+        };
+        Ok(once(transcript))
+    }
+}
+
+/// A recogniser for those who listen without words: it always hears one.
+pub(super) struct NoWords;
+
+impl Recognizer for NoWords {
+    fn languages(&self) -> Vec<LanguageTag> {
+        Vec::new()
+    }
+
+    fn recognize(&self, _: RecognitionRequest) -> Result<Steps<'static, RecognitionStep>> {
+        Ok(once(Transcript { text: "x".into(), ..Default::default() }))
+    }
+}
+
+fn once(transcript: Transcript) -> Steps<'static, RecognitionStep> {
+    let mut transcript = Some(transcript);
+    steps_from_fn(move || Ok(transcript.take().map(RecognitionStep::Final)))
+}
+
+/// A voice activity detector that hears one recording, once from its start to its end, and then says the same again.
+pub(super) struct Replay {
+    inner: Arc<dyn VadModel>,
+    heard: Arc<Mutex<Vec<f32>>>,
+}
+
+impl Replay {
+    pub(super) fn new(inner: Arc<dyn VadModel>) -> Self {
+        Self { inner, heard: Arc::default() }
+    }
+}
+
+impl VadModel for Replay {
+    fn open(&self) -> Result<Box<dyn Vad>> {
+        Ok(Box::new(Replaying { inner: self.inner.open()?, heard: Arc::clone(&self.heard), at: 0 }))
+    }
+}
+
+struct Replaying {
+    inner: Box<dyn Vad>,
+    heard: Arc<Mutex<Vec<f32>>>,
+    at: usize,
+}
+
+impl Vad for Replaying {
+    fn frame_len(&self) -> usize {
+        self.inner.frame_len()
+    }
+
+    fn process(&mut self, frame: &[f32]) -> Result<f32> {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.at == heard.len() {
+            heard.push(self.inner.process(frame)?);
+        }
+        self.at += 1;
+        Ok(heard[self.at - 1])
+    }
+
+    fn reset(&mut self) {
+        self.at = 0;
+    }
+}
+
+/// What stands in for a model takes nothing.
+macro_rules! is_model {
+    ($type:ty, $name:expr) => {
+        impl Model for $type {
+            fn name(&self) -> &str {
+                let name: fn(&$type) -> &str = $name;
+                name(self)
+            }
+            fn load(&self, _: &mut dyn FnMut(f32)) -> Result<()> {
+                Ok(())
+            }
+            fn unload(&self) {}
+            fn is_loaded(&self) -> bool {
+                true
+            }
+            fn memory_needed(&self) -> u64 {
+                0
+            }
+        }
+    };
+}
+
+is_model!(Detector, |detector| detector.inner.name());
+is_model!(Listener, |listener| listener.inner.name());
+is_model!(NoWords, |_| "no words");
+is_model!(Replay, |_| "replay");
