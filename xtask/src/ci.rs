@@ -57,6 +57,7 @@ const STEPS: &[Step] = &[
 const SPEECH_STEPS: &[Step] = &[
     step("words recognised", &["cargo", "xtask", "wer", "../shared/speech", "--detect", "--joined", "95"]),
     step("speech understood", &["cargo", "xtask", "speech", "../shared/speech/sentences"]),
+    step("ends of utterances", &["cargo", "xtask", "endpoint", "../shared/speech", "--quick"]),
 ];
 
 /// Runs every step, and says at the end which failed.
