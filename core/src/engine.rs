@@ -2,12 +2,13 @@
 
 use crate::audio;
 use crate::backend::{
-    Backends, BoxFuture, LISTEN_RATE_HZ, MaybeSend, MaybeSync, Model, RecognitionRequest, RecognitionStep, SpeechChunk,
-    Steps, SynthesisRequest, Transcript, VoiceInfo,
+    Backends, BoxFuture, LISTEN_RATE_HZ, MaybeSend, MaybeSync, Model, RecognitionRequest, SpeechChunk, Steps,
+    SynthesisRequest, Transcript, VoiceInfo,
 };
 use crate::catalog::{Catalog, Level, Scenario};
 use crate::config::{ListeningMode, SessionConfig, check_patience};
 use crate::driver::clock::Clock;
+use crate::driver::jobs::last_transcript;
 use crate::driver::local::LocalDriver;
 use crate::driver::queue::EventQueue;
 use crate::driver::recording::{ListenRequest, Recording};
@@ -432,13 +433,8 @@ impl SessionEngine for Engine {
             }
             let audio = audio::resample(&samples, rate, LISTEN_RATE_HZ)?;
             shared.ensure_loaded(&**recognizer)?;
-            let mut steps = recognizer.recognize(RecognitionRequest::new(audio, languages))?;
-            while let Some(step) = steps.step().await? {
-                if let RecognitionStep::Final(transcript) = step {
-                    return Ok(transcript);
-                }
-            }
-            Err(Error::new(ErrorCode::RecognizerFailed, "it ended without a transcript"))
+            let transcript = last_transcript(recognizer.recognize(RecognitionRequest::new(audio, languages))?).await?;
+            transcript.ok_or_else(|| Error::new(ErrorCode::RecognizerFailed, "it ended without a transcript"))
         })
     }
 
@@ -448,8 +444,7 @@ impl SessionEngine for Engine {
     }
 
     fn synthesize(&self, request: SynthesisRequest) -> Result<Speech> {
-        let synthesizer = Backends::require(&self.shared.backends.synthesizer, "synthesizer")?;
-        self.shared.ensure_loaded(&**synthesizer)?;
+        let synthesizer = self.shared.ready(&self.shared.backends.synthesizer, "synthesizer")?;
         Ok(Speech { rate: synthesizer.sample_rate(), steps: synthesizer.synthesize(request)? })
     }
 

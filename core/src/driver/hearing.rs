@@ -5,7 +5,7 @@ use super::jobs::contained;
 use super::microphone::{Block, Part};
 use super::{Message, SessionShared, Shared};
 use crate::audio::Resampler;
-use crate::backend::{Backends, CancelFlag, LISTEN_RATE_HZ, Vad};
+use crate::backend::{CancelFlag, LISTEN_RATE_HZ, Vad};
 use crate::error::Result;
 use crate::event::{ErrorInfo, EventKind};
 use crate::turn::Input;
@@ -74,11 +74,6 @@ impl History {
         self.start + self.samples.len() as u64
     }
 
-    /// The place of the first sample that is still there.
-    pub(crate) fn start(&self) -> u64 {
-        self.start
-    }
-
     pub(crate) fn forget_before(&mut self, place: u64) {
         let gone = place.saturating_sub(self.start).min(self.samples.len() as u64);
         self.samples.drain(..gone as usize);
@@ -102,8 +97,7 @@ pub(crate) async fn listen(shared: Arc<Shared>, session: Arc<SessionShared>) {
 }
 
 async fn listen_on(shared: &Shared, session: &SessionShared) -> Result<()> {
-    let model = Backends::require(&shared.backends.vad, "voice activity detector")?;
-    shared.ensure_loaded(&**model)?;
+    let model = shared.ready(&shared.backends.vad, "voice activity detector")?;
     let mut hearing = Hearing::new(model.open()?);
     let (mut block, never) = (Block::default(), CancelFlag::new());
     while session.microphone.next(&mut block).await {

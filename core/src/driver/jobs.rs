@@ -164,8 +164,7 @@ pub(crate) async fn answer_detector(
     cancel: CancelFlag,
 ) {
     let ask = async {
-        let detector = Backends::require(&shared.backends.turn_detector, "turn detector")?;
-        shared.ensure_loaded(&**detector)?;
+        let detector = shared.ready(&shared.backends.turn_detector, "turn detector")?;
         detector.probability_finished(&audio, &cancel).await
     };
     match contained(ask).await {
@@ -204,8 +203,7 @@ async fn transcript_of(
     request: RecognitionRequest,
     mut partial: impl FnMut(String, usize) + MaybeSend,
 ) -> Result<Transcript> {
-    let recognizer = Backends::require(&shared.backends.recognizer, "recogniser")?;
-    shared.ensure_loaded(&**recognizer)?;
+    let recognizer = shared.ready(&shared.backends.recognizer, "recogniser")?;
     let cancel = request.cancel.clone();
     let mut transcript = None;
     drive(session, &cancel, recognizer.recognize(request)?, |step| match step {
@@ -215,6 +213,16 @@ async fn transcript_of(
     })
     .await?;
     transcript.ok_or_else(|| Error::new(ErrorCode::RecognizerFailed, "it ended without a transcript"))
+}
+
+/// The transcript that a recognition without a session ends with.
+pub(crate) async fn last_transcript(mut steps: Steps<'_, RecognitionStep>) -> Result<Option<Transcript>> {
+    while let Some(step) = steps.step().await? {
+        if let RecognitionStep::Final(transcript) = step {
+            return Ok(Some(transcript));
+        }
+    }
+    Ok(None)
 }
 
 /// Takes the steps one by one, letting other work pass between them and waiting for a reader that lags behind.
@@ -275,8 +283,7 @@ pub(crate) async fn reply(
 pub(crate) async fn speak(job: Job, request: SynthesisRequest) {
     let work = job.clone();
     job.conclude(Stage::Speak, async move {
-        let synthesizer = Backends::require(&work.shared.backends.synthesizer, "synthesizer")?;
-        work.shared.ensure_loaded(&**synthesizer)?;
+        let synthesizer = work.shared.ready(&work.shared.backends.synthesizer, "synthesizer")?;
         let rate = synthesizer.sample_rate();
         let steps = synthesizer.synthesize(request)?;
         drive(&work.session, &work.cancel, steps, |chunk| {
@@ -301,6 +308,13 @@ impl Shared {
             Some(open) => Ok(open),
             none => Ok(none.insert(chat.open_conversation()?)),
         }
+    }
+
+    /// The backend, loaded.
+    pub(crate) fn ready<'a, M: Model + ?Sized>(&self, backend: &'a Option<Arc<M>>, what: &str) -> Result<&'a Arc<M>> {
+        let model = Backends::require(backend, what)?;
+        self.ensure_loaded(&**model)?;
+        Ok(model)
     }
 
     /// Loads a model that is not loaded, and tells the host how far it is.

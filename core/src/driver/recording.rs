@@ -1,28 +1,27 @@
 //! Listening to a recording as if it were a microphone, as fast as the machine allows.
 //!
 //! Time is the audio's. What a backend answers is held back until the moment at which it would have come, by a declared
-//! latency, so that the decisions are those of real time, on any machine. What comes later in the recording plays no part.
+//! latency, so that the decisions are the same on any machine: those of real time where backends are as fast as declared.
+//! What comes later in the recording plays no part.
 
 use super::Shared;
 use super::hearing::{Hearing, History};
+use super::jobs::last_transcript;
 use crate::audio;
-use crate::backend::{
-    Backends, BoxFuture, CancelFlag, LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, StepStream,
-};
+use crate::backend::{BoxFuture, CancelFlag, LISTEN_RATE_HZ, RecognitionRequest, StepStream};
 use crate::config::{Listening, check_patience};
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{ErrorCode, Result};
 use crate::event::{EndReason, ErrorInfo, Event, EventKind, Transcript, TurnId};
 use crate::language::LanguageTag;
-use crate::turn::{Draft, EndpointSettings, EndpointWeights, Inquiry, ListenSettings, Listener, Notice, Spoken};
+use crate::turn::{
+    Draft, EndpointSettings, EndpointWeights, Inquiry, ListenSettings, Listener, Notice, SAMPLES_PER_MS, Spoken,
+};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-const SAMPLES_PER_MS: u64 = LISTEN_RATE_HZ as u64 / 1000;
 /// Samples that are taken from the recording at a time: a tenth of a second at the recording's rate.
 const BLOCKS_PER_S: usize = 10;
-/// Sound after the last speech that belongs to the utterance.
-pub(super) const TAIL: u64 = 300 * SAMPLES_PER_MS;
 
 /// What to listen to, and how.
 #[derive(Clone, Debug)]
@@ -65,6 +64,9 @@ impl ListenRequest {
 }
 
 /// How long after it was asked a backend's answer counts, in ms of the audio.
+///
+/// The default is a guess for a machine that computes a short utterance faster than it was spoken. A recogniser that is
+/// slower, such as Whisper base on two cores, decides later in real time than it does here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WitnessLatency {
     /// Of the turn detector.
@@ -114,8 +116,7 @@ impl Recording {
         if request.samples.is_empty() {
             return Err(ErrorCode::AudioEmpty.into());
         }
-        let vad = Backends::require(&shared.backends.vad, "voice activity detector")?;
-        shared.ensure_loaded(&**vad)?;
+        let vad = shared.ready(&shared.backends.vad, "voice activity detector")?;
         let hearing = Hearing::new(vad.open()?);
         let mut settings = listen_settings(&request.listening, request.patience, request.partials, &shared);
         settings.endpoint.weights = request.weights;
@@ -202,8 +203,7 @@ impl Recording {
                     self.tell(None, now, EventKind::SpeechStopped { end_ms: end / SAMPLES_PER_MS });
                 }
                 Notice::AskDetector { inquiry, start, end } => {
-                    let detector = Backends::require(&self.shared.backends.turn_detector, "turn detector")?;
-                    self.shared.ensure_loaded(&**detector)?;
+                    let detector = self.shared.ready(&self.shared.backends.turn_detector, "turn detector")?;
                     let audio = self.heard(start..end);
                     let probability = detector.probability_finished(&audio, &self.request.cancel).await?;
                     let due = end + u64::from(self.request.latency.turn_detector_ms) * SAMPLES_PER_MS;
@@ -225,19 +225,12 @@ impl Recording {
     async fn end(&mut self, spoken: Spoken, now: u64) -> Result<()> {
         self.utterances += 1;
         let turn = TurnId(self.utterances);
-        let place = spoken.place;
-        let ended = EventKind::UtteranceEnded {
-            start_ms: place.start / SAMPLES_PER_MS,
-            end_ms: place.end / SAMPLES_PER_MS,
-            decided_ms: place.decided / SAMPLES_PER_MS,
-            reason: place.reason,
-        };
-        self.tell(Some(turn), now, ended);
+        self.tell(Some(turn), now, spoken.place.ended());
         match spoken.draft {
             Draft::Done(transcript) => self.tell_words(turn, Ok(transcript), now),
             Draft::Pending => self.untold.push((spoken.inquiry, turn)),
             Draft::None => {
-                self.recognise(spoken.inquiry, place.start..place.decided.min(place.end + TAIL), true).await?;
+                self.recognise(spoken.inquiry, spoken.place.sound(), true).await?;
                 self.untold.push((spoken.inquiry, turn));
             }
         }
@@ -245,8 +238,7 @@ impl Recording {
     }
 
     async fn recognise(&mut self, inquiry: Inquiry, span: Range<u64>, word_times: bool) -> Result<()> {
-        let recognizer = Backends::require(&self.shared.backends.recognizer, "recogniser")?;
-        self.shared.ensure_loaded(&**recognizer)?;
+        let recognizer = self.shared.ready(&self.shared.backends.recognizer, "recogniser")?;
         let request = RecognitionRequest {
             word_times,
             cancel: self.request.cancel.clone(),
@@ -255,13 +247,8 @@ impl Recording {
         let latency = self.request.latency;
         let spoken_s = (span.end - span.start) / u64::from(LISTEN_RATE_HZ);
         let latency_ms = u64::from(latency.recognizer_ms) + u64::from(latency.recognizer_ms_per_s) * spoken_s;
-        let mut steps = recognizer.recognize(request)?;
-        let mut transcript = Err(ErrorInfo::from(&Error::from(ErrorCode::RecognizerFailed)));
-        while let Some(step) = steps.step().await? {
-            if let RecognitionStep::Final(last) = step {
-                transcript = Ok(last);
-            }
-        }
+        let transcript = last_transcript(recognizer.recognize(request)?).await?;
+        let transcript = transcript.ok_or_else(|| ErrorInfo::from(&ErrorCode::RecognizerFailed.into()));
         let due = self.listener.position() + latency_ms * SAMPLES_PER_MS;
         self.answers.push((due, inquiry, Answer::Recognised(transcript)));
         Ok(())

@@ -7,9 +7,10 @@
 //!
 //! Positions count samples at 16 kHz since listening began.
 
-use crate::event::EndReason;
+use crate::event::{EndReason, EventKind};
+use std::ops::Range;
 
-pub(super) const SAMPLES_PER_MS: u64 = 16;
+pub(crate) const SAMPLES_PER_MS: u64 = 16;
 /// From this probability on a frame begins speech.
 const ONSET_PROBABILITY: f32 = 0.5;
 /// Down to this one it continues speech.
@@ -20,6 +21,9 @@ const ONSET_GAP: u64 = 64 * SAMPLES_PER_MS;
 const STOP: u64 = 120 * SAMPLES_PER_MS;
 /// Silence after which the turn detector is asked: it must hear 100 to 200 ms of it.
 const ASK: u64 = 200 * SAMPLES_PER_MS;
+
+/// Sound after the last speech that belongs to the utterance.
+const TAIL: u64 = 300 * SAMPLES_PER_MS;
 
 /// The detector is not believed beyond this probability, or its opposite.
 const DETECTOR_PROBABILITY_MAX: f32 = 0.98;
@@ -83,6 +87,23 @@ pub(crate) struct Utterance {
     /// Up to where the audio was heard when its end was decided.
     pub(crate) decided: u64,
     pub(crate) reason: EndReason,
+}
+
+impl Utterance {
+    /// The sound that belongs to it, what came before it left out.
+    pub(crate) fn sound(&self) -> Range<u64> {
+        self.start..self.decided.min(self.end + TAIL)
+    }
+
+    /// What a host is told of its end.
+    pub(crate) fn ended(&self) -> EventKind {
+        EventKind::UtteranceEnded {
+            start_ms: self.start / SAMPLES_PER_MS,
+            end_ms: self.end / SAMPLES_PER_MS,
+            decided_ms: self.decided / SAMPLES_PER_MS,
+            reason: self.reason,
+        }
+    }
 }
 
 /// Follows one stream of audio.
@@ -221,7 +242,7 @@ impl Endpointer {
     }
 
     /// Counts speech that may be a beginning; whether it is long enough to be one.
-    fn follow_onset(&mut self, frame: std::ops::Range<u64>, probability: f32) -> bool {
+    fn follow_onset(&mut self, frame: Range<u64>, probability: f32) -> bool {
         let onset = &mut self.onset;
         let len = frame.end - frame.start;
         if probability >= ONSET_PROBABILITY {

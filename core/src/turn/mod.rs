@@ -20,7 +20,7 @@ use crate::event::{
     EndReason, ErrorInfo, EventKind, InterruptReason, Metrics, SpokenWord, Stage, Transcript, TurnId, TurnOrigin,
     TurnState,
 };
-use endpoint::{SAMPLES_PER_MS, Utterance};
+use endpoint::Utterance;
 use floor::Floor;
 use playback::Timeline;
 use sentence::ClauseSplitter;
@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 pub(crate) use endpoint::EndpointSettings;
 pub use endpoint::EndpointWeights;
+pub(crate) use endpoint::SAMPLES_PER_MS;
 pub(crate) use listener::{Draft, Inquiry, ListenSettings, Listener, Notice, Spoken};
 
 /// How long a flushed turn waits for the host's last report of what was played.
@@ -544,7 +545,7 @@ impl Machine {
     fn begin_spoken(&mut self, spoken: Spoken, now_us: u64) {
         let Some(active) = &mut self.active else { return };
         let turn = active.facts.turn;
-        let Utterance { start, end, decided, reason } = spoken.place;
+        let Utterance { start, end, decided, .. } = spoken.place;
         active.reference_at_us = now_us.saturating_sub((decided - end) * 1000 / SAMPLES_PER_MS);
         let metrics = &mut active.facts.metrics;
         metrics.speech_ms = (end - start) / SAMPLES_PER_MS;
@@ -554,12 +555,7 @@ impl Machine {
             active.recognize_at_us = asked_at_us;
             metrics.ahead_ms = now_us.saturating_sub(asked_at_us) / 1000;
         }
-        self.emit(EventKind::UtteranceEnded {
-            start_ms: start / SAMPLES_PER_MS,
-            end_ms: end / SAMPLES_PER_MS,
-            decided_ms: decided / SAMPLES_PER_MS,
-            reason,
-        });
+        self.emit(spoken.place.ended());
         self.store(true);
         match spoken.draft {
             Draft::Done(transcript) => self.transcribed(transcript, self.floor.answered_at_us(), now_us),

@@ -77,7 +77,7 @@ fn boundary(rest: &str, first: bool) -> Option<usize> {
             let tail = &after[closing..];
             let spaces = tail.find(|c: char| !c.is_whitespace()).unwrap_or(tail.len());
             // "Bueno... no sé" only hesitates.
-            let sentence = rest[..end + closing].trim_end_matches(['"', '\'', '”', '’', '»', ')', ']', '*', '_']);
+            let sentence = rest[..end + closing].trim_end_matches(is_bracket);
             let hesitates = (sentence.ends_with("...") || sentence.ends_with('…'))
                 && tail[spaces..].starts_with(char::is_lowercase);
             let certain = spaces > 0 && spaces < tail.len() && !hesitates;
@@ -97,7 +97,12 @@ fn boundary(rest: &str, first: bool) -> Option<usize> {
 }
 
 fn is_closing(c: char) -> bool {
-    matches!(c, '"' | '\'' | '”' | '’' | '»' | ')' | ']' | '*' | '_' | '.' | '!' | '?' | '…')
+    is_bracket(c) || matches!(c, '.' | '!' | '?' | '…')
+}
+
+/// What closes a quotation, a bracket or an emphasis.
+fn is_bracket(c: char) -> bool {
+    matches!(c, '"' | '\'' | '”' | '’' | '»' | ')' | ']' | '*' | '_')
 }
 
 /// Whether the period at byte `at` ends a sentence, as far as the text before it tells.

@@ -1,19 +1,17 @@
 //! What a session does with its microphone: the machine's questions about it, and the turns that come of it.
 
 use super::SessionCore;
-use crate::backend::{CancelFlag, ChatRequest, LISTEN_RATE_HZ, RecognitionRequest, Sampling};
+use crate::backend::{CancelFlag, ChatRequest, RecognitionRequest, Sampling};
 use crate::config::{ListeningMode, SessionConfig};
 use crate::driver::exec::Worker;
 use crate::driver::jobs::{self, HeardAudio};
-use crate::driver::recording::{self, TAIL};
-use crate::driver::{Shared, hearing};
+use crate::driver::{Shared, hearing, recording};
 use crate::event::{TurnId, TurnOrigin};
-use crate::turn::{Input, Inquiry, ListeningSettings, Spoken, Start, StartKind};
+use crate::turn::{Input, Inquiry, ListeningSettings, SAMPLES_PER_MS, Spoken, Start, StartKind};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-const SAMPLES_PER_MS: u64 = LISTEN_RATE_HZ as u64 / 1000;
 /// Sound from before a possible onset that is kept.
 const LOOK_BACK: u64 = 2_500 * SAMPLES_PER_MS;
 
@@ -49,12 +47,15 @@ impl SessionCore {
             true => self.draft_flag(inquiry),
             false => self.ears.partial.insert((inquiry, CancelFlag::new())).1.clone(),
         };
-        let config = self.session.config.lock().clone();
+        let (vocabulary, languages) = {
+            let config = self.session.config.lock();
+            (config.vocabulary.clone(), config.languages())
+        };
         let request = RecognitionRequest {
-            vocabulary: config.vocabulary.clone(),
+            vocabulary,
             word_times: is_draft,
             cancel,
-            ..RecognitionRequest::new(self.heard(span), config.languages())
+            ..RecognitionRequest::new(self.heard(span), languages)
         };
         let answer = jobs::answer_words(self.shared.clone(), self.session.clone(), inquiry, request);
         self.shared.workers.spawn(Worker::Ears, Box::pin(answer));
@@ -82,10 +83,10 @@ impl SessionCore {
 
     pub(super) fn start_spoken(&mut self, spoken: Box<Spoken>) {
         let turn = spoken.turn.unwrap_or_else(|| self.session.take_turn());
-        let place = spoken.place;
-        let audio = self.heard(place.start..place.decided.min(place.end + TAIL));
-        let before = place.start - self.heard_from(place.start);
-        let speech = before as usize..(before + place.end - place.start) as usize;
+        let (place, sound) = (spoken.place, spoken.place.sound());
+        let audio = self.heard(sound.clone());
+        let before = audio.len() - (sound.end - sound.start) as usize;
+        let speech = before..before + (place.end - place.start) as usize;
         let cancel = match self.ears.draft.take_if(|(asked, _)| *asked == spoken.inquiry) {
             Some((_, cancel)) => cancel,
             None => CancelFlag::new(),
@@ -112,14 +113,8 @@ impl SessionCore {
 
     /// A copy of the span, with what came just before it.
     fn heard(&self, span: Range<u64>) -> Arc<[f32]> {
-        let start = self.heard_from(span.start);
-        self.session.history.lock().copy(start..span.end)
-    }
-
-    /// Where the sound of an utterance begins.
-    fn heard_from(&self, start: u64) -> u64 {
         let preroll = u64::from(self.record.config.listening.preroll_ms) * SAMPLES_PER_MS;
-        start.saturating_sub(preroll).max(self.session.history.lock().start())
+        self.session.history.lock().copy(span.start.saturating_sub(preroll)..span.end)
     }
 }
 
