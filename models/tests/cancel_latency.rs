@@ -5,6 +5,7 @@
 #[path = "common/whisper.rs"]
 mod common;
 
+use common::models::model_path;
 use std::time::{Duration, Instant};
 use tertulia::ErrorCode;
 use tertulia::backend::{
@@ -56,12 +57,6 @@ fn measure(name: &str, work: impl Fn(CancelFlag) -> tertulia::Result<()> + Sync)
     assert!(longest < LATENCY_MAX);
 }
 
-fn model(name: &str) -> std::path::PathBuf {
-    let path = common::model_path().with_file_name(name);
-    assert!(path.exists(), "{} is missing: run `tertulia models pull` first", path.display());
-    path
-}
-
 #[test]
 #[ignore = "measures time"]
 fn recognition_stops() {
@@ -78,7 +73,7 @@ fn recognition_stops() {
 #[test]
 #[ignore = "measures time"]
 fn synthesis_stops() {
-    let kokoro = Kokoro::new(&model("kokoro-82m.gguf"), Default::default()).unwrap();
+    let kokoro = Kokoro::new(&model_path("kokoro-82m"), Default::default()).unwrap();
     kokoro.load(&mut |_| {}).unwrap();
     let text = "The narrative would be tedious to you and painful to me, so let us speak of something else.";
     measure("Kokoro, one sentence", |cancel| {
@@ -91,7 +86,7 @@ fn synthesis_stops() {
 #[test]
 #[ignore = "measures time"]
 fn a_reply_stops() {
-    let path = model("qwen2.5-coder-0.5b-instruct-q4_k_m.gguf");
+    let path = model_path("qwen2.5-coder-0.5b-instruct-q4_k_m");
     let chat = GgufChat::new(path, Default::default(), ChatOptions::default());
     chat.load(&mut |_| {}).unwrap();
     let text =

@@ -1,22 +1,19 @@
 //! Conversations with a real, small model: what is evaluated, what leaves, what stops and what a cancel leaves behind.
 
-use std::path::PathBuf;
+#[path = "common/chat.rs"]
+mod chat;
+#[path = "common/models.rs"]
+mod models;
+
+use chat::finish;
+use models::model_path;
 use std::time::{Duration, Instant};
 use tertulia::ErrorCode;
-use tertulia::backend::{
-    CancelFlag, ChatModel, ChatRequest, ChatStep, ChatUsage, Conversation, Message, Role, Sampling, StopReason,
-    block_on, run_steps,
-};
+use tertulia::backend::{CancelFlag, ChatModel, ChatRequest, Message, Role, Sampling, StopReason, block_on};
 use tertulia_models::chat::{ChatOptions, GgufChat};
 
 fn model(context_len: usize) -> GgufChat {
-    let folder = std::env::var_os("TERTULIA_MODELS").map(PathBuf::from).unwrap_or_else(|| {
-        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let cache = cache.unwrap_or_else(|| std::env::home_dir().expect("a home").join(".cache"));
-        cache.join("tertulia").join("models")
-    });
-    let path = folder.join("smollm2-135m-instruct-q4_1.gguf");
-    assert!(path.is_file(), "{} is missing: run `tertulia models pull`", path.display());
+    let path = model_path("smollm2-135m-instruct-q4_1");
     GgufChat::new(path, Default::default(), ChatOptions { context_len, ..ChatOptions::default() })
 }
 
@@ -30,24 +27,6 @@ fn user(text: &str) -> Message {
 
 fn request(messages: &[Message], pinned: usize, sampling: Sampling) -> ChatRequest {
     ChatRequest { messages: messages.to_vec(), pinned, sampling, cancel: CancelFlag::new() }
-}
-
-fn finish(conversation: &mut dyn Conversation, request: ChatRequest) -> (String, StopReason, ChatUsage) {
-    let (mut text, mut done) = (String::new(), None);
-    run_steps(conversation.reply(request).unwrap(), |step| {
-        match step {
-            ChatStep::Text(more) => {
-                assert!(!more.is_empty());
-                text += &more;
-            }
-            ChatStep::Done { reason, usage } => done = Some((reason, usage)),
-            ChatStep::Working => {}
-        }
-        Ok(())
-    })
-    .unwrap();
-    let (reason, usage) = done.expect("a reply ends with Done");
-    (text, reason, usage)
 }
 
 #[test]

@@ -2,13 +2,19 @@
 
 #![allow(clippy::print_stdout, reason = "near ties are shown")]
 
+#[path = "common/chat.rs"]
+mod chat;
+#[path = "common/models.rs"]
+mod models;
+
+use chat::finish;
+use models::model_path;
 use serde_json::Value;
-use std::path::PathBuf;
-use tertulia::backend::{CancelFlag, ChatModel, ChatRequest, ChatStep, ChatUsage, Message, Model, Sampling, run_steps};
+use tertulia::backend::{CancelFlag, ChatModel, ChatRequest, ChatUsage, Message, Model, Sampling};
 use tertulia_models::chat::{ChatOptions, GgufChat};
 use tertulia_models::gguf::{GgmlType, Gguf, GgufWriter, quant};
 
-const SMOL: &str = "smollm2-135m-instruct-q4_1.gguf";
+const SMOL: &str = "smollm2-135m-instruct-q4_1";
 /// Two logits closer than this are a tie that rounding may decide either way.
 const TIE: f64 = 0.1;
 
@@ -16,15 +22,9 @@ fn golden() -> Value {
     serde_json::from_str(include_str!("golden/chat_golden.json")).expect("the golden values are JSON")
 }
 
-fn model_path(name: &str) -> PathBuf {
-    let folder = std::env::var_os("TERTULIA_MODELS").map(PathBuf::from).unwrap_or_else(|| {
-        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let cache = cache.unwrap_or_else(|| std::env::home_dir().expect("a home").join(".cache"));
-        cache.join("tertulia").join("models")
-    });
-    let path = folder.join(name);
-    assert!(path.is_file(), "{} is missing: run `tertulia models pull`", path.display());
-    path
+/// The model's name in the manifest: its file's, which the values are listed under.
+fn name_of(expected: &Value) -> &str {
+    expected["file"].as_str().unwrap().trim_end_matches(".gguf")
 }
 
 fn model(name: &str, options: ChatOptions) -> GgufChat {
@@ -85,25 +85,15 @@ fn reply(chat: &GgufChat, case: &Value, max_tokens: usize) -> (String, ChatUsage
     let sampling =
         Sampling { temperature: 0.0, repetition_penalty: 1.0, max_tokens: max_tokens as u32, ..Sampling::default() };
     let request = ChatRequest { pinned: messages.len() - 1, messages, sampling, cancel: CancelFlag::new() };
-    let mut conversation = chat.open_conversation().unwrap();
-    let (mut text, mut usage) = (String::new(), None);
-    run_steps(conversation.reply(request).unwrap(), |step| {
-        match step {
-            ChatStep::Text(more) => text += &more,
-            ChatStep::Done { usage: took, .. } => usage = Some(took),
-            ChatStep::Working => {}
-        }
-        Ok(())
-    })
-    .unwrap();
-    (text, usage.expect("a reply ends with Done"))
+    let (text, _, usage) = finish(&mut *chat.open_conversation().unwrap(), request);
+    (text, usage)
 }
 
 #[test]
 fn tokens_equal_the_reference_on_nasty_texts() {
     let golden = golden();
     for expected in golden["models"].as_array().unwrap() {
-        let chat = model(expected["file"].as_str().unwrap(), ChatOptions::default());
+        let chat = model(name_of(expected), ChatOptions::default());
         for (text, tokens) in golden["strings"].as_array().unwrap().iter().zip(expected["ids"].as_array().unwrap()) {
             let text = text.as_str().unwrap();
             assert_eq!(chat.tokenize(text).unwrap(), ids(tokens), "{text:?}");
@@ -117,7 +107,7 @@ fn with_unpacked_weights_every_choice_is_the_reference_s() {
     let golden = golden();
     for expected in golden["models"].as_array().unwrap() {
         let options = ChatOptions { weights_as_floats: true, ..ChatOptions::default() };
-        let chat = model(expected["file"].as_str().unwrap(), options);
+        let chat = model(name_of(expected), options);
         let (all, _) = text_agreement(&chat, expected, "floats");
         assert!(all >= 0.99, "{all}");
         let chats = expected["chats"].as_array().unwrap();
@@ -138,7 +128,7 @@ fn with_unpacked_weights_every_choice_is_the_reference_s() {
 fn with_quantised_weights_choices_agree_as_well_as_the_reference_s_own_settings_do() {
     let golden = golden();
     for expected in golden["models"].as_array().unwrap() {
-        let chat = model(expected["file"].as_str().unwrap(), ChatOptions::default());
+        let chat = model(name_of(expected), ChatOptions::default());
         let (all, decided) = text_agreement(&chat, expected, "exact");
         let (itself, _) = agreement(&ids(&expected["default"]["top"]), &expected["exact"]);
         println!("the reference's settings: of all {:.2} %", itself * 100.0);
@@ -152,7 +142,7 @@ fn with_quantised_weights_choices_agree_as_well_as_the_reference_s_own_settings_
 fn greedy_replies_with_quantised_weights_equal_the_reference_up_to_near_ties() {
     let golden = golden();
     let expected = &golden["models"][0];
-    let chat = model(expected["file"].as_str().unwrap(), ChatOptions::default());
+    let chat = model(name_of(expected), ChatOptions::default());
     let cases = expected["chats"].as_array().unwrap().iter().zip(expected["exact"]["replies"].as_array().unwrap());
     for (at, (case, expected)) in cases.enumerate() {
         let (prompt, theirs) = (ids(&case["prompt"]), ids(&expected["reply"]));

@@ -1,10 +1,14 @@
 //! Small models made of random bytes agree with llama.cpp, whatever their weights' type; so do all ways to cut text into
 //! words. `golden/chat_tiny.py` made the values, and the same models.
 
+#[path = "common/chat.rs"]
+mod chat;
+
+use chat::finish;
 use half::f16;
 use serde_json::Value;
 use std::path::Path;
-use tertulia::backend::{CancelFlag, ChatModel, ChatRequest, ChatStep, Message, Sampling, run_steps};
+use tertulia::backend::{CancelFlag, ChatModel, ChatRequest, Message, Sampling};
 use tertulia_models::chat::{ChatOptions, GgufChat, Tokenizer};
 use tertulia_models::gguf::{GgmlType, Gguf, GgufWriter, quant};
 
@@ -160,18 +164,8 @@ fn a_file_without_a_template_speaks_chatml() {
     let sampling =
         Sampling { temperature: 0.0, repetition_penalty: 1e6, max_tokens: reply.len() as u32, ..Sampling::default() };
     let request = ChatRequest { messages, pinned: 1, sampling, cancel: CancelFlag::new() };
-    let mut conversation = chat.open_conversation().unwrap();
-    let (mut text, mut usage) = (String::new(), None);
-    run_steps(conversation.reply(request).unwrap(), |step| {
-        match step {
-            ChatStep::Text(more) => text += &more,
-            ChatStep::Done { usage: took, .. } => usage = Some(took),
-            ChatStep::Working => {}
-        }
-        Ok(())
-    })
-    .unwrap();
-    assert_eq!(usage.unwrap().prompt_tokens as usize, prompt.len());
+    let (text, _, usage) = finish(&mut *chat.open_conversation().unwrap(), request);
+    assert_eq!(usage.prompt_tokens as usize, prompt.len());
     // The reply depends on every token of the prompt.
     let file = Gguf::from_bytes(vocabulary(&golden, "gpt-2").to_bytes().unwrap()).unwrap();
     let expected = Tokenizer::from_gguf(&file).unwrap().decode(&reply);

@@ -1,9 +1,13 @@
 //! Kokoro against ONNX Runtime on the same weights: durations, pitch and spectra of ten utterances.
 //! golden/kokoro_golden.py made the values.
 
+#[path = "common/models.rs"]
+mod models;
+
+use models::model_path;
 use realfft::RealFftPlanner;
 use std::f32::consts::TAU;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tertulia::backend::CancelFlag;
 use tertulia_models::gguf::Gguf;
 use tertulia_models::kokoro::{Kokoro, Utterance};
@@ -32,16 +36,6 @@ fn golden() -> Vec<Case> {
     golden.cases
 }
 
-fn model_file() -> PathBuf {
-    let cache = || std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache");
-    let folder = std::env::var_os("TERTULIA_MODELS").map(PathBuf::from);
-    let folder = folder.unwrap_or_else(|| cache().unwrap_or_else(home).join("tertulia/models"));
-    let path = folder.join("kokoro-82m.gguf");
-    assert!(path.exists(), "{} is missing: pull the models first", path.display());
-    path
-}
-
 fn open(path: &Path) -> Kokoro {
     Kokoro::new(path, burn::tensor::Device::flex()).unwrap()
 }
@@ -57,7 +51,7 @@ fn agreement(pairs: &[(u32, u32)]) -> f64 {
 
 #[test]
 fn durations_pitch_and_spectra_agree() {
-    let kokoro = open(&model_file());
+    let kokoro = open(&model_path("kokoro-82m"));
     let (mut int8, mut f32) = (Vec::new(), Vec::new());
     let mut spectra = 0;
     for case in golden() {
@@ -90,7 +84,7 @@ fn durations_pitch_and_spectra_agree() {
 /// The check above can fail: a layer whose weights are gone changes the durations.
 #[test]
 fn a_lost_layer_shows_in_the_durations() {
-    let path = model_file();
+    let path = model_path("kokoro-82m");
     let mut bytes = std::fs::read(&path).unwrap();
     let file = Gguf::open(&path).unwrap();
     let data = file.tensor("bert.encoder.albert_layer_groups.0.albert_layers.0.ffn.weight").unwrap().data;

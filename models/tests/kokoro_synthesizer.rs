@@ -1,20 +1,16 @@
 //! Kokoro as the engine's synthesizer: what it covers, what it refuses, and when its words sound.
 
-use std::path::PathBuf;
+#[path = "common/models.rs"]
+mod models;
+
+use models::model_path;
 use std::sync::{Arc, LazyLock};
 use tertulia::backend::{Model, SpeechChunk, SynthesisRequest, Synthesizer, run_steps};
 use tertulia::{ErrorCode, LanguageTag, Result};
 use tertulia_models::kokoro::Kokoro;
 
-static KOKORO: LazyLock<Kokoro> = LazyLock::new(|| {
-    let cache = || std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache");
-    let folder = std::env::var_os("TERTULIA_MODELS").map(PathBuf::from);
-    let folder = folder.unwrap_or_else(|| cache().unwrap_or_else(home).join("tertulia/models"));
-    let path = folder.join("kokoro-82m.gguf");
-    assert!(path.exists(), "{} is missing: pull the models first", path.display());
-    Kokoro::new(&path, burn::tensor::Device::flex()).unwrap()
-});
+static KOKORO: LazyLock<Kokoro> =
+    LazyLock::new(|| Kokoro::new(&model_path("kokoro-82m"), burn::tensor::Device::flex()).unwrap());
 
 fn tags(tags: &[&str]) -> Vec<LanguageTag> {
     tags.iter().map(|tag| tag.parse().unwrap()).collect()

@@ -294,12 +294,13 @@ fn print(report: &Report, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, Failure> {
+pub(crate) fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, Failure> {
     let bytes = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
     Ok(serde_json::from_slice(&bytes).map_err(|e| format!("{}: {e}", path.display()))?)
 }
 
-fn decode(path: &Path) -> Result<Vec<f32>, Failure> {
+/// A file's sound at 16 kHz.
+pub(crate) fn decode(path: &Path) -> Result<Vec<f32>, Failure> {
     let bytes = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
     let sound = audio::decode(&bytes).map_err(|e| format!("{}: {e}", path.display()))?;
     Ok(audio::resample(&sound.samples, sound.rate, LISTEN_RATE_HZ)?)

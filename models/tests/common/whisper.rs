@@ -1,6 +1,9 @@
 //! What the Whisper tests share: the model, the clips, and a synchronous way through a recognition.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+#[path = "models.rs"]
+pub(crate) mod models;
+
 use std::path::{Path, PathBuf};
 use tertulia::audio;
 use tertulia::backend::{LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, Recognizer, Transcript, run_steps};
@@ -8,14 +11,7 @@ use tertulia_models::whisper::Whisper;
 
 /// Whisper base in the model folder.
 pub(crate) fn model_path() -> PathBuf {
-    let folder = std::env::var_os("TERTULIA_MODELS").map(PathBuf::from).unwrap_or_else(|| {
-        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache");
-        cache.unwrap_or_else(home).join("tertulia").join("models")
-    });
-    let path = folder.join("whisper-base.gguf");
-    assert!(path.exists(), "{} is missing: run `tertulia models pull` first", path.display());
-    path
+    models::model_path("whisper-base")
 }
 
 /// Whisper base.

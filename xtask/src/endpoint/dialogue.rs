@@ -5,10 +5,9 @@
 //! by Silero: the last frame that it takes for speech (0.5) in the clip alone, before anything was done to it.
 //! The babble over one language's clips is all of the other's at once.
 
-use crate::wer::Failure;
+use crate::wer::{Failure, decode};
 use std::ops::Range;
 use std::path::Path;
-use tertulia::audio;
 use tertulia::backend::{LISTEN_RATE_HZ, VadModel};
 
 pub(super) const MS: usize = LISTEN_RATE_HZ as usize / 1000;
@@ -72,10 +71,7 @@ pub(super) enum Noise {
 impl Clip {
     /// Reads a clip; `None` where it is too short.
     pub(super) fn read(dir: &Path, path: &str, vad: &dyn VadModel) -> Result<Option<Self>, Failure> {
-        let file = dir.join(path);
-        let bytes = std::fs::read(&file).map_err(|e| format!("{}: {e}", file.display()))?;
-        let pcm = audio::decode(&bytes)?;
-        let samples = audio::resample(&pcm.samples, pcm.rate, LISTEN_RATE_HZ)?;
+        let samples = decode(&dir.join(path))?;
         if (samples.len() as f64) < CLIP_S_MIN * f64::from(LISTEN_RATE_HZ) {
             return Ok(None);
         }

@@ -9,7 +9,7 @@ mod score;
 mod trial;
 mod witnesses;
 
-use crate::wer::Failure;
+use crate::wer::{Failure, read_json};
 use clap::Args;
 use dialogue::{Clip, Dialogue, Noise};
 use score::{ClipOutcomes, cut_off_percent, delay_ms, interval, percent};
@@ -147,10 +147,8 @@ fn check(arguments: &Arguments) -> Result<Vec<String>, Failure> {
 }
 
 fn read_clips(arguments: &Arguments, models: &Models) -> Result<BTreeMap<String, Vec<Clip>>, Failure> {
-    let path = arguments.dir.join("manifest.json");
-    let text = std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     let mut clips: BTreeMap<String, Vec<Clip>> = BTreeMap::new();
-    for listed in serde_json::from_slice::<Vec<Listed>>(&text)? {
+    for listed in read_json::<Vec<Listed>>(&arguments.dir.join("manifest.json"))? {
         if let Some(clip) = Clip::read(&arguments.dir, &listed.path, &*models.vad)? {
             clips.entry(listed.lang).or_default().push(clip);
         }
