@@ -266,27 +266,32 @@ impl SessionCore {
         let mut messages = prompt::system_messages(config, &self.shared.catalog)?;
         let pinned = messages.len();
         let mut interrupted = false;
-        let add_user = |messages: &mut Vec<Message>, message: Message, interrupts: bool| {
-            // Templates want the roles to take turns.
-            match messages.last_mut().filter(|last| last.role == Role::User) {
-                Some(last) => last.content = format!("{} {}", last.content, message.content),
-                None if interrupts => {
-                    messages.push(prompt::interrupting_message(&message.content, config, &self.shared.catalog));
-                }
-                None => messages.push(message),
-            }
-        };
         for exchange in &self.history {
             if let Some(message) = exchange.user.clone() {
-                add_user(&mut messages, message, interrupted);
+                self.add_user(&mut messages, message, interrupted, config);
             }
             if !exchange.reply.is_empty() {
-                messages.push(Message::new(Role::Assistant, exchange.reply.clone()));
+                if messages.len() == pinned {
+                    // What the host has the tutor say first answers nobody.
+                    let opening = prompt::opening_instruction(config, &self.shared.catalog)?;
+                    messages.push(prompt::instruction_message(&opening));
+                }
+                add_message(&mut messages, Message::new(Role::Assistant, exchange.reply.clone()));
             }
             interrupted = exchange.interrupted;
         }
-        add_user(&mut messages, conversation_message(origin, given), interrupted);
+        self.add_user(&mut messages, conversation_message(origin, given), interrupted, config);
         Ok((messages, pinned))
+    }
+
+    /// Adds the learner's words, with a note where they came into the tutor's.
+    fn add_user(&self, messages: &mut Vec<Message>, message: Message, interrupts: bool, config: &SessionConfig) {
+        let answers = messages.last().is_some_and(|last| last.role == Role::Assistant);
+        let message = match interrupts && answers {
+            true => prompt::interrupting_message(&message.content, config, &self.shared.catalog),
+            false => message,
+        };
+        add_message(messages, message);
     }
 
     fn speak(&mut self, turn: TurnId, text: String) {
@@ -405,6 +410,14 @@ fn machine_settings(config: &SessionConfig, shared: &Shared) -> Settings {
         output_latency_ms: config.output_latency_ms,
         speaks: shared.backends.synthesizer.is_some(),
         listening: listening::machine_settings(config, shared),
+    }
+}
+
+/// Adds a message; templates want the roles to take turns.
+fn add_message(messages: &mut Vec<Message>, message: Message) {
+    match messages.last_mut().filter(|last| last.role == message.role) {
+        Some(last) => last.content = format!("{} {}", last.content, message.content),
+        None => messages.push(message),
     }
 }
 
