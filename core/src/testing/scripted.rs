@@ -10,10 +10,11 @@
 //! # let _ = backends;
 //! ```
 
+use super::clock::Nap;
 use crate::backend::{
-    Backends, BoxFuture, ChatModel, ChatRequest, ChatStep, ChatUsage, Conversation, Lexicon, Model, RecognitionRequest,
-    RecognitionStep, Recognizer, SpeechChunk, StepStream, Steps, StopReason, SynthesisRequest, Synthesizer, Vad,
-    VadModel, VoiceInfo,
+    Backends, BoxFuture, CancelFlag, ChatModel, ChatRequest, ChatStep, ChatUsage, Conversation, Lexicon, Model,
+    RecognitionRequest, RecognitionStep, Recognizer, SpeechChunk, StepStream, Steps, StopReason, SynthesisRequest,
+    Synthesizer, TurnDetector, Vad, VadModel, VoiceInfo,
 };
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SpokenWord, Transcript, Word};
@@ -68,6 +69,8 @@ pub enum Cue<T> {
     Item(T),
     /// Wait until the gate is open.
     Wait(Gate),
+    /// Take so long.
+    Sleep(Nap),
     /// Fail with this code.
     Fail(ErrorCode),
     /// Panic, as a broken backend may.
@@ -83,6 +86,8 @@ impl From<&str> for Cue<String> {
 /// The scripts of a whole set of backends.
 #[derive(Clone, Default)]
 pub struct Scripted {
+    /// Finds utterances as finished as it was told to; not among the [`backends`](Scripted::backends).
+    pub turn_detector: Arc<ScriptedTurnDetector>,
     /// Hears what it was told to hear.
     pub recognizer: Arc<ScriptedRecognizer>,
     /// Answers what it was told to answer.
@@ -97,7 +102,8 @@ impl Scripted {
         Self::default()
     }
 
-    /// The backends. The VAD takes whatever is louder than -40 dB for speech.
+    /// The backends, without the turn detector. The VAD takes whatever is louder than -20 dB for speech, and what is
+    /// louder than -40 dB for noise.
     pub fn backends(&self) -> Backends {
         Backends {
             vad: Some(Arc::new(LoudnessVad)),
@@ -111,7 +117,18 @@ impl Scripted {
 
 /// Sound that [`Scripted::backends`]' VAD takes for speech, of this many milliseconds at 16 kHz.
 pub fn noise_16k(ms: usize) -> Vec<f32> {
-    (0..ms * 16).map(|index| if index % 2 == 0 { 0.25 } else { -0.25 }).collect()
+    sound(SPEECH_LEVEL, ms as u64, 16_000)
+}
+
+/// The level of what the VAD takes for speech.
+pub const SPEECH_LEVEL: f32 = 0.25;
+/// The level of what the VAD takes for noise.
+pub const NOISE_LEVEL: f32 = 0.05;
+
+/// Sound of this level: 1 kHz, so that it is the same at every rate. `ms * rate` should be a multiple of 1000.
+pub fn sound(level: f32, ms: u64, rate: u32) -> Vec<f32> {
+    let rate = u64::from(rate);
+    (0..ms * rate / 1000).map(|index| if index * 2_000 / rate % 2 == 0 { level } else { -level }).collect()
 }
 
 macro_rules! nothing_to_load {
@@ -152,6 +169,7 @@ impl<T: Send + Sync, U: Send, F: FnMut(T) -> U + Send> StepStream for Follow<T, 
                 match self.cues.pop_front() {
                     Some(Cue::Item(item)) => return Ok(Some((self.each)(item))),
                     Some(Cue::Wait(gate)) => gate.pass().await,
+                    Some(Cue::Sleep(nap)) => nap.sleep().await,
                     Some(Cue::Fail(code)) => return Err(Error::new(code, "as the script says")),
                     Some(Cue::Panic) => panic!("as the script says"),
                     None => return Ok(self.last.take()),
@@ -180,10 +198,55 @@ impl Vad for LoudnessVad {
 
     fn process(&mut self, frame: &[f32]) -> Result<f32> {
         let power = frame.iter().map(|sample| sample * sample).sum::<f32>() / frame.len().max(1) as f32;
-        Ok(if power > 1e-4 { 1.0 } else { 0.0 })
+        Ok(match power {
+            1e-2.. => 1.0,
+            1e-4.. => 0.2,
+            _ => 0.0,
+        })
     }
 
     fn reset(&mut self) {}
+}
+
+/// See [`Scripted`].
+#[derive(Default)]
+pub struct ScriptedTurnDetector {
+    scripts: Mutex<VecDeque<Vec<Cue<f32>>>>,
+}
+
+impl ScriptedTurnDetector {
+    /// The next stop sounds so finished.
+    pub fn then(&self, probability: f32) {
+        self.then_cues([Cue::Item(probability)]);
+    }
+
+    /// The next stop goes like this: the last item is the probability.
+    pub fn then_cues(&self, cues: impl IntoIterator<Item = Cue<f32>>) {
+        self.scripts.lock().push_back(cues.into_iter().collect());
+    }
+
+    /// How many answers nobody has asked for yet.
+    pub fn unasked(&self) -> usize {
+        self.scripts.lock().len()
+    }
+}
+
+impl Model for ScriptedTurnDetector {
+    nothing_to_load!("scripted-turn-detector");
+}
+
+impl TurnDetector for ScriptedTurnDetector {
+    fn probability_finished<'a>(&'a self, _audio: &'a [f32], _cancel: &'a CancelFlag) -> BoxFuture<'a, Result<f32>> {
+        let cues = self.scripts.lock().pop_front().unwrap_or_default();
+        let mut steps = Follow { cues: cues.into(), last: None, each: |probability| probability };
+        Box::pin(async move {
+            let mut answer = Err(Error::new(ErrorCode::RecognizerFailed, "the script says nothing"));
+            while let Some(probability) = steps.step().await? {
+                answer = Ok(probability);
+            }
+            answer
+        })
+    }
 }
 
 /// See [`Scripted`].
@@ -207,6 +270,11 @@ impl ScriptedRecognizer {
     /// What was asked so far.
     pub fn requests(&self) -> Vec<RecognitionRequest> {
         self.requests.lock().clone()
+    }
+
+    /// How many answers nobody has asked for yet.
+    pub fn unasked(&self) -> usize {
+        self.scripts.lock().len()
     }
 }
 
@@ -276,6 +344,11 @@ impl ScriptedChat {
         self.requests.lock().clone()
     }
 
+    /// How many replies nobody has asked for yet.
+    pub fn unasked(&self) -> usize {
+        self.scripts.lock().len()
+    }
+
     /// How many conversations were opened so far.
     pub fn conversations(&self) -> usize {
         self.conversations.load(Ordering::Relaxed)
@@ -343,6 +416,8 @@ impl Conversation for ScriptedConversation {
 /// See [`Scripted`]. Speaks every word as [`SAMPLES_PER_BYTE`] samples a byte, one chunk a word.
 #[derive(Default)]
 pub struct ScriptedVoice {
+    /// Whether it speaks a whole clause as one chunk, and does not say where the words are in it.
+    lacks_word_times: AtomicBool,
     /// What to wait for, or to fail with, before each of the next words.
     before: Mutex<VecDeque<Cue<()>>>,
     requests: Mutex<Vec<SynthesisRequest>>,
@@ -353,6 +428,16 @@ impl ScriptedVoice {
     /// word pass.
     pub fn before_next_word(&self, cue: Cue<()>) {
         self.before.lock().push_back(cue);
+    }
+
+    /// Whether it tells where the words of a chunk are, as it does by default; else a chunk is a whole clause.
+    pub fn set_word_times(&self, word_times: bool) {
+        self.lacks_word_times.store(!word_times, Ordering::Relaxed);
+    }
+
+    /// How many cues no word has come to yet.
+    pub fn unasked(&self) -> usize {
+        self.before.lock().len()
     }
 
     /// What was asked so far.
@@ -392,14 +477,24 @@ impl Synthesizer for ScriptedVoice {
         let language = request.languages.first().cloned().ok_or(ErrorCode::InvalidArgument)?;
         let mut cues = VecDeque::new();
         let mut start = 0;
-        for piece in request.text.split_inclusive(char::is_whitespace) {
+        let lacks_word_times = self.lacks_word_times.load(Ordering::Relaxed);
+        let pieces: Vec<&str> = match lacks_word_times {
+            true => vec![&request.text],
+            false => request.text.split_inclusive(char::is_whitespace).collect(),
+        };
+        for piece in pieces {
             cues.extend(self.before.lock().pop_front().and_then(|cue| match cue {
                 Cue::Item(()) => None,
                 Cue::Wait(gate) => Some(Cue::Wait(gate)),
+                Cue::Sleep(nap) => Some(Cue::Sleep(nap)),
                 Cue::Fail(code) => Some(Cue::Fail(code)),
                 Cue::Panic => Some(Cue::Panic),
             }));
-            cues.push_back(Cue::Item(spoken(piece, start, &language)));
+            let mut chunk = spoken(piece, start, &language);
+            if lacks_word_times {
+                chunk.words.clear();
+            }
+            cues.push_back(Cue::Item(chunk));
             start += piece.len();
         }
         self.requests.lock().push(request);

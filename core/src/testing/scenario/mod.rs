@@ -1,0 +1,230 @@
+//! Scenarios: conversations as data, which every language's binding has to live through in the same way.
+//!
+//! A scenario says in virtual time what the microphone gives, what the host calls, and what the backends answer after
+//! how long; then which events the host gets, and what is stored. `bindings/conformance/README.md` is the format's
+//! contract.
+//!
+//! ```
+//! use tertulia::testing::scenario::Scenario;
+//! let scenario = Scenario::from_json(r#"{
+//!     "about": "The tutor speaks a text of the host.",
+//!     "config": {"playback": "assumed"},
+//!     "calls": [{"at_ms": 100, "call": {"say": "Hola."}}],
+//!     "leave_out": ["session_opened", "reply_text_delta", "reply_text_done", "reply_audio_done", "metrics"],
+//!     "events": [
+//!         {"type": "turn_started", "turn": 1, "at_ms": 100, "origin": "say"},
+//!         {"type": "reply_audio", "turn": 1, "chunk": 0, "samples": 2000},
+//!         {"type": "turn_finished", "turn": 1, "reply_text": "Hola."}
+//!     ],
+//!     "turns": [{"turn": 1, "reply_text": "Hola.", "state": "finished"}]
+//! }"#)?;
+//! scenario.check().unwrap_or_else(|difference| panic!("{difference}"));
+//! # Ok::<(), tertulia::Error>(())
+//! ```
+
+mod compare;
+mod run;
+
+use super::clock::VirtualClock;
+use super::scripted::Cue;
+use crate::config::{SessionConfig, SessionUpdate};
+use crate::error::{Error, ErrorCode, Result};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// A conversation as data.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// What it shows.
+    pub about: String,
+    #[serde(default = "no_fields")]
+    config: Value,
+    utterance_seconds_max: Option<u32>,
+    #[serde(default)]
+    backends: Scripts,
+    #[serde(default)]
+    microphone: Vec<Span>,
+    #[serde(default)]
+    calls: Vec<TimedCall>,
+    #[serde(default)]
+    leave_out: Vec<String>,
+    events: Vec<Value>,
+    turns: Vec<Value>,
+    #[serde(default)]
+    requests: Requests,
+}
+
+/// What the backends answer, in the order in which they are asked.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Scripts {
+    turn_detector: Option<Vec<Vec<Line<f32>>>>,
+    recognizer: Vec<Vec<Line<String>>>,
+    chat: Vec<Vec<Line<String>>>,
+    /// One line for each word.
+    voice: Vec<Line<()>>,
+    lacks_word_times: bool,
+}
+
+/// One line of a backend's script.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line<T> {
+    WaitMs(u64),
+    Give(T),
+    Fail(String),
+    Panic,
+}
+
+/// What the microphone gives.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Span {
+    SpeechMs(u64),
+    NoiseMs(u64),
+    SilenceMs(u64),
+    /// Not even silence.
+    NothingMs(u64),
+    /// From here on the sound comes at this rate.
+    RateHz(u32),
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TimedCall {
+    at_ms: u64,
+    call: Call,
+    /// The name of the error that it gives.
+    fails: Option<String>,
+}
+
+/// A call of the host, or something else that happens around the engine.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Call {
+    SendText(String),
+    Say(String),
+    Reply(Option<String>),
+    RetryTurn(u64),
+    PushEncoded(String),
+    EndUtterance,
+    InputInterrupted,
+    Interrupt,
+    Played {
+        turn: u64,
+        samples_total: u64,
+    },
+    Update(Value),
+    Suspend,
+    End,
+    /// Opens the session again.
+    Open,
+    StopReading,
+    StartReading,
+    /// The engine is gone from one moment to the next, and a new one opens the session.
+    Crash,
+    /// Nothing can be written any more.
+    FailStore,
+    MendStore,
+}
+
+/// What the backends are asked.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Requests {
+    recognizer: Option<Vec<Value>>,
+    chat: Option<Vec<Value>>,
+    voice: Option<Vec<Value>>,
+}
+
+/// What came of a scenario.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The events that the host got, in their JSON form.
+    pub events: Vec<Value>,
+    /// The turns in the store.
+    pub turns: Vec<Value>,
+    requests: OutcomeRequests,
+    /// What else was wrong.
+    faults: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct OutcomeRequests {
+    recognizer: Vec<Value>,
+    chat: Vec<Value>,
+    voice: Vec<Value>,
+}
+
+impl Scenario {
+    /// Reads a scenario.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidArgument`] with the line where the text is not a scenario, or has a field that is not known.
+    pub fn from_json(text: &str) -> Result<Scenario> {
+        let invalid = |error: serde_json::Error| Error::new(ErrorCode::InvalidArgument, error.to_string());
+        let scenario: Scenario = serde_json::from_str(text).map_err(invalid)?;
+        scenario.session_config()?;
+        for timed in &scenario.calls {
+            if let Call::Update(update) = &timed.call {
+                all_of::<SessionUpdate>(update)?;
+            }
+        }
+        Ok(scenario)
+    }
+
+    /// Lives through the scenario, and compares.
+    ///
+    /// # Errors
+    /// What is different, for a person to read.
+    pub fn check(&self) -> std::result::Result<(), String> {
+        compare::check(self, &run::run(self).map_err(|error| error.to_string())?)
+    }
+
+    fn session_config(&self) -> Result<SessionConfig> {
+        let mut config = json!({"native": "en", "target": "es"});
+        if let (Some(config), Some(given)) = (config.as_object_mut(), self.config.as_object()) {
+            config.extend(given.clone());
+        }
+        all_of(&config)
+    }
+}
+
+impl<T: Clone> Line<T> {
+    fn cue(&self, clock: &VirtualClock) -> Result<Cue<T>> {
+        Ok(match self {
+            Line::WaitMs(ms) => Cue::Sleep(clock.nap(*ms)),
+            Line::Give(item) => Cue::Item(item.clone()),
+            Line::Fail(name) => Cue::Fail(code_named(name)?),
+            Line::Panic => Cue::Panic,
+        })
+    }
+}
+
+fn code_named(name: &str) -> Result<ErrorCode> {
+    let code = ErrorCode::ALL.iter().find(|code| code.name() == name);
+    code.copied().ok_or_else(|| Error::new(ErrorCode::InvalidArgument, format!("no error is named {name}")))
+}
+
+/// Reads settings, none of which may be unknown.
+fn all_of<T: DeserializeOwned + serde::Serialize>(given: &Value) -> Result<T> {
+    let invalid = |error: serde_json::Error| Error::new(ErrorCode::InvalidArgument, error.to_string());
+    let read: T = serde_json::from_value(given.clone()).map_err(invalid)?;
+    match unknown_key(given, &serde_json::to_value(&read).map_err(invalid)?) {
+        Some(key) => Err(Error::new(ErrorCode::InvalidArgument, format!("no setting is named {key}"))),
+        None => Ok(read),
+    }
+}
+
+fn unknown_key(given: &Value, known: &Value) -> Option<String> {
+    given.as_object()?.iter().find_map(|(key, value)| match known.get(key) {
+        Some(known) => unknown_key(value, known),
+        None => Some(key.clone()),
+    })
+}
+
+fn no_fields() -> Value {
+    json!({})
+}

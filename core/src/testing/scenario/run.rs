@@ -1,0 +1,309 @@
+//! Lives through a scenario: a host in virtual time, on an engine without threads.
+
+use super::{Call, Outcome, Scenario, Span, code_named};
+use crate::backend::{ChatRequest, Message, Role};
+use crate::config::SessionConfig;
+use crate::driver::clock::Clock;
+use crate::driver::local::LocalDriver;
+use crate::engine::{Engine, EngineBuilder, SessionEngine};
+use crate::error::{Error, ErrorCode, Result};
+use crate::event::TurnId;
+use crate::prompt;
+use crate::session::{Events, Session};
+use crate::testing::clock::VirtualClock;
+use crate::testing::fault::FaultyDisk;
+use crate::testing::scripted::{NOISE_LEVEL, SPEECH_LEVEL, Scripted, sound};
+use serde_json::{Value, json};
+
+/// The microphone gives a block so often.
+const BLOCK_MS: u64 = 32;
+/// Nothing lasts longer.
+const END_MS: u64 = 600_000;
+
+pub(super) fn run(scenario: &Scenario) -> Result<Outcome> {
+    let mut stage = Stage::new(scenario)?;
+    let blocks = blocks(&scenario.microphone);
+    let (mut block, mut call) = (0, 0);
+    loop {
+        stage.work();
+        let next = [
+            stage.clock.next_wake_us(),
+            stage.driver.due_in_us().map(|due| stage.clock.monotonic_us() + due),
+            blocks.get(block).map(|(at_ms, _)| at_ms * 1000),
+            scenario.calls.get(call).map(|timed| timed.at_ms * 1000),
+        ];
+        let Some(now_us) = next.into_iter().flatten().min() else { break };
+        if now_us > END_MS * 1000 {
+            return Err(Error::new(ErrorCode::InvalidArgument, "it never ends"));
+        }
+        stage.clock.advance_to(now_us);
+        stage.work();
+        while let Some((_, sound)) = blocks.get(block).filter(|(at_ms, _)| at_ms * 1000 <= now_us) {
+            stage.hear(sound)?;
+            block += 1;
+        }
+        // Calls of one moment come one right after the other, before the engine has done anything.
+        while let Some(timed) = scenario.calls.get(call).filter(|timed| timed.at_ms * 1000 <= now_us) {
+            let given = stage.call(&timed.call)?.err().map(|error| error.code());
+            let expected = timed.fails.as_deref().map(code_named).transpose()?;
+            if given != expected {
+                stage.fault(format!("{:?} at {} ms gives {given:?}, not {expected:?}", timed.call, timed.at_ms));
+            }
+            call += 1;
+        }
+    }
+    stage.outcome()
+}
+
+/// A block of the microphone: when it comes, its rate and its samples.
+type Block = (u64, (u32, Vec<f32>));
+
+/// The blocks that the microphone gives, each when it is complete; none for nothing.
+fn blocks(spans: &[Span]) -> Vec<Block> {
+    let (mut blocks, mut at_ms, mut rate) = (Vec::new(), 0, 16_000);
+    for span in spans {
+        let (level, ms) = match *span {
+            Span::RateHz(next) => {
+                rate = next;
+                continue;
+            }
+            Span::NothingMs(ms) => {
+                at_ms += ms;
+                continue;
+            }
+            Span::SpeechMs(ms) => (SPEECH_LEVEL, ms),
+            Span::NoiseMs(ms) => (NOISE_LEVEL, ms),
+            Span::SilenceMs(ms) => (0.0, ms),
+        };
+        let end_ms = at_ms + ms;
+        while at_ms < end_ms {
+            let ms = BLOCK_MS.min(end_ms - at_ms);
+            at_ms += ms;
+            blocks.push((at_ms, (rate, sound(level, ms, rate))));
+        }
+    }
+    blocks
+}
+
+/// The engine, and the host that uses it.
+struct Stage {
+    clock: VirtualClock,
+    scripted: Scripted,
+    has_turn_detector: bool,
+    utterance_seconds_max: Option<u32>,
+    config: SessionConfig,
+    disk: FaultyDisk,
+    engine: Engine,
+    driver: LocalDriver,
+    session: Session,
+    events: Option<Events>,
+    reads: bool,
+    /// The number of the last event.
+    seq: u64,
+    outcome: Outcome,
+}
+
+impl Stage {
+    fn new(scenario: &Scenario) -> Result<Stage> {
+        let (clock, scripted) = (VirtualClock::new(), Scripted::new());
+        let scripts = &scenario.backends;
+        for script in scripts.turn_detector.iter().flatten() {
+            let cues: Result<Vec<_>> = script.iter().map(|line| line.cue(&clock)).collect();
+            scripted.turn_detector.then_cues(cues?);
+        }
+        for script in &scripts.recognizer {
+            let cues: Result<Vec<_>> = script.iter().map(|line| line.cue(&clock)).collect();
+            scripted.recognizer.then_cues(cues?);
+        }
+        for script in &scripts.chat {
+            let cues: Result<Vec<_>> = script.iter().map(|line| line.cue(&clock)).collect();
+            scripted.chat.then(cues?);
+        }
+        for line in &scripts.voice {
+            scripted.voice.before_next_word(line.cue(&clock)?);
+        }
+        scripted.voice.set_word_times(!scripts.lacks_word_times);
+        let (config, disk) = (scenario.session_config()?, FaultyDisk::new());
+        let has_turn_detector = scripts.turn_detector.is_some();
+        let utterance_seconds_max = scenario.utterance_seconds_max;
+        let (engine, driver) = engine(&clock, &scripted, has_turn_detector, utterance_seconds_max, &disk)?;
+        let session = engine.create_session(config.clone())?;
+        let events = Some(session.events()?);
+        Ok(Stage {
+            clock,
+            scripted,
+            has_turn_detector,
+            utterance_seconds_max,
+            config,
+            disk,
+            engine,
+            driver,
+            session,
+            events,
+            reads: true,
+            seq: 0,
+            outcome: Outcome::default(),
+        })
+    }
+
+    /// Lets the engine do what it can do now, and reads what it tells.
+    fn work(&mut self) {
+        loop {
+            self.driver.run_until_idle();
+            if !self.read() {
+                return;
+            }
+        }
+    }
+
+    /// Reads all events that are there; false where there were none.
+    fn read(&mut self) -> bool {
+        let mut read = false;
+        while self.reads
+            && let Some(events) = &self.events
+        {
+            match events.try_next() {
+                Ok(Some(event)) => {
+                    read = true;
+                    self.seq += 1;
+                    if event.seq != self.seq || event.session != Some(self.session.id()) {
+                        self.fault(format!("not event {} of the session: {}", self.seq, event.to_json()));
+                    }
+                    let event = serde_json::from_str(&event.to_json()).unwrap_or_default();
+                    self.outcome.events.push(event);
+                }
+                Ok(None) => break,
+                Err(_closed) => self.events = None,
+            }
+        }
+        read
+    }
+
+    fn hear(&mut self, (rate, samples): &(u32, Vec<f32>)) -> Result<()> {
+        match self.session.push_audio(samples, *rate) {
+            Err(error) if error.code() != ErrorCode::SessionClosed => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the call gives; fails where it cannot be made.
+    fn call(&mut self, call: &Call) -> Result<Result<()>> {
+        let session = &self.session;
+        let given = match call {
+            Call::SendText(text) => session.send_text(text).map(drop),
+            Call::Say(text) => session.say(text).map(drop),
+            Call::Reply(instructions) => session.reply(instructions.as_deref()).map(drop),
+            Call::RetryTurn(turn) => session.retry_turn(TurnId(*turn)).map(drop),
+            Call::PushEncoded(bytes) => session.push_encoded(bytes.as_bytes()).map(drop),
+            Call::EndUtterance => session.end_utterance().map(drop),
+            Call::InputInterrupted => session.input_interrupted(),
+            Call::Interrupt => session.interrupt(),
+            Call::Played { turn, samples_total } => session.played(TurnId(*turn), *samples_total),
+            Call::Update(update) => session.update(super::all_of(update)?),
+            Call::Suspend => {
+                session.suspend();
+                Ok(())
+            }
+            Call::End => session.end(),
+            Call::Open => self.open(),
+            Call::StopReading | Call::StartReading => {
+                self.reads = matches!(call, Call::StartReading);
+                Ok(())
+            }
+            Call::Crash => {
+                self.crash()?;
+                self.open()
+            }
+            Call::FailStore => {
+                self.disk.fail_from_operation(0, std::io::ErrorKind::StorageFull);
+                Ok(())
+            }
+            Call::MendStore => {
+                self.disk.recover();
+                Ok(())
+            }
+        };
+        Ok(given)
+    }
+
+    fn open(&mut self) -> Result<()> {
+        self.session = self.engine.open_session(self.session.id())?;
+        self.events = Some(self.session.events()?);
+        self.seq = 0;
+        Ok(())
+    }
+
+    fn crash(&mut self) -> Result<()> {
+        self.disk = self.disk.crashed(0);
+        let parts = (&self.clock, &self.scripted, self.has_turn_detector, self.utterance_seconds_max, &self.disk);
+        (self.engine, self.driver) = engine(parts.0, parts.1, parts.2, parts.3, parts.4)?;
+        Ok(())
+    }
+
+    fn fault(&mut self, fault: String) {
+        self.outcome.faults.push(fault);
+    }
+
+    fn outcome(mut self) -> Result<Outcome> {
+        let (_, turns) = self.engine.session(self.session.id())?;
+        for turn in turns.turns {
+            self.outcome.turns.push(serde_json::to_value(&turn).unwrap_or_default());
+        }
+        let asked = &mut self.outcome.requests;
+        for request in self.scripted.recognizer.requests() {
+            let (ms, languages) = (request.audio.len() / 16, request.languages);
+            asked.recognizer.push(json!({"audio_ms": ms, "languages": languages, "vocabulary": request.vocabulary}));
+        }
+        let pinned = prompt::system_messages(&self.config, self.engine.catalog())?.len();
+        asked.chat.extend(self.scripted.chat.requests().iter().map(|request| chat_request(request, pinned)));
+        for request in self.scripted.voice.requests() {
+            let (text, languages) = (request.text, request.languages);
+            let (voice, speed) = (request.voice, request.speed);
+            asked.voice.push(json!({"text": text, "languages": languages, "voice": voice, "speed": speed}));
+        }
+        for (backend, unasked) in [
+            ("turn detector", self.scripted.turn_detector.unasked()),
+            ("recogniser", self.scripted.recognizer.unasked()),
+            ("chat model", self.scripted.chat.unasked()),
+            ("voice", self.scripted.voice.unasked()),
+        ] {
+            if unasked > 0 {
+                self.fault(format!("{unasked} lines of the {backend}'s script were never asked for"));
+            }
+        }
+        Ok(self.outcome)
+    }
+}
+
+fn engine(
+    clock: &VirtualClock,
+    scripted: &Scripted,
+    has_turn_detector: bool,
+    utterance_seconds_max: Option<u32>,
+    disk: &FaultyDisk,
+) -> Result<(Engine, LocalDriver)> {
+    let mut backends = scripted.backends();
+    if has_turn_detector {
+        backends.turn_detector = Some(scripted.turn_detector.clone());
+    }
+    let mut builder =
+        EngineBuilder::new().backends(backends).clock(std::sync::Arc::new(clock.clone())).store(disk.location());
+    if let Some(seconds) = utterance_seconds_max {
+        builder = builder.utterance_seconds_max(seconds);
+    }
+    builder.build_local()
+}
+
+/// `{"reply": [{"user": "…"}, {"assistant": "…"}]}`, or `read_ahead`; what is pinned in front is left out.
+fn chat_request(request: &ChatRequest, pinned: usize) -> Value {
+    let message = |message: &Message| match message.role {
+        Role::System => json!({"system": message.content}),
+        Role::User => json!({"user": message.content}),
+        Role::Assistant => json!({"assistant": message.content}),
+    };
+    let messages: Vec<Value> = request.messages.iter().skip(pinned).map(message).collect();
+    match request.sampling.max_tokens {
+        0 => json!({"read_ahead": messages}),
+        _ => json!({"reply": messages}),
+    }
+}
