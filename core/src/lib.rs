@@ -60,6 +60,8 @@
 //!   `turn_finished`, `turn_interrupted` or `turn_failed`. A turn that fails leaves the session usable.
 //! - With [`ListeningMode::Continuous`] the microphone stays open: the engine hears when somebody starts to speak and has
 //!   finished, and who speaks over the tutor interrupts it (`playback_pause`, then `playback_resume` or `playback_flush`).
+//! - A microphone that hears the speaker needs an echo canceller: the platform's, or, where the host tells what the
+//!   speaker plays ([`Session::push_playback`]), the engine's.
 //! - The host tells what was [`played`](Session::played); what was heard is what the tutor remembers to have said.
 //! - `transcript_done`, `turn_finished` and `turn_interrupted` come after they are on disk.
 //! - Errors are an [`ErrorCode`] with context; the numbers are the same in every language.

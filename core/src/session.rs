@@ -3,7 +3,7 @@
 use crate::audio::UtteranceBuffer;
 use crate::config::{ListeningMode, SessionConfig, SessionUpdate};
 use crate::driver::jobs::Payload;
-use crate::driver::microphone::Mark;
+use crate::driver::microphone::{Mark, Source};
 use crate::driver::{Message, SessionShared, Shared};
 use crate::engine::check_config;
 use crate::error::{Error, ErrorCode, Result};
@@ -73,8 +73,37 @@ impl Session {
     pub fn push_audio(&self, samples: &[f32], rate: u32) -> Result<()> {
         self.inner.check_open()?;
         match self.inner.is_continuous() {
-            true => self.inner.session.microphone.push(samples, rate),
+            true => self.inner.session.microphone.push(Source::Heard, samples, rate),
             false => self.inner.utterance.lock().push(samples, rate),
+        }
+    }
+
+    /// Tells what the speaker plays, for microphones that hear it: from the first call on, its echo is taken out of what
+    /// the microphone gives, where it comes back 40 ms to half a second later. Not for platforms that cancel echo
+    /// themselves.
+    ///
+    /// Call it with each block as it is handed to the device, mono, at the device's rate, from the audio thread if you
+    /// like; best with the silence between replies too, as then the clocks of speaker and microphone can be compared.
+    /// Replies arrive faster than they are played: it is what the speaker plays now that is wanted. While the first two
+    /// seconds are played, the canceller learns, and nobody is heard. With
+    /// [`ListeningMode::PushToTalk`](crate::ListeningMode) nothing happens.
+    ///
+    /// ```no_run
+    /// # fn output_callback(session: &tertulia::Session, block: &mut [f32]) -> tertulia::Result<()> {
+    /// // ... the host fills `block` with what is due, and then:
+    /// session.push_playback(block, 48_000)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorCode::AudioInvalidRate`], [`ErrorCode::AudioInvalidSample`], [`ErrorCode::AudioOverrun`] as in
+    /// [`push_audio`](Session::push_audio); [`ErrorCode::SessionClosed`].
+    pub fn push_playback(&self, samples: &[f32], rate: u32) -> Result<()> {
+        self.inner.check_open()?;
+        match self.inner.is_continuous() {
+            true => self.inner.session.microphone.push(Source::Played, samples, rate),
+            false => Ok(()),
         }
     }
 

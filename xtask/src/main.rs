@@ -1,9 +1,12 @@
-//! Project tasks: `cargo xtask ci`, `cargo xtask wer`, `cargo xtask speech`, `cargo xtask endpoint`.
+//! Project tasks: `cargo xtask ci`, `cargo xtask echo`, `cargo xtask endpoint`, `cargo xtask heard`, `cargo xtask speech`,
+//! `cargo xtask wer`.
 
 #![allow(clippy::print_stdout, reason = "what a task finds goes to stdout")]
 
 mod ci;
+mod echo;
 mod endpoint;
+mod heard;
 mod speech;
 mod wer;
 
@@ -24,6 +27,10 @@ enum Task {
     Ci,
     /// Score when an utterance is taken for complete
     Endpoint(endpoint::Arguments),
+    /// Play replies that come back into the microphone, and count who is interrupted
+    Echo(echo::Arguments),
+    /// Interrupt replies, and compare what is stored as heard with what can be heard
+    Heard(heard::Arguments),
     /// Speak a folder of texts and score what the recogniser hears
     Speech(speech::Arguments),
     /// Transcribe a folder of clips and score the words
@@ -34,6 +41,8 @@ fn main() -> ExitCode {
     match Arguments::parse().task {
         Task::Ci => ci::run(),
         Task::Endpoint(arguments) => endpoint::run(&arguments),
+        Task::Echo(arguments) => echo::run(&arguments),
+        Task::Heard(arguments) => heard::run(&arguments),
         Task::Speech(arguments) => speech::run(&arguments),
         Task::Wer(arguments) => wer::run(&arguments),
     }

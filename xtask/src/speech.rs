@@ -99,7 +99,8 @@ fn check(arguments: &Arguments) -> Result<bool, Failure> {
     Ok(within)
 }
 
-fn lines(path: &Path) -> Result<Vec<String>, Failure> {
+/// The texts of a file, one a line.
+pub(crate) fn lines(path: &Path) -> Result<Vec<String>, Failure> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
     Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
@@ -155,7 +156,7 @@ fn hear(whisper: &Whisper, samples: &[f32], language: &LanguageTag) -> Result<St
 }
 
 /// Words in lower case with numbers written out and accents folded.
-fn plain(text: &str, language: &LanguageTag) -> Vec<String> {
+pub(crate) fn plain(text: &str, language: &LanguageTag) -> Vec<String> {
     written_out(text, language).split_whitespace().map(|word| word.chars().map(plain_char).collect()).collect()
 }
 

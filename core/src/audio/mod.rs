@@ -15,6 +15,7 @@
 //! ```
 
 mod decode;
+mod echo;
 mod edit_list;
 mod opus;
 mod pcm;
@@ -22,6 +23,7 @@ mod resample;
 mod utterance;
 
 pub use decode::{DECODE_SECONDS_MAX, decode, decode_limited};
+pub(crate) use echo::EchoCanceller;
 pub use pcm::{Pcm, from_i16, to_i16, write_wav};
 pub use resample::{Resampler, resample};
 pub use utterance::{UTTERANCE_SECONDS_MAX, UtteranceBuffer};

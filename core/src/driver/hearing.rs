@@ -2,9 +2,9 @@
 
 use super::background::Background;
 use super::jobs::contained;
-use super::microphone::{Block, Part};
+use super::microphone::{Block, Part, Source};
 use super::{Message, SessionShared, Shared};
-use crate::audio::Resampler;
+use crate::audio::{EchoCanceller, Resampler};
 use crate::backend::{CancelFlag, LISTEN_RATE_HZ, Vad};
 use crate::error::Result;
 use crate::event::{ErrorInfo, EventKind};
@@ -20,33 +20,41 @@ const OFFSET_POLE: f32 = 0.995;
 pub(crate) struct Hearing {
     vad: Box<dyn Vad>,
     background: Background,
-    resampler: Option<(u32, Resampler)>,
+    heard: Stream,
     /// The last sample before and after the filter against offsets.
     offset: (f32, f32),
+    /// What the speaker plays, once the host tells.
+    played: Option<(Stream, EchoCanceller)>,
+    /// Sound on its way, reused from block to block.
+    scratch: Vec<f32>,
     pending: Vec<f32>,
 }
 
 impl Hearing {
     pub(crate) fn new(vad: Box<dyn Vad>) -> Self {
-        Self { vad, background: Background::new(), resampler: None, offset: (0.0, 0.0), pending: Vec::new() }
+        Self {
+            vad,
+            background: Background::new(),
+            heard: Stream::default(),
+            offset: (0.0, 0.0),
+            played: None,
+            scratch: Vec::new(),
+            pending: Vec::new(),
+        }
     }
 
     /// Takes a block, and hands each frame that is complete to `each`, with its probability of speech.
     pub(crate) fn push(&mut self, samples: &[f32], rate: u32, mut each: impl FnMut(&[f32], f32)) -> Result<()> {
-        if self.resampler.as_ref().is_none_or(|(from, _)| *from != rate) {
-            if let Some((_, mut last)) = self.resampler.take() {
-                last.finish(&mut self.pending);
-            }
-            self.resampler = Some((rate, Resampler::new(rate, LISTEN_RATE_HZ)?));
-        }
-        let before = self.pending.len();
-        if let Some((_, resampler)) = &mut self.resampler {
-            resampler.push(samples, &mut self.pending);
-        }
-        for sample in &mut self.pending[before..] {
+        self.scratch.clear();
+        self.heard.push(samples, rate, &mut self.scratch)?;
+        for sample in &mut self.scratch {
             let (last_in, last_out) = self.offset;
             self.offset = (*sample, *sample - last_in + OFFSET_POLE * last_out);
             *sample = self.offset.1.clamp(-1.0, 1.0);
+        }
+        match &mut self.played {
+            Some((_, canceller)) => canceller.process(&self.scratch, &mut self.pending),
+            None => self.pending.extend_from_slice(&self.scratch),
         }
         let frame_len = self.vad.frame_len().max(1);
         let mut done = 0;
@@ -56,6 +64,36 @@ impl Hearing {
             done += frame_len;
         }
         self.pending.drain(..done);
+        Ok(())
+    }
+
+    /// Takes what the speaker plays: from now on its echo is taken out of what is heard.
+    pub(crate) fn push_playback(&mut self, samples: &[f32], rate: u32) -> Result<()> {
+        let (stream, canceller) = self.played.get_or_insert_with(|| (Stream::default(), EchoCanceller::new()));
+        self.scratch.clear();
+        stream.push(samples, rate, &mut self.scratch)?;
+        canceller.push_playback(&self.scratch);
+        Ok(())
+    }
+}
+
+/// Brings sound of any rate, which may change, to [`LISTEN_RATE_HZ`].
+#[derive(Default)]
+struct Stream {
+    resampler: Option<(u32, Resampler)>,
+}
+
+impl Stream {
+    fn push(&mut self, samples: &[f32], rate: u32, out: &mut Vec<f32>) -> Result<()> {
+        if self.resampler.as_ref().is_none_or(|(from, _)| *from != rate) {
+            if let Some((_, mut last)) = self.resampler.take() {
+                last.finish(out);
+            }
+            self.resampler = Some((rate, Resampler::new(rate, LISTEN_RATE_HZ)?));
+        }
+        if let Some((_, resampler)) = &mut self.resampler {
+            resampler.push(samples, out);
+        }
         Ok(())
     }
 }
@@ -105,10 +143,13 @@ async fn listen_on(shared: &Shared, session: &SessionShared) -> Result<()> {
         session.events.wait_for_room(&never).await;
         for part in block.parts() {
             match part {
-                Part::Sound { rate, samples } => hearing.push(samples, rate, |frame, probability| {
-                    let end = session.history.lock().push(frame);
-                    shared.send(Message::Machine(session.key, Input::Speech { end, probability }));
-                })?,
+                Part::Sound { source: Source::Played, rate, samples } => hearing.push_playback(samples, rate)?,
+                Part::Sound { source: Source::Heard, rate, samples } => {
+                    hearing.push(samples, rate, |frame, probability| {
+                        let end = session.history.lock().push(frame);
+                        shared.send(Message::Machine(session.key, Input::Speech { end, probability }));
+                    })?
+                }
                 Part::End(mark) => {
                     let input = Input::EndUtterance { reason: mark.reason, turn: mark.turn };
                     shared.send(Message::Machine(session.key, input));

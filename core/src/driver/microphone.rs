@@ -1,6 +1,7 @@
-//! The queue between `push_audio` and the ears, for sessions that listen all the time.
+//! The queue between `push_audio` and the ears, for sessions that listen all the time. What the speaker plays goes through
+//! it too, so that the ears meet both in the order in which they happened.
 //!
-//! The host's audio thread only copies: it waits for nobody, and allocates nothing once the buffers have grown.
+//! The host's audio threads only copy: they wait for nobody, and allocate nothing once the buffers have grown.
 
 use crate::audio;
 use crate::error::{Error, ErrorCode, Result};
@@ -11,6 +12,8 @@ use std::task::{Poll, Waker};
 
 /// Sound that is worth waking the ears for, in seconds.
 const WAKE_S: f64 = 0.02;
+/// What was played, where nothing is heard.
+const PLAYED_WAKE_S: f64 = 1.0;
 
 pub(crate) struct Microphone {
     inner: Mutex<Inner>,
@@ -29,13 +32,24 @@ struct Inner {
 pub(crate) struct Block {
     samples: Vec<f32>,
     pieces: Vec<Piece>,
-    seconds: f64,
+    /// How much was heard, and how much was played.
+    heard_s: f64,
+    played_s: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Piece {
-    Sound { rate: u32, len: usize },
+    Sound { source: Source, rate: u32, len: usize },
     End(Mark),
+}
+
+/// Where sound comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The microphone.
+    Heard,
+    /// The speaker plays it.
+    Played,
 }
 
 /// The host says that what is being said is complete.
@@ -46,10 +60,10 @@ pub(crate) struct Mark {
     pub(crate) turn: Option<TurnId>,
 }
 
-/// Sound at one rate, or a mark.
+/// Sound of one source at one rate, or a mark.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Part<'a> {
-    Sound { rate: u32, samples: &'a [f32] },
+    Sound { source: Source, rate: u32, samples: &'a [f32] },
     End(Mark),
 }
 
@@ -63,15 +77,13 @@ impl Microphone {
     /// # Errors
     /// Nothing of the block is kept after [`ErrorCode::AudioInvalidRate`], [`ErrorCode::AudioInvalidSample`], or
     /// [`ErrorCode::AudioOverrun`]: the ears are as far behind as the longest utterance.
-    pub(crate) fn push(&self, samples: &[f32], rate: u32) -> Result<()> {
+    pub(crate) fn push(&self, source: Source, samples: &[f32], rate: u32) -> Result<()> {
         audio::check_samples(samples, rate)?;
-        let seconds = samples.len() as f64 / f64::from(rate);
         let mut inner = self.inner.lock();
-        if inner.block.seconds + seconds > f64::from(self.seconds_max) {
+        if !inner.block.push(source, samples, rate, f64::from(self.seconds_max)) {
             return Err(Error::new(ErrorCode::AudioOverrun, "the ears have fallen behind"));
         }
-        inner.block.push(samples, rate, seconds);
-        let waker = if inner.block.seconds >= WAKE_S { inner.waker.take() } else { None };
+        let waker = if inner.block.is_worth_a_look() { inner.waker.take() } else { None };
         drop(inner);
         if let Some(waker) = waker {
             waker.wake();
@@ -123,32 +135,46 @@ impl Block {
     pub(crate) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
         let mut rest = &self.samples[..];
         self.pieces.iter().map(move |piece| match piece {
-            Piece::Sound { rate, len } => {
+            Piece::Sound { source, rate, len } => {
                 let (samples, later) = rest.split_at(*len);
                 rest = later;
-                Part::Sound { rate: *rate, samples }
+                Part::Sound { source: *source, rate: *rate, samples }
             }
             Piece::End(mark) => Part::End(*mark),
         })
     }
 
-    fn push(&mut self, samples: &[f32], rate: u32, seconds: f64) {
-        self.samples.extend_from_slice(samples);
-        self.seconds += seconds;
-        match self.pieces.last_mut() {
-            Some(Piece::Sound { rate: last, len }) if *last == rate => *len += samples.len(),
-            _ => self.pieces.push(Piece::Sound { rate, len: samples.len() }),
+    /// Adds sound; false where there would be more than so many seconds of its source.
+    fn push(&mut self, source: Source, samples: &[f32], rate: u32, seconds_max: f64) -> bool {
+        let total = match source {
+            Source::Heard => &mut self.heard_s,
+            Source::Played => &mut self.played_s,
+        };
+        let seconds = samples.len() as f64 / f64::from(rate);
+        if *total + seconds > seconds_max {
+            return false;
         }
+        *total += seconds;
+        self.samples.extend_from_slice(samples);
+        match self.pieces.last_mut() {
+            Some(Piece::Sound { source: last, rate: last_rate, len }) if (*last, *last_rate) == (source, rate) => {
+                *len += samples.len();
+            }
+            _ => self.pieces.push(Piece::Sound { source, rate, len: samples.len() }),
+        }
+        true
     }
 
     fn is_worth_a_look(&self) -> bool {
-        self.seconds >= WAKE_S || self.pieces.iter().any(|piece| matches!(piece, Piece::End(_)))
+        self.heard_s >= WAKE_S
+            || self.played_s >= PLAYED_WAKE_S
+            || self.pieces.iter().any(|piece| matches!(piece, Piece::End(_)))
     }
 
     fn clear(&mut self) {
         self.samples.clear();
         self.pieces.clear();
-        self.seconds = 0.0;
+        (self.heard_s, self.played_s) = (0.0, 0.0);
     }
 }
 
@@ -160,20 +186,22 @@ mod tests {
     #[test]
     fn parts_come_in_the_order_in_which_they_were_pushed() {
         let microphone = Microphone::new(1);
-        microphone.push(&[0.1; 400], 16_000).unwrap();
-        microphone.push(&[0.2; 400], 16_000).unwrap();
+        microphone.push(Source::Heard, &[0.1; 400], 16_000).unwrap();
+        microphone.push(Source::Heard, &[0.2; 400], 16_000).unwrap();
         let mark = Mark { reason: EndReason::Host, turn: Some(TurnId(3)) };
         microphone.mark(mark);
-        microphone.push(&[0.3; 480], 48_000).unwrap();
+        microphone.push(Source::Heard, &[0.3; 480], 48_000).unwrap();
         let mut block = Block::default();
         assert!(block_on(microphone.next(&mut block)));
         let parts: Vec<Part<'_>> = block.parts().collect();
         assert_eq!(parts.len(), 3);
         assert!(
-            matches!(parts[0], Part::Sound { rate: 16_000, samples } if samples.len() == 800 && samples[799] == 0.2)
+            matches!(parts[0], Part::Sound { source: Source::Heard, rate: 16_000, samples } if samples.len() == 800 && samples[799] == 0.2)
         );
         assert_eq!(parts[1], Part::End(mark));
-        assert!(matches!(parts[2], Part::Sound { rate: 48_000, samples } if samples == [0.3; 480]));
+        assert!(
+            matches!(parts[2], Part::Sound { source: Source::Heard, rate: 48_000, samples } if samples == [0.3; 480])
+        );
         microphone.close();
         assert!(!block_on(microphone.next(&mut block)));
     }
@@ -181,13 +209,16 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_and_nothing_of_it_kept() {
         let microphone = Microphone::new(1);
-        microphone.push(&[0.1; 10_000], 16_000).unwrap();
-        assert_eq!(microphone.push(&[0.1; 10_000], 16_000).unwrap_err().code(), ErrorCode::AudioOverrun);
-        assert_eq!(microphone.push(&[f32::NAN], 16_000).unwrap_err().code(), ErrorCode::AudioInvalidSample);
-        assert_eq!(microphone.push(&[0.0], 0).unwrap_err().code(), ErrorCode::AudioInvalidRate);
+        microphone.push(Source::Heard, &[0.1; 10_000], 16_000).unwrap();
+        assert_eq!(microphone.push(Source::Heard, &[0.1; 10_000], 16_000).unwrap_err().code(), ErrorCode::AudioOverrun);
+        assert_eq!(
+            microphone.push(Source::Heard, &[f32::NAN], 16_000).unwrap_err().code(),
+            ErrorCode::AudioInvalidSample
+        );
+        assert_eq!(microphone.push(Source::Heard, &[0.0], 0).unwrap_err().code(), ErrorCode::AudioInvalidRate);
         let mut block = Block::default();
         assert!(block_on(microphone.next(&mut block)));
         assert_eq!(block.parts().count(), 1);
-        microphone.push(&[0.1; 10_000], 16_000).unwrap();
+        microphone.push(Source::Heard, &[0.1; 10_000], 16_000).unwrap();
     }
 }

@@ -25,7 +25,7 @@ pub(crate) enum Command {
     Talk(Talk),
     /// Write down what is said in an audio file
     Transcribe(Transcribe),
-    /// Tell when somebody starts to speak and has finished in an audio file, and what is said
+    /// Tell when somebody starts to speak and has finished, and what is said
     Listen(Listen),
     /// Speak a text into a WAV file
     Say(Say),
@@ -78,6 +78,9 @@ pub(crate) struct Talk {
     /// Write what the speaker played and the microphone heard into this folder, as speaker.wav and microphone.wav
     #[arg(long, value_name = "DIR", requires = "simulate")]
     pub(crate) record_dir: Option<PathBuf>,
+    /// Take the speaker's sound for what it is: for headphones, and systems that cancel echo themselves
+    #[arg(long)]
+    pub(crate) no_echo_canceller: bool,
     #[command(flatten)]
     pub(crate) session: Session,
 }
@@ -143,8 +146,8 @@ pub(crate) struct Transcribe {
 
 #[derive(Args)]
 pub(crate) struct Listen {
-    /// An audio file: wav, flac, ogg, mp3, mp4 or webm
-    pub(crate) file: PathBuf,
+    /// An audio file: wav, flac, ogg, mp3, mp4 or webm; without one, the microphone
+    pub(crate) file: Option<PathBuf>,
     /// The language; several, separated by commas, have the likeliest chosen
     #[arg(long, required = true, value_delimiter = ',')]
     pub(crate) language: Vec<LanguageTag>,

@@ -1,8 +1,8 @@
 //! Runs turns and tells their events as they come.
 
 use crate::output::Output;
-use crate::sound::player::Player;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use crate::sound::player::{Player, lock};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tertulia::event::{EventKind, Metrics};
 use tertulia::{Engine, Error, ErrorCode, Event, Events, Result, Session, TurnId};
@@ -62,6 +62,8 @@ pub(crate) struct Talk<'a> {
     /// What was reported last.
     reported: Option<(TurnId, u64)>,
     turns_open: usize,
+    /// What the learner has said so far.
+    pub(crate) so_far: String,
     /// The reply that is being spoken, and how much of it was told.
     reply: (Option<TurnId>, String, usize),
 }
@@ -74,8 +76,8 @@ impl<'a> Talk<'a> {
         output: &'a Output,
     ) -> Result<Self> {
         let events = session.events()?;
-        let reply = (None, String::new(), 0);
-        Ok(Self { engine, session, events, player, output, reported: None, turns_open: 0, reply })
+        let (so_far, reply) = (String::new(), (None, String::new(), 0));
+        Ok(Self { engine, session, events, player, output, reported: None, turns_open: 0, so_far, reply })
     }
 
     pub(crate) fn player(&self) -> MutexGuard<'_, Player> {
@@ -144,7 +146,14 @@ impl<'a> Talk<'a> {
     /// What people want to read.
     fn tell(&mut self, event: &Event) -> Result<()> {
         let line = match &event.kind {
-            EventKind::TranscriptDone { transcript, .. } => format!("learner: {}", transcript.text),
+            EventKind::TranscriptDelta { text, .. } => {
+                self.so_far.clone_from(text);
+                return Ok(());
+            }
+            EventKind::TranscriptDone { transcript, .. } => {
+                self.so_far.clear();
+                format!("learner: {}", transcript.text)
+            }
             EventKind::ReplyTextDelta { text } => {
                 if self.reply.0 != event.turn {
                     self.reply = (event.turn, String::new(), 0);
@@ -168,9 +177,4 @@ impl<'a> Talk<'a> {
         };
         self.output.text(&format!("{:7.2} s  {line}", event.at_ms as f64 / 1000.0))
     }
-}
-
-/// A player is whole between any two of its calls, whatever became of the thread that made the last.
-pub(crate) fn lock(player: &Mutex<Player>) -> MutexGuard<'_, Player> {
-    player.lock().unwrap_or_else(PoisonError::into_inner)
 }

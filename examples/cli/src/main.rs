@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod conversation;
+mod live;
 mod output;
 mod script;
 mod setup;

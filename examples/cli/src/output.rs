@@ -1,6 +1,8 @@
 //! What is printed, as text for people or as JSON lines for programs.
 
+use crossterm::terminal::is_raw_mode_enabled;
 use serde::Serialize;
+use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -8,11 +10,13 @@ use tertulia::{Error, ErrorCode, Result};
 
 pub(crate) struct Output {
     json: bool,
+    /// A line is shown that the next one replaces.
+    status: Cell<bool>,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json }
+        Self { json, status: Cell::new(false) }
     }
 
     /// A result: JSON with `--json`, else the text.
@@ -32,7 +36,21 @@ impl Output {
 
     /// One line for people; nothing with `--json`.
     pub(crate) fn text(&self, text: &str) -> Result<()> {
-        if self.json { Ok(()) } else { line(text) }
+        if self.json {
+            return Ok(());
+        }
+        self.status("")?;
+        line(text)
+    }
+
+    /// What the last line of a terminal shows until something else is printed; nothing elsewhere.
+    pub(crate) fn status(&self, text: &str) -> Result<()> {
+        let mut stdout = io::stdout().lock();
+        if self.json || !stdout.is_terminal() || (text.is_empty() && !self.status.get()) {
+            return Ok(());
+        }
+        self.status.set(!text.is_empty());
+        write!(stdout, "\r\x1b[K{text}").and_then(|()| stdout.flush()).or_else(ended_reader)
     }
 
     /// A part of a line for people, at once.
@@ -113,7 +131,9 @@ pub(crate) fn file_error(what: &str, path: &Path, source: io::Error) -> Error {
 }
 
 fn line(text: &str) -> Result<()> {
-    writeln!(io::stdout(), "{text}").or_else(ended_reader)
+    // A terminal that gives single keys takes a line's end to the letter.
+    let end = if is_raw_mode_enabled().unwrap_or(false) { "\r\n" } else { "\n" };
+    write!(io::stdout(), "{text}{end}").or_else(ended_reader)
 }
 
 /// A reader that has seen enough, such as `head`, is no failure.

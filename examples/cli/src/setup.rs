@@ -26,6 +26,13 @@ pub(crate) fn engine_in_memory() -> Result<Engine> {
     EngineBuilder::new().backends(default_backends(&models, &backend_options(None))?).build()
 }
 
+/// An engine that hears and does not answer.
+pub(crate) fn engine_that_listens() -> Result<Engine> {
+    let models = ModelStore::open_default()?;
+    let backends = default_backends(&models, &backend_options(None))?;
+    EngineBuilder::new().backends(Backends { chat: None, synthesizer: None, ..backends }).build()
+}
+
 /// An engine that only looks at the store: no model need be there.
 pub(crate) fn engine_without_models(store: &args::Store) -> Result<Engine> {
     EngineBuilder::new().backends(Backends::default()).store(StoreLocation::File(store_path(store)?)).build()

@@ -144,9 +144,10 @@ fn in_a_scripted_conversation_a_nod_is_passed_over_and_a_question_stops_the_tuto
     let folder = tempfile::tempdir().unwrap();
     let tutor = "Hola, soy tu profesora. Hoy hablamos del fin de semana. El sábado fui al mercado con mi hermana y \
                  compramos mucha fruta, y el domingo dimos un paseo muy largo por la playa, hasta que empezó a llover.";
-    let script = serde_json::json!({"lines": [
+    // The nod comes when the echo canceller has learnt.
+    let script = serde_json::json!({"echo_db": -12, "echo_delay_ms": 120, "lines": [
         {"at_s": 0.2, "tutor": tutor},
-        {"after": "reply_audio", "delay_s": 1, "say": "Yeah.", "language": "en", "voice": "af_bella", "speed": 1.3},
+        {"after": "reply_audio", "delay_s": 3.5, "say": "Yeah.", "language": "en", "voice": "af_bella", "speed": 1.3},
         {"after": "playback_resume", "delay_s": 0.5, "say": "Perdona, tengo una pregunta sobre la fruta."},
     ]});
     let path = folder.path().join("script.json");
@@ -194,4 +195,19 @@ fn a_script_that_is_none_says_where_it_is_wrong() {
     let output = run(&["talk", "--simulate", path_text(&script), "--json"]);
     assert_eq!(output.status.code(), Some(11));
     assert!(lines(&output)[0]["detail"].as_str().unwrap().contains("line 1"));
+}
+
+/// Needs the models' files.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_machine_without_microphone_or_speaker_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("sessions.redb");
+    for arguments in [&["talk", "--store", path_text(&store), "--json"][..], &["listen", "--language", "es", "--json"]]
+    {
+        // No sound card is found with settings that are not there.
+        let output = tertulia(arguments).env("ALSA_CONFIG_PATH", folder.path().join("none")).output().unwrap();
+        let error = lines(&output).pop().unwrap();
+        assert_eq!((output.status.code(), error["name"].as_str()), (Some(11), Some("Unsupported")), "{error}");
+    }
 }

@@ -1,26 +1,73 @@
 //! `tertulia listen`
 
 use crate::args;
+use crate::live::Live;
 use crate::output::{Output, read_file};
 use crate::setup;
+use std::path::Path;
 use tertulia::backend::run_steps;
-use tertulia::{Event, EventKind, ListenRequest, Result, SessionEngine, audio};
+use tertulia::event::Stage;
+use tertulia::{
+    Event, EventKind, ListenRequest, Listening, ListeningMode, Result, SessionConfig, SessionEngine, audio,
+};
 
 pub(crate) fn run(options: args::Listen, output: &Output) -> Result<()> {
-    let pcm = audio::decode(&read_file(&options.file)?)?;
+    match options.file.clone() {
+        Some(file) => listen_to_file(&file, options, output),
+        None => listen_to_microphone(&options, output),
+    }
+}
+
+/// Listens until it is stopped, in a session that nobody answers in.
+fn listen_to_microphone(options: &args::Listen, output: &Output) -> Result<()> {
+    let engine = setup::engine_that_listens()?;
+    let mut languages = options.language.iter();
+    let target = languages.next().cloned().unwrap_or("en".parse()?);
+    let native = languages.next().unwrap_or(&target).clone();
+    let listening = Listening { mode: ListeningMode::Continuous, ..Listening::default() };
+    let config = SessionConfig { listening, patience: options.patience, ..SessionConfig::new(native, target) };
+    let session = engine.create_session(config)?;
+    let events = session.events()?;
+    let live = Live::open(&session, None, false)?;
+    engine.preload()?;
+    let mut so_far = String::new();
+    live.run(output, |live| {
+        while let Some(event) = events.try_next()? {
+            match &event.kind {
+                EventKind::TranscriptDelta { text, .. } => {
+                    so_far.clone_from(text);
+                    if !options.partials {
+                        continue;
+                    }
+                }
+                EventKind::TranscriptDone { .. } => so_far.clear(),
+                // Here a turn ends where the answer would begin.
+                EventKind::TurnFailed { stage: Stage::Reply, .. } => continue,
+                _ => {}
+            }
+            tell(&event, output)?;
+        }
+        live.show(&so_far, output)
+    })
+}
+
+fn listen_to_file(file: &Path, options: args::Listen, output: &Output) -> Result<()> {
+    let pcm = audio::decode(&read_file(file)?)?;
     let engine = setup::engine_in_memory()?;
     let request = ListenRequest {
         patience: options.patience,
         partials: options.partials,
         ..ListenRequest::new(pcm.samples, pcm.rate, options.language)
     };
-    run_steps(engine.listen(request)?, |event| {
-        output.json_line(&event.to_json())?;
-        match line_of(&event) {
-            Some(line) => output.text(&format!("{:7.2} s  {line}", event.at_ms as f64 / 1000.0)),
-            None => Ok(()),
-        }
-    })
+    run_steps(engine.listen(request)?, |event| tell(&event, output))
+}
+
+fn tell(event: &Event, output: &Output) -> Result<()> {
+    output.json_line(&event.to_json())?;
+    match line_of(event) {
+        Some(line) => output.text(&format!("{:7.2} s  {line}", event.at_ms as f64 / 1000.0)),
+        None => Ok(()),
+    }
 }
 
 fn line_of(event: &Event) -> Option<String> {
@@ -32,7 +79,9 @@ fn line_of(event: &Event) -> Option<String> {
             format!("complete, {:.2} to {:.2} s", *start_ms as f64 / 1000.0, *end_ms as f64 / 1000.0)
         }
         EventKind::TranscriptDone { transcript, .. } => format!("> {}", transcript.text),
-        EventKind::Error(error) => format!("error {}: {}", error.code.number(), error.name),
+        EventKind::Error(error) | EventKind::TurnFailed { error, .. } => {
+            format!("error {}: {}", error.code.number(), error.name)
+        }
         _ => return None,
     })
 }

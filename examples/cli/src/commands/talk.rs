@@ -2,6 +2,7 @@
 
 use crate::args;
 use crate::conversation::Talk;
+use crate::live::Live;
 use crate::output::Output;
 use crate::script::{Line, Script, What, When};
 use crate::setup;
@@ -25,8 +26,28 @@ const QUIET_MS: u64 = 5_000;
 pub(crate) fn run(options: &args::Talk, output: &Output) -> Result<()> {
     match &options.simulate {
         Some(path) => simulate(path, options, output),
-        None => Err(Error::new(ErrorCode::Unsupported, "only --simulate is there yet")),
+        None => converse(options, output),
     }
+}
+
+/// Talks through the machine's own microphone and speaker.
+fn converse(options: &args::Talk, output: &Output) -> Result<()> {
+    let engine = setup::engine(&options.session.store, options.session.chat.model.as_deref())?;
+    let player = Arc::new(Mutex::new(Player::new(RATE_HZ)));
+    let mut talk = open(&engine, options, player.clone(), output)?;
+    let live = Live::open(&talk.session, Some(player), !options.no_echo_canceller)?;
+    output.text("loading the models …")?;
+    engine.preload()?;
+    output.text("speak when you like; the space bar interrupts, Ctrl-C ends")?;
+    if options.session.id.is_none() {
+        talk.session.reply(None)?;
+    }
+    live.run(output, |live| {
+        while talk.try_next()?.is_some() {}
+        talk.report()?;
+        live.show(&talk.so_far, output)
+    })?;
+    talk.close()
 }
 
 /// Runs a script in a room without sound hardware.
@@ -66,6 +87,9 @@ fn simulate(path: &Path, options: &args::Talk, output: &Output) -> Result<()> {
             break;
         }
         let passed = room.pass(&mut talk.player())?;
+        if !options.no_echo_canceller {
+            talk.session.push_playback(&passed.speaker, RATE_HZ)?;
+        }
         talk.session.push_audio(&passed.microphone, RATE_HZ)?;
         if (now_ms / 10).is_multiple_of(REPORT_EVERY) {
             talk.report()?;

@@ -1,7 +1,8 @@
 //! The speaker's side: plays replies, holds, goes on, throws away, and knows what was played.
 
 use std::collections::VecDeque;
-use tertulia::audio::Resampler;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tertulia::audio::{self, Resampler};
 use tertulia::{Result, TurnId};
 
 /// Plays replies one after the other, at the rate of a device that asks for its sound block by block.
@@ -18,6 +19,8 @@ struct Reply {
     rate: u32,
     resampler: Resampler,
     given: u64,
+    /// Samples, at its own rate, that were played before those.
+    before: u64,
     samples: Vec<f32>,
     at: usize,
     /// No more will come.
@@ -30,12 +33,24 @@ impl Player {
         Self { rate, paused: false, replies: VecDeque::new() }
     }
 
+    /// Goes on at another rate, where the device was changed for another.
+    pub(crate) fn set_rate(&mut self, rate: u32) -> Result<()> {
+        let old = std::mem::replace(&mut self.rate, rate);
+        for reply in self.replies.iter_mut().filter(|_| old != rate) {
+            reply.before += reply.at as u64 * u64::from(reply.rate) / u64::from(old);
+            reply.samples = audio::resample(&reply.samples[reply.at..], old, rate)?;
+            reply.at = 0;
+            reply.resampler = Resampler::new(reply.rate, rate)?;
+        }
+        Ok(())
+    }
+
     /// Adds sound of a turn's reply.
     pub(crate) fn push(&mut self, turn: TurnId, pcm: &[f32], rate: u32) -> Result<()> {
         if self.replies.back().is_none_or(|reply| reply.turn != turn) {
             let resampler = Resampler::new(rate, self.rate)?;
-            let (samples, at) = (Vec::new(), 0);
-            self.replies.push_back(Reply { turn, rate, resampler, given: 0, samples, at, complete: false });
+            let (given, before, samples, at) = (0, 0, Vec::new(), 0);
+            self.replies.push_back(Reply { turn, rate, resampler, given, before, samples, at, complete: false });
         }
         if let Some(reply) = self.replies.back_mut() {
             reply.given += pcm.len() as u64;
@@ -86,7 +101,7 @@ impl Player {
         let reply = self.replies.front()?;
         let played = match reply.is_over() {
             true => reply.given,
-            false => reply.at as u64 * u64::from(reply.rate) / u64::from(self.rate),
+            false => reply.before + reply.at as u64 * u64::from(reply.rate) / u64::from(self.rate),
         };
         Some((reply.turn, played))
     }
@@ -96,6 +111,11 @@ impl Reply {
     fn is_over(&self) -> bool {
         self.complete && self.at == self.samples.len()
     }
+}
+
+/// A player is whole between any two of its calls, whatever became of the thread that made the last.
+pub(crate) fn lock(player: &Mutex<Player>) -> MutexGuard<'_, Player> {
+    player.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -120,6 +140,20 @@ mod tests {
         let rest = rendered(&mut player, 48_000);
         assert_eq!(player.played(), Some((TURN, 24_000)));
         assert_eq!(rest[43_200..], [0.0; 4_800], "silence after the end");
+    }
+
+    #[test]
+    fn another_device_goes_on_where_the_last_one_was() {
+        let mut player = Player::new(24_000);
+        player.push(TURN, &[0.5; 24_000], 24_000).unwrap();
+        player.complete(TURN);
+        rendered(&mut player, 12_000);
+        player.set_rate(48_000).unwrap();
+        assert_eq!(player.played(), Some((TURN, 12_000)));
+        rendered(&mut player, 12_000);
+        assert_eq!(player.played(), Some((TURN, 18_000)));
+        assert_eq!(rendered(&mut player, 24_000)[12_000..], [0.0; 12_000]);
+        assert_eq!(player.played(), Some((TURN, 24_000)));
     }
 
     #[test]

@@ -1,0 +1,162 @@
+//! The machine's own microphone and speaker.
+
+use super::player::{Player, lock};
+use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
+use cpal::{Device, FromSample, SampleFormat, SizedSample, Stream, StreamConfig};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use tertulia::{Error, ErrorCode, Result, Session};
+
+/// Streams that are open. They end when this is dropped.
+pub(crate) struct Devices {
+    _streams: Vec<Stream>,
+    lost: Arc<AtomicBool>,
+}
+
+impl Devices {
+    /// Opens the microphone, and the speaker where there is a player for it. With `cancel_echo` the session is told what
+    /// the speaker plays. `level` is the microphone's peak since it was last set to 0, as the bits of an `f32`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Unsupported`] where there is no such device, or one that gives no sound.
+    pub(crate) fn open(
+        session: &Session,
+        player: Option<&Arc<Mutex<Player>>>,
+        cancel_echo: bool,
+        level: &Arc<AtomicU32>,
+    ) -> Result<Self> {
+        let host = cpal::default_host();
+        let lost = Arc::new(AtomicBool::new(false));
+        let mut streams = Vec::new();
+        if let Some(player) = player {
+            let device = host.default_output_device().ok_or_else(|| none("speaker"))?;
+            streams.push(open_speaker(&device, session, player, cancel_echo, &lost)?);
+        }
+        let device = host.default_input_device().ok_or_else(|| none("microphone"))?;
+        streams.push(open_microphone(&device, session, level, &lost)?);
+        for stream in &streams {
+            stream.play().map_err(|source| failed("started", source))?;
+        }
+        Ok(Self { _streams: streams, lost })
+    }
+
+    /// Whether a device was taken away, or gives sound in another form now: they must be opened anew.
+    pub(crate) fn are_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+}
+
+fn open_microphone(
+    device: &Device,
+    session: &Session,
+    level: &Arc<AtomicU32>,
+    lost: &Arc<AtomicBool>,
+) -> Result<Stream> {
+    let config = device.default_input_config().map_err(|source| failed("asked for its form of sound", source))?;
+    let (format, config) = (config.sample_format(), StreamConfig::from(config));
+    let (session, level) = (session.clone(), level.clone());
+    match format {
+        SampleFormat::F32 => hear::<f32>(device, config, session, level, lost),
+        SampleFormat::I16 => hear::<i16>(device, config, session, level, lost),
+        SampleFormat::I32 => hear::<i32>(device, config, session, level, lost),
+        SampleFormat::U16 => hear::<u16>(device, config, session, level, lost),
+        other => Err(unknown_format(other)),
+    }
+}
+
+fn hear<T>(
+    device: &Device,
+    config: StreamConfig,
+    session: Session,
+    level: Arc<AtomicU32>,
+    lost: &Arc<AtomicBool>,
+) -> Result<Stream>
+where
+    T: SizedSample,
+    f32: FromSample<T>,
+{
+    let (rate, channels) = (config.sample_rate, usize::from(config.channels).max(1));
+    let mut mono = Vec::new();
+    let take = move |block: &[T], _: &cpal::InputCallbackInfo| {
+        mono.clear();
+        mono.extend(
+            block
+                .chunks_exact(channels)
+                .map(|frame| frame.iter().map(|sample| f32::from_sample_(*sample)).sum::<f32>() / channels as f32),
+        );
+        let peak = mono.iter().fold(0.0f32, |peak, sample| peak.max(sample.abs()));
+        level.fetch_max(peak.to_bits(), Ordering::Relaxed);
+        // A session that ends is told by its events.
+        let _ = session.push_audio(&mono, rate);
+    };
+    device.build_input_stream(config, take, tell_loss(lost), None).map_err(|source| failed("opened", source))
+}
+
+fn open_speaker(
+    device: &Device,
+    session: &Session,
+    player: &Arc<Mutex<Player>>,
+    cancel_echo: bool,
+    lost: &Arc<AtomicBool>,
+) -> Result<Stream> {
+    let config = device.default_output_config().map_err(|source| failed("asked for its form of sound", source))?;
+    let (format, config) = (config.sample_format(), StreamConfig::from(config));
+    lock(player).set_rate(config.sample_rate)?;
+    let (session, player) = (cancel_echo.then(|| session.clone()), player.clone());
+    match format {
+        SampleFormat::F32 => play::<f32>(device, config, session, player, lost),
+        SampleFormat::I16 => play::<i16>(device, config, session, player, lost),
+        SampleFormat::I32 => play::<i32>(device, config, session, player, lost),
+        SampleFormat::U16 => play::<u16>(device, config, session, player, lost),
+        other => Err(unknown_format(other)),
+    }
+}
+
+fn play<T>(
+    device: &Device,
+    config: StreamConfig,
+    session: Option<Session>,
+    player: Arc<Mutex<Player>>,
+    lost: &Arc<AtomicBool>,
+) -> Result<Stream>
+where
+    T: SizedSample + FromSample<f32>,
+{
+    let (rate, channels) = (config.sample_rate, usize::from(config.channels).max(1));
+    let mut mono = Vec::new();
+    let give = move |block: &mut [T], _: &cpal::OutputCallbackInfo| {
+        mono.resize(block.len() / channels, 0.0);
+        lock(&player).render(&mut mono);
+        for (frame, sample) in block.chunks_exact_mut(channels).zip(&mono) {
+            frame.fill(T::from_sample_(*sample));
+        }
+        if let Some(session) = &session {
+            let _ = session.push_playback(&mono, rate);
+        }
+    };
+    device.build_output_stream(config, give, tell_loss(lost), None).map_err(|source| failed("opened", source))
+}
+
+/// What happens to a stream while it runs.
+fn tell_loss(lost: &Arc<AtomicBool>) -> impl FnMut(cpal::Error) + Send + 'static {
+    let lost = lost.clone();
+    move |error| {
+        use cpal::ErrorKind::{DeviceNotAvailable, HostUnavailable, StreamInvalidated};
+        if matches!(error.kind(), DeviceNotAvailable | HostUnavailable | StreamInvalidated) {
+            lost.store(true, Ordering::Release);
+        }
+        tracing::warn!(%error, "a sound device");
+    }
+}
+
+fn none(what: &str) -> Error {
+    Error::new(ErrorCode::Unsupported, format!("there is no {what} here"))
+}
+
+fn failed(what: &str, source: cpal::Error) -> Error {
+    Error::new(ErrorCode::Unsupported, format!("a sound device could not be {what}: {source}")).with_source(source)
+}
+
+fn unknown_format(format: SampleFormat) -> Error {
+    Error::new(ErrorCode::Unsupported, format!("a sound device has samples of the form {format}"))
+}

@@ -1,0 +1,118 @@
+//! `cargo xtask heard`: whether what is stored as heard of an interrupted reply is what could be heard.
+//!
+//! Each text is spoken by a session with the real voice and interrupted when the host has reported a random number of
+//! samples as played. The reply's sound, cut there, is recognised; its words must be those of the stored heard text, give or
+//! take one: the cut may leave half a word. A recogniser that misunderstands the voice counts against us too, so that the
+//! same is told of how many words there are.
+
+use crate::speech::{lines, plain};
+use crate::wer::{Failure, transcribe, word_errors};
+use clap::Args;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tertulia::backend::{Backends, LISTEN_RATE_HZ};
+use tertulia::{
+    EngineBuilder, Error, ErrorCode, EventKind, Events, LanguageTag, Session, SessionConfig, SessionEngine, audio,
+};
+use tertulia_models::files::ModelStore;
+use tertulia_models::kokoro::Kokoro;
+use tertulia_models::whisper::Whisper;
+
+/// How long a reply may take to be spoken.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Silence after a cut, without which a recogniser makes up an end.
+const SILENCE_S: usize = 1;
+
+/// The share of the replies whose words must be those that are stored, and of those that must have as many, in percent.
+const RIGHT_MIN: usize = 80;
+const COUNTED_MIN: usize = 90;
+
+/// What to speak.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// The folder of `en.txt` and `es.txt`, one text a line.
+    dir: PathBuf,
+    /// How many replies, half of them in each language.
+    #[arg(long, default_value_t = 50)]
+    replies: usize,
+}
+
+/// Speaks, cuts, prints, and fails where too many are wrong.
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    match check(arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "heard: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(arguments: &Arguments) -> Result<bool, Failure> {
+    let models = ModelStore::open_default()?;
+    let kokoro = Kokoro::new(&models.path("kokoro-82m")?, Default::default())?;
+    let whisper = Whisper::new(models.path("whisper-base")?, Default::default());
+    let backends = Backends { synthesizer: Some(Arc::new(kokoro)), ..Backends::default() };
+    let engine = EngineBuilder::new().backends(backends).build()?;
+    let mut out = std::io::stdout().lock();
+    let (mut replies, mut right, mut counted, mut seed) = (0, 0, 0, 1u64);
+    for (target, native) in [("en", "es"), ("es", "en")] {
+        let language: LanguageTag = target.parse()?;
+        let session = engine.create_session(SessionConfig::new(native.parse()?, language.clone()))?;
+        let events = session.events()?;
+        let texts = lines(&arguments.dir.join(format!("{target}.txt")))?;
+        // A number is one word that is spoken as many, and half of it may be heard.
+        let texts: Vec<&String> = texts.iter().filter(|text| !text.contains(|c: char| c.is_numeric())).collect();
+        for text in texts.iter().cycle().take(arguments.replies.div_ceil(2)) {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let share = 0.1 + 0.85 * (seed >> 40) as f64 / (1u64 << 24) as f64;
+            let (sound, rate, heard) = cut_short(&session, &events, text, share)?;
+            let padded = [&sound[..], &vec![0.0; SILENCE_S * rate as usize]].concat();
+            let padded = audio::resample(&padded, rate, LISTEN_RATE_HZ)?;
+            let recognised = transcribe(&whisper, &padded, vec![language.clone()])?.text;
+            let (stored, said) = (plain(&heard, &language), plain(&recognised, &language));
+            let errors = if stored.is_empty() { said.len() } else { word_errors(&stored, &said).errors };
+            replies += 1;
+            right += usize::from(errors <= 1);
+            counted += usize::from(stored.len().abs_diff(said.len()) <= 1);
+            if errors > 1 {
+                writeln!(out, "{errors:2} words differ\n   stored:     {heard}\n   recognised: {}", recognised.trim())?;
+            }
+        }
+    }
+    writeln!(
+        out,
+        "{replies} replies cut: {right} with the stored words, give or take one (at least {RIGHT_MIN} %); {counted} with as \
+         many words, give or take one (at least {COUNTED_MIN} %)"
+    )?;
+    Ok(right * 100 >= replies * RIGHT_MIN && counted * 100 >= replies * COUNTED_MIN)
+}
+
+/// Speaks a text and interrupts it when that share of it was played; gives the sound up to there, its rate, and what is
+/// stored as heard.
+fn cut_short(session: &Session, events: &Events, text: &str, share: f64) -> Result<(Vec<f32>, u32, String), Failure> {
+    let turn = session.say(text)?;
+    let (mut sound, mut reply_rate) = (Vec::new(), 0);
+    while let Some(event) = events.next_timeout(PATIENCE)? {
+        match event.kind {
+            EventKind::ReplyAudio { pcm, rate, .. } => {
+                sound.extend_from_slice(&pcm);
+                reply_rate = rate;
+            }
+            EventKind::ReplyAudioDone { .. } => {
+                sound.truncate((sound.len() as f64 * share) as usize);
+                session.played(turn, sound.len() as u64)?;
+                session.interrupt()?;
+            }
+            EventKind::TurnInterrupted { heard_text, .. } => return Ok((sound, reply_rate, heard_text)),
+            EventKind::TurnFailed { error, .. } => return Err(Error::new(error.code, error.detail).into()),
+            _ => {}
+        }
+    }
+    Err(Error::new(ErrorCode::Internal, "the turn does not end").into())
+}
