@@ -71,10 +71,21 @@ impl Session {
     /// [`ErrorCode::AudioOverrun`] once the utterance is as long as the longest allowed, or the engine as far behind
     /// (what came before is kept), [`ErrorCode::SessionClosed`].
     pub fn push_audio(&self, samples: &[f32], rate: u32) -> Result<()> {
+        self.push_interleaved(samples, 1, rate)
+    }
+
+    /// Takes in samples of a microphone with up to eight channels, as [`push_audio`](Session::push_audio) does those of one:
+    /// whole frames, one sample of each channel after the other, whose mean is heard. Their number may change between
+    /// calls.
+    ///
+    /// # Errors
+    /// As [`push_audio`](Session::push_audio); [`ErrorCode::AudioInvalidRate`] for another number of channels,
+    /// [`ErrorCode::AudioInvalidSample`] where the last frame is not whole.
+    pub fn push_interleaved(&self, samples: &[f32], channels: usize, rate: u32) -> Result<()> {
         self.inner.check_open()?;
         match self.inner.is_continuous() {
-            true => self.inner.session.microphone.push(Source::Heard, samples, rate),
-            false => self.inner.utterance.lock().push(samples, rate),
+            true => self.inner.session.microphone.push(Source::Heard, samples, channels, rate),
+            false => self.inner.utterance.lock().push_interleaved(samples, channels, rate),
         }
     }
 
@@ -102,7 +113,7 @@ impl Session {
     pub fn push_playback(&self, samples: &[f32], rate: u32) -> Result<()> {
         self.inner.check_open()?;
         match self.inner.is_continuous() {
-            true => self.inner.session.microphone.push(Source::Played, samples, rate),
+            true => self.inner.session.microphone.push(Source::Played, samples, 1, rate),
             false => Ok(()),
         }
     }
@@ -138,6 +149,20 @@ impl Session {
         self.inner.check_open()?;
         if self.inner.is_continuous() {
             self.inner.session.microphone.mark(Mark { reason: EndReason::InputInterrupted, turn: None });
+        }
+        Ok(())
+    }
+
+    /// The microphone is back, and may be another one, or elsewhere: the noise around it and the echo's way to it are
+    /// learned anew. Audio that is pushed is heard without this call too. With
+    /// [`ListeningMode::PushToTalk`](crate::ListeningMode) nothing happens.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SessionClosed`].
+    pub fn input_resumed(&self) -> Result<()> {
+        self.inner.check_open()?;
+        if self.inner.is_continuous() {
+            self.inner.session.microphone.resume();
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use super::edit_list::{self, Edit};
 use super::opus::{HeadOrder, OPUS_RATE_HZ, OpusDecoder};
-use super::{CHANNELS_MAX, Pcm, check_rate};
+use super::{CHANNELS_MAX, Pcm, check_rate, mono};
 use crate::error::{Error, ErrorCode, Result};
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -312,9 +312,8 @@ impl Mix {
         self.last_len = frames;
         let skipped = self.skip.min(frames as u64) as usize;
         self.skip -= skipped as u64;
-        let share = 1.0 / channels as f32;
-        let heard = interleaved[skipped * channels..].chunks_exact(channels);
-        self.samples.extend(heard.map(|frame| (frame.iter().sum::<f32>() * share).clamp(-1.0, 1.0)));
+        let heard = mono(&interleaved[skipped * channels..], channels);
+        self.samples.extend(heard.map(|sample| sample.clamp(-1.0, 1.0)));
         self.check_length()?;
         Ok(())
     }

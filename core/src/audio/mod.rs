@@ -50,6 +50,24 @@ pub(crate) fn check_samples(block: &[f32], rate: u32) -> Result<()> {
     }
 }
 
+/// Checks how many channels a block has, and that it ends with a whole frame.
+pub(crate) fn check_channels(block: &[f32], channels: usize) -> Result<()> {
+    if !(1..=CHANNELS_MAX).contains(&channels) {
+        return Err(Error::new(ErrorCode::AudioInvalidRate, format!("{channels} channels; 1 to {CHANNELS_MAX}")));
+    }
+    if !block.len().is_multiple_of(channels) {
+        let detail = format!("{} samples are not frames of {channels} channels", block.len());
+        return Err(Error::new(ErrorCode::AudioInvalidSample, detail));
+    }
+    Ok(())
+}
+
+/// The mean of each frame's channels.
+pub(crate) fn mono(interleaved: &[f32], channels: usize) -> impl Iterator<Item = f32> + '_ {
+    let share = 1.0 / channels as f32;
+    interleaved.chunks_exact(channels).map(move |frame| frame.iter().sum::<f32>() * share)
+}
+
 fn check_rate(rate: u32) -> Result<()> {
     if (RATE_HZ_MIN..=RATE_HZ_MAX).contains(&rate) {
         return Ok(());

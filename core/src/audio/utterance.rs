@@ -1,6 +1,6 @@
 //! The bounded collector behind `push_audio`.
 
-use super::{Resampler, check_samples};
+use super::{Resampler, check_channels, check_samples, mono};
 use crate::backend::LISTEN_RATE_HZ;
 use crate::error::{Error, ErrorCode, Result};
 
@@ -53,17 +53,27 @@ impl UtteranceBuffer {
     /// [`ErrorCode::AudioInvalidSample`] (a sample that is not finite). After [`ErrorCode::AudioOverrun`] the buffer
     /// is full: it keeps what it had and as much of the block as there was room for.
     pub fn push(&mut self, block: &[f32], rate: u32) -> Result<()> {
+        self.push_interleaved(block, 1, rate)
+    }
+
+    /// Takes one block of up to eight channels, frame by frame, as [`push`](Self::push) takes one of one: their mean counts.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push); [`ErrorCode::AudioInvalidRate`] for another number of channels,
+    /// [`ErrorCode::AudioInvalidSample`] where the last frame is not whole.
+    pub fn push_interleaved(&mut self, block: &[f32], channels: usize, rate: u32) -> Result<()> {
         check_samples(block, rate)?;
+        check_channels(block, channels)?;
         if block.is_empty() {
             return Ok(());
         }
         self.switch_rate(rate)?;
         // A second at a time, so that a block of hours needs no more memory than the buffer may hold.
-        for run in block.chunks(rate as usize) {
+        for run in block.chunks(rate as usize * channels) {
             if self.samples.len() >= self.samples_max {
                 return Err(self.overrun());
             }
-            self.push_run(run);
+            self.push_run(run, channels);
         }
         if self.samples.len() > self.samples_max {
             self.samples.truncate(self.samples_max);
@@ -102,9 +112,9 @@ impl UtteranceBuffer {
         Ok(())
     }
 
-    fn push_run(&mut self, run: &[f32]) {
+    fn push_run(&mut self, run: &[f32], channels: usize) {
         self.scratch.clear();
-        self.scratch.extend(run.iter().map(|sample| sample.clamp(-1.0, 1.0)));
+        self.scratch.extend(mono(run, channels).map(|sample| sample.clamp(-1.0, 1.0)));
         let (_, resampler) = self.resampler.as_mut().expect("switch_rate made one");
         let before = self.samples.len();
         resampler.push(&self.scratch, &mut self.samples);

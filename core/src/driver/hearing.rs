@@ -67,6 +67,14 @@ impl Hearing {
         Ok(())
     }
 
+    /// Another microphone is heard from now on: what was learned of the last one is forgotten.
+    fn restart(&mut self) {
+        self.vad.reset();
+        self.background = Background::new();
+        (self.heard, self.offset, self.played) = (Stream::default(), (0.0, 0.0), None);
+        self.pending.clear();
+    }
+
     /// Takes what the speaker plays: from now on its echo is taken out of what is heard.
     pub(crate) fn push_playback(&mut self, samples: &[f32], rate: u32) -> Result<()> {
         let (stream, canceller) = self.played.get_or_insert_with(|| (Stream::default(), EchoCanceller::new()));
@@ -150,6 +158,7 @@ async fn listen_on(shared: &Shared, session: &SessionShared) -> Result<()> {
                         shared.send(Message::Machine(session.key, Input::Speech { end, probability }));
                     })?
                 }
+                Part::Resumed => hearing.restart(),
                 Part::End(mark) => {
                     let input = Input::EndUtterance { reason: mark.reason, turn: mark.turn };
                     shared.send(Message::Machine(session.key, input));
@@ -197,6 +206,24 @@ mod tests {
         let mut last = 1.0;
         hearing.push(&vec![0.4; 16_000], 16_000, |_, probability| last = probability).unwrap();
         assert!(last < 0.001, "{last}");
+    }
+
+    #[test]
+    fn what_was_learned_of_one_microphone_does_not_hold_for_the_next() {
+        let mut hearing = Hearing::new(Box::new(Loudness));
+        let mut last = 0.0;
+        let speech: Vec<f32> = (0..160_000).map(|at| 0.5 * (at as f32 / 5.0).sin()).collect();
+        // Somebody who never stops is the background.
+        hearing.push(&speech, 16_000, |_, probability| last = probability).unwrap();
+        let doubted = last;
+        hearing.restart();
+        hearing.push(&speech[..1_024], 16_000, |_, probability| last = probability).unwrap();
+        assert!(last > doubted + 0.2, "{doubted} and then {last}");
+        // Of playback nothing is known any more: else it would be silent while the canceller learns.
+        hearing.push_playback(&speech[..16_000], 16_000).unwrap();
+        hearing.restart();
+        hearing.push(&speech[..1_024], 16_000, |_, probability| last = probability).unwrap();
+        assert!(last > 0.2, "{last}");
     }
 
     #[test]

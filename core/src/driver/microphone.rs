@@ -41,6 +41,7 @@ pub(crate) struct Block {
 enum Piece {
     Sound { source: Source, rate: u32, len: usize },
     End(Mark),
+    Resumed,
 }
 
 /// Where sound comes from.
@@ -60,11 +61,17 @@ pub(crate) struct Mark {
     pub(crate) turn: Option<TurnId>,
 }
 
-/// Sound of one source at one rate, or a mark.
+/// Sound of one source at one rate, or what the host told in between.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Part<'a> {
-    Sound { source: Source, rate: u32, samples: &'a [f32] },
+    Sound {
+        source: Source,
+        rate: u32,
+        samples: &'a [f32],
+    },
     End(Mark),
+    /// What follows may come from another microphone.
+    Resumed,
 }
 
 impl Microphone {
@@ -72,15 +79,16 @@ impl Microphone {
         Self { inner: Mutex::default(), seconds_max }
     }
 
-    /// Takes one block: mono, at `rate` samples a second.
+    /// Takes one block of so many channels, frame by frame, at `rate` samples a second.
     ///
     /// # Errors
     /// Nothing of the block is kept after [`ErrorCode::AudioInvalidRate`], [`ErrorCode::AudioInvalidSample`], or
     /// [`ErrorCode::AudioOverrun`]: the ears are as far behind as the longest utterance.
-    pub(crate) fn push(&self, source: Source, samples: &[f32], rate: u32) -> Result<()> {
+    pub(crate) fn push(&self, source: Source, samples: &[f32], channels: usize, rate: u32) -> Result<()> {
         audio::check_samples(samples, rate)?;
+        audio::check_channels(samples, channels)?;
         let mut inner = self.inner.lock();
-        if !inner.block.push(source, samples, rate, f64::from(self.seconds_max)) {
+        if !inner.block.push(source, samples, channels, rate, f64::from(self.seconds_max)) {
             return Err(Error::new(ErrorCode::AudioOverrun, "the ears have fallen behind"));
         }
         let waker = if inner.block.is_worth_a_look() { inner.waker.take() } else { None };
@@ -94,6 +102,11 @@ impl Microphone {
     /// Puts a mark behind what was pushed so far.
     pub(crate) fn mark(&self, mark: Mark) {
         self.change(|inner| inner.block.pieces.push(Piece::End(mark)));
+    }
+
+    /// What is pushed from now on may come from another microphone.
+    pub(crate) fn resume(&self) {
+        self.change(|inner| inner.block.pieces.push(Piece::Resumed));
     }
 
     /// Nobody listens any more.
@@ -141,26 +154,28 @@ impl Block {
                 Part::Sound { source: *source, rate: *rate, samples }
             }
             Piece::End(mark) => Part::End(*mark),
+            Piece::Resumed => Part::Resumed,
         })
     }
 
     /// Adds sound; false where there would be more than so many seconds of its source.
-    fn push(&mut self, source: Source, samples: &[f32], rate: u32, seconds_max: f64) -> bool {
+    fn push(&mut self, source: Source, samples: &[f32], channels: usize, rate: u32, seconds_max: f64) -> bool {
         let total = match source {
             Source::Heard => &mut self.heard_s,
             Source::Played => &mut self.played_s,
         };
-        let seconds = samples.len() as f64 / f64::from(rate);
+        let frames = samples.len() / channels;
+        let seconds = frames as f64 / f64::from(rate);
         if *total + seconds > seconds_max {
             return false;
         }
         *total += seconds;
-        self.samples.extend_from_slice(samples);
+        self.samples.extend(audio::mono(samples, channels));
         match self.pieces.last_mut() {
             Some(Piece::Sound { source: last, rate: last_rate, len }) if (*last, *last_rate) == (source, rate) => {
-                *len += samples.len();
+                *len += frames;
             }
-            _ => self.pieces.push(Piece::Sound { source, rate, len: samples.len() }),
+            _ => self.pieces.push(Piece::Sound { source, rate, len: frames }),
         }
         true
     }
@@ -186,21 +201,22 @@ mod tests {
     #[test]
     fn parts_come_in_the_order_in_which_they_were_pushed() {
         let microphone = Microphone::new(1);
-        microphone.push(Source::Heard, &[0.1; 400], 16_000).unwrap();
-        microphone.push(Source::Heard, &[0.2; 400], 16_000).unwrap();
+        microphone.push(Source::Heard, &[0.1; 400], 1, 16_000).unwrap();
+        microphone.push(Source::Heard, &[0.2; 400], 1, 16_000).unwrap();
         let mark = Mark { reason: EndReason::Host, turn: Some(TurnId(3)) };
         microphone.mark(mark);
-        microphone.push(Source::Heard, &[0.3; 480], 48_000).unwrap();
+        microphone.resume();
+        microphone.push(Source::Heard, &[0.25, 0.75].repeat(480), 2, 48_000).unwrap();
         let mut block = Block::default();
         assert!(block_on(microphone.next(&mut block)));
         let parts: Vec<Part<'_>> = block.parts().collect();
-        assert_eq!(parts.len(), 3);
+        assert_eq!(parts.len(), 4);
         assert!(
             matches!(parts[0], Part::Sound { source: Source::Heard, rate: 16_000, samples } if samples.len() == 800 && samples[799] == 0.2)
         );
-        assert_eq!(parts[1], Part::End(mark));
+        assert_eq!((&parts[1], &parts[2]), (&Part::End(mark), &Part::Resumed));
         assert!(
-            matches!(parts[2], Part::Sound { source: Source::Heard, rate: 48_000, samples } if samples == [0.3; 480])
+            matches!(parts[3], Part::Sound { source: Source::Heard, rate: 48_000, samples } if samples == [0.5; 480])
         );
         microphone.close();
         assert!(!block_on(microphone.next(&mut block)));
@@ -209,16 +225,26 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_and_nothing_of_it_kept() {
         let microphone = Microphone::new(1);
-        microphone.push(Source::Heard, &[0.1; 10_000], 16_000).unwrap();
-        assert_eq!(microphone.push(Source::Heard, &[0.1; 10_000], 16_000).unwrap_err().code(), ErrorCode::AudioOverrun);
+        microphone.push(Source::Heard, &[0.1; 10_000], 1, 16_000).unwrap();
         assert_eq!(
-            microphone.push(Source::Heard, &[f32::NAN], 16_000).unwrap_err().code(),
+            microphone.push(Source::Heard, &[0.1; 10_000], 1, 16_000).unwrap_err().code(),
+            ErrorCode::AudioOverrun
+        );
+        assert_eq!(
+            microphone.push(Source::Heard, &[f32::NAN], 1, 16_000).unwrap_err().code(),
             ErrorCode::AudioInvalidSample
         );
-        assert_eq!(microphone.push(Source::Heard, &[0.0], 0).unwrap_err().code(), ErrorCode::AudioInvalidRate);
+        assert_eq!(microphone.push(Source::Heard, &[0.0], 1, 0).unwrap_err().code(), ErrorCode::AudioInvalidRate);
+        for (samples, channels, code) in [
+            (&[0.0; 9][..], 9, ErrorCode::AudioInvalidRate),
+            (&[0.0], 0, ErrorCode::AudioInvalidRate),
+            (&[0.0; 3], 2, ErrorCode::AudioInvalidSample),
+        ] {
+            assert_eq!(microphone.push(Source::Heard, samples, channels, 16_000).unwrap_err().code(), code);
+        }
         let mut block = Block::default();
         assert!(block_on(microphone.next(&mut block)));
         assert_eq!(block.parts().count(), 1);
-        microphone.push(Source::Heard, &[0.1; 10_000], 16_000).unwrap();
+        microphone.push(Source::Heard, &[0.1; 10_000], 1, 16_000).unwrap();
     }
 }

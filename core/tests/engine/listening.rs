@@ -330,13 +330,28 @@ fn a_microphone_that_is_taken_away_or_stalls_leaves_no_turn_stuck() {
 }
 
 #[test]
-fn the_rate_may_change_while_someone_speaks() {
+fn a_microphone_that_is_back_is_heard() {
+    let host = Host::new();
+    let (session, mut reader) = hands_free_session(&host);
+    host.script_turn("Hola.", "Hola.");
+    session.input_interrupted().unwrap();
+    session.input_resumed().unwrap();
+    speak(&session, 400);
+    be_silent(&session, 3_000);
+    reader.until("turn_finished");
+    session.suspend();
+    assert_eq!(session.input_resumed().unwrap_err().code(), ErrorCode::SessionClosed);
+}
+
+#[test]
+fn rate_and_channels_may_change_while_someone_speaks() {
     let host = Host::new();
     let (session, mut reader) = hands_free_session(&host);
     host.script_turn("Hola.", "Hola.");
     speak(&session, 200);
-    let faster: Vec<f32> = (0..9_600).map(|at| 0.3 * (at as f32 / 10.0).sin()).collect();
-    session.push_audio(&faster, 48_000).unwrap();
+    // A headset: two channels, of which one is silent.
+    let faster: Vec<f32> = (0..9_600).flat_map(|at| [0.6 * (at as f32 / 10.0).sin(), 0.0]).collect();
+    session.push_interleaved(&faster, 2, 48_000).unwrap();
     be_silent(&session, 3_000);
     let ended = reader.until("utterance_ended");
     let EventKind::UtteranceEnded { start_ms, end_ms, .. } = ended.kind else { unreachable!() };

@@ -99,6 +99,7 @@ impl Live {
                 *devices = Devices::open(&self.session, self.player.as_ref(), self.cancel_echo, &self.level)
                     .map_err(|_none_yet| Instant::now());
                 if devices.is_ok() {
+                    self.session.input_resumed()?;
                     output.text("         (the sound devices are back)")?;
                 }
             }

@@ -76,18 +76,14 @@ where
     f32: FromSample<T>,
 {
     let (rate, channels) = (config.sample_rate, usize::from(config.channels).max(1));
-    let mut mono = Vec::new();
+    let mut samples = Vec::new();
     let take = move |block: &[T], _: &cpal::InputCallbackInfo| {
-        mono.clear();
-        mono.extend(
-            block
-                .chunks_exact(channels)
-                .map(|frame| frame.iter().map(|sample| f32::from_sample_(*sample)).sum::<f32>() / channels as f32),
-        );
-        let peak = mono.iter().fold(0.0f32, |peak, sample| peak.max(sample.abs()));
+        samples.clear();
+        samples.extend(block.iter().map(|sample| f32::from_sample_(*sample)));
+        let peak = samples.iter().fold(0.0f32, |peak, sample| peak.max(sample.abs()));
         level.fetch_max(peak.to_bits(), Ordering::Relaxed);
         // A session that ends is told by its events.
-        let _ = session.push_audio(&mono, rate);
+        let _ = session.push_interleaved(&samples, channels, rate);
     };
     device.build_input_stream(config, take, tell_loss(lost), None).map_err(|source| failed("opened", source))
 }
