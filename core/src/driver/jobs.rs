@@ -11,6 +11,7 @@ use crate::event::{ErrorInfo, EventKind, Stage, Transcript, TurnId};
 use crate::turn::{Input, Inquiry, Report};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use tracing::{Instrument, info_span};
 
 /// What the work of one turn has at hand.
 #[derive(Clone)]
@@ -54,7 +55,8 @@ impl Job {
 
     /// Reports how a piece of work ended, a panic included. A cancelled one has nothing to report.
     async fn conclude(self, stage: Stage, work: impl Future<Output = Result<()>> + MaybeSend) {
-        let Err(error) = contained(work).await else { return };
+        let span = info_span!("turn_work", session = %self.session.id, turn = self.turn.0, ?stage);
+        let Err(error) = contained(work).instrument(span).await else { return };
         if error.code() == ErrorCode::Cancelled && self.cancel.is_cancelled() {
             return;
         }
@@ -147,8 +149,9 @@ pub(crate) async fn answer_words(
     inquiry: Inquiry,
     request: RecognitionRequest,
 ) {
-    let cancel = request.cancel.clone();
-    let answer = contained(transcript_of(&shared, &session, request, |_, _| {})).await;
+    let (cancel, samples) = (request.cancel.clone(), request.audio.len());
+    let span = info_span!("words_so_far", session = %session.id, samples);
+    let answer = contained(transcript_of(&shared, &session, request, |_, _| {})).instrument(span).await;
     if !cancel.is_cancelled() {
         let answer = answer.map_err(ErrorInfo::from);
         shared.send(Message::Machine(session.key, Input::Recognised { inquiry, answer }));
@@ -167,7 +170,8 @@ pub(crate) async fn answer_detector(
         let detector = shared.ready(&shared.backends.turn_detector, "turn detector")?;
         detector.probability_finished(&audio, &cancel).await
     };
-    match contained(ask).await {
+    let span = info_span!("turn_detector", session = %session.id, samples = audio.len());
+    match contained(ask).instrument(span).await {
         Ok(probability) => shared.send(Message::Machine(session.key, Input::Detected { inquiry, probability })),
         Err(error) if error.code() == ErrorCode::Cancelled => {}
         Err(error) => tracing::warn!(code = error.code().number(), "the turn detector failed"),
@@ -175,7 +179,12 @@ pub(crate) async fn answer_detector(
 }
 
 /// Lets the chat model read ahead. Where that fails, the reply will tell.
-pub(crate) async fn prefill(shared: Arc<Shared>, conversation: ConversationSlot, request: ChatRequest) {
+pub(crate) async fn prefill(
+    shared: Arc<Shared>,
+    session: Arc<super::SessionShared>,
+    conversation: ConversationSlot,
+    request: ChatRequest,
+) {
     let read = async {
         let chat = Backends::require(&shared.backends.chat, "chat model")?;
         let mut conversation = conversation.lock().await;
@@ -187,7 +196,7 @@ pub(crate) async fn prefill(shared: Arc<Shared>, conversation: ConversationSlot,
         }
         Ok(())
     };
-    let _ = contained(read).await;
+    let _ = contained(read).instrument(info_span!("read_ahead", session = %session.id)).await;
 }
 
 /// The result of a backend's work, a panic being an error.

@@ -199,6 +199,7 @@ impl Shared {
     /// Commits for several sessions with one sync. Where that fails, each is tried alone, so that one session's
     /// fault is not another's.
     pub(crate) fn commit_all(&self, commits: Vec<Commit>) {
+        let _span = tracing::info_span!("commit", turns = commits.len()).entered();
         if commits.len() > 1 {
             let all: Vec<Write> = commits.iter().flat_map(|commit| commit.writes.iter().cloned()).collect();
             if self.store.apply(&all).is_ok() {

@@ -11,4 +11,5 @@ mod resume;
 mod settings;
 mod streaming;
 mod support;
+mod tracing;
 mod turns;

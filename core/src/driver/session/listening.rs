@@ -68,7 +68,7 @@ impl SessionCore {
         let Ok((messages, pinned)) = self.conversation_so_far(&config, TurnOrigin::Utterance, given) else { return };
         let sampling = Sampling { max_tokens: 0, ..config.sampling };
         let request = ChatRequest { messages, pinned, sampling, cancel };
-        let prefill = jobs::prefill(self.shared.clone(), self.conversation.clone(), request);
+        let prefill = jobs::prefill(self.shared.clone(), self.session.clone(), self.conversation.clone(), request);
         self.shared.workers.spawn(Worker::Mind, Box::pin(prefill));
     }
 
