@@ -203,7 +203,7 @@ impl Machine {
     }
 
     fn hear_words(&mut self, transcript: &Transcript, is_draft: bool, now_us: u64) {
-        if words::takes_the_floor(&transcript.text, &spoken_languages(transcript)) {
+        if is_meant(transcript) {
             self.take_floor(now_us);
         } else if is_draft && self.floor.contested.is_some() {
             self.yield_floor();
@@ -238,7 +238,7 @@ impl Machine {
         let held = self.floor.contested.as_mut().and_then(|contested| contested.spoken.as_mut());
         if let Some(spoken) = held.filter(|spoken| spoken.inquiry == inquiry) {
             match answer {
-                Ok(said) if words::takes_the_floor(&said.text, &spoken_languages(said)) => {
+                Ok(said) if is_meant(said) => {
                     spoken.draft = Draft::Done(said.clone());
                     self.take_floor(now_us);
                 }
@@ -309,4 +309,9 @@ impl Machine {
     fn emit_heard(&mut self, kind: EventKind) {
         self.events.push_back(Queued { after: None, since: None, turn: None, kind });
     }
+}
+
+/// Whether words over the tutor are meant to stop it.
+fn is_meant(said: &Transcript) -> bool {
+    words::are_believed(said) && words::takes_the_floor(&said.text, &spoken_languages(said))
 }

@@ -1,5 +1,7 @@
 //! What the words so far tell: whether they look complete, whether they are more than a nod, and which of them stand.
 
+use crate::event::Transcript;
+
 /// Words after which a sentence goes on, by language.
 const HANGING: &[(&str, &[&str])] = &[
     (
@@ -47,6 +49,10 @@ const BACKCHANNELS: &[(&str, &[&str])] = &[
 /// How many words a nod has at most: "sí, sí, claro".
 const BACKCHANNEL_WORDS_MAX: usize = 3;
 
+/// Over the tutor, words count up to this probability that nobody speaks, and from this mean log-probability on.
+const NO_SPEECH_MAX: f32 = 0.5;
+const LOG_PROBABILITY_MIN: f32 = -1.2;
+
 /// How complete a text looks, from -1 (more is to come) to 1 (that was all). `languages` are tried in turn.
 pub(crate) fn completeness(text: &str, languages: &[&str]) -> f32 {
     let text = text.trim();
@@ -70,6 +76,12 @@ pub(crate) fn takes_the_floor(text: &str, languages: &[&str]) -> bool {
     let mut count = 0;
     let only_nods = words(text).inspect(|_| count += 1).all(|word| is_in(BACKCHANNELS, languages, &word));
     !only_nods || count > BACKCHANNEL_WORDS_MAX
+}
+
+/// Whether what was understood while the tutor speaks was said by somebody. Of a rest of echo the recogniser makes words
+/// too, and is not sure of them.
+pub(crate) fn are_believed(transcript: &Transcript) -> bool {
+    transcript.no_speech_probability < NO_SPEECH_MAX && transcript.average_log_probability > LOG_PROBABILITY_MIN
 }
 
 /// The words so far as they are shown: what two answers of the recogniser agree on stays as it was shown first.
@@ -149,6 +161,16 @@ mod tests {
         for floor in ["No, espera.", "Sí, pero yo no", "¡Para!", "sí sí sí sí"] {
             assert!(takes_the_floor(floor, BOTH), "{floor}");
         }
+    }
+
+    #[test]
+    fn words_that_the_recogniser_is_not_sure_of_are_not_believed() {
+        let believed = |no_speech_probability, average_log_probability| {
+            are_believed(&Transcript { no_speech_probability, average_log_probability, ..Transcript::default() })
+        };
+        // "Wait." and "¡Para!", and what was made of two rests of echo.
+        assert!(believed(0.07, -0.38) && believed(0.23, -1.03));
+        assert!(!believed(0.75, -1.23) && !believed(0.55, -0.92));
     }
 
     #[test]
