@@ -2,10 +2,20 @@
 
 use super::player::{Player, lock};
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
-use cpal::{Device, FromSample, SampleFormat, SizedSample, Stream, StreamConfig};
+use cpal::{
+    BufferSize, Device, ErrorKind, FromSample, SampleFormat, SizedSample, Stream, StreamConfig, SupportedBufferSize,
+    SupportedStreamConfig,
+};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use tertulia::{Error, ErrorCode, Result, Session};
+
+/// How much sound a device asks for at a time, where it lets one choose: with less it runs dry while the models work.
+const PERIODS_PER_S: u32 = 25;
+
+/// How often the same complaint of a device is logged.
+const TELL_AGAIN: Duration = Duration::from_secs(1);
 
 /// Streams that are open. They end when this is dropped.
 pub(crate) struct Devices {
@@ -53,7 +63,7 @@ fn open_microphone(
     lost: &Arc<AtomicBool>,
 ) -> Result<Stream> {
     let config = device.default_input_config().map_err(|source| failed("asked for its form of sound", source))?;
-    let (format, config) = (config.sample_format(), StreamConfig::from(config));
+    let (format, config) = (config.sample_format(), with_period(&config));
     let (session, level) = (session.clone(), level.clone());
     match format {
         SampleFormat::F32 => hear::<f32>(device, config, session, level, lost),
@@ -96,7 +106,7 @@ fn open_speaker(
     lost: &Arc<AtomicBool>,
 ) -> Result<Stream> {
     let config = device.default_output_config().map_err(|source| failed("asked for its form of sound", source))?;
-    let (format, config) = (config.sample_format(), StreamConfig::from(config));
+    let (format, config) = (config.sample_format(), with_period(&config));
     lock(player).set_rate(config.sample_rate)?;
     let (session, player) = (cancel_echo.then(|| session.clone()), player.clone());
     match format {
@@ -133,15 +143,29 @@ where
     device.build_output_stream(config, give, tell_loss(lost), None).map_err(|source| failed("opened", source))
 }
 
+fn with_period(supported: &SupportedStreamConfig) -> StreamConfig {
+    let frames = supported.sample_rate() / PERIODS_PER_S;
+    let buffer_size = match supported.buffer_size() {
+        SupportedBufferSize::Range { min, max } if (*min..=*max).contains(&frames) => BufferSize::Fixed(frames),
+        _ => BufferSize::Default,
+    };
+    StreamConfig { buffer_size, ..supported.config() }
+}
+
 /// What happens to a stream while it runs.
 fn tell_loss(lost: &Arc<AtomicBool>) -> impl FnMut(cpal::Error) + Send + 'static {
     let lost = lost.clone();
+    let mut told: Option<(ErrorKind, Instant)> = None;
     move |error| {
-        use cpal::ErrorKind::{DeviceNotAvailable, HostUnavailable, StreamInvalidated};
-        if matches!(error.kind(), DeviceNotAvailable | HostUnavailable | StreamInvalidated) {
+        let kind = error.kind();
+        if matches!(kind, ErrorKind::DeviceNotAvailable | ErrorKind::HostUnavailable | ErrorKind::StreamInvalidated) {
             lost.store(true, Ordering::Release);
         }
-        tracing::warn!(%error, "a sound device");
+        // A device that has run dry may say so thousands of times until it has recovered.
+        if told.is_none_or(|(last, at)| last != kind || at.elapsed() > TELL_AGAIN) {
+            told = Some((kind, Instant::now()));
+            tracing::warn!(%error, "a sound device");
+        }
     }
 }
 
