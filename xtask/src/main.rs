@@ -1,5 +1,5 @@
-//! Project tasks: `cargo xtask ci`, `cargo xtask echo`, `cargo xtask endpoint`, `cargo xtask heard`, `cargo xtask speech`,
-//! `cargo xtask wer`.
+//! Project tasks: `cargo xtask ci`, `cargo xtask echo`, `cargo xtask endpoint`, `cargo xtask heard`,
+//! `cargo xtask noise`, `cargo xtask speech`, `cargo xtask wer`.
 
 #![allow(clippy::print_stdout, reason = "what a task finds goes to stdout")]
 
@@ -7,6 +7,7 @@ mod ci;
 mod echo;
 mod endpoint;
 mod heard;
+mod noise;
 mod speech;
 mod wer;
 
@@ -31,6 +32,8 @@ enum Task {
     Echo(echo::Arguments),
     /// Interrupt replies, and compare what is stored as heard with what can be heard
     Heard(heard::Arguments),
+    /// Listen where nobody speaks, and count the words
+    Noise(noise::Arguments),
     /// Speak a folder of texts and score what the recogniser hears
     Speech(speech::Arguments),
     /// Transcribe a folder of clips and score the words
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Task::Endpoint(arguments) => endpoint::run(&arguments),
         Task::Echo(arguments) => echo::run(&arguments),
         Task::Heard(arguments) => heard::run(&arguments),
+        Task::Noise(arguments) => noise::run(&arguments),
         Task::Speech(arguments) => speech::run(&arguments),
         Task::Wer(arguments) => wer::run(&arguments),
     }
