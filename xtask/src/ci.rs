@@ -57,7 +57,7 @@ const STEPS: &[Step] = &[
 const SPEECH_STEPS: &[Step] = &[
     step("words recognised", &["cargo", "xtask", "wer", "../shared/speech", "--detect", "--joined", "95"]),
     step("echo", &["cargo", "xtask", "echo", "../shared/speech", "--replies", "10"]),
-    step("what was heard", &["cargo", "xtask", "heard", "../shared/speech/sentences", "--replies", "8"]),
+    step("what was heard", &["cargo", "xtask", "heard", "../shared/speech/sentences", "--replies", "10"]),
     step("speech understood", &["cargo", "xtask", "speech", "../shared/speech/sentences"]),
     step("ends of utterances", &["cargo", "xtask", "endpoint", "../shared/speech", "--quick"]),
 ];
