@@ -212,7 +212,8 @@ pub struct RecognitionRequest {
     pub languages: Vec<LanguageTag>,
     /// Words to expect. They help with names and hide a learner's errors, so there are none by default.
     pub vocabulary: Vec<String>,
-    /// Whether words need start and end times.
+    /// Whether words need start and end times. Where they do not, as words that are shown while somebody still speaks,
+    /// a recogniser may listen with less care to answer sooner.
     pub word_times: bool,
     /// Stops the work.
     pub cancel: CancelFlag,

@@ -311,8 +311,8 @@ pub(crate) fn transcribe(
     samples: &[f32],
     languages: Vec<LanguageTag>,
 ) -> Result<Transcript, Failure> {
-    let mut request = RecognitionRequest::new(samples.to_vec(), languages);
-    request.word_times = false;
+    // Word times are asked for, as by those who want a final transcript and not a quick one.
+    let request = RecognitionRequest::new(samples.to_vec(), languages);
     let mut transcript = None;
     run_steps(whisper.recognize(request)?, |step| {
         if let RecognitionStep::Final(done) = step {

@@ -68,7 +68,7 @@ impl SmartTurn {
             return Ok(Arc::clone(loaded));
         }
         let network = Network::read(&Gguf::open(&self.path)?)?;
-        let fresh = Arc::new(Loaded { front_end: MelFrontEnd::new(MEL_BINS, WINDOW_SAMPLES), network });
+        let fresh = Arc::new(Loaded { front_end: MelFrontEnd::new(MEL_BINS), network });
         *loaded = Some(Arc::clone(&fresh));
         Ok(fresh)
     }
@@ -77,7 +77,7 @@ impl SmartTurn {
         cancel.check()?;
         let window = window(audio)?;
         let model = self.loaded()?;
-        let mel = model.front_end.log_mel(&window);
+        let mel = model.front_end.log_mel(&window, FRAMES);
         model.network.finished(&mel, cancel)
     }
 }

@@ -11,6 +11,9 @@ use std::io::Write;
 pub(super) const TEMPERATURES: [f32; 6] = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0];
 /// Below this mean, tokens are guesses.
 pub(super) const LOG_PROBABILITY_MIN: f32 = -1.0;
+/// Below this mean of its three least sure tokens, a text heard with little silence is in doubt.
+const DOUBTED_LOG_PROBABILITY_MIN: f32 = -0.8;
+const DOUBTED_TOKENS: usize = 3;
 /// Text that compresses better than this repeats itself.
 pub(super) const COMPRESSION_RATIO_MAX: f32 = 2.4;
 /// A window is taken for silence where the model says so, and its tokens are no better than this: pairs of a
@@ -174,6 +177,16 @@ impl Attempt {
             && self.average_log_probability() >= LOG_PROBABILITY_MIN
     }
 
+    /// Whether the text can be trusted though the model heard less silence than it was trained with: no few tokens in
+    /// doubt, and nothing said twice at the end.
+    pub(super) fn is_sure(&self) -> bool {
+        let mut least = self.log_probabilities.clone();
+        least.sort_by(f32::total_cmp);
+        least.truncate(DOUBTED_TOKENS);
+        let mean = least.iter().sum::<f32>() / least.len().max(1) as f32;
+        mean >= DOUBTED_LOG_PROBABILITY_MIN && !ends_twice(&self.tokens)
+    }
+
     /// Leaves one round of a loop at the end.
     pub(super) fn cut_loop(&mut self) {
         if let Some(keep) = loop_start(&self.tokens) {
@@ -189,6 +202,14 @@ pub(super) fn loop_start(tokens: &[u32]) -> Option<usize> {
         let repeated = tokens.iter().rev().zip(tokens.iter().rev().skip(period)).take_while(|(a, b)| a == b).count();
         let run = repeated + period;
         (run >= LOOP_TOKENS_MIN && run / period >= LOOP_REPEATS_MIN).then(|| tokens.len() - repeated)
+    })
+}
+
+/// Whether the tokens end with the same run twice, of two tokens or more.
+fn ends_twice(tokens: &[u32]) -> bool {
+    (2..=tokens.len() / 2).any(|run| {
+        let (before, last) = tokens.split_at(tokens.len() - run);
+        before.ends_with(last)
     })
 }
 
@@ -222,6 +243,12 @@ mod tests {
     fn a_word_said_a_few_times_is_no_loop() {
         assert_eq!(loop_start(&[4, 4, 4, 4, 4, 4, 4, 4]), None);
         assert_eq!(loop_start(&(0..100).collect::<Vec<_>>()), None);
+    }
+
+    #[test]
+    fn a_text_that_ends_twice_is_told_from_one_that_does_not() {
+        assert!(ends_twice(&[1, 2, 1, 2]) && ends_twice(&[9, 1, 2, 3, 1, 2, 3]));
+        assert!(!ends_twice(&[]) && !ends_twice(&[1, 1]) && !ends_twice(&[1, 2, 3, 1, 2]));
     }
 
     #[test]

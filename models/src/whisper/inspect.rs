@@ -1,6 +1,7 @@
 //! A look inside, to compare with other implementations.
 
 use super::decoding::Rules;
+use super::mel::WINDOW_FRAMES;
 use super::network::{TextCache, values};
 use super::recognition::Loaded;
 use super::vocabulary::Vocabulary;
@@ -28,7 +29,7 @@ impl Inspector {
 
     /// The log-mel spectrum of at most 30 s, `[bins, 3000]` row by row.
     pub fn log_mel(&self, samples: &[f32]) -> Vec<f32> {
-        self.model.front_end.log_mel(samples)
+        self.model.front_end.log_mel(samples, WINDOW_FRAMES)
     }
 
     /// What the encoder makes of at most 30 s, `[1500, width]` row by row.

@@ -23,9 +23,8 @@ const SAMPLE_RATE_HZ: f64 = 16_000.0;
 /// Power below which nothing is told apart, as in the reference.
 const POWER_MIN: f64 = 1e-10;
 
-/// Computes log-mel spectra with a fixed number of bins, of windows of a fixed length.
+/// Computes log-mel spectra with a fixed number of bins.
 pub(crate) struct MelFrontEnd {
-    window_samples: usize,
     fft: Arc<dyn RealToComplex<f64>>,
     hann: Vec<f64>,
     /// For each bin the first FFT bin that it hears, and its weights from there on.
@@ -33,18 +32,20 @@ pub(crate) struct MelFrontEnd {
 }
 
 impl MelFrontEnd {
-    /// A front end with `bins` mel bins (80, or 128 for large-v3) that hears `window_samples` at once.
-    pub(crate) fn new(bins: usize, window_samples: usize) -> Self {
+    /// A front end with `bins` mel bins: 80, or 128 for large-v3.
+    pub(crate) fn new(bins: usize) -> Self {
         let hann =
             (0..FFT_LEN).map(|i| 0.5 - 0.5 * (2.0 * std::f64::consts::PI * i as f64 / FFT_LEN as f64).cos()).collect();
         let fft = RealFftPlanner::new().plan_fft_forward(FFT_LEN);
-        Self { window_samples, fft, hann, filters: slaney_filters(bins) }
+        Self { fft, hann, filters: slaney_filters(bins) }
     }
 
-    /// The spectrum of at most a window of samples, silence after them: `bins` rows with a frame for each [`HOP`].
-    pub(crate) fn log_mel(&self, samples: &[f32]) -> Vec<f32> {
-        let samples = &samples[..samples.len().min(self.window_samples)];
-        let (bins, frames) = (self.filters.len(), self.window_samples / HOP);
+    /// The spectrum of a window of `frames` times [`HOP`] samples, `[bins, frames]` row by row: `samples`, cut off where
+    /// it ends, and silence after them.
+    pub(crate) fn log_mel(&self, samples: &[f32], frames: usize) -> Vec<f32> {
+        let window = frames * HOP;
+        let samples = &samples[..samples.len().min(window)];
+        let bins = self.filters.len();
         let mut mel = vec![POWER_MIN.log10(); bins * frames];
         let mut frame = self.fft.make_input_vec();
         let mut spectrum = self.fft.make_output_vec();
@@ -55,7 +56,7 @@ impl MelFrontEnd {
         for index in 0..frames_heard {
             let start = (index * HOP) as isize - EDGE as isize;
             for (i, value) in frame.iter_mut().enumerate() {
-                *value = f64::from(self.sample(samples, start + i as isize)) * self.hann[i];
+                *value = f64::from(mirrored(samples, window, start + i as isize)) * self.hann[i];
             }
             if self.fft.process_with_scratch(&mut frame, &mut spectrum, &mut scratch).is_err() {
                 continue; // Never: the vectors were made by the plan itself.
@@ -71,14 +72,14 @@ impl MelFrontEnd {
         let loudest = mel.iter().copied().fold(f64::MIN, f64::max);
         mel.into_iter().map(|value| ((value.max(loudest - 8.0) + 4.0) / 4.0) as f32).collect()
     }
+}
 
-    /// The sample at `index` of a whole window, mirrored at both of its ends.
-    fn sample(&self, samples: &[f32], index: isize) -> f32 {
-        let last = self.window_samples as isize - 1;
-        let index = if index < 0 { -index } else { index };
-        let index = if index > last { 2 * last - index } else { index };
-        samples.get(index as usize).copied().unwrap_or(0.0)
-    }
+/// The sample at `index` of a window that begins with `samples`, mirrored at both of its ends.
+fn mirrored(samples: &[f32], window: usize, index: isize) -> f32 {
+    let last = window as isize - 1;
+    let index = index.abs();
+    let index = if index > last { 2 * last - index } else { index };
+    samples.get(index as usize).copied().unwrap_or(0.0)
 }
 
 /// Triangular filters, evenly spaced on Slaney's mel scale, each with an area of one.

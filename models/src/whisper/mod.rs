@@ -154,7 +154,8 @@ impl Recognizer for Whisper {
     }
 
     /// Starts to recognise. Audio of up to 30 s is one window; longer audio goes through in windows of up to 15 s, cut
-    /// where it is quietest.
+    /// where it is quietest. The encoder hears a window and 8 s of silence after it, not 30 s. Where words need times,
+    /// this goes for windows of up to 12 s, and what the model is then not sure of it hears again, in 30 s.
     ///
     /// Of a [`RecognitionStep::Partial`], the text of finished windows is stable; that of the window at work may be
     /// taken back when it turns out to be a guess.

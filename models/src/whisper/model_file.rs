@@ -1,6 +1,6 @@
 //! A Whisper as a GGUF file: which metadata it has, and how it comes into memory.
 
-use super::mel::{MelFrontEnd, WINDOW_SAMPLES};
+use super::mel::MelFrontEnd;
 use super::network::{Network, Shape, TensorSource};
 use super::recognition::Loaded;
 use super::vocabulary::Vocabulary;
@@ -113,7 +113,7 @@ pub(super) fn load(path: &Path, device: &Device, progress: &mut dyn FnMut(f32)) 
         return Err(corrupt("the vocabulary has no timestamps"));
     }
     let mut source = FileSource { file: &file, done: 0, all: head.shape.tensors().len(), progress };
-    let front_end = MelFrontEnd::new(head.shape.mel_bins, WINDOW_SAMPLES);
+    let front_end = MelFrontEnd::new(head.shape.mel_bins);
     let shape = head.shape.clone();
     let network = Network::load(head.shape, &mut source, device)?;
     let alignment_heads = if head.alignment_heads.is_empty() {

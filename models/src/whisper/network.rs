@@ -168,15 +168,18 @@ impl Network {
         })
     }
 
-    /// The log-mel spectrum `[mel_bins, 2 * audio_positions]` after the first convolution.
+    /// The log-mel spectrum after the first convolution: `[mel_bins, frames]` with two frames for a position, of which
+    /// there are [`Shape::audio_positions`] at most.
     pub(super) fn hear(&self, mel: Vec<f32>) -> Tensor<3> {
-        let frames = 2 * self.shape.audio_positions;
+        let frames = mel.len() / self.shape.mel_bins;
         self.conv1.forward(Tensor::from_data(TensorData::new(mel, [1, self.shape.mel_bins, frames]), &self.device))
     }
 
-    /// The encoder's first rows, `[audio_positions, width]`, from what [`hear`](Self::hear) gave.
+    /// The encoder's first rows, `[positions, width]`, from what [`hear`](Self::hear) gave.
     pub(super) fn listen(&self, heard: Tensor<3>) -> Tensor<2> {
-        self.conv2.forward(heard).squeeze_dim::<2>(0).transpose() + self.audio_positions.clone()
+        let x = self.conv2.forward(heard).squeeze_dim::<2>(0).transpose();
+        let positions = x.dims()[0];
+        x + self.audio_positions.clone().slice(0..positions)
     }
 
     /// The encoder from spectrum to last rows, in one go.
@@ -260,6 +263,13 @@ impl Network {
 pub(super) struct KeyValues {
     keys: Tensor<4>,
     values: Tensor<4>,
+}
+
+impl KeyValues {
+    /// How many positions there are to attend to.
+    pub(super) fn positions(&self) -> usize {
+        self.keys.dims()[2]
+    }
 }
 
 /// What the decoder remembers of the tokens before.

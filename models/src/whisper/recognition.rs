@@ -27,6 +27,8 @@ const LAST_TOKEN_SAMPLES_MAX: usize = 24_000;
 const ADVANCE_SAMPLES_MIN: usize = 16_000;
 /// Samples of one encoder position.
 const POSITION_SAMPLES: usize = 2 * HOP;
+/// A window is heard with 8 s of silence after it, within the model's 30 s: with less, the model says things twice.
+const SILENT_POSITIONS: usize = 400;
 /// Multiplications and additions between two looks at the cancel flag.
 const STEP_WORK_MAX: usize = 750_000_000;
 /// Tokens that are aligned between two such looks.
@@ -142,10 +144,7 @@ impl Recognition {
             return Ok(samples.len());
         }
         let voiced = voicing::voiced_s(samples) >= VOICED_S_MIN;
-        let heard = self.listen(samples).await?;
-        let (opening, no_speech) = self.open(heard).await?;
-        self.transcript.no_speech_probability = self.transcript.no_speech_probability.max(no_speech);
-        let Some(attempt) = self.best_attempt(&opening, offset, no_speech, voiced).await? else {
+        let Some((opening, attempt)) = self.understand(samples, offset, voiced).await? else {
             return Ok(samples.len());
         };
         let model = Arc::clone(&self.model);
@@ -226,10 +225,39 @@ impl Recognition {
         }
     }
 
-    /// Runs the encoder, and tells what each layer of the decoder hears of it.
-    async fn listen(&self, samples: &[f32]) -> Result<Vec<KeyValues>> {
+    /// Writes down a window; `None` where nobody speaks.
+    ///
+    /// A short one is heard with little silence after it. That is all for words without times, which are shown while
+    /// somebody still speaks; for a final transcript, what the model is not sure of is heard again, with all the silence
+    /// that it was trained with. Three in ten are, so it does not pay where the first hearing is most of the work of the
+    /// second.
+    async fn understand(&mut self, samples: &[f32], offset: usize, voiced: bool) -> Result<Option<(Opening, Attempt)>> {
+        let whole = self.model.network.shape.audio_positions;
+        let short = (samples.len().div_ceil(POSITION_SAMPLES) + SILENT_POSITIONS).min(whole);
+        let pays = if self.request.word_times { 3 * short <= 2 * whole } else { short < whole };
+        if pays {
+            let language = self.language.clone();
+            let (opening, no_speech) = self.open(self.listen(samples, short).await?).await?;
+            let mut attempt = self.attempt(&opening, 0.0, &mut Random(0)).await?;
+            let silent = decoding::is_silence(no_speech, attempt.average_log_probability(), voiced);
+            let sound = attempt.is_sound(&self.model.vocabulary.text(&attempt.tokens));
+            if !self.request.word_times || !silent && sound && attempt.is_sure() {
+                self.transcript.no_speech_probability = self.transcript.no_speech_probability.max(no_speech);
+                attempt.cut_loop();
+                return Ok((!silent).then_some((opening, attempt)));
+            }
+            self.language = language;
+        }
+        let (opening, no_speech) = self.open(self.listen(samples, whole).await?).await?;
+        self.transcript.no_speech_probability = self.transcript.no_speech_probability.max(no_speech);
+        let attempt = self.best_attempt(&opening, offset, no_speech, voiced).await?;
+        Ok(attempt.map(|attempt| (opening, attempt)))
+    }
+
+    /// Runs the encoder over so many positions, and tells what each layer of the decoder hears of it.
+    async fn listen(&self, samples: &[f32], positions: usize) -> Result<Vec<KeyValues>> {
         let model = Arc::clone(&self.model);
-        let mel = model.front_end.log_mel(samples);
+        let mel = model.front_end.log_mel(samples, 2 * positions);
         self.pause().await?;
         let heard = model.network.hear(mel);
         self.pause().await?;
@@ -370,7 +398,7 @@ impl Recognition {
         all.push(vocabulary.no_timestamps);
         all.extend(tokens);
         all.push(vocabulary.end_of_text);
-        let positions = samples.div_ceil(POSITION_SAMPLES).clamp(1, model.network.shape.audio_positions);
+        let positions = samples.div_ceil(POSITION_SAMPLES).clamp(1, heard[0].positions());
         let mut cache = TextCache::default();
         let mut weights: Vec<Vec<f32>> = vec![Vec::new(); model.alignment_heads.len()];
         for some in all.chunks(ALIGNED_TOKENS) {
