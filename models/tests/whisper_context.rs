@@ -50,6 +50,11 @@ fn a_final_transcript_that_is_in_doubt_is_heard_again_and_words_so_far_are_not()
     so_far.word_times = false;
     let (partial, partial_steps) = recognize(&whisper, so_far);
 
+    let first = last_steps.iter().find_map(|step| match step {
+        RecognitionStep::FirstHearing(transcript) => Some(transcript.text.clone()),
+        _ => None,
+    });
+    assert_eq!(first.as_ref(), Some(&partial.text), "those who wait for the words only have them as soon");
     let [whole_steps, last_steps, partial_steps] = [whole_steps, last_steps, partial_steps].map(|s| silent_steps(&s));
     assert!(last_steps > whole_steps, "{last_steps} steps against {whole_steps}");
     assert_eq!(last.text, whole.text);

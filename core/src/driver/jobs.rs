@@ -130,8 +130,12 @@ pub(crate) async fn recognise(
             cancel: work.cancel.clone(),
             ..RecognitionRequest::new(&heard.audio[start..end], languages)
         };
-        let partial = |text, stable_len| work.report(Report::Partial { text, stable_len });
-        let mut transcript = transcript_of(&work.shared, &work.session, request, partial).await?;
+        let mut transcript = transcript_of(&work.shared, &work.session, request, |step| {
+            if let RecognitionStep::Partial { text, stable_len } = step {
+                work.report(Report::Partial { text, stable_len });
+            }
+        })
+        .await?;
         for word in &mut transcript.words {
             word.start_ms += samples_to_ms(start);
             word.end_ms += samples_to_ms(start);
@@ -151,7 +155,12 @@ pub(crate) async fn answer_words(
 ) {
     let (cancel, samples) = (request.cancel.clone(), request.audio.len());
     let span = info_span!("words_so_far", session = %session.id, samples);
-    let answer = contained(transcript_of(&shared, &session, request, |_, _| {})).instrument(span).await;
+    let first = |step| {
+        if let RecognitionStep::FirstHearing(transcript) = step {
+            shared.send(Message::Machine(session.key, Input::FirstHeard { inquiry, transcript }));
+        }
+    };
+    let answer = contained(transcript_of(&shared, &session, request, first)).instrument(span).await;
     if !cancel.is_cancelled() {
         let answer = answer.map_err(ErrorInfo::from);
         shared.send(Message::Machine(session.key, Input::Recognised { inquiry, answer }));
@@ -210,15 +219,14 @@ async fn transcript_of(
     shared: &Shared,
     session: &super::SessionShared,
     request: RecognitionRequest,
-    mut partial: impl FnMut(String, usize) + MaybeSend,
+    mut each: impl FnMut(RecognitionStep) + MaybeSend,
 ) -> Result<Transcript> {
     let recognizer = shared.ready(&shared.backends.recognizer, "recogniser")?;
     let cancel = request.cancel.clone();
     let mut transcript = None;
     drive(session, &cancel, recognizer.recognize(request)?, |step| match step {
-        RecognitionStep::Working => {}
-        RecognitionStep::Partial { text, stable_len } => partial(text, stable_len),
         RecognitionStep::Final(last) => transcript = Some(last),
+        other => each(other),
     })
     .await?;
     transcript.ok_or_else(|| Error::new(ErrorCode::RecognizerFailed, "it ended without a transcript"))

@@ -6,9 +6,8 @@
 
 use super::Shared;
 use super::hearing::{Hearing, History};
-use super::jobs::last_transcript;
 use crate::audio;
-use crate::backend::{BoxFuture, CancelFlag, LISTEN_RATE_HZ, RecognitionRequest, StepStream};
+use crate::backend::{BoxFuture, CancelFlag, LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, StepStream};
 use crate::config::{Listening, check_patience};
 use crate::error::{ErrorCode, Result};
 use crate::event::{EndReason, ErrorInfo, Event, EventKind, Transcript, TurnId};
@@ -75,11 +74,13 @@ pub struct WitnessLatency {
     pub recognizer_ms: u32,
     /// Of the recogniser, for each second of the utterance.
     pub recognizer_ms_per_s: u32,
+    /// Of the recogniser, after a [first hearing](RecognitionStep::FirstHearing).
+    pub recognizer_again_ms: u32,
 }
 
 impl Default for WitnessLatency {
     fn default() -> Self {
-        Self { turn_detector_ms: 60, recognizer_ms: 250, recognizer_ms_per_s: 60 }
+        Self { turn_detector_ms: 60, recognizer_ms: 250, recognizer_ms_per_s: 60, recognizer_again_ms: 1_000 }
     }
 }
 
@@ -105,6 +106,7 @@ pub(crate) struct Recording {
 
 enum Answer {
     Detected(f32),
+    FirstHeard(Transcript),
     Recognised(Result<Transcript, ErrorInfo>),
 }
 
@@ -180,6 +182,7 @@ impl Recording {
         while self.answers.first().is_some_and(|(due, ..)| *due <= now) {
             match self.answers.remove(0) {
                 (_, inquiry, Answer::Detected(probability)) => self.listener.hear_detector(inquiry, probability),
+                (_, inquiry, Answer::FirstHeard(transcript)) => self.listener.hear_first(inquiry, transcript),
                 (due, inquiry, Answer::Recognised(answer)) => {
                     if let Some(at) = self.untold.iter().position(|(waiting, _)| *waiting == inquiry) {
                         let (_, turn) = self.untold.remove(at);
@@ -247,10 +250,21 @@ impl Recording {
         let latency = self.request.latency;
         let spoken_s = (span.end - span.start) / u64::from(LISTEN_RATE_HZ);
         let latency_ms = u64::from(latency.recognizer_ms) + u64::from(latency.recognizer_ms_per_s) * spoken_s;
-        let transcript = last_transcript(recognizer.recognize(request)?).await?;
-        let transcript = transcript.ok_or_else(|| ErrorInfo::from(&ErrorCode::RecognizerFailed.into()));
-        let due = self.listener.position() + latency_ms * SAMPLES_PER_MS;
-        self.answers.push((due, inquiry, Answer::Recognised(transcript)));
+        let mut due = self.listener.position() + latency_ms * SAMPLES_PER_MS;
+        let mut steps = recognizer.recognize(request)?;
+        let mut last = None;
+        while let Some(step) = steps.step().await? {
+            match step {
+                RecognitionStep::FirstHearing(transcript) => {
+                    self.answers.push((due, inquiry, Answer::FirstHeard(transcript)));
+                    due += u64::from(latency.recognizer_again_ms) * SAMPLES_PER_MS;
+                }
+                RecognitionStep::Final(transcript) => last = Some(transcript),
+                RecognitionStep::Working | RecognitionStep::Partial { .. } => {}
+            }
+        }
+        let answer = last.ok_or_else(|| ErrorInfo::from(&ErrorCode::RecognizerFailed.into()));
+        self.answers.push((due, inquiry, Answer::Recognised(answer)));
         Ok(())
     }
 

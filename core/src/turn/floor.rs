@@ -105,6 +105,11 @@ impl Machine {
         self.follow(now_us);
     }
 
+    pub(super) fn hear_first(&mut self, inquiry: Inquiry, transcript: Transcript, now_us: u64) {
+        self.floor.listener.hear_first(inquiry, transcript);
+        self.follow(now_us);
+    }
+
     pub(super) fn hear_recognizer(&mut self, inquiry: Inquiry, answer: Result<Transcript, ErrorInfo>, now_us: u64) {
         if self.floor.asked_at_us(inquiry).is_some() {
             self.floor.answered_at_us = Some(now_us);

@@ -173,6 +173,18 @@ impl Listener {
         }
     }
 
+    /// What the recogniser understood at first of the audio up to a stop. It weighs as much as the answer that follows.
+    pub(crate) fn hear_first(&mut self, inquiry: Inquiry, transcript: Transcript) {
+        if inquiry != self.stop || self.draft != Draft::Pending || transcript.text.is_empty() {
+            return;
+        }
+        let completeness = words::completeness(&transcript.text, &spoken_languages(&transcript));
+        self.tell_words(transcript, false);
+        if let Some(utterance) = self.endpointer.hear_words(completeness) {
+            self.end(utterance);
+        }
+    }
+
     /// The recogniser's answer about a stop; false where this stop is not the last one, or not the listener's any
     /// more.
     pub(crate) fn hear_draft(&mut self, inquiry: Inquiry, answer: &Result<Transcript, ErrorInfo>) -> bool {
@@ -396,6 +408,22 @@ mod tests {
         let Some(Notice::Ended(spoken)) = told.last() else { panic!("{told:?}") };
         assert_eq!(spoken.draft, Draft::Done(said("Sí.")));
         assert!(!listener.hear_draft(inquiry, &Ok(said("Sí."))), "it is not the listener's any more");
+    }
+
+    #[test]
+    fn words_count_from_the_first_hearing_on() {
+        let mut listener = listener();
+        hear(&mut listener, 400, 0.9);
+        let told = hear(&mut listener, 260, 0.1);
+        let inquiry = asked_draft(&told);
+        listener.hear_detector(inquiry, 0.99);
+        listener.hear_first(inquiry, said("Quiero un café."));
+        let told = hear(&mut listener, 320, 0.1);
+        let Some(Notice::Ended(spoken)) = told.last() else { panic!("{told:?}") };
+        assert_eq!(spoken.draft, Draft::Pending, "what counts is still to come");
+        assert!(told.iter().any(|notice| matches!(notice, Notice::Words { is_draft: false, .. })), "{told:?}");
+        listener.hear_first(inquiry, said("Quiero un"));
+        assert_eq!(notices(&mut listener), [], "it is not the listener's any more");
     }
 
     #[test]

@@ -126,6 +126,11 @@ pub(crate) enum Input {
         inquiry: Inquiry,
         probability: f32,
     },
+    /// What the recogniser understood at first, up to a stop; its answer follows.
+    FirstHeard {
+        inquiry: Inquiry,
+        transcript: Transcript,
+    },
     /// The recogniser's answer about a stop, or about the words so far.
     Recognised {
         inquiry: Inquiry,
@@ -388,6 +393,7 @@ impl Machine {
             Input::Interrupt => self.stop_active(InterruptReason::Cancel, now_us),
             Input::Speech { end, probability } => self.hear(end, probability, now_us),
             Input::Detected { inquiry, probability } => self.hear_detector(inquiry, probability, now_us),
+            Input::FirstHeard { inquiry, transcript } => self.hear_first(inquiry, transcript, now_us),
             Input::Recognised { inquiry, answer } => self.hear_recognizer(inquiry, answer, now_us),
             Input::EndUtterance { reason, turn } => self.end_utterance(reason, turn, now_us),
             Input::Played { turn, samples_total } => self.played(turn, samples_total, now_us),

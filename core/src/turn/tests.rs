@@ -202,6 +202,9 @@ impl World {
             Question::Recognizer(inquiry) => {
                 let text = ["", "Sí.", "Quiero un café y", "No, espera un momento."][self.random.below(4) as usize];
                 let transcript = Transcript { text: text.into(), language: "es".parse().ok(), ..Default::default() };
+                if self.random.one_in(3) {
+                    self.handle(Input::FirstHeard { inquiry, transcript: transcript.clone() });
+                }
                 let answer = if self.random.one_in(8) { Err(failure()) } else { Ok(transcript) };
                 self.handle(Input::Recognised { inquiry, answer });
             }

@@ -240,13 +240,17 @@ impl Recognition {
             let (opening, no_speech) = self.open(self.listen(samples, short).await?).await?;
             let mut attempt = self.attempt(&opening, 0.0, &mut Random(0)).await?;
             let silent = decoding::is_silence(no_speech, attempt.average_log_probability(), voiced);
-            let sound = attempt.is_sound(&self.model.vocabulary.text(&attempt.tokens));
+            let text = self.model.vocabulary.text(&attempt.tokens);
+            let sound = attempt.is_sound(&text);
             if !self.request.word_times || !silent && sound && attempt.is_sure() {
                 self.transcript.no_speech_probability = self.transcript.no_speech_probability.max(no_speech);
                 attempt.cut_loop();
                 return Ok((!silent).then_some((opening, attempt)));
             }
-            self.language = language;
+            let heard_first = std::mem::replace(&mut self.language, language);
+            if sound && !silent && samples.len() == self.request.audio.len() {
+                self.tell_first(&text, &attempt, heard_first, no_speech).await?;
+            }
         }
         let (opening, no_speech) = self.open(self.listen(samples, whole).await?).await?;
         self.transcript.no_speech_probability = self.transcript.no_speech_probability.max(no_speech);
@@ -418,6 +422,28 @@ impl Recognition {
     async fn pause(&self) -> Result<()> {
         self.request.cancel.check()?;
         self.steps.emit(RecognitionStep::Working).await;
+        self.request.cancel.check()
+    }
+
+    /// Ends a step with what was understood at first of the whole audio.
+    async fn tell_first(
+        &self,
+        text: &str,
+        attempt: &Attempt,
+        language: Option<Language>,
+        no_speech: f32,
+    ) -> Result<()> {
+        self.request.cancel.check()?;
+        let (tag, probability) = language.map(|language| (language.tag, language.probability)).unzip();
+        let transcript = Transcript {
+            text: text.trim().to_owned(),
+            language: tag,
+            language_probability: probability.unwrap_or_default(),
+            no_speech_probability: no_speech,
+            average_log_probability: attempt.average_log_probability(),
+            words: Vec::new(),
+        };
+        self.steps.emit(RecognitionStep::FirstHearing(transcript)).await;
         self.request.cancel.check()
     }
 

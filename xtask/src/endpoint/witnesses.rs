@@ -28,7 +28,8 @@ pub(super) struct Answers {
 #[serde(rename_all = "snake_case")]
 enum Answer {
     Finished(f32),
-    Words(Transcript),
+    /// A first hearing, where there was one, and the final transcript.
+    Words(Option<Transcript>, Transcript),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -114,21 +115,23 @@ impl Recognizer for Listener {
     fn recognize(&self, request: RecognitionRequest) -> Result<Steps<'static, RecognitionStep>> {
         let tail = &request.audio[request.audio.len().saturating_sub(TAIL)..];
         let question = question(self.name(), tail);
-        let transcript = match known(&self.answers, question) {
-            Some(Answer::Words(transcript)) => transcript,
+        let (first, last) = match known(&self.answers, question) {
+            Some(Answer::Words(first, last)) => (first, last),
             _ => {
-                let mut heard = Transcript::default();
+                let (mut first, mut last) = (None, Transcript::default());
                 run_steps(self.inner.recognize(request)?, |step| {
-                    if let RecognitionStep::Final(transcript) = step {
-                        heard = transcript;
+                    match step {
+                        RecognitionStep::FirstHearing(transcript) => first = Some(transcript),
+                        RecognitionStep::Final(transcript) => last = transcript,
+                        RecognitionStep::Working | RecognitionStep::Partial { .. } => {}
                     }
                     Ok(())
                 })?;
-                keep(&self.answers, question, Answer::Words(heard.clone()));
-                heard
+                keep(&self.answers, question, Answer::Words(first.clone(), last.clone()));
+                (first, last)
             }
         };
-        Ok(once(transcript))
+        Ok(answer(first, last))
     }
 }
 
@@ -141,13 +144,13 @@ impl Recognizer for NoWords {
     }
 
     fn recognize(&self, _: RecognitionRequest) -> Result<Steps<'static, RecognitionStep>> {
-        Ok(once(Transcript { text: "x".into(), ..Default::default() }))
+        Ok(answer(None, Transcript { text: "x".into(), ..Default::default() }))
     }
 }
 
-fn once(transcript: Transcript) -> Steps<'static, RecognitionStep> {
-    let mut transcript = Some(transcript);
-    steps_from_fn(move || Ok(transcript.take().map(RecognitionStep::Final)))
+fn answer(first: Option<Transcript>, last: Transcript) -> Steps<'static, RecognitionStep> {
+    let mut steps = first.map(RecognitionStep::FirstHearing).into_iter().chain([RecognitionStep::Final(last)]);
+    steps_from_fn(move || Ok(steps.next()))
 }
 
 /// A voice activity detector that hears one recording, once from its start to its end, and then says the same again.
