@@ -3,6 +3,7 @@
 use super::inbox::Inbox;
 use crate::backend::BoxFuture;
 use async_task::Runnable;
+use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// Which worker does a piece of work.
@@ -39,14 +40,25 @@ impl Worker {
 /// end of its queue when it can go on.
 #[derive(Clone, Default)]
 pub(crate) struct Workers {
-    queues: Arc<[Inbox<Runnable>; Worker::ALL.len()]>,
+    queues: Arc<Queues>,
+}
+
+#[derive(Default)]
+struct Queues {
+    ready: [Inbox<Runnable>; Worker::ALL.len()],
+    /// Work that could go on only after its queue was closed. Who wakes it may hold the lock of what it waits for, and
+    /// dropping it takes that lock too, so it is dropped by [`Workers::close`] alone.
+    late: Mutex<Vec<Runnable>>,
 }
 
 impl Workers {
     pub(crate) fn spawn(&self, worker: Worker, work: BoxFuture<'static, ()>) {
         let queues = self.queues.clone();
-        // Where the queue is closed, the engine is shut down, and the work is dropped.
-        let schedule = move |runnable| queues[worker as usize].push(runnable);
+        let schedule = move |runnable| {
+            if let Err(late) = queues.ready[worker as usize].offer(runnable) {
+                queues.late.lock().push(late);
+            }
+        };
         #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
         let (runnable, task) = async_task::spawn(work, schedule);
         #[cfg(all(target_family = "wasm", target_os = "unknown"))]
@@ -58,7 +70,7 @@ impl Workers {
     /// Does one piece of work that is ready of each worker; false where there was none.
     pub(crate) fn try_tick(&self) -> bool {
         let mut worked = false;
-        for ready in &*self.queues {
+        for ready in &self.queues.ready {
             if let Some(runnable) = ready.try_pop() {
                 runnable.run();
                 worked = true;
@@ -70,15 +82,63 @@ impl Workers {
     /// Does one worker's work until the queues are closed.
     #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
     pub(crate) fn run(&self, worker: Worker) {
-        while let Some(runnable) = self.queues[worker as usize].pop() {
+        while let Some(runnable) = self.queues.ready[worker as usize].pop() {
             runnable.run();
         }
     }
 
-    /// Stops the workers after the step they are in, and drops the work that is left.
+    /// Stops the workers after the step they are in, and drops the work that is left. To be called again once they have
+    /// stopped: the step they were in may have woken other work.
     pub(crate) fn close(&self) {
-        for ready in &*self.queues {
+        for ready in &self.queues.ready {
             ready.close();
         }
+        // What is dropped may wake more.
+        while let Some(late) = self.take_late() {
+            drop(late);
+        }
+    }
+
+    fn take_late(&self) -> Option<Runnable> {
+        self.queues.late.lock().pop()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn work_that_is_dropped_may_wake_work_that_waits_for_it() {
+        let (done, is_done) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let workers = Workers::default();
+            let lock: Arc<async_lock::Mutex<()>> = Arc::default();
+            let held = lock.clone();
+            workers.spawn(
+                Worker::Mind,
+                Box::pin(async move {
+                    let _guard = held.lock().await;
+                    loop {
+                        futures_lite::future::yield_now().await;
+                    }
+                }),
+            );
+            let weak = Arc::downgrade(&lock);
+            for _ in 0..3 {
+                let lock = lock.clone();
+                workers.spawn(Worker::Ears, Box::pin(async move { drop(lock.lock().await) }));
+            }
+            drop(lock);
+            (0..6).for_each(|_| _ = workers.try_tick());
+            workers.close();
+            done.send(weak.upgrade().is_none()).unwrap();
+        });
+        assert_eq!(
+            is_done.recv_timeout(Duration::from_secs(10)),
+            Ok(true),
+            "all work is dropped, nobody waits for ever"
+        );
     }
 }

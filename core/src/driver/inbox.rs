@@ -22,16 +22,20 @@ impl<T> Default for Inbox<T> {
 impl<T> Inbox<T> {
     /// Adds an item; drops it where the queue is closed.
     pub(crate) fn push(&self, item: T) {
+        // Outside of the lock: what it drops may push.
+        drop(self.offer(item));
+    }
+
+    /// Adds an item; gives it back where the queue is closed.
+    pub(crate) fn offer(&self, item: T) -> Result<(), T> {
         let mut state = self.state.lock();
         if state.closed {
-            // Outside of the lock: what it drops may push.
-            drop(state);
-            drop(item);
-            return;
+            return Err(item);
         }
         state.items.push_back(item);
         drop(state);
         self.arrived.notify_one();
+        Ok(())
     }
 
     pub(crate) fn try_pop(&self) -> Option<T> {

@@ -36,6 +36,7 @@ impl Drop for LocalDriver {
     fn drop(&mut self) {
         self.shared.workers.close();
         self.shared.inbox.close();
+        self.shared.workers.close();
     }
 }
 

@@ -48,6 +48,7 @@ impl Threads {
         for worker in self.workers {
             let _ = worker.join();
         }
+        self.queues.close();
         self.stop_commits.push(None);
         let _ = self.commits.join();
     }

@@ -284,10 +284,11 @@ impl Machine {
         }
     }
 
-    /// It was nothing: the playback goes on.
+    /// It was nothing: the playback goes on, unless it was flushed meanwhile.
     fn yield_floor(&mut self) {
         if let Some(contested) = self.floor.contested.take()
             && contested.paused
+            && self.active.as_ref().is_some_and(|active| active.stopping.is_none())
         {
             self.emit(EventKind::PlaybackResume);
         }

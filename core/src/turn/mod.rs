@@ -311,6 +311,7 @@ pub(crate) struct Machine {
     waiting: VecDeque<Waiting>,
     /// Closing, and whether the session ends with it.
     closing: Option<bool>,
+    took_leave: bool,
     closed: bool,
     floor: Floor,
     commands: VecDeque<Output>,
@@ -374,6 +375,7 @@ impl Machine {
             active: None,
             waiting: VecDeque::new(),
             closing: None,
+            took_leave: false,
             closed: false,
             floor: Floor::new(settings.listening.listen),
             commands: VecDeque::new(),
@@ -482,7 +484,10 @@ impl Machine {
                 }
                 None => match self.waiting.pop_front() {
                     Some(waiting) => self.begin(waiting, now_us),
-                    None => return,
+                    None => {
+                        self.take_leave();
+                        return;
+                    }
                 },
             }
         }
@@ -773,29 +778,26 @@ impl Machine {
         self.closing = Some(ended);
         self.leave_floor();
         self.stop_active(InterruptReason::Cancel, now_us);
-        // Nobody waits for a last report of a host that is going away.
-        if let Some(stopping) = self.active.as_mut().and_then(|active| active.stopping.as_mut()) {
+        if let Some(active) = self.active.as_mut().filter(|active| !active.settings.playback_assumed)
+            && let Some(stopping) = &mut active.stopping
+        {
+            // Nobody waits for a last report of a host that is going away.
             stopping.deadline_us = now_us;
         }
-        self.proceed_to_last(now_us);
+        for waiting in &mut self.waiting {
+            waiting.overtaken = true;
+        }
+    }
+
+    /// All turns have ended: the session may end too.
+    fn take_leave(&mut self) {
+        let Some(ended) = self.closing.filter(|_| !std::mem::replace(&mut self.took_leave, true)) else { return };
         let ticket = ended.then(|| self.ticket());
         if let Some(ticket) = ticket {
             self.commands.push_back(Output::StoreEnd { ticket });
         }
-        self.events.push_back(Queued {
-            after: ticket,
-            since: None,
-            turn: None,
-            kind: EventKind::SessionEnded { ended },
-        });
-    }
-
-    /// Ends everything that has begun or waits.
-    fn proceed_to_last(&mut self, now_us: u64) {
-        for waiting in &mut self.waiting {
-            waiting.overtaken = true;
-        }
-        self.proceed(now_us);
+        let kind = EventKind::SessionEnded { ended };
+        self.events.push_back(Queued { after: ticket, since: None, turn: None, kind });
     }
 
     fn stored(&mut self, ticket: Ticket, error: Option<ErrorInfo>) {
@@ -888,6 +890,9 @@ impl Active {
 
     /// Samples that had reached the ear.
     fn heard_samples(&self) -> u64 {
+        if self.settings.playback_assumed && self.stopping.is_none() {
+            return self.timeline.samples_total();
+        }
         let all_played = self.audio_done && self.played >= self.timeline.samples_total();
         if all_played {
             return self.played;
