@@ -192,6 +192,11 @@ impl SessionCore {
                 self.commit(ticket, vec![Write::EndSession { id: self.session.id, now_ms }]);
             }
             Output::Closed => {
+                if !self.unsaved.is_empty()
+                    && let Err(error) = self.shared.store.apply(&self.unsaved)
+                {
+                    tracing::warn!(code = error.code().number(), "a session was closed and not all of it stored");
+                }
                 self.session.events.close();
                 self.closed = true;
             }

@@ -158,7 +158,10 @@ impl Tables<'_> {
         self.tombstones.remove(&blob[..])?;
         let mut chunks = 0;
         for run in samples.chunks(CHUNK_BYTES / 2) {
-            let bytes: Vec<u8> = run.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+            let mut bytes = Vec::with_capacity(run.len() * 2);
+            for sample in run {
+                bytes.extend_from_slice(&sample.to_le_bytes());
+            }
             let key = chunk_key(&blob, chunks);
             self.audio.insert(&key, seal(Kind::Audio, &key, &bytes).as_slice())?;
             chunks += 1;

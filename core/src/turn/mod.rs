@@ -311,6 +311,7 @@ pub(crate) struct Machine {
     waiting: VecDeque<Waiting>,
     /// Closing, and whether the session ends with it.
     closing: Option<bool>,
+    /// Everything that the session's end waits for is on its way.
     took_leave: bool,
     closed: bool,
     floor: Floor,
@@ -791,7 +792,8 @@ impl Machine {
 
     /// All turns have ended: the session may end too.
     fn take_leave(&mut self) {
-        let Some(ended) = self.closing.filter(|_| !std::mem::replace(&mut self.took_leave, true)) else { return };
+        let Some(ended) = self.closing.filter(|_| !self.took_leave) else { return };
+        self.took_leave = true;
         let ticket = ended.then(|| self.ticket());
         if let Some(ticket) = ticket {
             self.commands.push_back(Output::StoreEnd { ticket });
@@ -891,6 +893,7 @@ impl Active {
     /// Samples that had reached the ear.
     fn heard_samples(&self) -> u64 {
         if self.settings.playback_assumed && self.stopping.is_none() {
+            // Nothing that was made is taken back.
             return self.timeline.samples_total();
         }
         let all_played = self.audio_done && self.played >= self.timeline.samples_total();
