@@ -158,7 +158,7 @@ impl World {
         self.sound = match left {
             0 => {
                 let level = [SPEECH_LEVEL, SPEECH_LEVEL, NOISE_LEVEL, 0.0, 0.0][self.random.below(5) as usize];
-                let rate = if self.random.one_in(8) { [8_000, 48_000][self.random.below(2) as usize] } else { 16_000 };
+                let rate = if self.random.one_in(60) { [8_000, 48_000][self.random.below(2) as usize] } else { 16_000 };
                 (level, 1 + self.random.below(50), rate)
             }
             _ => (level, left - 1, rate),
