@@ -29,6 +29,8 @@ pub(crate) struct World {
     lazy: bool,
     /// The store never fails, and neither does the power.
     calm: bool,
+    /// The host tells what its speaker plays.
+    tells_echo: bool,
     /// What the microphone gives: the level, for how many more blocks, and the rate.
     sound: (f32, u64, u32),
     words: u64,
@@ -48,6 +50,7 @@ impl World {
         let (engine, driver) = engine(&clock, &scripted, has_turn_detector, &disk);
         let config = config(&mut random);
         let (hasty, lazy, calm) = (random.one_in(3), random.one_in(4), random.one_in(2));
+        let tells_echo = random.one_in(16);
         let session = engine.create_session(config.clone()).expect("a session");
         let events = session.events().expect("the first reader");
         Self {
@@ -63,6 +66,7 @@ impl World {
             hasty,
             lazy,
             calm,
+            tells_echo,
             sound: (0.0, 20, 16_000),
             words: 0,
             played: BTreeMap::new(),
@@ -163,7 +167,12 @@ impl World {
             }
             _ => (level, left - 1, rate),
         };
-        match self.session.push_audio(&sound(level, 32, rate), rate) {
+        let heard = sound(level, 32, rate);
+        let pushed = match self.tells_echo {
+            true => self.session.push_playback(&sound(NOISE_LEVEL, 32, rate), rate),
+            false => Ok(()),
+        };
+        match pushed.and_then(|()| self.session.push_audio(&heard, rate)) {
             Err(error) if error.code() != ErrorCode::AudioOverrun => panic!("{error}"),
             _ => {}
         }
