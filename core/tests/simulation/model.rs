@@ -100,7 +100,12 @@ impl Model {
 
     /// A turn that the host has sound of, and how much: the last one, or with 3 the one before.
     pub(crate) fn turn_with_audio(&self, which: u64) -> Option<(TurnId, u64)> {
-        let mut with_audio = self.begun.iter().rev().filter(|turn| !self.turns[*turn].chunks.is_empty());
+        // Nobody who outlives a crash plays what was lost in it, and its number is free again.
+        let has_audio = |turn: &&TurnId| {
+            let turn = &self.turns[*turn];
+            !turn.chunks.is_empty() && !turn.may_be_lost
+        };
+        let mut with_audio = self.begun.iter().rev().filter(has_audio);
         let turn = with_audio.nth(usize::from(which == 3))?;
         Some((*turn, self.turns[turn].samples))
     }
@@ -200,8 +205,9 @@ impl Model {
                 let heard = self.heard(id, at_ms);
                 assert!(
                     heard.contains(&(heard_text.clone(), estimated)),
-                    "heard {heard:?}, not {heard_text:?} (estimated: {estimated}) of {:?}: {json}",
-                    self.turns[&id].text
+                    "heard {heard:?}, not {heard_text:?} (estimated: {estimated}) of {:?} at {at_ms} ms with {:?} played: {json}",
+                    self.turns[&id].text,
+                    self.turns[&id].reports
                 );
                 let heard = BTreeSet::from([heard_text]);
                 self.end(id, End { state: TurnState::Interrupted { reason }, heard });

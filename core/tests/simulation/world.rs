@@ -286,6 +286,8 @@ impl World {
 
     /// The power fails and comes back: what had not reached the disk may be there or not.
     fn crash(&mut self) {
+        // An event is there only once what it tells is stored.
+        self.read_all();
         self.model.crash();
         let disk = self.disk.crashed(self.random.next());
         let (engine, driver) = engine(&self.clock, &self.scripted, self.has_turn_detector, &disk);
