@@ -56,6 +56,7 @@ const STEPS: &[Step] = &[
 /// Checks that need the shared recordings beside the checkout.
 const SPEECH_STEPS: &[Step] = &[
     step("words recognised", &["cargo", "xtask", "wer", "../shared/speech", "--detect", "--joined", "95"]),
+    step("words in noise", &["cargo", "xtask", "noise", "--minutes", "1"]),
     step("echo", &["cargo", "xtask", "echo", "../shared/speech", "--replies", "10"]),
     step("what was heard", &["cargo", "xtask", "heard", "../shared/speech/sentences", "--replies", "10"]),
     step("speech understood", &["cargo", "xtask", "speech", "../shared/speech/sentences"]),

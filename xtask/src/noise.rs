@@ -60,7 +60,7 @@ fn listen_to_all(minutes: f64) -> Result<bool, Failure> {
     for (name, sound) in [("silence", room(count)), ("music", music(count)), ("keyboard", keyboard(count))] {
         let mut words = [0, 0];
         for (engine, words) in engines.iter().zip(&mut words) {
-            for text in heard(engine, &sound)? {
+            for text in heard(engine, &sound)?.iter().filter(|text| !text.is_empty()) {
                 *words += text.split_whitespace().count();
                 writeln!(out, "   {text}")?;
             }

@@ -27,9 +27,17 @@ const FIRST_TIMESTAMP_MAX_S: f64 = 1.0;
 const LOOP_TOKENS_MIN: usize = 24;
 const LOOP_REPEATS_MIN: usize = 4;
 
-/// Whether a window with these tokens is taken for silence; `voiced` where the sound holds a voice.
-pub(super) fn is_silence(no_speech: f32, average_log_probability: f32, voiced: bool) -> bool {
-    let bounds = if voiced { SILENCE } else { VOICELESS_SILENCE };
+/// Less voice than this, in seconds, is chance: a short vowel lasts as long.
+const VOICED_S_MIN: f32 = 0.06;
+/// Nobody speaks with more voice a word: what sounds so long is no voice, or did not say so few words. The slowest of 40
+/// recordings has 0.46 s.
+const VOICED_S_PER_WORD_MAX: f32 = 0.5;
+
+/// Whether a window with this text is taken for silence; `voiced_s` of its sound are like a voice.
+pub(super) fn is_silence(no_speech: f32, average_log_probability: f32, text: &str, voiced_s: f32) -> bool {
+    let words = text.split_whitespace().count() as f32;
+    let spoken = (VOICED_S_MIN..=words * VOICED_S_PER_WORD_MAX).contains(&voiced_s);
+    let bounds = if spoken { SILENCE } else { VOICELESS_SILENCE };
     bounds.iter().any(|(over, under)| no_speech > *over && average_log_probability < *under)
 }
 
@@ -262,6 +270,17 @@ mod tests {
         assert!(!is_silence(0.7, -0.5, true) && is_silence(0.7, -0.5, false));
         assert!(is_silence(0.7, -1.1, true));
         assert!(!is_silence(0.3, -1.1, false), "the model hears speech");
+    }
+
+    #[test]
+    fn silence_is_judged_by_how_much_voice_a_word_has() {
+        // A chord for eight seconds is no "Thank you."; a sentence that the model is as unsure of may be one.
+        assert!(is_silence(0.5, -0.8, "Thank you.", 2.4));
+        assert!(!is_silence(0.5, -0.8, "Thank you very much for the coffee.", 2.4));
+        // Breath has no voice at all.
+        assert!(is_silence(0.5, -0.8, "Yeah.", 0.0));
+        assert!(!is_silence(0.1, -0.8, "Yeah.", 0.0));
+        assert!(is_silence(0.7, -1.1, "Thank you very much for the coffee.", 2.4));
     }
 
     #[test]

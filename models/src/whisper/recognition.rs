@@ -12,8 +12,6 @@ use std::sync::Arc;
 use tertulia::backend::{LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, Transcript, Word};
 use tertulia::{Error, ErrorCode, LanguageTag, Result};
 
-/// Less voice than this is chance: a short vowel lasts as long.
-const VOICED_S_MIN: f32 = 0.06;
 /// What is left at the end of the audio and shorter than this holds no word: 0.1 s.
 const REST_SAMPLES_MIN: usize = 1_600;
 /// Longer audio than a window goes through in pieces of 15 s at most, cut where they are quietest, after 8 s at the
@@ -143,8 +141,7 @@ impl Recognition {
             self.pause().await?;
             return Ok(samples.len());
         }
-        let voiced = voicing::voiced_s(samples) >= VOICED_S_MIN;
-        let Some((opening, attempt)) = self.understand(samples, offset, voiced).await? else {
+        let Some((opening, attempt)) = self.understand(samples, offset).await? else {
             return Ok(samples.len());
         };
         let model = Arc::clone(&self.model);
@@ -231,7 +228,8 @@ impl Recognition {
     /// somebody still speaks; for a final transcript, what the model is not sure of is heard again, with all the silence
     /// that it was trained with. Three in ten are, so it does not pay where the first hearing is most of the work of the
     /// second.
-    async fn understand(&mut self, samples: &[f32], offset: usize, voiced: bool) -> Result<Option<(Opening, Attempt)>> {
+    async fn understand(&mut self, samples: &[f32], offset: usize) -> Result<Option<(Opening, Attempt)>> {
+        let voiced_s = voicing::voiced_s(samples);
         let whole = self.model.network.shape.audio_positions;
         let short = (samples.len().div_ceil(POSITION_SAMPLES) + SILENT_POSITIONS).min(whole);
         let pays = if self.request.word_times { 3 * short <= 2 * whole } else { short < whole };
@@ -239,8 +237,8 @@ impl Recognition {
             let language = self.language.clone();
             let (opening, no_speech) = self.open(self.listen(samples, short).await?).await?;
             let mut attempt = self.attempt(&opening, 0.0, &mut Random(0)).await?;
-            let silent = decoding::is_silence(no_speech, attempt.average_log_probability(), voiced);
             let text = self.model.vocabulary.text(&attempt.tokens);
+            let silent = decoding::is_silence(no_speech, attempt.average_log_probability(), &text, voiced_s);
             let sound = attempt.is_sound(&text);
             if !self.request.word_times || !silent && sound && attempt.is_sure() {
                 self.transcript.no_speech_probability = self.transcript.no_speech_probability.max(no_speech);
@@ -254,7 +252,7 @@ impl Recognition {
         }
         let (opening, no_speech) = self.open(self.listen(samples, whole).await?).await?;
         self.transcript.no_speech_probability = self.transcript.no_speech_probability.max(no_speech);
-        let attempt = self.best_attempt(&opening, offset, no_speech, voiced).await?;
+        let attempt = self.best_attempt(&opening, offset, no_speech, voiced_s).await?;
         Ok(attempt.map(|attempt| (opening, attempt)))
     }
 
@@ -331,7 +329,7 @@ impl Recognition {
         opening: &Opening,
         offset: usize,
         no_speech: f32,
-        voiced: bool,
+        voiced_s: f32,
     ) -> Result<Option<Attempt>> {
         let mut best: Option<Attempt> = None;
         for (round, temperature) in decoding::TEMPERATURES.into_iter().enumerate() {
@@ -339,7 +337,7 @@ impl Recognition {
             let attempt = self.attempt(opening, temperature, &mut random).await?;
             let text = self.model.vocabulary.text(&attempt.tokens);
             let average = attempt.average_log_probability();
-            if decoding::is_silence(no_speech, average, voiced) {
+            if decoding::is_silence(no_speech, average, &text, voiced_s) {
                 return Ok(None);
             }
             if attempt.is_sound(&text) {
