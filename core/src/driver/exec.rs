@@ -2,7 +2,7 @@
 
 use super::inbox::Inbox;
 use crate::backend::BoxFuture;
-use async_task::Runnable;
+use async_task::{Runnable, Task};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -49,6 +49,27 @@ struct Queues {
     /// Work that could go on only after its queue was closed. Who wakes it may hold the lock of what it waits for, and
     /// dropping it takes that lock too, so it is dropped by [`Workers::close`] alone.
     late: Mutex<Vec<Runnable>>,
+    /// All work that is not done: what waits for something that never comes is held by nobody else.
+    unfinished: Mutex<Unfinished>,
+}
+
+#[derive(Default)]
+struct Unfinished {
+    tasks: Vec<Task<()>>,
+    /// With so many of them it is time to look which are done.
+    sweep_at: usize,
+}
+
+impl Unfinished {
+    fn add(&mut self, task: Task<()>) {
+        if self.tasks.len() >= self.sweep_at {
+            for done in self.tasks.extract_if(.., |task| task.is_finished()) {
+                done.detach();
+            }
+            self.sweep_at = 2 * self.tasks.len() + 16;
+        }
+        self.tasks.push(task);
+    }
 }
 
 impl Workers {
@@ -63,7 +84,7 @@ impl Workers {
         let (runnable, task) = async_task::spawn(work, schedule);
         #[cfg(all(target_family = "wasm", target_os = "unknown"))]
         let (runnable, task) = async_task::spawn_local(work, schedule);
-        task.detach();
+        self.queues.unfinished.lock().add(task);
         runnable.schedule();
     }
 
@@ -87,12 +108,14 @@ impl Workers {
         }
     }
 
-    /// Stops the workers after the step they are in, and drops the work that is left. To be called again once they have
-    /// stopped: the step they were in may have woken other work.
+    /// Stops the workers after the step they are in, and drops all work that is left, also what still waits. To be called
+    /// again once they have stopped: the step they were in may have begun or woken other work.
     pub(crate) fn close(&self) {
         for ready in &self.queues.ready {
             ready.close();
         }
+        let unfinished = std::mem::take(&mut self.queues.unfinished.lock().tasks);
+        drop(unfinished);
         // What is dropped may wake more.
         while let Some(late) = self.take_late() {
             drop(late);

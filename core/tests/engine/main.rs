@@ -7,6 +7,7 @@ mod house;
 mod interrupt;
 mod listening;
 mod local;
+mod memory;
 mod resume;
 mod settings;
 mod streaming;
