@@ -33,6 +33,9 @@ pub(crate) struct SessionCore {
     ears: Ears,
     /// Writes of failed commits; they go with the next one.
     unsaved: Vec<Write>,
+    /// Commits that were not answered, and the turns in them as they were written last.
+    commits_open: usize,
+    turns_written: HashMap<TurnId, TurnRecord>,
     closed: bool,
 }
 
@@ -80,6 +83,8 @@ impl SessionCore {
             turn: None,
             ears: Ears::default(),
             unsaved: Vec::new(),
+            commits_open: 0,
+            turns_written: HashMap::new(),
             closed: false,
         }
     }
@@ -145,8 +150,12 @@ impl SessionCore {
     }
 
     pub(crate) fn handle_committed(&mut self, ticket: Ticket, outcome: CommitOutcome) {
+        self.commits_open -= 1;
         if outcome.error.is_some() {
-            self.unsaved.extend(outcome.writes);
+            self.keep_unsaved(outcome.writes);
+        }
+        if self.commits_open == 0 {
+            self.turns_written.clear();
         }
         let error = outcome.error.map(ErrorInfo::from);
         self.handle(Input::Stored { ticket, error });
@@ -350,7 +359,30 @@ impl SessionCore {
         self.commit(ticket, writes);
     }
 
+    /// Keeps what a commit could not write for the next. Later ones may have been on their way, and succeed: what they
+    /// wrote of a turn must not become again what it was before.
+    fn keep_unsaved(&mut self, mut writes: Vec<Write>) {
+        for write in &mut writes {
+            match write {
+                Write::PutSession(record) => record.clone_from(&self.record),
+                Write::PutTurn(record) => {
+                    if let Some(newest) = self.turns_written.get(&record.turn) {
+                        record.clone_from(newest);
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.unsaved.append(&mut writes);
+    }
+
     fn commit(&mut self, ticket: Ticket, writes: Vec<Write>) {
+        for write in &writes {
+            if let Write::PutTurn(record) = write {
+                self.turns_written.insert(record.turn, record.clone());
+            }
+        }
+        self.commits_open += 1;
         let mut all = std::mem::take(&mut self.unsaved);
         all.extend(writes);
         self.shared.commit(Commit { key: self.session.key, ticket, writes: all });

@@ -20,6 +20,7 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What is written in one piece or not at all, in bytes.
 pub const SECTOR_BYTES: usize = 512;
@@ -39,6 +40,8 @@ struct State {
     capacity: Option<u64>,
     operations: u64,
     failing: Option<Failing>,
+    /// How long each operation takes.
+    pace: Duration,
     locked: bool,
 }
 
@@ -112,15 +115,27 @@ impl FaultyDisk {
         state.failing = Some(Failing { at: state.operations + nth, kind, stays: true });
     }
 
+    /// Lets every operation take this long.
+    pub fn slow_down(&self, per_operation: Duration) {
+        self.0.lock().pace = per_operation;
+    }
+
     /// Ends every fault.
     pub fn recover(&self) {
         let mut state = self.0.lock();
-        (state.capacity, state.failing) = (None, None);
+        (state.capacity, state.failing, state.pace) = (None, None, Duration::ZERO);
     }
 
     /// How many operations there were.
     pub fn operations(&self) -> u64 {
         self.0.lock().operations
+    }
+
+    fn take_time(&self) {
+        let pace = self.0.lock().pace;
+        if !pace.is_zero() {
+            std::thread::sleep(pace);
+        }
     }
 
     /// Turns one bit around.
@@ -205,6 +220,7 @@ impl StorageBackend for FaultyBackend {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        self.disk.take_time();
         let mut state = self.disk.0.lock();
         state.operation()?;
         state.check_capacity(len)?;
@@ -215,6 +231,7 @@ impl StorageBackend for FaultyBackend {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        self.disk.take_time();
         let mut state = self.disk.0.lock();
         let result = state.operation();
         let unsynced = std::mem::take(&mut state.unsynced);
@@ -229,6 +246,7 @@ impl StorageBackend for FaultyBackend {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.disk.take_time();
         let mut state = self.disk.0.lock();
         state.operation()?;
         state.check_capacity(offset + data.len() as u64)?;

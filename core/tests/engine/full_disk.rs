@@ -1,6 +1,7 @@
 //! A disk that fills up in the middle of a conversation costs nothing that was acknowledged, and no restart.
 
 use crate::support::{Host, failure, type_of};
+use std::time::Duration;
 use tertulia::event::{EventKind, Stage};
 use tertulia::store::AudioKind;
 use tertulia::testing::fault::FaultyDisk;
@@ -9,6 +10,16 @@ use tertulia::{ErrorCode, SessionEngine};
 
 #[test]
 fn the_reply_is_finished_the_failure_told_and_everything_stored_once_there_is_room() {
+    fill_up_in_mid_turn(Duration::ZERO);
+}
+
+/// Later writes of the turn are on their way before it is known that the first has failed.
+#[test]
+fn a_slow_disk_that_fills_up_costs_nothing_either() {
+    fill_up_in_mid_turn(Duration::from_millis(5));
+}
+
+fn fill_up_in_mid_turn(pace: Duration) {
     let disk = FaultyDisk::new();
     let host = Host::with_store(disk.location());
     let (session, mut reader) = host.session();
@@ -21,8 +32,9 @@ fn the_reply_is_finished_the_failure_told_and_everything_stored_once_there_is_ro
     let before = speak("Antes.", 2);
     assert_eq!(type_of(&reader.until_end_of(before)), "turn_finished");
 
-    // No room for three megabytes of audio, whatever the file holds in reserve.
-    disk.set_capacity(Some(disk.len()));
+    // Room for the words, and none for three megabytes of audio, whatever the file holds in reserve.
+    disk.set_capacity(Some(disk.len() + 1_000_000));
+    disk.slow_down(pace);
     let during = speak("Durante.", 100);
     let transcript = reader.until("transcript_done");
     let EventKind::TranscriptDone { stored, .. } = transcript.kind else { unreachable!() };
