@@ -267,9 +267,9 @@ mod tests {
 
     #[test]
     fn doubtful_words_are_kept_where_there_is_a_voice() {
-        assert!(!is_silence(0.7, -0.5, true) && is_silence(0.7, -0.5, false));
-        assert!(is_silence(0.7, -1.1, true));
-        assert!(!is_silence(0.3, -1.1, false), "the model hears speech");
+        assert!(!is_silence(0.7, -0.5, "Yes.", 0.3) && is_silence(0.7, -0.5, "Yes.", 0.0));
+        assert!(is_silence(0.7, -1.1, "Yes.", 0.3));
+        assert!(!is_silence(0.3, -1.1, "Yes.", 0.0), "the model hears speech");
     }
 
     #[test]
