@@ -89,6 +89,8 @@ enum Span {
     NothingMs(u64),
     /// From here on the sound comes at this rate.
     RateHz(u32),
+    /// From here on the sound comes in so many channels, all of it in the first.
+    Channels(usize),
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -111,6 +113,7 @@ enum Call {
     PushEncoded(String),
     EndUtterance,
     InputInterrupted,
+    InputResumed,
     Interrupt,
     Played {
         turn: u64,

@@ -55,16 +55,27 @@ pub(super) fn run(scenario: &Scenario) -> Result<Outcome> {
     stage.outcome()
 }
 
-/// A block of the microphone: when it comes, its rate and its samples.
-type Block = (u64, (u32, Vec<f32>));
+/// A block of the microphone: when it comes, and what it is.
+type Block = (u64, Sound);
+
+/// Samples, one of each channel after the other.
+struct Sound {
+    rate: u32,
+    channels: usize,
+    samples: Vec<f32>,
+}
 
 /// The blocks that the microphone gives, each when it is complete; none for nothing.
 fn blocks(spans: &[Span]) -> Vec<Block> {
-    let (mut blocks, mut at_ms, mut rate) = (Vec::new(), 0, 16_000);
+    let (mut blocks, mut at_ms, mut rate, mut channels) = (Vec::new(), 0, 16_000, 1);
     for span in spans {
         let (level, ms) = match *span {
             Span::RateHz(next) => {
                 rate = next;
+                continue;
+            }
+            Span::Channels(next) => {
+                channels = next;
                 continue;
             }
             Span::NothingMs(ms) => {
@@ -79,7 +90,11 @@ fn blocks(spans: &[Span]) -> Vec<Block> {
         while at_ms < end_ms {
             let ms = BLOCK_MS.min(end_ms - at_ms);
             at_ms += ms;
-            blocks.push((at_ms, (rate, sound(level, ms, rate))));
+            // The mean of the channels counts.
+            let first = sound(level * channels as f32, ms, rate);
+            let mut samples = vec![0.0; first.len() * channels];
+            samples.iter_mut().step_by(channels).zip(first).for_each(|(to, from)| *to = from);
+            blocks.push((at_ms, Sound { rate, channels, samples }));
         }
     }
     blocks
@@ -179,8 +194,8 @@ impl Stage {
         read
     }
 
-    fn hear(&mut self, (rate, samples): &(u32, Vec<f32>)) -> Result<()> {
-        match self.session.push_audio(samples, *rate) {
+    fn hear(&mut self, sound: &Sound) -> Result<()> {
+        match self.session.push_interleaved(&sound.samples, sound.channels, sound.rate) {
             Err(error) if error.code() != ErrorCode::SessionClosed => Err(error),
             _ => Ok(()),
         }
@@ -197,6 +212,7 @@ impl Stage {
             Call::PushEncoded(bytes) => session.push_encoded(bytes.as_bytes()).map(drop),
             Call::EndUtterance => session.end_utterance().map(drop),
             Call::InputInterrupted => session.input_interrupted(),
+            Call::InputResumed => session.input_resumed(),
             Call::Interrupt => session.interrupt(),
             Call::Played { turn, samples_total } => session.played(TurnId(*turn), *samples_total),
             Call::Update(update) => session.update(super::all_of(update)?),
