@@ -238,8 +238,8 @@ pub enum RecognitionStep {
         /// How many bytes of it will not change any more.
         stable_len: usize,
     },
-    /// The whole utterance as it was understood at first: doubts remain, and after more work a final transcript follows
-    /// that may differ. Who can do with these words need not wait for it.
+    /// The whole utterance as it was understood at first. Word times, and a second hearing where doubts remain, take
+    /// more work; then a final transcript follows that may differ. Who can do with these words need not wait for it.
     FirstHearing(Transcript),
     /// The last item.
     Final(Transcript),

@@ -13,6 +13,13 @@ fn silent_steps(steps: &[RecognitionStep]) -> usize {
     steps.iter().filter(|step| matches!(step, RecognitionStep::Working)).count()
 }
 
+fn first_hearing(steps: &[RecognitionStep]) -> Option<&String> {
+    steps.iter().find_map(|step| match step {
+        RecognitionStep::FirstHearing(transcript) => Some(&transcript.text),
+        _ => None,
+    })
+}
+
 /// A clip with silence after it up to a whole window.
 fn windowed(mut speech: Vec<f32>) -> Vec<f32> {
     speech.resize(WINDOW_SAMPLES, 0.0);
@@ -30,6 +37,7 @@ fn a_short_clip_costs_less_than_a_window_and_gives_its_words() {
         let (few, many) = (silent_steps(&short_steps), silent_steps(&whole_steps));
         assert!(3 * few < 2 * many, "{path}: {few} steps against {many}");
         assert_eq!(short.text, whole.text);
+        assert_eq!(first_hearing(&short_steps), Some(&short.text), "before its words have times");
         assert_eq!(short.language, Some(language.parse().unwrap()));
         assert!((short.no_speech_probability - whole.no_speech_probability).abs() < 0.2);
         for (short, whole) in short.words.iter().zip(&whole.words) {
@@ -50,11 +58,7 @@ fn a_final_transcript_that_is_in_doubt_is_heard_again_and_words_so_far_are_not()
     so_far.word_times = false;
     let (partial, partial_steps) = recognize(&whisper, so_far);
 
-    let first = last_steps.iter().find_map(|step| match step {
-        RecognitionStep::FirstHearing(transcript) => Some(transcript.text.clone()),
-        _ => None,
-    });
-    assert_eq!(first.as_ref(), Some(&partial.text), "those who wait for the words only have them as soon");
+    assert_eq!(first_hearing(&last_steps), Some(&partial.text), "those who wait for the words only have them as soon");
     let [whole_steps, last_steps, partial_steps] = [whole_steps, last_steps, partial_steps].map(|s| silent_steps(&s));
     assert!(last_steps > whole_steps, "{last_steps} steps against {whole_steps}");
     assert_eq!(last.text, whole.text);

@@ -1,5 +1,5 @@
 //! Project tasks: `cargo xtask ci`, `cargo xtask echo`, `cargo xtask endpoint`, `cargo xtask heard`,
-//! `cargo xtask noise`, `cargo xtask speech`, `cargo xtask wer`.
+//! `cargo xtask latency`, `cargo xtask noise`, `cargo xtask speech`, `cargo xtask wer`.
 
 #![allow(clippy::print_stdout, reason = "what a task finds goes to stdout")]
 
@@ -7,6 +7,7 @@ mod ci;
 mod echo;
 mod endpoint;
 mod heard;
+mod latency;
 mod noise;
 mod speech;
 mod wer;
@@ -34,6 +35,8 @@ enum Task {
     Heard(heard::Arguments),
     /// Listen where nobody speaks, and count the words
     Noise(noise::Arguments),
+    /// Measure how long the witnesses of an end take to answer
+    Latency(latency::Arguments),
     /// Speak a folder of texts and score what the recogniser hears
     Speech(speech::Arguments),
     /// Transcribe a folder of clips and score the words
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Task::Echo(arguments) => echo::run(&arguments),
         Task::Heard(arguments) => heard::run(&arguments),
         Task::Noise(arguments) => noise::run(&arguments),
+        Task::Latency(arguments) => latency::run(&arguments),
         Task::Speech(arguments) => speech::run(&arguments),
         Task::Wer(arguments) => wer::run(&arguments),
     }

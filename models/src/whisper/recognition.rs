@@ -240,19 +240,22 @@ impl Recognition {
             let text = self.model.vocabulary.text(&attempt.tokens);
             let silent = decoding::is_silence(no_speech, attempt.average_log_probability(), &text, voiced_s);
             let sound = attempt.is_sound(&text);
+            if !silent {
+                self.tell_first(&attempt, no_speech, samples.len()).await?;
+            }
             if !self.request.word_times || !silent && sound && attempt.is_sure() {
                 self.transcript.no_speech_probability = self.transcript.no_speech_probability.max(no_speech);
                 attempt.cut_loop();
                 return Ok((!silent).then_some((opening, attempt)));
             }
-            let heard_first = std::mem::replace(&mut self.language, language);
-            if sound && !silent && samples.len() == self.request.audio.len() {
-                self.tell_first(&text, &attempt, heard_first, no_speech).await?;
-            }
+            self.language = language;
         }
         let (opening, no_speech) = self.open(self.listen(samples, whole).await?).await?;
         self.transcript.no_speech_probability = self.transcript.no_speech_probability.max(no_speech);
         let attempt = self.best_attempt(&opening, offset, no_speech, voiced_s).await?;
+        if let Some(attempt) = attempt.as_ref().filter(|_| !pays) {
+            self.tell_first(attempt, no_speech, samples.len()).await?;
+        }
         Ok(attempt.map(|attempt| (opening, attempt)))
     }
 
@@ -423,18 +426,15 @@ impl Recognition {
         self.request.cancel.check()
     }
 
-    /// Ends a step with what was understood at first of the whole audio.
-    async fn tell_first(
-        &self,
-        text: &str,
-        attempt: &Attempt,
-        language: Option<Language>,
-        no_speech: f32,
-    ) -> Result<()> {
+    /// Ends a step with what was understood at first, where word times are still to come and these samples are all.
+    async fn tell_first(&self, attempt: &Attempt, no_speech: f32, samples: usize) -> Result<()> {
+        if !self.request.word_times || attempt.looped || samples < self.request.audio.len() {
+            return Ok(());
+        }
         self.request.cancel.check()?;
-        let (tag, probability) = language.map(|language| (language.tag, language.probability)).unzip();
+        let (tag, probability) = self.language.clone().map(|chosen| (chosen.tag, chosen.probability)).unzip();
         let transcript = Transcript {
-            text: text.trim().to_owned(),
+            text: self.model.vocabulary.text(&attempt.tokens).trim().to_owned(),
             language: tag,
             language_probability: probability.unwrap_or_default(),
             no_speech_probability: no_speech,
