@@ -65,10 +65,9 @@ impl ListenRequest {
 /// How long after it was asked a backend's answer counts, in ms of the audio.
 ///
 /// The default is what Smart Turn and Whisper base took at the 95th percentile by `cargo xtask latency`, on a virtual
-/// machine with two cores on which other work ran (load 5 to 6): 0.5 to 1.3 s for 1 to 10 s of speech, for 0.5 to 1.5 s
-/// of CPU time over both cores. At a load of 7 it was half as long again. Where nothing else runs it should be shorter;
-/// that was not measured. The final transcript's 2 s lie between the median of 0.1 s and the 95th percentile of 4 s, which
-/// was that of words cut in two; decisions do not wait for it.
+/// machine with two cores on which nothing else ran: 0.4 to 1.3 s for 1 to 10 s of speech, for 0.5 to 1.5 s of CPU time
+/// over both cores. Under a load of 5 to 6 it was 0.1 s more. A final transcript that is heard again comes 2 s later;
+/// decisions do not wait for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WitnessLatency {
     /// Of the turn detector.
@@ -83,7 +82,7 @@ pub struct WitnessLatency {
 
 impl Default for WitnessLatency {
     fn default() -> Self {
-        Self { turn_detector_ms: 90, recognizer_ms: 490, recognizer_ms_per_s: 90, recognizer_final_ms: 2_000 }
+        Self { turn_detector_ms: 55, recognizer_ms: 380, recognizer_ms_per_s: 90, recognizer_final_ms: 2_000 }
     }
 }
 
