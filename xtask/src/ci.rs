@@ -16,7 +16,7 @@ const fn step(name: &'static str, command: &'static [&'static str]) -> Step {
 
 const STEPS: &[Step] = &[
     step("formatting", &["cargo", "fmt", "--all", "--check"]),
-    step("the core's tests", &["cargo", "test", "--no-fail-fast", "-p", "tertulia"]),
+    step("the core's tests", &["env", "SIM_STEPS=100000", "cargo", "test", "--no-fail-fast", "-p", "tertulia"]),
     step(
         "the core in a browser",
         &["cargo", "check", "-p", "tertulia", "--target", "wasm32-unknown-unknown", "--all-features"],
