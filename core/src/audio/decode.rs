@@ -2,7 +2,7 @@
 
 use super::edit_list::{self, Edit};
 use super::opus::{HeadOrder, OPUS_RATE_HZ, OpusDecoder};
-use super::{CHANNELS_MAX, Pcm, check_rate, mono};
+use super::{CHANNELS_MAX, Pcm, check_channels, check_rate, mono};
 use crate::error::{Error, ErrorCode, Result};
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -294,9 +294,7 @@ impl Mix {
 
     fn add(&mut self, interleaved: &[f32], channels: usize, rate: u32) -> Result<(), Fault> {
         check_rate(rate)?;
-        if !(1..=CHANNELS_MAX).contains(&channels) {
-            return Err(Error::new(ErrorCode::AudioInvalidRate, format!("{channels} channels")).into());
-        }
+        check_channels(channels)?;
         if self.rate != 0 && self.rate != rate {
             return Err(Fault::Damaged);
         }

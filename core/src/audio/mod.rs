@@ -25,6 +25,7 @@ mod utterance;
 pub use decode::{DECODE_SECONDS_MAX, decode, decode_limited};
 pub(crate) use echo::EchoCanceller;
 pub use pcm::{Pcm, from_i16, to_i16, write_wav};
+pub(crate) use resample::AnyRate;
 pub use resample::{Resampler, resample};
 pub use utterance::{UTTERANCE_SECONDS_MAX, UtteranceBuffer};
 
@@ -51,15 +52,20 @@ pub(crate) fn check_samples(block: &[f32], rate: u32) -> Result<()> {
 }
 
 /// Checks how many channels a block has, and that it ends with a whole frame.
-pub(crate) fn check_channels(block: &[f32], channels: usize) -> Result<()> {
-    if !(1..=CHANNELS_MAX).contains(&channels) {
-        return Err(Error::new(ErrorCode::AudioInvalidRate, format!("{channels} channels; 1 to {CHANNELS_MAX}")));
-    }
+pub(crate) fn check_frames(block: &[f32], channels: usize) -> Result<()> {
+    check_channels(channels)?;
     if !block.len().is_multiple_of(channels) {
         let detail = format!("{} samples are not frames of {channels} channels", block.len());
         return Err(Error::new(ErrorCode::AudioInvalidSample, detail));
     }
     Ok(())
+}
+
+fn check_channels(channels: usize) -> Result<()> {
+    if (1..=CHANNELS_MAX).contains(&channels) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::AudioInvalidRate, format!("{channels} channels; 1 to {CHANNELS_MAX}")))
 }
 
 /// The mean of each frame's channels.

@@ -1,6 +1,7 @@
 //! Sample rate conversion by windowed sinc interpolation (rubato).
 
 use super::check_rate;
+use crate::backend::LISTEN_RATE_HZ;
 use crate::error::{Error, ErrorCode, Result};
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{
@@ -165,6 +166,40 @@ impl Resampler {
         self.trim -= trimmed;
         out.extend_from_slice(&self.scratch[trimmed..made]);
         self.produced += (made - trimmed) as u64;
+    }
+}
+
+/// Brings sound of any rate, which may change, to [`LISTEN_RATE_HZ`].
+#[derive(Default)]
+pub(crate) struct AnyRate {
+    /// The converter of the last sound, with the rate it converts from.
+    resampler: Option<(u32, Resampler)>,
+}
+
+impl AnyRate {
+    /// Appends what is ready of the sound. Where the rate is another than before, what the last filter still holds comes
+    /// first.
+    pub(crate) fn push(&mut self, samples: &[f32], rate: u32, out: &mut Vec<f32>) -> Result<()> {
+        if self.resampler.as_ref().is_none_or(|(from, _)| *from != rate) {
+            self.finish(out);
+            self.resampler = Some((rate, Resampler::new(rate, LISTEN_RATE_HZ)?));
+        }
+        if let Some((_, resampler)) = &mut self.resampler {
+            resampler.push(samples, out);
+        }
+        Ok(())
+    }
+
+    /// Appends what the filter still holds, and starts anew.
+    pub(crate) fn finish(&mut self, out: &mut Vec<f32>) {
+        if let Some((_, mut last)) = self.resampler.take() {
+            last.finish(out);
+        }
+    }
+
+    /// Whether nothing was pushed since the start.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.resampler.is_none()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The bounded collector behind `push_audio`.
 
-use super::{Resampler, check_channels, check_samples, mono};
+use super::{AnyRate, check_frames, check_samples, mono};
 use crate::backend::LISTEN_RATE_HZ;
 use crate::error::{Error, ErrorCode, Result};
 
@@ -23,8 +23,7 @@ pub const UTTERANCE_SECONDS_MAX: u32 = 120;
 pub struct UtteranceBuffer {
     samples: Vec<f32>,
     samples_max: usize,
-    /// The converter of the last block, with the rate it converts from.
-    resampler: Option<(u32, Resampler)>,
+    any_rate: AnyRate,
     /// Clamped input on its way into the resampler.
     scratch: Vec<f32>,
 }
@@ -41,7 +40,7 @@ impl UtteranceBuffer {
         Self {
             samples: Vec::new(),
             samples_max: seconds_max as usize * LISTEN_RATE_HZ as usize,
-            resampler: None,
+            any_rate: AnyRate::default(),
             scratch: Vec::new(),
         }
     }
@@ -63,17 +62,16 @@ impl UtteranceBuffer {
     /// [`ErrorCode::AudioInvalidSample`] where the last frame is not whole.
     pub fn push_interleaved(&mut self, block: &[f32], channels: usize, rate: u32) -> Result<()> {
         check_samples(block, rate)?;
-        check_channels(block, channels)?;
+        check_frames(block, channels)?;
         if block.is_empty() {
             return Ok(());
         }
-        self.switch_rate(rate)?;
         // A second at a time, so that a block of hours needs no more memory than the buffer may hold.
         for run in block.chunks(rate as usize * channels) {
             if self.samples.len() >= self.samples_max {
                 return Err(self.overrun());
             }
-            self.push_run(run, channels);
+            self.push_run(run, channels, rate)?;
         }
         if self.samples.len() > self.samples_max {
             self.samples.truncate(self.samples_max);
@@ -90,7 +88,7 @@ impl UtteranceBuffer {
 
     /// Throws away what was collected.
     pub fn clear(&mut self) {
-        self.resampler = None;
+        self.any_rate = AnyRate::default();
         self.samples = Vec::new();
     }
 
@@ -101,31 +99,21 @@ impl UtteranceBuffer {
 
     /// Whether nothing was pushed since the start or the last [`take`](Self::take).
     pub fn is_empty(&self) -> bool {
-        self.samples.is_empty() && self.resampler.is_none()
+        self.samples.is_empty() && self.any_rate.is_empty()
     }
 
-    fn switch_rate(&mut self, rate: u32) -> Result<()> {
-        if self.resampler.as_ref().is_none_or(|(from, _)| *from != rate) {
-            self.flush();
-            self.resampler = Some((rate, Resampler::new(rate, LISTEN_RATE_HZ)?));
-        }
-        Ok(())
-    }
-
-    fn push_run(&mut self, run: &[f32], channels: usize) {
+    fn push_run(&mut self, run: &[f32], channels: usize, rate: u32) -> Result<()> {
         self.scratch.clear();
         self.scratch.extend(mono(run, channels).map(|sample| sample.clamp(-1.0, 1.0)));
-        let (_, resampler) = self.resampler.as_mut().expect("switch_rate made one");
         let before = self.samples.len();
-        resampler.push(&self.scratch, &mut self.samples);
+        self.any_rate.push(&self.scratch, rate, &mut self.samples)?;
         clamp(&mut self.samples[before..]);
+        Ok(())
     }
 
     fn flush(&mut self) {
         let before = self.samples.len();
-        if let Some((_, mut resampler)) = self.resampler.take() {
-            resampler.finish(&mut self.samples);
-        }
+        self.any_rate.finish(&mut self.samples);
         clamp(&mut self.samples[before..]);
         self.samples.truncate(self.samples_max);
     }

@@ -4,8 +4,8 @@ use super::background::Background;
 use super::jobs::contained;
 use super::microphone::{Block, Part, Source};
 use super::{Message, SessionShared, Shared};
-use crate::audio::{EchoCanceller, Resampler};
-use crate::backend::{CancelFlag, LISTEN_RATE_HZ, Vad};
+use crate::audio::{AnyRate, EchoCanceller};
+use crate::backend::{CancelFlag, Vad};
 use crate::error::Result;
 use crate::event::{ErrorInfo, EventKind};
 use crate::turn::Input;
@@ -20,11 +20,11 @@ const OFFSET_POLE: f32 = 0.995;
 pub(crate) struct Hearing {
     vad: Box<dyn Vad>,
     background: Background,
-    heard: Stream,
+    heard: AnyRate,
     /// The last sample before and after the filter against offsets.
     offset: (f32, f32),
     /// What the speaker plays, once the host tells.
-    played: Option<(Stream, EchoCanceller)>,
+    played: Option<(AnyRate, EchoCanceller)>,
     /// Sound on its way, reused from block to block.
     scratch: Vec<f32>,
     pending: Vec<f32>,
@@ -35,7 +35,7 @@ impl Hearing {
         Self {
             vad,
             background: Background::new(),
-            heard: Stream::default(),
+            heard: AnyRate::default(),
             offset: (0.0, 0.0),
             played: None,
             scratch: Vec::new(),
@@ -71,37 +71,16 @@ impl Hearing {
     fn restart(&mut self) {
         self.vad.reset();
         self.background = Background::new();
-        (self.heard, self.offset, self.played) = (Stream::default(), (0.0, 0.0), None);
+        (self.heard, self.offset, self.played) = (AnyRate::default(), (0.0, 0.0), None);
         self.pending.clear();
     }
 
     /// Takes what the speaker plays: from now on its echo is taken out of what is heard.
     pub(crate) fn push_playback(&mut self, samples: &[f32], rate: u32) -> Result<()> {
-        let (stream, canceller) = self.played.get_or_insert_with(|| (Stream::default(), EchoCanceller::new()));
+        let (any_rate, canceller) = self.played.get_or_insert_with(|| (AnyRate::default(), EchoCanceller::new()));
         self.scratch.clear();
-        stream.push(samples, rate, &mut self.scratch)?;
+        any_rate.push(samples, rate, &mut self.scratch)?;
         canceller.push_playback(&self.scratch);
-        Ok(())
-    }
-}
-
-/// Brings sound of any rate, which may change, to [`LISTEN_RATE_HZ`].
-#[derive(Default)]
-struct Stream {
-    resampler: Option<(u32, Resampler)>,
-}
-
-impl Stream {
-    fn push(&mut self, samples: &[f32], rate: u32, out: &mut Vec<f32>) -> Result<()> {
-        if self.resampler.as_ref().is_none_or(|(from, _)| *from != rate) {
-            if let Some((_, mut last)) = self.resampler.take() {
-                last.finish(out);
-            }
-            self.resampler = Some((rate, Resampler::new(rate, LISTEN_RATE_HZ)?));
-        }
-        if let Some((_, resampler)) = &mut self.resampler {
-            resampler.push(samples, out);
-        }
         Ok(())
     }
 }

@@ -86,7 +86,7 @@ impl Microphone {
     /// [`ErrorCode::AudioOverrun`]: the ears are as far behind as the longest utterance.
     pub(crate) fn push(&self, source: Source, samples: &[f32], channels: usize, rate: u32) -> Result<()> {
         audio::check_samples(samples, rate)?;
-        audio::check_channels(samples, channels)?;
+        audio::check_frames(samples, channels)?;
         let mut inner = self.inner.lock();
         if !inner.block.push(source, samples, channels, rate, f64::from(self.seconds_max)) {
             return Err(Error::new(ErrorCode::AudioOverrun, "the ears have fallen behind"));
