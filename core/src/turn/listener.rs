@@ -178,11 +178,7 @@ impl Listener {
         if inquiry != self.stop || self.draft != Draft::Pending || transcript.text.is_empty() {
             return;
         }
-        let completeness = words::completeness(&transcript.text, &spoken_languages(&transcript));
-        self.tell_words(transcript, false);
-        if let Some(utterance) = self.endpointer.hear_words(completeness) {
-            self.end(utterance);
-        }
+        self.weigh_words(transcript, false);
     }
 
     /// The recogniser's answer about a stop; false where this stop is not the last one, or not the listener's any
@@ -204,13 +200,18 @@ impl Listener {
             self.notices.push_back(Notice::Void);
             return true;
         }
+        self.draft = Draft::Done(transcript.clone());
+        self.weigh_words(transcript, true);
+        true
+    }
+
+    /// Tells the words up to a stop, and lets them count.
+    fn weigh_words(&mut self, transcript: Transcript, is_draft: bool) {
         let completeness = words::completeness(&transcript.text, &spoken_languages(&transcript));
-        self.tell_words(transcript.clone(), true);
-        self.draft = Draft::Done(transcript);
+        self.tell_words(transcript, is_draft);
         if let Some(utterance) = self.endpointer.hear_words(completeness) {
             self.end(utterance);
         }
-        true
     }
 
     /// The recogniser's answer about the words so far.
