@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: everything that CI checks, in the order in which failures are cheapest.
 
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::Command;
 use std::time::Instant;
 
 /// One check: a name and the command line.
@@ -63,8 +63,8 @@ const SPEECH_STEPS: &[Step] = &[
     step("ends of utterances", &["cargo", "xtask", "endpoint", "../shared/speech", "--quick"]),
 ];
 
-/// Runs every step, and says at the end which failed.
-pub(crate) fn run() -> ExitCode {
+/// Runs every step, and says at the end which failed; whether none did.
+pub(crate) fn run() -> bool {
     let speech: &[Step] = if Path::new("../shared/speech/manifest.json").exists() {
         SPEECH_STEPS
     } else {
@@ -90,5 +90,5 @@ pub(crate) fn run() -> ExitCode {
         println!("failed: {name}");
     }
     println!("{} passed, {} failed", times.len() - failed.len(), failed.len());
-    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    failed.is_empty()
 }

@@ -7,17 +7,17 @@
 //! each case as hard as can be: where nobody speaks, it hears words in whatever it is asked about, so that any sound that
 //! is taken for speech interrupts; where somebody does, it hears none, so that only half a second of speech interrupts.
 
-use crate::wer::Failure;
+use crate::stand_in::is_model;
+use crate::wer::{Failure, manifest};
 use clap::Args;
 use std::collections::VecDeque;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tertulia::backend::{
-    Backends, LISTEN_RATE_HZ, Lexicon, Model, RecognitionRequest, RecognitionStep, Recognizer, SpeechChunk, Steps,
+    Backends, LISTEN_RATE_HZ, Lexicon, RecognitionRequest, RecognitionStep, Recognizer, SpeechChunk, Steps,
     SynthesisRequest, Synthesizer, Transcript, VoiceInfo, steps_from_fn,
 };
 use tertulia::{
@@ -63,18 +63,6 @@ pub(crate) struct Arguments {
     without_canceller: bool,
 }
 
-/// Measures, prints, and fails where a bound is broken.
-pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    match measure(arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(failure) => {
-            let _ = writeln!(std::io::stderr(), "echo: {failure}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
 #[derive(Clone, Copy, Default)]
 struct Tally {
     replies: usize,
@@ -86,7 +74,8 @@ struct Tally {
     caught_softly: usize,
 }
 
-fn measure(arguments: &Arguments) -> Result<bool, Failure> {
+/// Measures, prints, and says whether the bounds hold.
+pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let clips = clips(&arguments.dir)?;
     let vad = ModelStore::open_default()?.path("silero-vad-v6")?;
     let mut out = std::io::stdout().lock();
@@ -168,11 +157,9 @@ impl Tally {
 
 /// A clip at the speaker's rate, as loud as all others, from its first sound on.
 fn clips(dir: &Path) -> Result<Vec<Vec<f32>>, Failure> {
-    let manifest = std::fs::read_to_string(dir.join("manifest.json")).map_err(|e| format!("{}: {e}", dir.display()))?;
-    let listed: Vec<serde_json::Value> = serde_json::from_str(&manifest)?;
     let mut clips = Vec::new();
-    for clip in &listed {
-        let pcm = audio::decode(&std::fs::read(dir.join(clip["path"].as_str().unwrap_or_default()))?)?;
+    for clip in manifest(dir)? {
+        let pcm = audio::decode(&std::fs::read(dir.join(clip.path))?)?;
         let samples = audio::resample(&pcm.samples, pcm.rate, SPEAKER_HZ as u32)?;
         let loud = samples.iter().position(|sample| sample.abs() > 0.05).unwrap_or(0);
         let mut samples = samples[loud..].to_vec();
@@ -394,33 +381,13 @@ impl Clock for VirtualClock {
     }
 }
 
-macro_rules! nothing_to_load {
-    ($name:literal) => {
-        fn name(&self) -> &str {
-            $name
-        }
-        fn load(&self, _progress: &mut dyn FnMut(f32)) -> tertulia::Result<()> {
-            Ok(())
-        }
-        fn unload(&self) {}
-        fn is_loaded(&self) -> bool {
-            true
-        }
-        fn memory_needed(&self) -> u64 {
-            0
-        }
-    };
-}
-
 /// Speaks the clip that it was given.
 #[derive(Default)]
 struct ClipVoice {
     clip: Mutex<Vec<f32>>,
 }
 
-impl Model for ClipVoice {
-    nothing_to_load!("clips");
-}
+is_model!(ClipVoice, |_| "clips");
 
 impl Synthesizer for ClipVoice {
     fn languages(&self) -> Vec<LanguageTag> {
@@ -448,9 +415,7 @@ struct Words {
     hears: AtomicBool,
 }
 
-impl Model for Words {
-    nothing_to_load!("words");
-}
+is_model!(Words, |_| "words");
 
 impl Recognizer for Words {
     fn languages(&self) -> Vec<LanguageTag> {

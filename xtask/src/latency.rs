@@ -5,10 +5,9 @@
 //! time to the first hearing, and the mean CPU time of all, by length; then the straight line through the percentiles,
 //! for `WitnessLatency`.
 
-use crate::wer::{Failure, decode, read_json};
+use crate::wer::{Failure, decode, manifest};
 use clap::Args;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Instant;
 use tertulia::backend::{
     CancelFlag, LISTEN_RATE_HZ, Model, RecognitionRequest, RecognitionStep, Recognizer, TurnDetector, block_on,
@@ -31,30 +30,15 @@ pub(crate) struct Arguments {
     clips: usize,
 }
 
-/// Measures and prints.
-pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    match measure(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            println!("latency: {failure}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-#[derive(serde::Deserialize)]
-struct Listed {
-    path: String,
-}
-
-fn measure(arguments: &Arguments) -> Result<(), Failure> {
+/// Measures and prints; there is no bound.
+pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let store = ModelStore::open_default()?;
     let whisper = Whisper::new(store.path("whisper-base")?, Default::default());
     let detector = SmartTurn::new(store.path("smart-turn-v3.2")?);
     whisper.load(&mut |_| {})?;
     detector.load(&mut |_| {})?;
     let mut clips = Vec::new();
-    for listed in read_json::<Vec<Listed>>(&arguments.dir.join("manifest.json"))? {
+    for listed in manifest(&arguments.dir)? {
         clips.push(decode(&arguments.dir.join(&listed.path))?);
     }
     // Each says when its first hearing was over, and how long the rest took.
@@ -105,7 +89,7 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
             println!("              then, to the final transcript: median {median:.0} ms, p95 {p95:.0} ms");
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// How long an answer took.

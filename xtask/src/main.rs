@@ -10,9 +10,11 @@ mod heard;
 mod latency;
 mod noise;
 mod speech;
+mod stand_in;
 mod wer;
 
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Project tasks.
@@ -44,14 +46,22 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().task {
-        Task::Ci => ci::run(),
-        Task::Endpoint(arguments) => endpoint::run(&arguments),
-        Task::Echo(arguments) => echo::run(&arguments),
-        Task::Heard(arguments) => heard::run(&arguments),
-        Task::Noise(arguments) => noise::run(&arguments),
-        Task::Latency(arguments) => latency::run(&arguments),
-        Task::Speech(arguments) => speech::run(&arguments),
-        Task::Wer(arguments) => wer::run(&arguments),
+    let (name, outcome) = match Arguments::parse().task {
+        Task::Ci => ("ci", Ok(ci::run())),
+        Task::Endpoint(arguments) => ("endpoint", endpoint::run(&arguments)),
+        Task::Echo(arguments) => ("echo", echo::run(&arguments)),
+        Task::Heard(arguments) => ("heard", heard::run(&arguments)),
+        Task::Noise(arguments) => ("noise", noise::run(&arguments)),
+        Task::Latency(arguments) => ("latency", latency::run(&arguments)),
+        Task::Speech(arguments) => ("speech", speech::run(&arguments)),
+        Task::Wer(arguments) => ("wer", wer::run(&arguments)),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "{name}: {failure}");
+            ExitCode::FAILURE
+        }
     }
 }

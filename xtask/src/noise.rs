@@ -4,13 +4,13 @@
 //! the real voice activity detector, of which no word may be left, and with one that always finds speech, where only the
 //! recogniser's own checks are left.
 
+use crate::stand_in::is_model;
 use crate::wer::Failure;
 use clap::Args;
 use std::f32::consts::TAU;
 use std::io::Write;
-use std::process::ExitCode;
 use std::sync::Arc;
-use tertulia::backend::{Backends, LISTEN_RATE_HZ, Model, Vad, VadModel, run_steps};
+use tertulia::backend::{Backends, LISTEN_RATE_HZ, Vad, VadModel, run_steps};
 use tertulia::{Engine, EngineBuilder, EventKind, ListenRequest, SessionEngine};
 use tertulia_models::files::ModelStore;
 use tertulia_models::silero::SileroVad;
@@ -28,19 +28,9 @@ pub(crate) struct Arguments {
     minutes: f64,
 }
 
-/// Listens, prints, and fails where a bound is broken.
-pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    match listen_to_all(arguments.minutes) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(failure) => {
-            let _ = writeln!(std::io::stderr(), "noise: {failure}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn listen_to_all(minutes: f64) -> Result<bool, Failure> {
+/// Listens, prints, and says whether the bounds hold.
+pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
+    let minutes = arguments.minutes;
     let models = ModelStore::open_default()?;
     let real = Backends {
         vad: Some(Arc::new(SileroVad::new(models.path("silero-vad-v6")?))),
@@ -88,21 +78,7 @@ fn heard(engine: &Engine, sound: &[f32]) -> Result<Vec<String>, Failure> {
 /// Takes everything for speech.
 struct Credulous;
 
-impl Model for Credulous {
-    fn name(&self) -> &str {
-        "credulous"
-    }
-    fn load(&self, _progress: &mut dyn FnMut(f32)) -> tertulia::Result<()> {
-        Ok(())
-    }
-    fn unload(&self) {}
-    fn is_loaded(&self) -> bool {
-        true
-    }
-    fn memory_needed(&self) -> u64 {
-        0
-    }
-}
+is_model!(Credulous, |_| "credulous");
 
 impl VadModel for Credulous {
     fn open(&self) -> tertulia::Result<Box<dyn Vad>> {

@@ -8,7 +8,6 @@ use crate::wer::{Failure, Tally, transcribe, without_accent, word_errors};
 use clap::Args;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use tertulia::backend::{LISTEN_RATE_HZ, SpokenWord, SynthesisRequest, Synthesizer, run_steps};
 use tertulia::{LanguageTag, audio};
 use tertulia_models::files::ModelStore;
@@ -43,19 +42,8 @@ pub(crate) struct Arguments {
     voice: Option<String>,
 }
 
-/// Speaks, listens, prints, and fails where a bound is broken.
-pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    match check(arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(failure) => {
-            let _ = writeln!(std::io::stderr(), "speech: {failure}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn check(arguments: &Arguments) -> Result<bool, Failure> {
+/// Speaks, listens, prints, and says whether the bounds hold.
+pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let models = match &arguments.models {
         Some(folder) => ModelStore::open(folder)?,
         None => ModelStore::open_default()?,

@@ -9,14 +9,13 @@ mod score;
 mod trial;
 mod witnesses;
 
-use crate::wer::{Failure, read_json};
+use crate::wer::{Failure, manifest};
 use clap::Args;
 use dialogue::{Clip, Dialogue, Noise};
 use score::{ClipOutcomes, cut_off_percent, delay_ms, interval, percent};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use tertulia::{EndpointWeights, EventKind};
 use tertulia_models::files::ModelStore;
@@ -69,25 +68,11 @@ pub(crate) struct Arguments {
     csv: Option<PathBuf>,
 }
 
-/// Listens, prints, and fails where a bound is broken.
-pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    match check(arguments) {
-        Ok(broken) if broken.is_empty() => ExitCode::SUCCESS,
-        Ok(broken) => {
-            broken.iter().for_each(|what| println!("BROKEN: {what}"));
-            ExitCode::FAILURE
-        }
-        Err(failure) => {
-            println!("endpoint: {failure}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-#[derive(serde::Deserialize)]
-struct Listed {
-    path: String,
-    lang: String,
+/// Listens, prints, and says whether the bounds hold.
+pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
+    let broken = check(arguments)?;
+    broken.iter().for_each(|what| println!("BROKEN: {what}"));
+    Ok(broken.is_empty())
 }
 
 /// One way, and what came of each clip.
@@ -150,7 +135,7 @@ fn check(arguments: &Arguments) -> Result<Vec<String>, Failure> {
 
 fn read_clips(arguments: &Arguments, models: &Models) -> Result<BTreeMap<String, Vec<Clip>>, Failure> {
     let mut clips: BTreeMap<String, Vec<Clip>> = BTreeMap::new();
-    for listed in read_json::<Vec<Listed>>(&arguments.dir.join("manifest.json"))? {
+    for listed in manifest(&arguments.dir)? {
         if let Some(clip) = Clip::read(&arguments.dir, &listed.path, &*models.vad)? {
             clips.entry(listed.lang).or_default().push(clip);
         }

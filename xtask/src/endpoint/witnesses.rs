@@ -1,5 +1,6 @@
 //! The witnesses of an end, asked once: their answers are kept, so that many ways to weigh them cost one computation.
 
+use crate::stand_in::is_model;
 use crate::wer::Failure;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -194,28 +195,6 @@ impl Vad for Replaying {
     fn reset(&mut self) {
         self.at = 0;
     }
-}
-
-/// What stands in for a model takes nothing.
-macro_rules! is_model {
-    ($type:ty, $name:expr) => {
-        impl Model for $type {
-            fn name(&self) -> &str {
-                let name: fn(&$type) -> &str = $name;
-                name(self)
-            }
-            fn load(&self, _: &mut dyn FnMut(f32)) -> Result<()> {
-                Ok(())
-            }
-            fn unload(&self) {}
-            fn is_loaded(&self) -> bool {
-                true
-            }
-            fn memory_needed(&self) -> u64 {
-                0
-            }
-        }
-    };
 }
 
 is_model!(Detector, |detector| detector.inner.name());
