@@ -51,7 +51,7 @@ impl Inspector {
         let vocabulary: &Vocabulary = &self.model.vocabulary;
         let language = vocabulary.language_token(language).ok_or(ErrorCode::LanguageUnsupported)?;
         let encoded = network.encode(self.log_mel(samples));
-        let heard = (0..network.cross_layers()).map(|i| network.cross_keys(i, &encoded)).collect::<Result<Vec<_>>>()?;
+        let heard: Vec<_> = (0..network.cross_layers()).map(|i| network.cross_keys(i, &encoded)).collect();
         let mut all = vec![vocabulary.start_of_transcript, language, vocabulary.transcribe, vocabulary.no_timestamps];
         let prompt = all.len();
         all.extend(tokens);

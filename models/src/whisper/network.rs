@@ -1,15 +1,19 @@
 //! Whisper's encoder and decoder.
 //!
 //! Radford et al. (2022): a transformer whose layers normalise before they compute, GELU with the error function,
-//! attention heads of `width / heads`, and an output projection tied to the token embedding. All tensors are f32;
-//! rows are positions.
+//! attention heads of `width / heads`, and an output projection tied to the token embedding. Rows are positions. On the
+//! CPU the layers are the kernels of [`dense`](crate::kernels::dense), elsewhere burn's own operations; the decoder's
+//! weights are kept in 16 bits where the file has them so.
 
 use super::mel::WINDOW_FRAMES;
+use crate::kernels::dense::{DenseLayer, DenseMatrix};
+use crate::kernels::ops::{self, NormWeights, Places, Then};
 use burn::tensor::activation::{gelu, softmax};
 use burn::tensor::module::{attention, conv1d, layer_norm};
 use burn::tensor::ops::{AttentionModuleOptions, ConvOptions};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use std::ops::Range;
+use std::sync::Arc;
 use tertulia::{Error, ErrorCode, Result};
 
 const NORM_EPSILON: f64 = 1e-5;
@@ -116,7 +120,7 @@ pub(super) struct Network {
     pub(super) encoder_layers: Vec<EncoderLayer>,
     encoder_norm: Norm,
     /// `[tokens, width]`, the output projection too.
-    embedding: Tensor<2>,
+    embedding: Linear,
     text_positions: Tensor<2>,
     decoder_layers: Vec<DecoderLayer>,
     decoder_norm: Norm,
@@ -138,27 +142,37 @@ impl Network {
                 .map(|i| {
                     let block = format!("encoder.blocks.{i}");
                     Ok(EncoderLayer {
-                        attention: load.self_attention(&block, width, shape.encoder_heads)?,
-                        mlp: load.mlp(&block, width)?,
+                        attention: load.self_attention(&block, width, shape.encoder_heads, DenseMatrix::new)?,
+                        mlp: load.mlp(&block, width, DenseMatrix::new)?,
                     })
                 })
                 .collect::<Result<_>>()?,
             encoder_norm: load.norm("encoder.ln_post", width)?,
-            embedding: load.tensor("decoder.token_embedding.weight", [shape.tokens, width])?,
+            embedding: load.embedding("decoder.token_embedding.weight", shape.tokens, width)?,
             text_positions: load.tensor("decoder.positional_embedding", [shape.text_positions, width])?,
             decoder_layers: (0..shape.decoder_layers)
                 .map(|i| {
                     let block = format!("decoder.blocks.{i}");
                     Ok(DecoderLayer {
-                        attention: load.self_attention(&block, width, shape.decoder_heads)?,
+                        attention: load.self_attention(&block, width, shape.decoder_heads, DenseMatrix::compact)?,
                         cross: CrossAttention {
                             norm: load.norm(&format!("{block}.cross_attn_ln"), width)?,
-                            query: load.linear(&format!("{block}.cross_attn.query"), width, width)?,
-                            key_value: load.linear(&format!("{block}.cross_attn.key_value"), width, 2 * width)?,
-                            out: load.linear(&format!("{block}.cross_attn.out"), width, width)?,
+                            query: load.layer(
+                                &format!("{block}.cross_attn.query"),
+                                width,
+                                width,
+                                DenseMatrix::compact,
+                            )?,
+                            key_value: load.layer(
+                                &format!("{block}.cross_attn.key_value"),
+                                width,
+                                2 * width,
+                                DenseMatrix::new,
+                            )?,
+                            out: load.layer(&format!("{block}.cross_attn.out"), width, width, DenseMatrix::compact)?,
                             heads: shape.decoder_heads,
                         },
-                        mlp: load.mlp(&block, width)?,
+                        mlp: load.mlp(&block, width, DenseMatrix::compact)?,
                     })
                 })
                 .collect::<Result<_>>()?,
@@ -168,16 +182,17 @@ impl Network {
         })
     }
 
-    /// The log-mel spectrum after the first convolution: `[mel_bins, frames]` with two frames for a position, of which
+    /// The log-mel spectrum after the first convolution, `[frames, width]`, with two frames for a position, of which
     /// there are [`Shape::audio_positions`] at most.
-    pub(super) fn hear(&self, mel: Vec<f32>) -> Tensor<3> {
+    pub(super) fn hear(&self, mel: Vec<f32>) -> Tensor<2> {
         let frames = mel.len() / self.shape.mel_bins;
-        self.conv1.forward(Tensor::from_data(TensorData::new(mel, [1, self.shape.mel_bins, frames]), &self.device))
+        let mel = Tensor::<2>::from_data(TensorData::new(mel, [self.shape.mel_bins, frames]), &self.device);
+        self.conv1.forward(mel.transpose())
     }
 
     /// The encoder's first rows, `[positions, width]`, from what [`hear`](Self::hear) gave.
-    pub(super) fn listen(&self, heard: Tensor<3>) -> Tensor<2> {
-        let x = self.conv2.forward(heard).squeeze_dim::<2>(0).transpose();
+    pub(super) fn listen(&self, heard: Tensor<2>) -> Tensor<2> {
+        let x = self.conv2.forward(heard);
         let positions = x.dims()[0];
         x + self.audio_positions.clone().slice(0..positions)
     }
@@ -186,9 +201,9 @@ impl Network {
     pub(super) fn encode(&self, mel: Vec<f32>) -> Tensor<2> {
         let mut x = self.listen(self.hear(mel));
         for layer in &self.encoder_layers {
-            let (queries, all) = layer.project(&x);
+            let projected = layer.project(&x);
             let rows = x.dims()[0];
-            x = layer.forward(&x, 0..rows, &queries, &all);
+            x = layer.forward(&x, 0..rows, &projected);
         }
         self.encoded(x)
     }
@@ -204,17 +219,8 @@ impl Network {
     }
 
     /// What one decoder layer hears of the encoder's last rows.
-    ///
-    /// # Errors
-    /// [`ErrorCode::RecognizerFailed`] where the device fails.
-    pub(super) fn cross_keys(&self, layer: usize, encoded: &Tensor<2>) -> Result<KeyValues> {
-        let cross = &self.decoder_layers[layer].cross;
-        let (keys, values) = halves(cross.key_value.forward(encoded.clone()));
-        // Each token reads them whole: in one piece, once and for all.
-        Ok(KeyValues {
-            keys: contiguous(split_heads(keys, cross.heads), &self.device)?,
-            values: contiguous(split_heads(values, cross.heads), &self.device)?,
-        })
+    pub(super) fn cross_keys(&self, layer: usize, encoded: &Tensor<2>) -> KeyValues {
+        KeyValues(self.decoder_layers[layer].cross.key_value.forward(encoded.clone()))
     }
 
     /// The decoder's last rows for `tokens`, which follow those that `cache` holds; they join it.
@@ -231,12 +237,9 @@ impl Network {
         if end > self.shape.text_positions || tokens.is_empty() {
             return Err(Error::new(ErrorCode::RecognizerFailed, "more tokens than the decoder has positions"));
         }
-        let ids: Vec<i64> = tokens.iter().map(|t| i64::from(*t)).collect();
-        let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [tokens.len()]), &self.device);
-        let mut x = self.embedding.clone().select(0, ids) + self.text_positions.clone().slice(cache.len..end);
+        let mut x = self.embedding.rows(tokens, &self.device) + self.text_positions.clone().slice(cache.len..end);
         for (index, layer) in self.decoder_layers.iter().enumerate() {
-            let past = cache.layers.get_mut(index);
-            let (y, all) = layer.attention.extend(x, past.map(|past| &*past));
+            let (y, all) = layer.attention.extend(x, cache.layers.get(index));
             match cache.layers.get_mut(index) {
                 Some(past) => *past = all,
                 None => cache.layers.push(all),
@@ -254,28 +257,26 @@ impl Network {
     /// [`ErrorCode::RecognizerFailed`] where the device fails.
     pub(super) fn logits(&self, rows: &Tensor<2>, row: usize) -> Result<Vec<f32>> {
         let row = rows.clone().slice(row..row + 1);
-        values(row.matmul(self.embedding.clone().transpose()))
+        values(self.embedding.forward(row))
     }
 }
 
-/// Keys and values of attention, each `[1, heads, positions, width / heads]`.
+/// Keys and values that one decoder layer hears of the encoder: `[positions, 2 * width]`.
 #[derive(Clone, Debug)]
-pub(super) struct KeyValues {
-    keys: Tensor<4>,
-    values: Tensor<4>,
-}
+pub(super) struct KeyValues(Tensor<2>);
 
 impl KeyValues {
     /// How many positions there are to attend to.
     pub(super) fn positions(&self) -> usize {
-        self.keys.dims()[2]
+        self.0.dims()[0]
     }
 }
 
 /// What the decoder remembers of the tokens before.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TextCache {
-    layers: Vec<KeyValues>,
+    /// Queries, keys and values of each layer: `[len, 3 * width]`.
+    layers: Vec<Tensor<2>>,
     len: usize,
 }
 
@@ -297,42 +298,98 @@ pub(super) struct AttentionWitness {
     pub(super) weights: Vec<Vec<f32>>,
 }
 
+/// A convolution over three rows, with GELU.
 #[derive(Debug)]
-struct Conv {
-    weight: Tensor<3>,
-    bias: Tensor<1>,
-    stride: usize,
+enum Conv {
+    Kernel { layer: Arc<DenseLayer>, stride: usize },
+    Stock { weight: Tensor<3>, bias: Tensor<1>, stride: usize },
 }
 
 impl Conv {
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let options = ConvOptions::new([self.stride], [1], [1], 1);
-        gelu(conv1d(x, self.weight.clone(), Some(self.bias.clone()), options))
+    /// `[rows, channels]`
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Kernel { layer, stride } => ops::convolve(x, layer, *stride),
+            Self::Stock { weight, bias, stride } => {
+                let options = ConvOptions::new([*stride], [1], [1], 1);
+                let x = x.transpose().unsqueeze::<3>();
+                gelu(conv1d(x, weight.clone(), Some(bias.clone()), options)).squeeze_dim::<2>(0).transpose()
+            }
+        }
     }
 }
 
 #[derive(Debug)]
-struct Linear {
-    /// `[out, in]`, as files hold it.
-    weight: Tensor<2>,
-    bias: Tensor<2>,
+enum Linear {
+    Kernel(Arc<DenseLayer>),
+    /// `[out, in]`, as files hold it, and `[1, out]`.
+    Stock {
+        weight: Tensor<2>,
+        bias: Option<Tensor<2>>,
+    },
 }
 
 impl Linear {
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        x.matmul(self.weight.clone().transpose()) + self.bias.clone()
+        match self {
+            Self::Kernel(layer) => ops::dense(x, layer, Then::Nothing),
+            Self::Stock { weight, bias } => {
+                let x = x.matmul(weight.clone().transpose());
+                match bias {
+                    Some(bias) => x + bias.clone(),
+                    None => x,
+                }
+            }
+        }
+    }
+
+    fn forward_gelu(&self, x: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Kernel(layer) => ops::dense(x, layer, Then::Gelu),
+            Self::Stock { .. } => gelu(self.forward(x)),
+        }
+    }
+
+    /// The layer's output for `x` added to `sum`.
+    fn forward_onto(&self, sum: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Kernel(layer) => ops::dense_onto(sum, x, layer),
+            Self::Stock { .. } => sum + self.forward(x),
+        }
+    }
+
+    /// Rows of the weights.
+    fn rows(&self, rows: &[u32], device: &Device) -> Tensor<2> {
+        match self {
+            Self::Kernel(layer) => {
+                let width = layer.matrix.cols();
+                let mut values = vec![0.0; rows.len() * width];
+                for (row, values) in rows.iter().zip(values.chunks_exact_mut(width)) {
+                    layer.matrix.row(*row as usize, values);
+                }
+                Tensor::from_data(TensorData::new(values, [rows.len(), width]), device)
+            }
+            Self::Stock { weight, .. } => {
+                let rows: Vec<i64> = rows.iter().map(|row| i64::from(*row)).collect();
+                let len = rows.len();
+                weight.clone().select(0, Tensor::<1, Int>::from_data(TensorData::new(rows, [len]), device))
+            }
+        }
     }
 }
 
 #[derive(Debug)]
-struct Norm {
-    gamma: Tensor<1>,
-    beta: Tensor<1>,
+enum Norm {
+    Kernel(Arc<NormWeights>),
+    Stock { gamma: Tensor<1>, beta: Tensor<1> },
 }
 
 impl Norm {
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        layer_norm(x, self.gamma.clone(), Some(self.beta.clone()), NORM_EPSILON)
+        match self {
+            Self::Kernel(weights) => ops::norm(x, weights),
+            Self::Stock { gamma, beta } => layer_norm(x, gamma.clone(), Some(beta.clone()), NORM_EPSILON),
+        }
     }
 }
 
@@ -345,8 +402,8 @@ struct Mlp {
 
 impl Mlp {
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let y = self.down.forward(gelu(self.up.forward(self.norm.forward(x.clone()))));
-        x + y
+        let y = self.up.forward_gelu(self.norm.forward(x.clone()));
+        self.down.forward_onto(x, y)
     }
 }
 
@@ -359,28 +416,44 @@ struct SelfAttention {
 }
 
 impl SelfAttention {
-    /// Queries, keys and values of some rows.
-    fn project(&self, x: Tensor<2>) -> (Tensor<4>, KeyValues) {
-        let [rows, width] = x.dims();
-        let qkv = self.qkv.forward(self.norm.forward(x));
-        let part = |i: usize| split_heads(qkv.clone().slice([0..rows, i * width..(i + 1) * width]), self.heads);
-        (part(0), KeyValues { keys: part(1), values: part(2) })
+    /// Queries, keys and values of some rows: `[rows, 3 * width]`.
+    fn project(&self, x: Tensor<2>) -> Tensor<2> {
+        self.qkv.forward(self.norm.forward(x))
+    }
+
+    /// What some of the projected rows hear of all of them.
+    fn attend(&self, projected: &Tensor<2>, asking: Range<usize>, causal: bool) -> Tensor<2> {
+        let width = projected.dims()[1] / 3;
+        let places = Places { heads: self.heads, width, asking, keys_at: width, values_at: 2 * width, causal };
+        attend(projected, projected, places)
     }
 
     /// Rows that follow those of `past` attend to them and to one another, never ahead.
-    fn extend(&self, x: Tensor<2>, past: Option<&KeyValues>) -> (Tensor<2>, KeyValues) {
-        let (queries, new) = self.project(x.clone());
+    fn extend(&self, x: Tensor<2>, past: Option<&Tensor<2>>) -> (Tensor<2>, Tensor<2>) {
+        let new = self.project(x.clone());
         let all = match past {
-            Some(past) => KeyValues {
-                keys: Tensor::cat(vec![past.keys.clone(), new.keys], 2),
-                values: Tensor::cat(vec![past.values.clone(), new.values], 2),
-            },
+            Some(past) => Tensor::cat(vec![past.clone(), new], 0),
             None => new,
         };
-        let options = AttentionModuleOptions { is_causal: true, ..Default::default() };
-        let y = attention(queries, all.keys.clone(), all.values.clone(), None, None, options);
-        (x + self.out.forward(join_heads(y)), all)
+        let (rows, end) = (x.dims()[0], all.dims()[0]);
+        let y = self.attend(&all, end - rows..end, true);
+        (self.out.forward_onto(x, y), all)
     }
+}
+
+/// Attention by the kernel where there is one, else by burn.
+fn attend(asking: &Tensor<2>, asked: &Tensor<2>, places: Places) -> Tensor<2> {
+    if ops::supported(&asking.device()) {
+        return ops::attend_rows(asking.clone(), asked.clone(), places);
+    }
+    let Places { heads, width, causal, .. } = places;
+    let part =
+        |x: &Tensor<2>, rows: Range<usize>, at: usize| split_heads(x.clone().slice([rows, at..at + width]), heads);
+    let all = 0..asked.dims()[0];
+    let queries = part(asking, places.asking, 0);
+    let (keys, values) = (part(asked, all.clone(), places.keys_at), part(asked, all, places.values_at));
+    let options = AttentionModuleOptions { is_causal: causal, ..Default::default() };
+    join_heads(attention(queries, keys, values, None, None, options))
 }
 
 /// One layer of the encoder, computed some rows at a time so that a cancel is heard in between.
@@ -392,16 +465,14 @@ pub(super) struct EncoderLayer {
 
 impl EncoderLayer {
     /// What the layer's rows ask of one another.
-    pub(super) fn project(&self, x: &Tensor<2>) -> (Tensor<4>, KeyValues) {
+    pub(super) fn project(&self, x: &Tensor<2>) -> Tensor<2> {
         self.attention.project(x.clone())
     }
 
     /// Some rows of the layer's output, from what [`project`](Self::project) gave of all rows.
-    pub(super) fn forward(&self, x: &Tensor<2>, rows: Range<usize>, queries: &Tensor<4>, all: &KeyValues) -> Tensor<2> {
-        let [batch, heads, _, head_width] = queries.dims();
-        let queries = queries.clone().slice([0..batch, 0..heads, rows.clone(), 0..head_width]);
-        let y = attention(queries, all.keys.clone(), all.values.clone(), None, None, AttentionModuleOptions::default());
-        self.mlp.forward(x.clone().slice([rows]) + self.attention.out.forward(join_heads(y)))
+    pub(super) fn forward(&self, x: &Tensor<2>, rows: Range<usize>, projected: &Tensor<2>) -> Tensor<2> {
+        let y = self.attention.attend(projected, rows.clone(), false);
+        self.mlp.forward(self.attention.out.forward_onto(x.clone().slice([rows]), y))
     }
 }
 
@@ -429,24 +500,26 @@ impl CrossAttention {
         layer: usize,
         witness: Option<&mut AttentionWitness>,
     ) -> Result<Tensor<2>> {
-        let queries = split_heads(self.query.forward(self.norm.forward(x.clone())), self.heads);
+        let queries = self.query.forward(self.norm.forward(x.clone()));
+        let [rows, width] = queries.dims();
         if let Some(witness) = witness {
-            witness.see(layer, &queries, &heard.keys)?;
+            witness.see(layer, &queries, &heard.0, width / self.heads)?;
         }
-        let options = AttentionModuleOptions::default();
-        let y = attention(queries, heard.keys.clone(), heard.values.clone(), None, None, options);
-        Ok(x + self.out.forward(join_heads(y)))
+        let places = Places { heads: self.heads, width, asking: 0..rows, keys_at: 0, values_at: width, causal: false };
+        let y = attend(&queries, &heard.0, places);
+        Ok(self.out.forward_onto(x, y))
     }
 }
 
 impl AttentionWitness {
-    fn see(&mut self, layer: usize, queries: &Tensor<4>, keys: &Tensor<4>) -> Result<()> {
-        let [_, _, rows, head_width] = queries.dims();
+    fn see(&mut self, layer: usize, queries: &Tensor<2>, keys: &Tensor<2>, head_width: usize) -> Result<()> {
+        let rows = queries.dims()[0];
         for (_, head) in self.heads.iter().filter(|(at, _)| *at == layer) {
-            let queries = queries.clone().slice([0..1, *head..head + 1, 0..rows, 0..head_width]);
-            let keys = keys.clone().slice([0..1, *head..head + 1, 0..self.positions, 0..head_width]);
-            let scores = queries.matmul(keys.swap_dims(2, 3)) / (head_width as f32).sqrt();
-            self.weights.push(values(softmax(scores, 3))?);
+            let columns = head * head_width..(head + 1) * head_width;
+            let queries = queries.clone().slice([0..rows, columns.clone()]);
+            let keys = keys.clone().slice([0..self.positions, columns]);
+            let scores = queries.matmul(keys.transpose()) / (head_width as f32).sqrt();
+            self.weights.push(values(softmax(scores, 1))?);
         }
         Ok(())
     }
@@ -464,16 +537,6 @@ fn join_heads(x: Tensor<4>) -> Tensor<2> {
     x.swap_dims(1, 2).reshape([rows, heads * head_width])
 }
 
-fn halves(x: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
-    let [rows, width] = x.dims();
-    (x.clone().slice([0..rows, 0..width / 2]), x.slice([0..rows, width / 2..width]))
-}
-
-fn contiguous(x: Tensor<4>, device: &Device) -> Result<Tensor<4>> {
-    let dims = x.dims();
-    Ok(Tensor::from_data(TensorData::new(values(x)?, dims), device))
-}
-
 /// The tensor's values, row by row.
 pub(super) fn values<const D: usize>(x: Tensor<D>) -> Result<Vec<f32>> {
     x.into_data().try_to_vec().map_err(|error| {
@@ -481,6 +544,9 @@ pub(super) fn values<const D: usize>(x: Tensor<D>) -> Result<Vec<f32>> {
         Error::new(ErrorCode::RecognizerFailed, detail)
     })
 }
+
+/// How a matrix is kept: for many rows at a time, or for a few.
+type Pack = fn(Vec<f32>, usize) -> DenseMatrix;
 
 struct Loader<'a> {
     source: &'a mut dyn TensorSource,
@@ -493,42 +559,63 @@ impl Loader<'_> {
         Ok(Tensor::from_data(TensorData::new(values, dims), self.device))
     }
 
-    fn linear(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
-        Ok(Linear {
-            weight: self.tensor(&format!("{name}.weight"), [outputs, inputs])?,
-            bias: self.tensor::<1>(&format!("{name}.bias"), [outputs])?.unsqueeze(),
-        })
+    fn layer(&mut self, name: &str, inputs: usize, outputs: usize, pack: Pack) -> Result<Linear> {
+        let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
+        if ops::supported(self.device) {
+            let matrix = pack(self.source.values(&weight, &[outputs, inputs])?, inputs);
+            let bias = self.source.values(&bias, &[outputs])?;
+            return Ok(Linear::Kernel(Arc::new(DenseLayer { matrix, bias })));
+        }
+        let weight = self.tensor(&weight, [outputs, inputs])?;
+        Ok(Linear::Stock { weight, bias: Some(self.tensor::<1>(&bias, [outputs])?.unsqueeze()) })
+    }
+
+    fn embedding(&mut self, name: &str, rows: usize, width: usize) -> Result<Linear> {
+        if ops::supported(self.device) {
+            let matrix = DenseMatrix::compact(self.source.values(name, &[rows, width])?, width);
+            return Ok(Linear::Kernel(Arc::new(DenseLayer { matrix, bias: Vec::new() })));
+        }
+        Ok(Linear::Stock { weight: self.tensor(name, [rows, width])?, bias: None })
     }
 
     fn norm(&mut self, name: &str, width: usize) -> Result<Norm> {
-        Ok(Norm {
-            gamma: self.tensor(&format!("{name}.weight"), [width])?,
-            beta: self.tensor(&format!("{name}.bias"), [width])?,
-        })
+        let (gamma, beta) = (format!("{name}.weight"), format!("{name}.bias"));
+        if ops::supported(self.device) {
+            let (gamma, beta) = (self.source.values(&gamma, &[width])?, self.source.values(&beta, &[width])?);
+            return Ok(Norm::Kernel(Arc::new(NormWeights { gamma, beta, epsilon: NORM_EPSILON as f32 })));
+        }
+        Ok(Norm::Stock { gamma: self.tensor(&gamma, [width])?, beta: self.tensor(&beta, [width])? })
     }
 
     fn conv(&mut self, name: &str, inputs: usize, outputs: usize, stride: usize) -> Result<Conv> {
-        Ok(Conv {
-            weight: self.tensor(&format!("{name}.weight"), [outputs, inputs, KERNEL])?,
-            bias: self.tensor(&format!("{name}.bias"), [outputs])?,
-            stride,
-        })
+        let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
+        let dims = [outputs, inputs, KERNEL];
+        if ops::supported(self.device) {
+            let weights = self.source.values(&weight, &dims)?;
+            // Of each output, the columns of one row of the input after those of the row before.
+            let cols = KERNEL * inputs;
+            let place = |at: usize| at / cols * cols + at % inputs * KERNEL + at % cols / inputs;
+            let matrix = DenseMatrix::new((0..weights.len()).map(|at| weights[place(at)]).collect(), cols);
+            let bias = self.source.values(&bias, &[outputs])?;
+            return Ok(Conv::Kernel { layer: Arc::new(DenseLayer { matrix, bias }), stride });
+        }
+        Ok(Conv::Stock { weight: self.tensor(&weight, dims)?, bias: self.tensor(&bias, [outputs])?, stride })
     }
 
-    fn self_attention(&mut self, block: &str, width: usize, heads: usize) -> Result<SelfAttention> {
+    fn self_attention(&mut self, block: &str, width: usize, heads: usize, pack: Pack) -> Result<SelfAttention> {
         Ok(SelfAttention {
             norm: self.norm(&format!("{block}.attn_ln"), width)?,
-            qkv: self.linear(&format!("{block}.attn.qkv"), width, 3 * width)?,
-            out: self.linear(&format!("{block}.attn.out"), width, width)?,
+            qkv: self.layer(&format!("{block}.attn.qkv"), width, 3 * width, pack)?,
+            out: self.layer(&format!("{block}.attn.out"), width, width, pack)?,
             heads,
         })
     }
 
-    fn mlp(&mut self, block: &str, width: usize) -> Result<Mlp> {
+    fn mlp(&mut self, block: &str, width: usize, pack: Pack) -> Result<Mlp> {
         Ok(Mlp {
             norm: self.norm(&format!("{block}.mlp_ln"), width)?,
-            up: self.linear(&format!("{block}.mlp.0"), width, 4 * width)?,
-            down: self.linear(&format!("{block}.mlp.2"), 4 * width, width)?,
+            up: self.layer(&format!("{block}.mlp.0"), width, 4 * width, pack)?,
+            down: self.layer(&format!("{block}.mlp.2"), 4 * width, width, pack)?,
         })
     }
 }
