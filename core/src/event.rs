@@ -306,6 +306,10 @@ pub struct Transcript {
     pub no_speech_probability: f32,
     /// The mean natural logarithm of the tokens' probabilities.
     pub average_log_probability: f32,
+    /// How likely nothing more is to come by what the recogniser hears and understands, 0 to 1; `None` where it cannot
+    /// say. It is of use while somebody speaks, and is not stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_probability: Option<f32>,
     /// The words, in order; their texts joined by spaces need not equal `text`.
     pub words: Vec<Word>,
 }

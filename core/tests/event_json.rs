@@ -13,6 +13,7 @@ fn kinds() -> Vec<EventKind> {
         language_probability: 0.75,
         no_speech_probability: 0.125,
         average_log_probability: -0.25,
+        finished_probability: None,
         words: vec![Word { text: "Hola,".into(), start_ms: 120, end_ms: 480, confidence: 0.5 }],
     };
     let word = SpokenWord { text_span: 0..4, language: "es".parse().unwrap(), start_sample: 600, end_sample: 9000 };

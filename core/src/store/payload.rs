@@ -256,6 +256,7 @@ impl From<TranscriptPayload> for Transcript {
             language_probability: payload.language_probability,
             no_speech_probability: payload.no_speech_probability,
             average_log_probability: payload.average_log_probability,
+            finished_probability: None,
             words: payload.words.into_iter().map(Word::from).collect(),
         }
     }

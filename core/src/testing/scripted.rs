@@ -319,6 +319,7 @@ fn transcript(text: String, language: Option<LanguageTag>) -> Transcript {
         language_probability: 1.0,
         no_speech_probability: 0.0,
         average_log_probability: -0.25,
+        finished_probability: None,
         words,
     }
 }

@@ -207,7 +207,7 @@ impl Listener {
 
     /// Tells the words up to a stop, and lets them count.
     fn weigh_words(&mut self, transcript: Transcript, is_draft: bool) {
-        let completeness = words::completeness(&transcript.text, &spoken_languages(&transcript));
+        let completeness = words::completeness(&transcript, &spoken_languages(&transcript));
         self.tell_words(transcript, is_draft);
         if let Some(utterance) = self.endpointer.hear_words(completeness) {
             self.end(utterance);

@@ -53,22 +53,41 @@ const BACKCHANNEL_WORDS_MAX: usize = 3;
 const NO_SPEECH_MAX: f32 = 0.5;
 const LOG_PROBABILITY_MIN: f32 = -1.2;
 
-/// How complete a text looks, from -1 (more is to come) to 1 (that was all). `languages` are tried in turn.
-pub(crate) fn completeness(text: &str, languages: &[&str]) -> f32 {
+/// How complete what was understood is, from -1 (more is to come) to 1 (that was all): by the recogniser's own ear where
+/// it tells, by the signs that it wrote where it does not, and never with a word at the end after which sentences go on.
+pub(crate) fn completeness(transcript: &Transcript, languages: &[&str]) -> f32 {
+    let looks = looks_complete(&transcript.text, languages);
+    match transcript.finished_probability {
+        Some(probability) if looks.hangs => (2.0 * probability - 1.0).min(looks.complete),
+        Some(probability) => 2.0 * probability - 1.0,
+        None => looks.complete,
+    }
+}
+
+struct Looks {
+    complete: f32,
+    /// Ends with a word, or a sign, after which sentences go on.
+    hangs: bool,
+}
+
+/// `languages` are tried in turn.
+fn looks_complete(text: &str, languages: &[&str]) -> Looks {
     let text = text.trim();
-    let Some(last_word) = words(text).next_back() else { return 0.0 };
+    let looks = |complete, hangs| Looks { complete, hangs };
+    let Some(last_word) = words(text).next_back() else { return looks(0.0, false) };
     let hangs = is_in(HANGING, languages, &last_word);
     let tail = text.trim_end_matches(['"', '\'', '”', '’', '»', ')']);
     if tail.ends_with("...") || tail.ends_with(['…', ',', ';', ':', '-', '–', '—']) {
-        return -1.0;
+        return looks(-1.0, true);
     }
-    match (tail.ends_with(['.', '!', '?', '。', '！', '？']), hangs) {
+    let complete = match (tail.ends_with(['.', '!', '?', '。', '！', '？']), hangs) {
         // A recogniser likes to close what the speaker did not.
         (true, true) => -0.3,
         (true, false) => 1.0,
         (false, true) => -1.0,
         (false, false) => -0.2,
-    }
+    };
+    looks(complete, hangs)
 }
 
 /// Whether a text takes the floor, rather than saying "mhm" or nothing.
@@ -137,6 +156,23 @@ mod tests {
     use super::*;
 
     const BOTH: &[&str] = &["es", "en"];
+
+    fn completeness(text: &str, languages: &[&str]) -> f32 {
+        super::completeness(&Transcript { text: text.into(), ..Transcript::default() }, languages)
+    }
+
+    #[test]
+    fn the_recognisers_own_ear_counts_more_than_the_signs_that_it_wrote() {
+        let heard = |text: &str, probability| {
+            let transcript =
+                Transcript { text: text.into(), finished_probability: Some(probability), ..Transcript::default() };
+            super::completeness(&transcript, BOTH)
+        };
+        assert_eq!(heard("Quiero un café.", 0.25), -0.5);
+        assert_eq!(heard("Quiero un café", 0.75), 0.5);
+        assert_eq!(heard("Quiero un café y", 0.75), -1.0);
+        assert_eq!(heard("Quiero un café y.", 0.75), -0.3);
+    }
 
     #[test]
     fn what_hangs_in_the_air_is_not_complete() {

@@ -44,6 +44,7 @@ pub(crate) fn turn(session: SessionId, n: u64) -> TurnRecord {
         language_probability: 0.9 + n as f32 / 1e6,
         no_speech_probability: 0.01,
         average_log_probability: -0.25,
+        finished_probability: None,
         words: vec![
             Word { text: "¿Qué".into(), start_ms: 10, end_ms: 200, confidence: 0.99 },
             Word { text: "tal,".into(), start_ms: 200, end_ms: 410 + n, confidence: 0.5 },

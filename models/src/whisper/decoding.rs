@@ -167,6 +167,8 @@ pub(super) struct Attempt {
     pub(super) log_probabilities: Vec<f32>,
     /// The same for the end token; 0 where it did not come.
     pub(super) end_log_probability: f32,
+    /// The probability that a sign closes the sentence in place of each token, and of the end.
+    pub(super) closing: Vec<f32>,
     /// Whether it went round in circles and was stopped.
     pub(super) looped: bool,
 }

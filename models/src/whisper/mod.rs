@@ -18,6 +18,7 @@
 
 pub mod ct2;
 mod decoding;
+mod ending;
 mod gate;
 mod inspect;
 pub(crate) mod mel;

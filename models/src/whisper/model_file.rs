@@ -1,5 +1,6 @@
 //! A Whisper as a GGUF file: which metadata it has, and how it comes into memory.
 
+use super::ending;
 use super::mel::MelFrontEnd;
 use super::network::{Network, Shape, TensorSource};
 use super::recognition::Loaded;
@@ -125,6 +126,7 @@ pub(super) fn load(path: &Path, device: &Device, progress: &mut dyn FnMut(f32)) 
     };
     Ok(Loaded {
         network,
+        closing: ending::closing_tokens(&vocabulary),
         vocabulary,
         front_end,
         suppressed: head.suppressed,

@@ -6,7 +6,7 @@ use super::network::{AttentionWitness, KeyValues, Network, TextCache};
 use super::segments::{Segment, segments};
 use super::steps::Emitter;
 use super::vocabulary::Vocabulary;
-use super::{gate, timing, voicing};
+use super::{ending, gate, timing, voicing};
 use burn::tensor::Tensor;
 use std::sync::Arc;
 use tertulia::backend::{LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, Transcript, Word};
@@ -41,6 +41,8 @@ pub(super) struct Loaded {
     pub(super) suppressed: Vec<u32>,
     /// Tokens that are never chosen first.
     pub(super) suppressed_first: Vec<u32>,
+    /// Tokens that close a sentence.
+    pub(super) closing: Vec<u32>,
     /// `(decoder layer, head)` of the heads whose cross attention follows the sound.
     pub(super) alignment_heads: Vec<(usize, usize)>,
 }
@@ -158,6 +160,7 @@ impl Recognition {
             tokens.truncate(unfinished.tokens.start);
             log_probabilities.truncate(unfinished.tokens.start);
         }
+        self.transcript.finished_probability = ending::finished_probability(&attempt, vocabulary);
         self.text.push_str(&String::from_utf8_lossy(&vocabulary.bytes(&tokens)));
         self.log_probability_sum += log_probabilities.iter().sum::<f32>();
         self.tokens += tokens.len();
@@ -269,13 +272,13 @@ impl Recognition {
         let mut x = model.network.listen(heard);
         self.pause().await?;
         for layer in &model.network.encoder_layers {
-            let (queries, all) = layer.project(&x);
+            let projected = layer.project(&x);
             self.pause().await?;
             let [rows, width] = x.dims();
             let step = (STEP_WORK_MAX / (9 * width * width + 2 * rows * width)).clamp(64, rows.max(64));
             let mut done = Vec::new();
             for first in (0..rows).step_by(step) {
-                done.push(layer.forward(&x, first..(first + step).min(rows), &queries, &all));
+                done.push(layer.forward(&x, first..(first + step).min(rows), &projected));
                 self.pause().await?;
             }
             x = Tensor::cat(done, 0);
@@ -283,7 +286,7 @@ impl Recognition {
         let encoded = model.network.encoded(x);
         let mut heard = Vec::new();
         for layer in 0..model.network.cross_layers() {
-            heard.push(model.network.cross_keys(layer, &encoded)?);
+            heard.push(model.network.cross_keys(layer, &encoded));
             self.pause().await?;
         }
         Ok(heard)
@@ -377,6 +380,8 @@ impl Recognition {
         loop {
             rules.apply(&mut logits, &attempt.tokens);
             let (token, log_probability) = decoding::choose(&logits, temperature, random);
+            let all = logits[token as usize] - log_probability;
+            attempt.closing.push(model.closing.iter().map(|sign| (logits[*sign as usize] - all).exp()).sum());
             if token == vocabulary.end_of_text {
                 attempt.end_log_probability = log_probability;
                 return Ok(attempt);
@@ -439,6 +444,7 @@ impl Recognition {
             language_probability: probability.unwrap_or_default(),
             no_speech_probability: no_speech,
             average_log_probability: attempt.average_log_probability(),
+            finished_probability: ending::finished_probability(attempt, &self.model.vocabulary),
             words: Vec::new(),
         };
         self.steps.emit(RecognitionStep::FirstHearing(transcript)).await;
