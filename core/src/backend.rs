@@ -20,6 +20,7 @@
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::language::LanguageTag;
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -215,14 +216,50 @@ pub struct RecognitionRequest {
     /// Whether words need start and end times. Where they do not, as words that are shown while somebody still speaks,
     /// a recogniser may listen with less care to answer sooner.
     pub word_times: bool,
+    /// What is remembered of the same utterance from earlier requests, each of which heard its beginning, if it is heard
+    /// while it grows.
+    pub memory: Option<Memory>,
     /// Stops the work.
     pub cancel: CancelFlag,
 }
 
 impl RecognitionRequest {
-    /// A request with word times, without vocabulary.
+    /// A request with word times, without vocabulary, of an utterance that is complete.
     pub fn new(audio: impl Into<Arc<[f32]>>, languages: Vec<LanguageTag>) -> Self {
-        Self { audio: audio.into(), languages, vocabulary: Vec::new(), word_times: true, cancel: CancelFlag::new() }
+        let (vocabulary, cancel) = (Vec::new(), CancelFlag::new());
+        Self { audio: audio.into(), languages, vocabulary, word_times: true, memory: None, cancel }
+    }
+}
+
+/// Whatever a recogniser wants to know again when it hears more of the same utterance. Clones share it.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tertulia::backend::Memory;
+///
+/// let memory = Memory::default();
+/// memory.clone().keep(Arc::new(vec![1, 2, 3]));
+/// assert_eq!(memory.recall::<Vec<i32>>().as_deref(), Some(&vec![1, 2, 3]));
+/// assert_eq!(memory.recall::<String>(), None);
+/// ```
+#[derive(Clone, Default)]
+pub struct Memory(Arc<parking_lot::Mutex<Option<Arc<dyn Any + Send + Sync>>>>);
+
+impl Memory {
+    /// What was kept last; `None` where that was nothing, or of another type.
+    pub fn recall<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.0.lock().clone()?.downcast().ok()
+    }
+
+    /// Remembers this, and forgets what was kept before.
+    pub fn keep<T: Any + Send + Sync>(&self, value: Arc<T>) {
+        *self.0.lock() = Some(value);
+    }
+}
+
+impl std::fmt::Debug for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Memory").finish_non_exhaustive()
     }
 }
 

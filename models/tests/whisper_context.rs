@@ -1,10 +1,11 @@
-//! The encoder hears what was spoken and some silence after it, and all of a window again where it is not sure.
+//! The encoder hears what was spoken and some silence after it, all of a window again where it is not sure, and of an
+//! utterance that grows what is new.
 
 #[path = "common/whisper.rs"]
 mod common;
 
 use common::{clip, recognize, request, whisper};
-use tertulia::backend::RecognitionStep;
+use tertulia::backend::{Memory, RecognitionStep};
 
 const WINDOW_SAMPLES: usize = 30 * 16_000;
 
@@ -18,6 +19,11 @@ fn first_hearing(steps: &[RecognitionStep]) -> Option<&String> {
         RecognitionStep::FirstHearing(transcript) => Some(&transcript.text),
         _ => None,
     })
+}
+
+/// The words without signs.
+fn words(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric() || *c == ' ').collect::<String>().to_lowercase()
 }
 
 /// A clip with silence after it up to a whole window.
@@ -64,4 +70,37 @@ fn a_final_transcript_that_is_in_doubt_is_heard_again_and_words_so_far_are_not()
     assert_eq!(last.text, whole.text);
     assert!(3 * partial_steps < 2 * whole_steps, "{partial_steps} steps against {whole_steps}");
     assert!(!partial.text.is_empty() && partial.words.is_empty());
+}
+
+#[test]
+fn an_utterance_that_grows_costs_what_is_new_and_gives_the_words_of_the_whole() {
+    let whisper = whisper();
+    for path in ["en/jfk.flac", "en/librivox_64kb-0870.wav", "es/asterisk_conf-kicked.flac"] {
+        let speech = clip(path);
+        let so_far = |end: usize, memory: Option<&Memory>| {
+            let mut request = request(speech[..end].to_vec(), &["en", "es"]);
+            (request.word_times, request.memory) = (false, memory.cloned());
+            recognize(&whisper, request)
+        };
+        let memory = Memory::default();
+        let mut grown = so_far(8_000, Some(&memory));
+        for end in (16_000..speech.len()).step_by(8_000).chain([speech.len()]) {
+            grown = so_far(end, Some(&memory));
+        }
+        let (whole, whole_steps) = so_far(speech.len(), None);
+        assert_eq!(words(&grown.0.text), words(&whole.text), "{path}");
+        assert!(grown.0.finished_probability > Some(0.5), "{path} is finished: {:?}", grown.0.finished_probability);
+        let (few, many) = (silent_steps(&grown.1), silent_steps(&whole_steps));
+        assert!(few < many, "{path}: {few} steps against {many}");
+    }
+    // What was heard of another utterance is of no use, and does no harm.
+    let memory = Memory::default();
+    let of = |path: &str, memory: Option<Memory>| {
+        let mut request = request(clip(path), &["en", "es"]);
+        (request.word_times, request.memory) = (false, memory);
+        recognize(&whisper, request).0.text
+    };
+    of("en/jfk.flac", Some(memory.clone()));
+    let other = "en/asterisk_agent-pass.flac";
+    assert_eq!(of(other, Some(memory)), of(other, Some(Memory::default())));
 }

@@ -10,7 +10,7 @@ use clap::Args;
 use std::path::PathBuf;
 use std::time::Instant;
 use tertulia::backend::{
-    CancelFlag, LISTEN_RATE_HZ, Model, RecognitionRequest, RecognitionStep, Recognizer, TurnDetector, block_on,
+    CancelFlag, LISTEN_RATE_HZ, Memory, Model, RecognitionRequest, RecognitionStep, Recognizer, TurnDetector, block_on,
     run_steps,
 };
 use tertulia_models::files::ModelStore;
@@ -19,6 +19,9 @@ use tertulia_models::whisper::Whisper;
 
 /// Lengths of the pieces.
 const LENGTHS_S: [usize; 6] = [1, 2, 3, 5, 7, 10];
+
+/// Samples between two questions about the words so far.
+const ASKED_EVERY: usize = LISTEN_RATE_HZ as usize / 2;
 
 /// What to measure with.
 #[derive(Args)]
@@ -41,10 +44,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     for listed in manifest(&arguments.dir)? {
         clips.push(decode(&arguments.dir.join(&listed.path))?);
     }
-    // Each says when its first hearing was over, and how long the rest took.
+    let request = |audio: &[f32], word_times: bool, memory: &Memory| -> Result<RecognitionRequest, Failure> {
+        let (languages, memory) = (vec!["en".parse()?, "es".parse()?], Some(memory.clone()));
+        Ok(RecognitionRequest { word_times, memory, ..RecognitionRequest::new(audio, languages) })
+    };
+    // Each says when its first hearing was over, and how long the rest took. As in a conversation, the words so far were
+    // asked for while the piece was spoken, the last time a quarter to three quarters of a second before its end.
     let recognise = |audio: &[f32], word_times: bool| -> Result<Timed, Failure> {
-        let languages = vec!["en".parse()?, "es".parse()?];
-        let request = RecognitionRequest { word_times, ..RecognitionRequest::new(audio, languages) };
+        let memory = Memory::default();
+        for end in (ASKED_EVERY..audio.len().saturating_sub(ASKED_EVERY / 2)).step_by(ASKED_EVERY) {
+            run_steps(whisper.recognize(request(&audio[..end], false, &memory)?)?, |_| Ok(()))?;
+        }
+        let request = request(audio, word_times, &memory)?;
         let (begun, mut first_ms) = (Instant::now(), None);
         run_steps(whisper.recognize(request)?, |step| {
             if let RecognitionStep::FirstHearing(_) = step {

@@ -7,7 +7,7 @@
 use super::Shared;
 use super::hearing::{Hearing, History};
 use crate::audio;
-use crate::backend::{BoxFuture, CancelFlag, LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, StepStream};
+use crate::backend::{BoxFuture, CancelFlag, LISTEN_RATE_HZ, Memory, RecognitionRequest, RecognitionStep, StepStream};
 use crate::config::{Listening, check_patience};
 use crate::error::{ErrorCode, Result};
 use crate::event::{EndReason, ErrorInfo, Event, EventKind, Transcript, TurnId};
@@ -65,8 +65,8 @@ impl ListenRequest {
 /// How long after it was asked a backend's answer counts, in ms of the audio.
 ///
 /// The default is what Smart Turn and Whisper base took at the 95th percentile by `cargo xtask latency`, on a virtual
-/// machine with two cores on which nothing else ran: 0.4 to 1.3 s for 1 to 10 s of speech, for 0.5 to 1.5 s of CPU time
-/// over both cores. Under a load of 5 to 6 it was 0.1 s more. A final transcript that is heard again comes 2 s later;
+/// machine with two cores (AVX2) on which nothing else ran, the recogniser having heard the words so far twice a second.
+/// The median is 0.16 to 0.41 s for 1 to 10 s of speech. A final transcript that is heard again comes 1 to 3 s later;
 /// decisions do not wait for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WitnessLatency {
@@ -82,7 +82,7 @@ pub struct WitnessLatency {
 
 impl Default for WitnessLatency {
     fn default() -> Self {
-        Self { turn_detector_ms: 55, recognizer_ms: 380, recognizer_ms_per_s: 90, recognizer_final_ms: 2_000 }
+        Self { turn_detector_ms: 120, recognizer_ms: 350, recognizer_ms_per_s: 20, recognizer_final_ms: 2_800 }
     }
 }
 
@@ -101,6 +101,8 @@ pub(crate) struct Recording {
     answers: Vec<(u64, Inquiry, Answer)>,
     /// Utterances whose words are still to come.
     untold: Vec<(Inquiry, TurnId)>,
+    /// Where the utterance under way began, and what the recogniser remembers of it.
+    memory: (u64, Memory),
     utterances: u64,
     events: VecDeque<Event>,
     told: u64,
@@ -135,6 +137,7 @@ impl Recording {
             frames: VecDeque::new(),
             answers: Vec::new(),
             untold: Vec::new(),
+            memory: Default::default(),
             utterances: 0,
             events: VecDeque::new(),
             told: 0,
@@ -244,8 +247,12 @@ impl Recording {
 
     async fn recognise(&mut self, inquiry: Inquiry, span: Range<u64>, word_times: bool) -> Result<()> {
         let recognizer = self.shared.ready(&self.shared.backends.recognizer, "recogniser")?;
+        if self.memory.0 != span.start {
+            self.memory = (span.start, Memory::default());
+        }
         let request = RecognitionRequest {
             word_times,
+            memory: Some(self.memory.1.clone()),
             cancel: self.request.cancel.clone(),
             ..RecognitionRequest::new(self.heard(span.clone()), self.request.languages.clone())
         };
@@ -303,7 +310,7 @@ pub(super) fn listen_settings(listening: &Listening, patience: f32, partials: bo
     let samples = |ms: u32| u64::from(ms) * SAMPLES_PER_MS;
     ListenSettings {
         endpoint: EndpointSettings {
-            weights: EndpointWeights::default(),
+            weights: shared.options.endpoint_weights,
             patience,
             speech_min: samples(listening.speech_ms_min),
             utterance_max: u64::from(shared.options.utterance_seconds_max) * u64::from(LISTEN_RATE_HZ),

@@ -20,6 +20,7 @@ pub mod ct2;
 mod decoding;
 mod ending;
 mod gate;
+mod growing;
 mod inspect;
 pub(crate) mod mel;
 mod model_file;

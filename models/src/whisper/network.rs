@@ -190,20 +190,21 @@ impl Network {
         self.conv1.forward(mel.transpose())
     }
 
-    /// The encoder's first rows, `[positions, width]`, from what [`hear`](Self::hear) gave.
-    pub(super) fn listen(&self, heard: Tensor<2>) -> Tensor<2> {
+    /// The encoder's input, `[positions, width]`, from what [`hear`](Self::hear) gave of the sound from position `first`
+    /// on.
+    pub(super) fn listen(&self, heard: Tensor<2>, first: usize) -> Tensor<2> {
         let x = self.conv2.forward(heard);
         let positions = x.dims()[0];
-        x + self.audio_positions.clone().slice(0..positions)
+        x + self.audio_positions.clone().slice(first..first + positions)
     }
 
     /// The encoder from spectrum to last rows, in one go.
     pub(super) fn encode(&self, mel: Vec<f32>) -> Tensor<2> {
-        let mut x = self.listen(self.hear(mel));
+        let mut x = self.listen(self.hear(mel), 0);
         for layer in &self.encoder_layers {
             let projected = layer.project(&x);
             let rows = x.dims()[0];
-            x = layer.forward(&x, 0..rows, &projected);
+            x = layer.forward(&x, 0..rows, &projected, &projected);
         }
         self.encoded(x)
     }
@@ -256,14 +257,21 @@ impl Network {
     /// # Errors
     /// [`ErrorCode::RecognizerFailed`] where the device fails.
     pub(super) fn logits(&self, rows: &Tensor<2>, row: usize) -> Result<Vec<f32>> {
-        let row = rows.clone().slice(row..row + 1);
-        values(self.embedding.forward(row))
+        self.all_logits(rows.clone().slice(row..row + 1))
+    }
+
+    /// The logits of the token after each row, row by row.
+    ///
+    /// # Errors
+    /// As for [`logits`](Self::logits).
+    pub(super) fn all_logits(&self, rows: Tensor<2>) -> Result<Vec<f32>> {
+        values(self.embedding.forward(rows))
     }
 }
 
 /// Keys and values that one decoder layer hears of the encoder: `[positions, 2 * width]`.
 #[derive(Clone, Debug)]
-pub(super) struct KeyValues(Tensor<2>);
+pub(super) struct KeyValues(pub(super) Tensor<2>);
 
 impl KeyValues {
     /// How many positions there are to attend to.
@@ -284,6 +292,16 @@ impl TextCache {
     /// How many tokens it holds.
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Forgets all but the first `len` tokens.
+    pub(super) fn truncate(&mut self, len: usize) {
+        if len < self.len {
+            self.len = len;
+            for layer in &mut self.layers {
+                *layer = layer.clone().slice([0..len]);
+            }
+        }
     }
 }
 
@@ -421,11 +439,11 @@ impl SelfAttention {
         self.qkv.forward(self.norm.forward(x))
     }
 
-    /// What some of the projected rows hear of all of them.
-    fn attend(&self, projected: &Tensor<2>, asking: Range<usize>, causal: bool) -> Tensor<2> {
+    /// What some of the projected rows hear of all there are.
+    fn attend(&self, projected: &Tensor<2>, rows: Range<usize>, all: &Tensor<2>, causal: bool) -> Tensor<2> {
         let width = projected.dims()[1] / 3;
-        let places = Places { heads: self.heads, width, asking, keys_at: width, values_at: 2 * width, causal };
-        attend(projected, projected, places)
+        let places = Places { heads: self.heads, width, asking: rows, keys_at: width, values_at: 2 * width, causal };
+        attend(projected, all, places)
     }
 
     /// Rows that follow those of `past` attend to them and to one another, never ahead.
@@ -436,7 +454,7 @@ impl SelfAttention {
             None => new,
         };
         let (rows, end) = (x.dims()[0], all.dims()[0]);
-        let y = self.attend(&all, end - rows..end, true);
+        let y = self.attend(&all, end - rows..end, &all, true);
         (self.out.forward_onto(x, y), all)
     }
 }
@@ -469,9 +487,16 @@ impl EncoderLayer {
         self.attention.project(x.clone())
     }
 
-    /// Some rows of the layer's output, from what [`project`](Self::project) gave of all rows.
-    pub(super) fn forward(&self, x: &Tensor<2>, rows: Range<usize>, projected: &Tensor<2>) -> Tensor<2> {
-        let y = self.attention.attend(projected, rows.clone(), false);
+    /// Some rows of the layer's output for `x`, from what [`project`](Self::project) gave of `x`, and of all rows that
+    /// these attend to.
+    pub(super) fn forward(
+        &self,
+        x: &Tensor<2>,
+        rows: Range<usize>,
+        projected: &Tensor<2>,
+        all: &Tensor<2>,
+    ) -> Tensor<2> {
+        let y = self.attention.attend(projected, rows.clone(), all, false);
         self.mlp.forward(self.attention.out.forward_onto(x.clone().slice([rows]), y))
     }
 }

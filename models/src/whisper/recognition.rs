@@ -1,15 +1,16 @@
 //! One utterance from samples to words: windows, the choice of language, attempts, and what is believed of them.
 
 use super::decoding::{self, Attempt, Random, Rules};
+use super::growing::{GROWING_SAMPLES_MAX, Growth, Heard};
 use super::mel::{HOP, MelFrontEnd, WINDOW_SAMPLES};
-use super::network::{AttentionWitness, KeyValues, Network, TextCache};
+use super::network::{AttentionWitness, EncoderLayer, KeyValues, Network, TextCache};
 use super::segments::{Segment, segments};
 use super::steps::Emitter;
 use super::vocabulary::Vocabulary;
 use super::{ending, gate, timing, voicing};
 use burn::tensor::Tensor;
 use std::sync::Arc;
-use tertulia::backend::{LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, Transcript, Word};
+use tertulia::backend::{LISTEN_RATE_HZ, Memory, RecognitionRequest, RecognitionStep, Transcript, Word};
 use tertulia::{Error, ErrorCode, LanguageTag, Result};
 
 /// What is left at the end of the audio and shorter than this holds no word: 0.1 s.
@@ -24,7 +25,7 @@ const LAST_TOKEN_SAMPLES_MAX: usize = 24_000;
 /// A window moves on by 1 s at least, or is done with.
 const ADVANCE_SAMPLES_MIN: usize = 16_000;
 /// Samples of one encoder position.
-const POSITION_SAMPLES: usize = 2 * HOP;
+pub(super) const POSITION_SAMPLES: usize = 2 * HOP;
 /// A window is heard with 8 s of silence after it, within the model's 30 s: with less, the model says things twice.
 const SILENT_POSITIONS: usize = 400;
 /// Multiplications and additions between two looks at the cancel flag.
@@ -231,19 +232,39 @@ impl Recognition {
     /// somebody still speaks; for a final transcript, what the model is not sure of is heard again, with all the silence
     /// that it was trained with. Three in ten are, so it does not pay where the first hearing is most of the work of the
     /// second.
+    ///
+    /// Of an utterance that grows, the words so far are those of a quick hearing, and so is what is told first.
     async fn understand(&mut self, samples: &[f32], offset: usize) -> Result<Option<(Opening, Attempt)>> {
         let voiced_s = voicing::voiced_s(samples);
+        let memory = self.request.memory.clone();
+        let is_all = samples.len() == self.request.audio.len();
+        let grows = memory.filter(|_| is_all && samples.len() <= GROWING_SAMPLES_MAX);
+        if let Some(memory) = &grows {
+            let language = self.language.clone();
+            let (opening, mut attempt, no_speech) = self.hear_again(samples, memory).await?;
+            let text = self.model.vocabulary.text(&attempt.tokens);
+            let silent = decoding::is_silence(no_speech, attempt.average_log_probability(), &text, voiced_s);
+            if !self.request.word_times {
+                self.transcript.no_speech_probability = self.transcript.no_speech_probability.max(no_speech);
+                attempt.cut_loop();
+                return Ok((!silent).then_some((opening, attempt)));
+            }
+            if !silent {
+                self.tell_first(&attempt, no_speech, samples.len()).await?;
+            }
+            self.language = language;
+        }
         let whole = self.model.network.shape.audio_positions;
         let short = (samples.len().div_ceil(POSITION_SAMPLES) + SILENT_POSITIONS).min(whole);
         let pays = if self.request.word_times { 3 * short <= 2 * whole } else { short < whole };
         if pays {
             let language = self.language.clone();
             let (opening, no_speech) = self.open(self.listen(samples, short).await?).await?;
-            let mut attempt = self.attempt(&opening, 0.0, &mut Random(0)).await?;
+            let mut attempt = self.attempt(&opening, &[], 0.0, &mut Random(0)).await?;
             let text = self.model.vocabulary.text(&attempt.tokens);
             let silent = decoding::is_silence(no_speech, attempt.average_log_probability(), &text, voiced_s);
             let sound = attempt.is_sound(&text);
-            if !silent {
+            if !silent && grows.is_none() {
                 self.tell_first(&attempt, no_speech, samples.len()).await?;
             }
             if !self.request.word_times || !silent && sound && attempt.is_sure() {
@@ -256,7 +277,7 @@ impl Recognition {
         let (opening, no_speech) = self.open(self.listen(samples, whole).await?).await?;
         self.transcript.no_speech_probability = self.transcript.no_speech_probability.max(no_speech);
         let attempt = self.best_attempt(&opening, offset, no_speech, voiced_s).await?;
-        if let Some(attempt) = attempt.as_ref().filter(|_| !pays) {
+        if let Some(attempt) = attempt.as_ref().filter(|_| !pays && grows.is_none()) {
             self.tell_first(attempt, no_speech, samples.len()).await?;
         }
         Ok(attempt.map(|attempt| (opening, attempt)))
@@ -269,19 +290,12 @@ impl Recognition {
         self.pause().await?;
         let heard = model.network.hear(mel);
         self.pause().await?;
-        let mut x = model.network.listen(heard);
+        let mut x = model.network.listen(heard, 0);
         self.pause().await?;
         for layer in &model.network.encoder_layers {
             let projected = layer.project(&x);
             self.pause().await?;
-            let [rows, width] = x.dims();
-            let step = (STEP_WORK_MAX / (9 * width * width + 2 * rows * width)).clamp(64, rows.max(64));
-            let mut done = Vec::new();
-            for first in (0..rows).step_by(step) {
-                done.push(layer.forward(&x, first..(first + step).min(rows), &projected));
-                self.pause().await?;
-            }
-            x = Tensor::cat(done, 0);
+            x = self.forward(layer, x, &projected, &projected).await?;
         }
         let encoded = model.network.encoded(x);
         let mut heard = Vec::new();
@@ -290,6 +304,60 @@ impl Recognition {
             self.pause().await?;
         }
         Ok(heard)
+    }
+
+    /// One layer of the encoder, some rows at a time.
+    async fn forward(
+        &self,
+        layer: &EncoderLayer,
+        x: Tensor<2>,
+        projected: &Tensor<2>,
+        all: &Tensor<2>,
+    ) -> Result<Tensor<2>> {
+        let ([rows, width], seen) = (x.dims(), all.dims()[0]);
+        let step = (STEP_WORK_MAX / (9 * width * width + 2 * seen * width)).clamp(64, rows.max(64));
+        let mut done = Vec::new();
+        for first in (0..rows).step_by(step) {
+            done.push(layer.forward(&x, first..(first + step).min(rows), projected, all));
+            self.pause().await?;
+        }
+        Ok(Tensor::cat(done, 0))
+    }
+
+    /// Hears an utterance that has grown since it was heard before, and remembers what came of it.
+    async fn hear_again(&mut self, samples: &[f32], memory: &Memory) -> Result<(Opening, Attempt, f32)> {
+        let before: Option<Arc<Heard>> = memory.recall();
+        let mut heard = self.listen_on(samples, before.as_deref()).await?;
+        let (opening, no_speech) = self.open(heard.cross.clone()).await?;
+        let said = before.as_ref().map_or(&[][..], |before| &before.tokens);
+        let attempt = self.attempt(&opening, said, 0.0, &mut Random(0)).await?;
+        if !attempt.looped {
+            heard.tokens = attempt.tokens.clone();
+        }
+        memory.keep(Arc::new(heard));
+        Ok((opening, attempt, no_speech))
+    }
+
+    /// Runs the encoder over what is new.
+    async fn listen_on(&self, samples: &[f32], before: Option<&Heard>) -> Result<Heard> {
+        let model = Arc::clone(&self.model);
+        let mut growth = Growth::new(samples.len(), before, model.network.shape.audio_positions);
+        let (sound, frames) = growth.sound(samples);
+        let mel = model.front_end.log_mel(sound, frames);
+        self.pause().await?;
+        let mut x = growth.listen(&model.network, model.network.hear(mel));
+        self.pause().await?;
+        for layer in &model.network.encoder_layers {
+            let projected = layer.project(&x);
+            let all = growth.project(projected.clone());
+            x = self.forward(layer, x, &projected, &all).await?;
+        }
+        let encoded = model.network.encoded(x);
+        for layer in 0..model.network.cross_layers() {
+            growth.cross(model.network.cross_keys(layer, &encoded));
+            self.pause().await?;
+        }
+        Ok(growth.done())
     }
 
     /// Lets the decoder read what comes before the text; chooses the language on the way.
@@ -340,7 +408,7 @@ impl Recognition {
         let mut best: Option<Attempt> = None;
         for (round, temperature) in decoding::TEMPERATURES.into_iter().enumerate() {
             let mut random = Random(offset as u64 ^ ((round as u64) << 48));
-            let attempt = self.attempt(opening, temperature, &mut random).await?;
+            let attempt = self.attempt(opening, &[], temperature, &mut random).await?;
             let text = self.model.vocabulary.text(&attempt.tokens);
             let average = attempt.average_log_probability();
             if decoding::is_silence(no_speech, average, &text, voiced_s) {
@@ -362,8 +430,9 @@ impl Recognition {
         }))
     }
 
-    /// Decodes once.
-    async fn attempt(&self, opening: &Opening, temperature: f32, random: &mut Random) -> Result<Attempt> {
+    /// Decodes once. What the decoder `said` of the same utterance before is checked in one go; up to where it says the
+    /// same again, that gives what decoding it token by token would.
+    async fn attempt(&self, opening: &Opening, said: &[u32], temperature: f32, random: &mut Random) -> Result<Attempt> {
         let model = Arc::clone(&self.model);
         let vocabulary = &model.vocabulary;
         let rules = Rules {
@@ -377,6 +446,14 @@ impl Recognition {
         let mut attempt = Attempt::default();
         let mut cache = opening.cache.clone();
         let mut logits = opening.logits.clone();
+        let said = &said[..said.len().min(most - 1)];
+        let mut ahead = Vec::new();
+        if !said.is_empty() {
+            let rows = model.network.decode(said, &opening.heard, &mut cache, None)?;
+            self.pause().await?;
+            ahead = model.network.all_logits(rows)?;
+            self.pause().await?;
+        }
         loop {
             rules.apply(&mut logits, &attempt.tokens);
             let (token, log_probability) = decoding::choose(&logits, temperature, random);
@@ -392,6 +469,12 @@ impl Recognition {
             if attempt.looped || attempt.tokens.len() >= most {
                 return Ok(attempt);
             }
+            let len = attempt.tokens.len();
+            if attempt.tokens == said.get(..len).unwrap_or_default() {
+                logits = ahead[(len - 1) * model.network.shape.tokens..][..model.network.shape.tokens].to_vec();
+                continue;
+            }
+            cache.truncate(opening.cache.len() + len - 1);
             self.show(&attempt.tokens).await?;
             let rows = model.network.decode(&[token], &opening.heard, &mut cache, None)?;
             logits = model.network.logits(&rows, 0)?;

@@ -1,7 +1,7 @@
 //! What a session does with its microphone: the machine's questions about it, and the turns that come of it.
 
 use super::SessionCore;
-use crate::backend::{CancelFlag, ChatRequest, RecognitionRequest, Sampling};
+use crate::backend::{CancelFlag, ChatRequest, Memory, RecognitionRequest, Sampling};
 use crate::config::{ListeningMode, SessionConfig};
 use crate::driver::exec::Worker;
 use crate::driver::jobs::{self, HeardAudio};
@@ -23,6 +23,8 @@ pub(super) struct Ears {
     /// The question about the last stop, and the one about the words so far.
     draft: Option<(Inquiry, CancelFlag)>,
     partial: Option<(Inquiry, CancelFlag)>,
+    /// Where the utterance under way began, and what the recogniser remembers of it.
+    memory: (u64, Memory),
     pub(super) spoken: HashMap<TurnId, (HeardAudio, CancelFlag)>,
 }
 
@@ -51,9 +53,13 @@ impl SessionCore {
             let config = self.session.config.lock();
             (config.vocabulary.clone(), config.languages())
         };
+        if self.ears.memory.0 != span.start {
+            self.ears.memory = (span.start, Memory::default());
+        }
         let request = RecognitionRequest {
             vocabulary,
             word_times: is_draft,
+            memory: Some(self.ears.memory.1.clone()),
             cancel,
             ..RecognitionRequest::new(self.heard(span), languages)
         };
