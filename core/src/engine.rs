@@ -21,6 +21,7 @@ use crate::store::{
     SessionCursor, SessionExport, SessionPage, SessionRecord, Store, StoreLocation, Swept, Turns, Write,
 };
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+use crate::turn::EndpointWeights;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::sync::Arc;
@@ -222,7 +223,7 @@ impl EngineBuilder {
             store: StoreLocation::Memory,
             catalog: Catalog::builtin(),
             clock: None,
-            options: Options { utterance_seconds_max: 120 },
+            options: Options { utterance_seconds_max: 120, endpoint_weights: EndpointWeights::default() },
         }
     }
 
@@ -253,6 +254,12 @@ impl EngineBuilder {
     /// The longest utterance, in seconds; 120 by default.
     pub fn utterance_seconds_max(mut self, seconds: u32) -> Self {
         self.options.utterance_seconds_max = seconds;
+        self
+    }
+
+    /// How the witnesses of an utterance's end are weighed in sessions; those of [`EndpointWeights::default`] by default.
+    pub fn endpoint_weights(mut self, weights: EndpointWeights) -> Self {
+        self.options.endpoint_weights = weights;
         self
     }
 

@@ -25,7 +25,7 @@ use crate::config::{ListeningMode, SessionConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{ErrorInfo, SessionId, TurnId};
 use crate::store::{SessionRecord, Store, Write};
-use crate::turn::{Input, Start, Ticket};
+use crate::turn::{EndpointWeights, Input, Start, Ticket};
 use clock::Clock;
 use exec::Workers;
 use hearing::History;
@@ -43,6 +43,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
     pub(crate) utterance_seconds_max: u32,
+    pub(crate) endpoint_weights: EndpointWeights,
 }
 
 /// Names an opening of a session within its engine: a late message for an earlier opening finds nobody.

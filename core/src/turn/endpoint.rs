@@ -2,8 +2,8 @@
 //!
 //! Starting and stopping follow the voice activity detector with hysteresis. Whether a stop is the end is weighed from
 //! three witnesses: how long the silence is, what the turn detector hears in the voice, and whether the words so far
-//! look complete. The more they speak for an end, the shorter the silence that is asked for; a witness that has not
-//! answered yet, or is not there, weighs nothing.
+//! look complete. The more they speak for an end, the shorter the silence that is asked for. A witness that is not there
+//! weighs nothing; words that are still to come speak against an end.
 //!
 //! Positions count samples at 16 kHz since listening began.
 
@@ -44,13 +44,15 @@ pub struct EndpointWeights {
     pub detector: f32,
     /// What the words' completeness, from -1 to 1, is multiplied with.
     pub words: f32,
+    /// What the log-odds lose while the recogniser has yet to say the words.
+    pub unheard: f32,
 }
 
 impl Default for EndpointWeights {
     /// By `cargo xtask endpoint`: speakers pause for up to 400 ms between two sentences of one utterance, and the detector
     /// must be sure to be believed, as it takes more than half of all hesitations for an end.
     fn default() -> Self {
-        Self { wait_ms_min: 460.0, wait_ms_max: 1_800.0, bias: 0.5, detector: 1.5, words: 2.0 }
+        Self { wait_ms_min: 460.0, wait_ms_max: 1_800.0, bias: 0.5, detector: 1.5, words: 2.0, unheard: 1.0 }
     }
 }
 
@@ -138,6 +140,8 @@ struct Stop {
     asked: bool,
     detector: Option<f32>,
     words: Option<f32>,
+    /// The recogniser was asked.
+    awaits_words: bool,
 }
 
 impl Endpointer {
@@ -226,8 +230,17 @@ impl Endpointer {
 
     /// How complete the words up to the last stop look, from -1 to 1.
     pub(crate) fn hear_words(&mut self, completeness: f32) -> Option<Utterance> {
-        self.stop_mut()?.words = Some(completeness);
+        let stop = self.stop_mut()?;
+        stop.words = Some(completeness);
+        stop.awaits_words = false;
         self.decide()
+    }
+
+    /// Whether words are to come about the last stop.
+    pub(crate) fn await_words(&mut self, awaits: bool) {
+        if let Some(stop) = self.stop_mut() {
+            stop.awaits_words = awaits;
+        }
     }
 
     /// Ends the utterance under way, if there is one.
@@ -277,7 +290,12 @@ impl Endpointer {
         let limit = DETECTOR_PROBABILITY_MAX;
         let detector = stop.detector.map_or(0.0, |p| logit(p.clamp(1.0 - limit, limit)));
         let weights = &self.settings.weights;
-        let odds = weights.bias + weights.detector * detector + weights.words * stop.words.unwrap_or(0.0);
+        let words = match stop.words {
+            Some(completeness) => weights.words * completeness,
+            None if stop.awaits_words => -weights.unheard,
+            None => 0.0,
+        };
+        let odds = weights.bias + weights.detector * detector + words;
         let wait_ms = weights.wait_ms_min + (weights.wait_ms_max - weights.wait_ms_min) / (1.0 + odds.exp());
         let patience = (2.0 * self.settings.patience - 1.0).exp2();
         (wait_ms * patience) as u64 * SAMPLES_PER_MS

@@ -192,6 +192,7 @@ impl Listener {
             Err(error) if error.code == ErrorCode::NoSpeech => Transcript::default(),
             Err(_) => {
                 self.draft = Draft::None;
+                self.endpointer.await_words(false);
                 return true;
             }
         };
@@ -271,6 +272,7 @@ impl Listener {
             && let Some(start) = self.endpointer.start()
         {
             self.draft = Draft::Pending;
+            self.endpointer.await_words(true);
             let (inquiry, end) = (self.stop, self.endpointer.position());
             self.notices.push_back(Notice::AskDraft { inquiry, start, end });
         }

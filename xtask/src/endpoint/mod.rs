@@ -22,7 +22,7 @@ use tertulia_models::files::ModelStore;
 use tertulia_models::silero::SileroVad;
 use tertulia_models::smart_turn::SmartTurn;
 use tertulia_models::whisper::Whisper;
-use trial::{Models, Stage, Way};
+use trial::{Models, Stage, Way, Witnesses};
 use witnesses::Answers;
 
 /// Of the better of the others' false cut-offs we make at most so many, at the same median delay.
@@ -119,8 +119,8 @@ fn check(arguments: &Arguments) -> Result<Vec<String>, Failure> {
             let dialogues = (0..rotations).map(|rotation| dialogue::with_hesitations(clips, rotation));
             let stages = stages(dialogues, language, &models)?;
             println!("\n== {name}: {} clips", clips.len());
+            rows.extend(compare(arguments, language, &stages, &models, &mut csv)?);
             check_no_look_ahead(&stages[0], &mut broken)?;
-            rows.extend(compare(arguments, language, &stages, &mut csv)?);
         }
     }
     judge(arguments, &rows, &mut broken);
@@ -147,6 +147,15 @@ fn stages(dialogues: impl Iterator<Item = Dialogue>, language: &str, models: &Mo
     dialogues.map(|dialogue| Stage::new(dialogue, language.parse()?, models)).collect()
 }
 
+/// Asks about every stop: longer than any pause, and shorter than what lies between two clips, is the silence waited for.
+fn hear_all(models: &Models, stages: &[Stage]) -> Result<(), Failure> {
+    let way = Way { witnesses: Witnesses::All, ..Way::silence(1_400.0) };
+    models.hear_partials(true);
+    hear(String::new(), &way, stages)?;
+    models.hear_partials(false);
+    Ok(())
+}
+
 /// What comes of each clip, over all stages.
 fn hear(name: String, way: &Way, stages: &[Stage]) -> Result<Heard, Failure> {
     let mut clips: Vec<ClipOutcomes> = Vec::new();
@@ -161,12 +170,13 @@ fn hear(name: String, way: &Way, stages: &[Stage]) -> Result<Heard, Failure> {
 /// The ways to weigh among which the left-out clip's others choose.
 fn candidates() -> Vec<EndpointWeights> {
     let mut all = Vec::new();
-    for wait_ms_min in [250.0, 350.0, 450.0] {
-        for wait_ms_max in [1_600.0, 2_200.0] {
-            for bias in [-2.0, -1.0, 0.0, 1.0, 2.0] {
-                for detector in [0.3, 0.6, 1.0, 1.5] {
-                    for words in [1.0, 2.0, 3.0] {
-                        all.push(EndpointWeights { wait_ms_min, wait_ms_max, bias, detector, words });
+    for wait_ms_min in [300.0, 450.0, 600.0] {
+        for bias in [-1.0, 0.0, 1.0, 2.0] {
+            for detector in [0.0, 0.3, 0.8] {
+                for words in [2.0, 4.0, 6.0] {
+                    for unheard in [0.0, 1.5, 3.0] {
+                        let wait_ms_max = 1_800.0;
+                        all.push(EndpointWeights { wait_ms_min, wait_ms_max, bias, detector, words, unheard });
                     }
                 }
             }
@@ -180,10 +190,10 @@ fn compare(
     arguments: &Arguments,
     language: &str,
     stages: &[Stage],
+    models: &Models,
     csv: &mut String,
 ) -> Result<Vec<(f64, f64, String)>, Failure> {
-    // With so much patience every stop is asked about before anything is cut off.
-    hear(String::new(), &Way::all(EndpointWeights::default(), 1.0), stages)?;
+    hear_all(models, stages)?;
     let mut others = Vec::new();
     for wait_ms in (200..=1_500).step_by(50) {
         others.push(hear(format!("silence of {wait_ms} ms"), &Way::silence(wait_ms as f32), stages)?);
@@ -314,7 +324,7 @@ fn noise(
     println!("\n== noise: cut off early, merged or missed (95 %), median delay");
     let mut way = Way::all(EndpointWeights::default(), 0.5);
     if arguments.quick {
-        way.witnesses = trial::Witnesses::Detector;
+        way.witnesses = Witnesses::Detector;
     }
     for (snr_db, early_max, lost_max, early_max_quick) in NOISE_BOUNDS {
         let early_max = if arguments.quick { early_max_quick } else { early_max };

@@ -3,7 +3,7 @@
 use super::dialogue::{Dialogue, MS};
 use super::witnesses::{Detector, Listener, NoWords, Replay, SharedAnswers};
 use crate::wer::Failure;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use tertulia::backend::{Backends, LISTEN_RATE_HZ, Recognizer, TurnDetector, VadModel, run_steps};
 use tertulia::store::StoreLocation;
 use tertulia::{EndpointWeights, Engine, EngineBuilder, Event, EventKind, LanguageTag, ListenRequest, SessionEngine};
@@ -33,6 +33,13 @@ pub(super) struct Models {
     pub(super) detector: Arc<dyn TurnDetector>,
     pub(super) recognizer: Arc<dyn Recognizer>,
     pub(super) answers: SharedAnswers,
+}
+
+impl Models {
+    /// Whether the words so far are asked for, as in a conversation. Once every stop was asked about they change nothing.
+    pub(super) fn hear_partials(&self, hears: bool) {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).hears_partials = hears;
+    }
 }
 
 /// A dialogue, ready to be listened to again and again.
@@ -66,7 +73,8 @@ impl Way {
         // So steep that there is nothing between yes and no, and no before it has answered.
         let steep = 1e4;
         let bias = -steep * (threshold / (1.0 - threshold)).ln() - 1.0;
-        let weights = EndpointWeights { wait_ms_min: 0.0, wait_ms_max: wait_ms, bias, detector: steep, words: 0.0 };
+        let weights =
+            EndpointWeights { wait_ms_min: 0.0, wait_ms_max: wait_ms, bias, detector: steep, words: 0.0, unheard: 0.0 };
         Self { witnesses: Witnesses::Detector, weights, patience: 0.5 }
     }
 
@@ -108,6 +116,7 @@ impl Stage {
     pub(super) fn listen(&self, way: &Way, samples: &[f32]) -> Result<Vec<Event>, Failure> {
         let mut request = ListenRequest::new(samples.to_vec(), LISTEN_RATE_HZ, vec![self.language.clone()]);
         (request.weights, request.patience) = (way.weights, way.patience);
+        request.partials = way.witnesses == Witnesses::All;
         let mut events = Vec::new();
         run_steps(self.engines[way.witnesses as usize].listen(request)?, |event| {
             events.push(event);

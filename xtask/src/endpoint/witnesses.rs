@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use tertulia::backend::{
     BoxFuture, CancelFlag, LISTEN_RATE_HZ, Model, RecognitionRequest, RecognitionStep, Recognizer, Steps, Transcript,
-    TurnDetector, Vad, VadModel, run_steps, steps_from_fn,
+    TurnDetector, Vad, VadModel, block_on, steps_from_fn,
 };
 use tertulia::{LanguageTag, Result};
 
@@ -20,6 +20,8 @@ const TAIL: usize = LISTEN_RATE_HZ as usize / 2;
 /// Answers by question.
 #[derive(Default)]
 pub(super) struct Answers {
+    /// Whether the words so far are asked for, too. They count for nothing, but the recogniser remembers them.
+    pub(super) hears_partials: bool,
     known: HashMap<u64, Answer>,
     /// Where new ones are written down, one a line.
     file: Option<std::fs::File>,
@@ -29,8 +31,7 @@ pub(super) struct Answers {
 #[serde(rename_all = "snake_case")]
 enum Answer {
     Finished(f32),
-    /// A first hearing, where there was one, and the final transcript.
-    Words(Option<Transcript>, Transcript),
+    Words(Transcript),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -46,7 +47,7 @@ impl Answers {
         let lines = text.lines().map(serde_json::from_str).collect::<std::result::Result<Vec<Line>, _>>()?;
         let known = lines.into_iter().map(|line| (line.question, line.answer)).collect();
         let file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
-        Ok(Self { known, file: Some(file) })
+        Ok(Self { known, file: Some(file), ..Default::default() })
     }
 
     fn keep(&mut self, question: u64, answer: Answer) {
@@ -102,10 +103,17 @@ impl TurnDetector for Detector {
 ///
 /// A question is told by how its sound ends: an utterance that was cut off before has the words of the whole one. What
 /// is made of them, whether they look complete, hangs on the last ones, and thus a hundred ways to weigh the witnesses
-/// need no more of the recogniser than one.
+/// need no more of the recogniser than one. It is asked for its first hearing only: what it says later comes too late
+/// for nearly all decisions.
 pub(super) struct Listener {
     pub(super) inner: Arc<dyn Recognizer>,
     pub(super) answers: SharedAnswers,
+}
+
+impl Listener {
+    fn hears_partials(&self) -> bool {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).hears_partials
+    }
 }
 
 impl Recognizer for Listener {
@@ -116,23 +124,16 @@ impl Recognizer for Listener {
     fn recognize(&self, request: RecognitionRequest) -> Result<Steps<'static, RecognitionStep>> {
         let tail = &request.audio[request.audio.len().saturating_sub(TAIL)..];
         let question = question(self.name(), tail);
-        let (first, last) = match known(&self.answers, question) {
-            Some(Answer::Words(first, last)) => (first, last),
+        let transcript = match known(&self.answers, question) {
+            Some(Answer::Words(transcript)) => transcript,
+            _ if !request.word_times && !self.hears_partials() => Transcript::default(),
             _ => {
-                let (mut first, mut last) = (None, Transcript::default());
-                run_steps(self.inner.recognize(request)?, |step| {
-                    match step {
-                        RecognitionStep::FirstHearing(transcript) => first = Some(transcript),
-                        RecognitionStep::Final(transcript) => last = transcript,
-                        RecognitionStep::Working | RecognitionStep::Partial { .. } => {}
-                    }
-                    Ok(())
-                })?;
-                keep(&self.answers, question, Answer::Words(first.clone(), last.clone()));
-                (first, last)
+                let transcript = first_hearing(self.inner.recognize(request)?)?;
+                keep(&self.answers, question, Answer::Words(transcript.clone()));
+                transcript
             }
         };
-        Ok(answer(first, last))
+        Ok(answer(transcript))
     }
 }
 
@@ -145,12 +146,22 @@ impl Recognizer for NoWords {
     }
 
     fn recognize(&self, _: RecognitionRequest) -> Result<Steps<'static, RecognitionStep>> {
-        Ok(answer(None, Transcript { text: "x".into(), ..Default::default() }))
+        Ok(answer(Transcript { text: "x".into(), ..Default::default() }))
     }
 }
 
-fn answer(first: Option<Transcript>, last: Transcript) -> Steps<'static, RecognitionStep> {
-    let mut steps = first.map(RecognitionStep::FirstHearing).into_iter().chain([RecognitionStep::Final(last)]);
+/// What was understood at first, which is all where there is nothing else.
+fn first_hearing(mut steps: Steps<'_, RecognitionStep>) -> Result<Transcript> {
+    while let Some(step) = block_on(steps.step())? {
+        if let RecognitionStep::FirstHearing(transcript) | RecognitionStep::Final(transcript) = step {
+            return Ok(transcript);
+        }
+    }
+    Ok(Transcript::default())
+}
+
+fn answer(transcript: Transcript) -> Steps<'static, RecognitionStep> {
+    let mut steps = std::iter::once(RecognitionStep::Final(transcript));
     steps_from_fn(move || Ok(steps.next()))
 }
 
