@@ -12,6 +12,8 @@ use rayon::prelude::*;
 const FEW_ROWS: usize = 8;
 /// A task multiplies at least this many weights.
 const TASK_WEIGHTS: usize = 32 * 1024;
+/// Weight rows of 16 bits that are unpacked at a time, for products with many rows.
+const UNPACKED_ROWS: usize = 192;
 /// Queries that are attended for together.
 const QUERIES: usize = 96;
 /// Elements that are worth a task of their own.
@@ -76,7 +78,30 @@ impl DenseMatrix {
                 let weights = View::new(weights, self.cols);
                 multiply(x, weights.transposed(), out, rows, true, Parallelism::Rayon(0));
             }
+            Weights::Half(weights) if x.rows > FEW_ROWS => self.many_rows_of_halves(x, weights, out),
             _ => self.few_rows(x, out, rows),
+        }
+    }
+
+    /// Unpacks some weights at a time, and multiplies all rows of `x` with them.
+    fn many_rows_of_halves(&self, x: View<'_>, weights: &[f16], out: &mut [f32]) {
+        let rows = self.rows();
+        let panels = weights.par_chunks(UNPACKED_ROWS * self.cols);
+        let products: Vec<Vec<f32>> = panels
+            .map(|panel| {
+                let mut unpacked = vec![0.0f32; panel.len()];
+                lanes::unpack(panel, &mut unpacked);
+                let panel = View::new(&unpacked, self.cols).transposed();
+                let mut products = vec![0.0f32; x.rows * panel.cols];
+                multiply(x, panel, &mut products, panel.cols, false, Parallelism::None);
+                products
+            })
+            .collect();
+        for (row, out) in out.chunks_exact_mut(rows).enumerate() {
+            for (products, out) in products.iter().zip(out.chunks_mut(UNPACKED_ROWS)) {
+                let products = &products[row * out.len()..][..out.len()];
+                out.iter_mut().zip(products).for_each(|(out, product)| *out += product);
+            }
         }
     }
 

@@ -11,13 +11,12 @@ use std::ops::Range;
 
 /// Longer sound is heard in the ordinary way.
 pub(super) const GROWING_SAMPLES_MAX: usize = 20 * 16_000;
-/// Silence that is heard after the sound, in positions: this much when the window is made, and at least so much.
+/// Silence that is heard after the sound, in positions: 4 s.
 const SILENT_POSITIONS: usize = 200;
-const SILENT_POSITIONS_MIN: usize = 100;
-/// Positions before the end of what was heard that are computed again, 1.5 s: later sound may change what they are.
-const AGAIN_POSITIONS: usize = 75;
+/// Positions before the end of what was heard that are computed again, 1 s: later sound may change what they are.
+const AGAIN_POSITIONS: usize = 50;
 /// Positions of the silence after the end that are computed anew.
-const AFTER_POSITIONS: usize = 50;
+const AFTER_POSITIONS: usize = 25;
 /// Positions around those that are wanted, whose convolutions lack a neighbour.
 const EDGE_POSITIONS: usize = 2;
 
@@ -36,7 +35,8 @@ pub(super) struct Heard {
 /// The positions to compute of an utterance that has grown.
 pub(super) struct Growth<'a> {
     before: Option<&'a Heard>,
-    pub(super) fresh: Range<usize>,
+    /// In order: those around the new sound, then those by which the silence at the end grew.
+    fresh: Vec<Range<usize>>,
     positions: usize,
     spoken: usize,
     layers: Vec<Tensor<2>>,
@@ -47,23 +47,28 @@ impl<'a> Growth<'a> {
     /// What is to be computed for so many samples; `whole` positions are the most there can be.
     pub(super) fn new(samples: usize, before: Option<&'a Heard>, whole: usize) -> Self {
         let spoken = samples.div_ceil(POSITION_SAMPLES);
+        let positions = (spoken + SILENT_POSITIONS).min(whole);
         let before = before.filter(|before| before.spoken <= spoken);
-        let first = before.map_or(0, |before| before.spoken.saturating_sub(AGAIN_POSITIONS));
-        let fits = before.filter(|before| spoken + SILENT_POSITIONS_MIN <= before.positions);
-        let (positions, end) = match fits {
-            Some(before) => (before.positions, (spoken + AFTER_POSITIONS).min(before.positions)),
-            None => {
-                let positions = (spoken + SILENT_POSITIONS).min(whole);
-                (positions, positions)
+        let fresh = match before {
+            None => vec![0..positions],
+            Some(before) => {
+                let first = before.spoken.saturating_sub(AGAIN_POSITIONS);
+                let end = (spoken + AFTER_POSITIONS).min(positions);
+                match before.positions {
+                    known if known <= end => vec![first..positions],
+                    known if known == positions => vec![first..end],
+                    known => vec![first..end, known..positions],
+                }
             }
         };
-        Self { before, fresh: first..end, positions, spoken, layers: Vec::new(), cross: Vec::new() }
+        Self { before, fresh, positions, spoken, layers: Vec::new(), cross: Vec::new() }
     }
 
     /// The first row of the encoder's input that the convolutions need, and how many rows.
     fn input(&self) -> (usize, usize) {
-        let first = self.fresh.start.saturating_sub(EDGE_POSITIONS);
-        (first, (self.fresh.end + EDGE_POSITIONS).min(self.positions) - first)
+        let first = self.fresh[0].start.saturating_sub(EDGE_POSITIONS);
+        let end = self.fresh.last().map_or(first, |last| last.end);
+        (first, (end + EDGE_POSITIONS).min(self.positions) - first)
     }
 
     /// The samples of those rows, and how many spectrum frames they are.
@@ -75,7 +80,9 @@ impl<'a> Growth<'a> {
     /// The fresh rows of the encoder's input, from what the first convolution made of the sound.
     pub(super) fn listen(&self, network: &Network, heard: Tensor<2>) -> Tensor<2> {
         let first = self.input().0;
-        network.listen(heard, first).slice([self.fresh.start - first..self.fresh.end - first])
+        let x = network.listen(heard, first);
+        let rows = self.fresh.iter().map(|rows| x.clone().slice([rows.start - first..rows.end - first]));
+        Tensor::cat(rows.collect(), 0)
     }
 
     /// Takes in what the next layer's fresh rows ask; gives that of all rows.
@@ -93,11 +100,21 @@ impl<'a> Growth<'a> {
         self.cross.push(all);
     }
 
+    /// All rows: the fresh ones among those from before.
     fn splice(&self, before: Option<&Tensor<2>>, fresh: Tensor<2>) -> Tensor<2> {
         let Some(before) = before else { return fresh };
-        let part = |rows: Range<usize>| (!rows.is_empty()).then(|| before.clone().slice([rows]));
-        let parts = [part(0..self.fresh.start), Some(fresh), part(self.fresh.end..self.positions)];
-        Tensor::cat(parts.into_iter().flatten().collect(), 0)
+        let (mut parts, mut at, mut taken) = (Vec::new(), 0, 0);
+        for rows in &self.fresh {
+            if at < rows.start {
+                parts.push(before.clone().slice([at..rows.start]));
+            }
+            parts.push(fresh.clone().slice([taken..taken + rows.len()]));
+            (at, taken) = (rows.end, taken + rows.len());
+        }
+        if at < self.positions {
+            parts.push(before.clone().slice([at..self.positions]));
+        }
+        Tensor::cat(parts, 0)
     }
 
     /// What is to be remembered, but for the tokens.
@@ -116,16 +133,29 @@ mod tests {
     }
 
     #[test]
-    fn only_the_end_is_computed_again_while_there_is_silence_left() {
-        let of = |samples: usize, before: Option<&Heard>| {
-            let growth = Growth::new(samples, before, 1_500);
+    fn only_what_is_new_and_what_is_near_it_is_computed() {
+        let of = |spoken: usize, before: Option<&Heard>| {
+            let growth = Growth::new(spoken * POSITION_SAMPLES, before, 1_500);
             (growth.fresh.clone(), growth.positions)
         };
-        let at = |spoken: usize| spoken * POSITION_SAMPLES;
-        assert_eq!(of(at(100), None), (0..300, 300));
-        assert_eq!(of(at(125), Some(&heard(100, 300))), (25..175, 300));
-        assert_eq!(of(at(225), Some(&heard(200, 300))), (125..425, 425), "a longer window");
-        assert_eq!(of(at(90), Some(&heard(100, 300))), (0..290, 290), "another utterance");
-        assert_eq!(of(at(1_450), Some(&heard(1_400, 1_500))), (1_325..1_500, 1_500));
+        assert_eq!(of(100, None), (vec![0..300], 300));
+        assert_eq!(of(125, Some(&heard(100, 300))), (vec![50..150, 300..325], 325));
+        assert_eq!(of(290, Some(&heard(100, 300))), (vec![50..490], 490), "nothing of the silence is left");
+        assert_eq!(of(90, Some(&heard(100, 300))), (vec![0..290], 290), "another utterance");
+        assert_eq!(of(1_450, Some(&heard(1_400, 1_500))), (vec![1_350..1_475], 1_500));
+    }
+
+    #[test]
+    fn fresh_rows_stand_among_those_from_before() {
+        let rows = |range: Range<usize>| {
+            let values: Vec<f32> = range.map(|row| row as f32).collect();
+            Tensor::<1>::from_data(&values[..], &Default::default()).unsqueeze_dim::<2>(1)
+        };
+        let before = heard(100, 300);
+        let growth = Growth::new(125 * POSITION_SAMPLES, Some(&before), 1_500);
+        let all = growth.splice(Some(&rows(0..300)), Tensor::cat(vec![rows(1_050..1_150), rows(1_300..1_325)], 0));
+        let all: Vec<f32> = all.into_data().try_to_vec().unwrap();
+        let expected = |row: usize| if growth.fresh.iter().any(|rows| rows.contains(&row)) { row + 1_000 } else { row };
+        assert_eq!(all, (0..325).map(|row| expected(row) as f32).collect::<Vec<_>>());
     }
 }
