@@ -1,7 +1,7 @@
 //! Tells sound that cannot be speech, however loud: silence, and noise or tones that never change.
 //!
 //! A decoder made for speech finds words in anything. Speech swings by 20 dB and more from sound to sound; steady
-//! noise, measured the same way, stays within 2 dB.
+//! noise, measured the same way, stays within 2 dB. Noise that hides the swings of speech does not hide its voice.
 
 use super::voicing::voiced_s;
 
@@ -24,7 +24,8 @@ pub(super) fn may_hold_speech(samples: &[f32]) -> bool {
     levels_db.sort_by(f32::total_cmp);
     let at = |share: f32| levels_db.get((levels_db.len() as f32 * share) as usize).copied().unwrap_or(f32::MIN);
     let audible = levels_db.last().is_some_and(|loudest| *loudest > 10.0 * SOUND_POWER_MIN.log10());
-    audible && (levels_db.len() < SWING_FRAMES_MIN || at(0.95) - at(0.1) > SWING_DB_MIN)
+    let swings = levels_db.len() < SWING_FRAMES_MIN || at(0.95) - at(0.1) > SWING_DB_MIN;
+    audible && (swings || voiced_s(samples) > REST_VOICED_S_MIN)
 }
 
 /// Where to cut a window: in the middle of its quietest 0.3 s, at `earliest` or later.
@@ -68,6 +69,16 @@ mod tests {
         assert!(!may_hold_speech(&noise(5).collect::<Vec<_>>()));
         let hum: Vec<f32> = (0..80_000).map(|i| (i as f32 * 0.0196).sin() * 0.3).collect();
         assert!(!may_hold_speech(&hum));
+    }
+
+    #[test]
+    fn a_voice_in_steady_noise_may_be_speech() {
+        // Syllables at 125 Hz, in noise so loud at high frequencies that no frame is quieter than another.
+        let syllable = |i: usize| if i / 6_400 % 2 == 0 { 0.2 * (i as f32 * 0.0491).sin() } else { 0.0 };
+        let voice = noise(2).enumerate().map(|(i, noise)| syllable(i) + 0.2 * noise);
+        assert!(may_hold_speech(&voice.collect::<Vec<_>>()));
+        let no_voice = noise(2).map(|noise| 0.2 * noise);
+        assert!(!may_hold_speech(&no_voice.collect::<Vec<_>>()));
     }
 
     #[test]
