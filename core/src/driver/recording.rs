@@ -66,7 +66,7 @@ impl ListenRequest {
 ///
 /// The default is what Smart Turn and Whisper base took at the 95th percentile by `cargo xtask latency`, on a virtual
 /// machine with two cores (AVX2) on which nothing else ran, the recogniser having heard the words so far twice a second.
-/// The median is 0.16 to 0.41 s for 1 to 10 s of speech. A final transcript that is heard again comes 1 to 3 s later;
+/// The median is 0.14 to 0.25 s for 1 to 10 s of speech. A final transcript that is heard again comes 1 to 3 s later;
 /// decisions do not wait for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WitnessLatency {
@@ -82,7 +82,7 @@ pub struct WitnessLatency {
 
 impl Default for WitnessLatency {
     fn default() -> Self {
-        Self { turn_detector_ms: 120, recognizer_ms: 350, recognizer_ms_per_s: 20, recognizer_final_ms: 2_800 }
+        Self { turn_detector_ms: 120, recognizer_ms: 240, recognizer_ms_per_s: 15, recognizer_final_ms: 2_800 }
     }
 }
 

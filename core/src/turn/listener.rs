@@ -341,13 +341,13 @@ pub(crate) fn spoken_languages(transcript: &Transcript) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::EndpointWeights;
+    use super::super::endpoint::WEIGHTS_OF_TESTS;
     use super::*;
 
     const FRAME: u64 = 512;
 
     fn listener() -> Listener {
-        let weights = EndpointWeights::default();
+        let weights = WEIGHTS_OF_TESTS;
         let endpoint = EndpointSettings { weights, patience: 0.5, speech_min: 1_600, utterance_max: 16_000 * 60 };
         Listener::new(ListenSettings { endpoint, asks_detector: true, asks_recognizer: true, partial_every: 8_000 })
     }

@@ -31,6 +31,8 @@ use std::sync::Arc;
 pub(crate) use endpoint::EndpointSettings;
 pub use endpoint::EndpointWeights;
 pub(crate) use endpoint::SAMPLES_PER_MS;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use endpoint::WEIGHTS_OF_TESTS;
 pub(crate) use listener::{Draft, Inquiry, ListenSettings, Listener, Notice, Spoken};
 
 /// How long a flushed turn waits for the host's last report of what was played.

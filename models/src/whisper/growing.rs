@@ -50,13 +50,13 @@ impl<'a> Growth<'a> {
         let positions = (spoken + SILENT_POSITIONS).min(whole);
         let before = before.filter(|before| before.spoken <= spoken);
         let fresh = match before {
-            None => vec![0..positions],
+            None => Vec::from([0..positions]),
             Some(before) => {
                 let first = before.spoken.saturating_sub(AGAIN_POSITIONS);
                 let end = (spoken + AFTER_POSITIONS).min(positions);
                 match before.positions {
-                    known if known <= end => vec![first..positions],
-                    known if known == positions => vec![first..end],
+                    known if known <= end => Vec::from([first..positions]),
+                    known if known == positions => Vec::from([first..end]),
                     known => vec![first..end, known..positions],
                 }
             }
@@ -81,7 +81,7 @@ impl<'a> Growth<'a> {
     pub(super) fn listen(&self, network: &Network, heard: Tensor<2>) -> Tensor<2> {
         let first = self.input().0;
         let x = network.listen(heard, first);
-        let rows = self.fresh.iter().map(|rows| x.clone().slice([rows.start - first..rows.end - first]));
+        let rows = self.fresh.iter().map(|rows| x.clone().slice(rows.start - first..rows.end - first));
         Tensor::cat(rows.collect(), 0)
     }
 
@@ -106,13 +106,13 @@ impl<'a> Growth<'a> {
         let (mut parts, mut at, mut taken) = (Vec::new(), 0, 0);
         for rows in &self.fresh {
             if at < rows.start {
-                parts.push(before.clone().slice([at..rows.start]));
+                parts.push(before.clone().slice(at..rows.start));
             }
-            parts.push(fresh.clone().slice([taken..taken + rows.len()]));
+            parts.push(fresh.clone().slice(taken..taken + rows.len()));
             (at, taken) = (rows.end, taken + rows.len());
         }
         if at < self.positions {
-            parts.push(before.clone().slice([at..self.positions]));
+            parts.push(before.clone().slice(at..self.positions));
         }
         Tensor::cat(parts, 0)
     }
@@ -138,11 +138,11 @@ mod tests {
             let growth = Growth::new(spoken * POSITION_SAMPLES, before, 1_500);
             (growth.fresh.clone(), growth.positions)
         };
-        assert_eq!(of(100, None), (vec![0..300], 300));
+        assert_eq!(of(100, None), (Vec::from([0..300]), 300));
         assert_eq!(of(125, Some(&heard(100, 300))), (vec![50..150, 300..325], 325));
-        assert_eq!(of(290, Some(&heard(100, 300))), (vec![50..490], 490), "nothing of the silence is left");
-        assert_eq!(of(90, Some(&heard(100, 300))), (vec![0..290], 290), "another utterance");
-        assert_eq!(of(1_450, Some(&heard(1_400, 1_500))), (vec![1_350..1_475], 1_500));
+        assert_eq!(of(290, Some(&heard(100, 300))), (Vec::from([50..490]), 490), "nothing of the silence is left");
+        assert_eq!(of(90, Some(&heard(100, 300))), (Vec::from([0..290]), 290), "another utterance");
+        assert_eq!(of(1_450, Some(&heard(1_400, 1_500))), (Vec::from([1_350..1_475]), 1_500));
     }
 
     #[test]

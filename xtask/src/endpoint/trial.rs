@@ -27,6 +27,21 @@ pub(super) enum Witnesses {
     All,
 }
 
+/// A way that asks about every stop: longer than any pause, and shorter than what lies between two clips, is the silence
+/// that it waits for.
+pub(super) const ALL_STOPS: Way = Way {
+    witnesses: Witnesses::All,
+    weights: EndpointWeights {
+        wait_ms_min: 1_400.0,
+        wait_ms_max: 1_400.0,
+        bias: 0.0,
+        detector: 0.0,
+        words: 0.0,
+        unheard: 0.0,
+    },
+    patience: 0.5,
+};
+
 /// The models that the dialogues are heard with.
 pub(super) struct Models {
     pub(super) vad: Arc<dyn VadModel>,

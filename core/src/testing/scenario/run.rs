@@ -13,12 +13,9 @@ use crate::session::{Events, Session};
 use crate::testing::clock::VirtualClock;
 use crate::testing::fault::FaultyDisk;
 use crate::testing::scripted::{NOISE_LEVEL, SPEECH_LEVEL, Scripted, sound};
-use crate::turn::EndpointWeights;
+use crate::turn::WEIGHTS_OF_TESTS;
 use serde_json::{Value, json};
 
-/// Scenarios say when an end is decided, so that they do not follow what is found to be best for real speech.
-const WEIGHTS: EndpointWeights =
-    EndpointWeights { wait_ms_min: 460.0, wait_ms_max: 1_800.0, bias: 0.5, detector: 1.5, words: 2.0, unheard: 0.0 };
 /// The microphone gives a block so often.
 const BLOCK_MS: u64 = 32;
 /// Nothing lasts longer.
@@ -308,7 +305,7 @@ fn engine(
     }
     let mut builder =
         EngineBuilder::new().backends(backends).clock(std::sync::Arc::new(clock.clone())).store(disk.location());
-    builder = builder.endpoint_weights(WEIGHTS);
+    builder = builder.endpoint_weights(WEIGHTS_OF_TESTS);
     if let Some(seconds) = utterance_seconds_max {
         builder = builder.utterance_seconds_max(seconds);
     }
