@@ -62,7 +62,7 @@ fn settings(random: &mut Random) -> Settings {
             continuous: true,
             listen: ListenSettings {
                 endpoint: EndpointSettings {
-                    weights: super::endpoint::WEIGHTS_OF_TESTS,
+                    weights: WEIGHTS_OF_TESTS,
                     patience: 0.5,
                     speech_min: 90 * SAMPLES_PER_MS,
                     utterance_max: 20_000 * SAMPLES_PER_MS,

@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn a_voice_in_steady_noise_may_be_speech() {
         // Syllables at 125 Hz, in noise so loud at high frequencies that no frame is quieter than another.
-        let syllable = |i: usize| if i / 6_400 % 2 == 0 { 0.2 * (i as f32 * 0.0491).sin() } else { 0.0 };
+        let syllable = |i: usize| if (i / 6_400).is_multiple_of(2) { 0.2 * (i as f32 * 0.0491).sin() } else { 0.0 };
         let voice = noise(2).enumerate().map(|(i, noise)| syllable(i) + 0.2 * noise);
         assert!(may_hold_speech(&voice.collect::<Vec<_>>()));
         let no_voice = noise(2).map(|noise| 0.2 * noise);

@@ -35,8 +35,8 @@ pub(super) struct Heard {
 /// The positions to compute of an utterance that has grown.
 pub(super) struct Growth<'a> {
     before: Option<&'a Heard>,
-    /// In order: those around the new sound, then those by which the silence at the end grew.
-    fresh: Vec<Range<usize>>,
+    /// Those around the new sound, and those by which the silence at the end grew.
+    fresh: [Range<usize>; 2],
     positions: usize,
     spoken: usize,
     layers: Vec<Tensor<2>>,
@@ -50,15 +50,13 @@ impl<'a> Growth<'a> {
         let positions = (spoken + SILENT_POSITIONS).min(whole);
         let before = before.filter(|before| before.spoken <= spoken);
         let fresh = match before {
-            None => Vec::from([0..positions]),
+            None => [0..positions, positions..positions],
             Some(before) => {
                 let first = before.spoken.saturating_sub(AGAIN_POSITIONS);
                 let end = (spoken + AFTER_POSITIONS).min(positions);
-                match before.positions {
-                    known if known <= end => Vec::from([first..positions]),
-                    known if known == positions => Vec::from([first..end]),
-                    known => vec![first..end, known..positions],
-                }
+                // Nothing of the silence is left: all of it is new.
+                let end = if before.positions <= end { positions } else { end };
+                [first..end, before.positions.max(end)..positions]
             }
         };
         Self { before, fresh, positions, spoken, layers: Vec::new(), cross: Vec::new() }
@@ -67,8 +65,12 @@ impl<'a> Growth<'a> {
     /// The first row of the encoder's input that the convolutions need, and how many rows.
     fn input(&self) -> (usize, usize) {
         let first = self.fresh[0].start.saturating_sub(EDGE_POSITIONS);
-        let end = self.fresh.last().map_or(first, |last| last.end);
+        let end = if self.fresh[1].is_empty() { self.fresh[0].end } else { self.fresh[1].end };
         (first, (end + EDGE_POSITIONS).min(self.positions) - first)
+    }
+
+    fn fresh(&self) -> impl Iterator<Item = &Range<usize>> {
+        self.fresh.iter().filter(|rows| !rows.is_empty())
     }
 
     /// The samples of those rows, and how many spectrum frames they are.
@@ -81,7 +83,7 @@ impl<'a> Growth<'a> {
     pub(super) fn listen(&self, network: &Network, heard: Tensor<2>) -> Tensor<2> {
         let first = self.input().0;
         let x = network.listen(heard, first);
-        let rows = self.fresh.iter().map(|rows| x.clone().slice(rows.start - first..rows.end - first));
+        let rows = self.fresh().map(|rows| x.clone().slice(rows.start - first..rows.end - first));
         Tensor::cat(rows.collect(), 0)
     }
 
@@ -104,7 +106,7 @@ impl<'a> Growth<'a> {
     fn splice(&self, before: Option<&Tensor<2>>, fresh: Tensor<2>) -> Tensor<2> {
         let Some(before) = before else { return fresh };
         let (mut parts, mut at, mut taken) = (Vec::new(), 0, 0);
-        for rows in &self.fresh {
+        for rows in self.fresh() {
             if at < rows.start {
                 parts.push(before.clone().slice(at..rows.start));
             }
@@ -138,11 +140,11 @@ mod tests {
             let growth = Growth::new(spoken * POSITION_SAMPLES, before, 1_500);
             (growth.fresh.clone(), growth.positions)
         };
-        assert_eq!(of(100, None), (Vec::from([0..300]), 300));
-        assert_eq!(of(125, Some(&heard(100, 300))), (vec![50..150, 300..325], 325));
-        assert_eq!(of(290, Some(&heard(100, 300))), (Vec::from([50..490]), 490), "nothing of the silence is left");
-        assert_eq!(of(90, Some(&heard(100, 300))), (Vec::from([0..290]), 290), "another utterance");
-        assert_eq!(of(1_450, Some(&heard(1_400, 1_500))), (Vec::from([1_350..1_475]), 1_500));
+        assert_eq!(of(100, None), ([0..300, 300..300], 300));
+        assert_eq!(of(125, Some(&heard(100, 300))), ([50..150, 300..325], 325));
+        assert_eq!(of(290, Some(&heard(100, 300))), ([50..490, 490..490], 490), "nothing of the silence is left");
+        assert_eq!(of(90, Some(&heard(100, 300))), ([0..290, 290..290], 290), "another utterance");
+        assert_eq!(of(1_450, Some(&heard(1_400, 1_500))), ([1_350..1_475, 1_500..1_500], 1_500));
     }
 
     #[test]

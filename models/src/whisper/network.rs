@@ -299,7 +299,7 @@ impl TextCache {
         if len < self.len {
             self.len = len;
             for layer in &mut self.layers {
-                *layer = layer.clone().slice([0..len]);
+                *layer = layer.clone().slice(0..len);
             }
         }
     }
@@ -320,7 +320,7 @@ pub(super) struct AttentionWitness {
 #[derive(Debug)]
 enum Conv {
     Kernel { layer: Arc<DenseLayer>, stride: usize },
-    Stock { weight: Tensor<3>, bias: Tensor<1>, stride: usize },
+    Stock { weight: Box<Tensor<3>>, bias: Box<Tensor<1>>, stride: usize },
 }
 
 impl Conv {
@@ -331,7 +331,9 @@ impl Conv {
             Self::Stock { weight, bias, stride } => {
                 let options = ConvOptions::new([*stride], [1], [1], 1);
                 let x = x.transpose().unsqueeze::<3>();
-                gelu(conv1d(x, weight.clone(), Some(bias.clone()), options)).squeeze_dim::<2>(0).transpose()
+                gelu(conv1d(x, weight.as_ref().clone(), Some(bias.as_ref().clone()), options))
+                    .squeeze_dim::<2>(0)
+                    .transpose()
             }
         }
     }
@@ -342,8 +344,8 @@ enum Linear {
     Kernel(Arc<DenseLayer>),
     /// `[out, in]`, as files hold it, and `[1, out]`.
     Stock {
-        weight: Tensor<2>,
-        bias: Option<Tensor<2>>,
+        weight: Box<Tensor<2>>,
+        bias: Option<Box<Tensor<2>>>,
     },
 }
 
@@ -352,9 +354,9 @@ impl Linear {
         match self {
             Self::Kernel(layer) => ops::dense(x, layer, Then::Nothing),
             Self::Stock { weight, bias } => {
-                let x = x.matmul(weight.clone().transpose());
+                let x = x.matmul(weight.as_ref().clone().transpose());
                 match bias {
-                    Some(bias) => x + bias.clone(),
+                    Some(bias) => x + bias.as_ref().clone(),
                     None => x,
                 }
             }
@@ -390,7 +392,7 @@ impl Linear {
             Self::Stock { weight, .. } => {
                 let rows: Vec<i64> = rows.iter().map(|row| i64::from(*row)).collect();
                 let len = rows.len();
-                weight.clone().select(0, Tensor::<1, Int>::from_data(TensorData::new(rows, [len]), device))
+                weight.as_ref().clone().select(0, Tensor::<1, Int>::from_data(TensorData::new(rows, [len]), device))
             }
         }
     }
@@ -399,14 +401,16 @@ impl Linear {
 #[derive(Debug)]
 enum Norm {
     Kernel(Arc<NormWeights>),
-    Stock { gamma: Tensor<1>, beta: Tensor<1> },
+    Stock { gamma: Box<Tensor<1>>, beta: Box<Tensor<1>> },
 }
 
 impl Norm {
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         match self {
             Self::Kernel(weights) => ops::norm(x, weights),
-            Self::Stock { gamma, beta } => layer_norm(x, gamma.clone(), Some(beta.clone()), NORM_EPSILON),
+            Self::Stock { gamma, beta } => {
+                layer_norm(x, gamma.as_ref().clone(), Some(beta.as_ref().clone()), NORM_EPSILON)
+            }
         }
     }
 }
@@ -591,8 +595,8 @@ impl Loader<'_> {
             let bias = self.source.values(&bias, &[outputs])?;
             return Ok(Linear::Kernel(Arc::new(DenseLayer { matrix, bias })));
         }
-        let weight = self.tensor(&weight, [outputs, inputs])?;
-        Ok(Linear::Stock { weight, bias: Some(self.tensor::<1>(&bias, [outputs])?.unsqueeze()) })
+        let weight = Box::new(self.tensor(&weight, [outputs, inputs])?);
+        Ok(Linear::Stock { weight, bias: Some(Box::new(self.tensor::<1>(&bias, [outputs])?.unsqueeze())) })
     }
 
     fn embedding(&mut self, name: &str, rows: usize, width: usize) -> Result<Linear> {
@@ -600,7 +604,7 @@ impl Loader<'_> {
             let matrix = DenseMatrix::compact(self.source.values(name, &[rows, width])?, width);
             return Ok(Linear::Kernel(Arc::new(DenseLayer { matrix, bias: Vec::new() })));
         }
-        Ok(Linear::Stock { weight: self.tensor(name, [rows, width])?, bias: None })
+        Ok(Linear::Stock { weight: Box::new(self.tensor(name, [rows, width])?), bias: None })
     }
 
     fn norm(&mut self, name: &str, width: usize) -> Result<Norm> {
@@ -609,7 +613,8 @@ impl Loader<'_> {
             let (gamma, beta) = (self.source.values(&gamma, &[width])?, self.source.values(&beta, &[width])?);
             return Ok(Norm::Kernel(Arc::new(NormWeights { gamma, beta, epsilon: NORM_EPSILON as f32 })));
         }
-        Ok(Norm::Stock { gamma: self.tensor(&gamma, [width])?, beta: self.tensor(&beta, [width])? })
+        let (gamma, beta) = (self.tensor(&gamma, [width])?, self.tensor(&beta, [width])?);
+        Ok(Norm::Stock { gamma: Box::new(gamma), beta: Box::new(beta) })
     }
 
     fn conv(&mut self, name: &str, inputs: usize, outputs: usize, stride: usize) -> Result<Conv> {
@@ -624,7 +629,8 @@ impl Loader<'_> {
             let bias = self.source.values(&bias, &[outputs])?;
             return Ok(Conv::Kernel { layer: Arc::new(DenseLayer { matrix, bias }), stride });
         }
-        Ok(Conv::Stock { weight: self.tensor(&weight, dims)?, bias: self.tensor(&bias, [outputs])?, stride })
+        let (weight, bias) = (self.tensor(&weight, dims)?, self.tensor(&bias, [outputs])?);
+        Ok(Conv::Stock { weight: Box::new(weight), bias: Box::new(bias), stride })
     }
 
     fn self_attention(&mut self, block: &str, width: usize, heads: usize, pack: Pack) -> Result<SelfAttention> {
