@@ -20,8 +20,8 @@ use crate::session::Session;
 use crate::store::{
     SessionCursor, SessionExport, SessionPage, SessionRecord, Store, StoreLocation, Swept, Turns, Write,
 };
-#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 use crate::turn::EndpointWeights;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::sync::Arc;
