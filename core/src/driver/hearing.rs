@@ -5,7 +5,7 @@ use super::jobs::contained;
 use super::microphone::{Block, Part, Source};
 use super::{Message, SessionShared, Shared};
 use crate::audio::{AnyRate, EchoCanceller};
-use crate::backend::{CancelFlag, Vad};
+use crate::backend::{CancelFlag, Memory, Vad};
 use crate::error::Result;
 use crate::event::{ErrorInfo, EventKind};
 use crate::turn::Input;
@@ -82,6 +82,27 @@ impl Hearing {
         any_rate.push(samples, rate, &mut self.scratch)?;
         canceller.push_playback(&self.scratch);
         Ok(())
+    }
+}
+
+/// What the recogniser remembers of the utterance under way.
+#[derive(Debug, Default)]
+pub(crate) struct UtteranceMemory {
+    start: u64,
+    memory: Option<Memory>,
+}
+
+impl UtteranceMemory {
+    /// The memory of the utterance that begins at this place; an empty one where it is another than before.
+    pub(crate) fn since(&mut self, start: u64) -> Memory {
+        self.memory.take_if(|_| self.start != start);
+        self.start = start;
+        self.memory.get_or_insert_default().clone()
+    }
+
+    /// Forgets an utterance that began before this place.
+    pub(crate) fn forget_before(&mut self, place: u64) {
+        self.memory.take_if(|_| self.start < place);
     }
 }
 

@@ -5,9 +5,9 @@
 //! What comes later in the recording plays no part.
 
 use super::Shared;
-use super::hearing::{Hearing, History};
+use super::hearing::{Hearing, History, UtteranceMemory};
 use crate::audio;
-use crate::backend::{BoxFuture, CancelFlag, LISTEN_RATE_HZ, Memory, RecognitionRequest, RecognitionStep, StepStream};
+use crate::backend::{BoxFuture, CancelFlag, LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, StepStream};
 use crate::config::{Listening, check_patience};
 use crate::error::{ErrorCode, Result};
 use crate::event::{EndReason, ErrorInfo, Event, EventKind, Transcript, TurnId};
@@ -101,8 +101,7 @@ pub(crate) struct Recording {
     answers: Vec<(u64, Inquiry, Answer)>,
     /// Utterances whose words are still to come.
     untold: Vec<(Inquiry, TurnId)>,
-    /// Where the utterance under way began, and what the recogniser remembers of it.
-    memory: (u64, Memory),
+    memory: UtteranceMemory,
     utterances: u64,
     events: VecDeque<Event>,
     told: u64,
@@ -137,7 +136,7 @@ impl Recording {
             frames: VecDeque::new(),
             answers: Vec::new(),
             untold: Vec::new(),
-            memory: Default::default(),
+            memory: UtteranceMemory::default(),
             utterances: 0,
             events: VecDeque::new(),
             told: 0,
@@ -156,7 +155,9 @@ impl Recording {
                 self.follow().await?;
                 self.answer_until(end);
                 self.follow().await?;
-                self.history.forget_before(self.listener.needed_from().saturating_sub(self.preroll()));
+                let needed = self.listener.needed_from();
+                self.history.forget_before(needed.saturating_sub(self.preroll()));
+                self.memory.forget_before(needed);
             } else if self.at < self.request.samples.len() {
                 self.hear_block()?;
             } else if self.listener.is_open() {
@@ -247,12 +248,9 @@ impl Recording {
 
     async fn recognise(&mut self, inquiry: Inquiry, span: Range<u64>, word_times: bool) -> Result<()> {
         let recognizer = self.shared.ready(&self.shared.backends.recognizer, "recogniser")?;
-        if self.memory.0 != span.start {
-            self.memory = (span.start, Memory::default());
-        }
         let request = RecognitionRequest {
             word_times,
-            memory: Some(self.memory.1.clone()),
+            memory: Some(self.memory.since(span.start)),
             cancel: self.request.cancel.clone(),
             ..RecognitionRequest::new(self.heard(span.clone()), self.request.languages.clone())
         };

@@ -1,11 +1,12 @@
 //! What a session does with its microphone: the machine's questions about it, and the turns that come of it.
 
 use super::SessionCore;
-use crate::backend::{CancelFlag, ChatRequest, Memory, RecognitionRequest, Sampling};
+use crate::backend::{CancelFlag, ChatRequest, RecognitionRequest, Sampling};
 use crate::config::{ListeningMode, SessionConfig};
 use crate::driver::exec::Worker;
+use crate::driver::hearing::{self, UtteranceMemory};
 use crate::driver::jobs::{self, HeardAudio};
-use crate::driver::{Shared, hearing, recording};
+use crate::driver::{Shared, recording};
 use crate::event::{TurnId, TurnOrigin};
 use crate::turn::{Input, Inquiry, ListeningSettings, SAMPLES_PER_MS, Spoken, Start, StartKind};
 use std::collections::HashMap;
@@ -23,8 +24,7 @@ pub(super) struct Ears {
     /// The question about the last stop, and the one about the words so far.
     draft: Option<(Inquiry, CancelFlag)>,
     partial: Option<(Inquiry, CancelFlag)>,
-    /// Where the utterance under way began, and what the recogniser remembers of it.
-    memory: (u64, Memory),
+    memory: UtteranceMemory,
     pub(super) spoken: HashMap<TurnId, (HeardAudio, CancelFlag)>,
 }
 
@@ -53,13 +53,10 @@ impl SessionCore {
             let config = self.session.config.lock();
             (config.vocabulary.clone(), config.languages())
         };
-        if self.ears.memory.0 != span.start {
-            self.ears.memory = (span.start, Memory::default());
-        }
         let request = RecognitionRequest {
             vocabulary,
             word_times: is_draft,
-            memory: Some(self.ears.memory.1.clone()),
+            memory: Some(self.ears.memory.since(span.start)),
             cancel,
             ..RecognitionRequest::new(self.heard(span), languages)
         };
@@ -104,8 +101,9 @@ impl SessionCore {
 
     /// Forgets sound that nobody will ask for.
     pub(super) fn forget_heard(&mut self) {
-        let needed = self.machine.audio_needed_from().saturating_sub(LOOK_BACK);
-        self.session.history.lock().forget_before(needed);
+        let needed = self.machine.audio_needed_from();
+        self.session.history.lock().forget_before(needed.saturating_sub(LOOK_BACK));
+        self.ears.memory.forget_before(needed);
     }
 
     /// The flag of the question about a stop; the turn detector, the recogniser and the chat model share it.
