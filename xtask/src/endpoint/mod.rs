@@ -37,7 +37,7 @@ const NOISE_BOUNDS: [(f32, f64, f64); 3] = [(20.0, 3.0, 3.0), (10.0, 3.0, 3.0), 
 /// The one SNR of the quick run, which holds to what is reached: clips hold pauses of 0.4 to 1.1 s between sentences of
 /// their own, after which nothing tells that more is to come.
 const QUICK_SNR_DB: f32 = 10.0;
-const QUICK_NOISE_MAX: (f64, f64) = (20.0, 10.0);
+const QUICK_NOISE_MAX: (f64, f64) = (15.0, 3.0);
 const NOISE_DELAY_MS_MAX: f64 = 500.0;
 const QUICK_NOISE_DELAY_MS_MAX: f64 = 600.0;
 
