@@ -22,6 +22,8 @@ pub(super) struct MetaPayload {
     pub(super) min_reader: u32,
     #[serde(rename = "c", default)]
     pub(super) created_ms: u64,
+    #[serde(rename = "e", default)]
+    pub(super) encrypted: bool,
 }
 
 /// A session, with what only the store needs to know.
@@ -306,6 +308,7 @@ fn is_zero(value: &u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::keys::Ring;
     use crate::store::schema::{decode, encode, turn_key};
     use serde_json::json;
 
@@ -316,7 +319,8 @@ mod tests {
     fn read(payload: &serde_json::Value) -> Result<TurnRecord> {
         let (session, turn) = ids();
         let key = turn_key(session, turn);
-        decode::<TurnPayload>(Kind::Turn, &key, &encode(Kind::Turn, &key, payload)?)?.record(session, turn)
+        decode::<TurnPayload>(&Ring::plain(), Kind::Turn, &key, &encode(&Ring::plain(), Kind::Turn, &key, payload)?)?
+            .record(session, turn)
     }
 
     #[test]

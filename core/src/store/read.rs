@@ -31,7 +31,7 @@ impl Snapshot {
             }
             let (updated_ms, id) = split_updated_key(row?.0.value());
             last = Some(SessionCursor { updated_ms, id });
-            match load_session(&self.sessions, id) {
+            match load_session(&self.ring, &self.sessions, id) {
                 Ok(session) => page.sessions.push(SessionSummary::from(&session.record(id))),
                 Err(Fault::Own(_)) => page.damaged.push(id),
                 Err(fault) => return Err(fault),
@@ -42,13 +42,14 @@ impl Snapshot {
 
     /// The turns from `from` on, or the last `count` of them.
     pub(super) fn turns_of(&self, id: SessionId, from: TurnId, last_count: Option<usize>) -> Result<Turns, Fault> {
-        let session = load_session(&self.sessions, id)?;
+        let session = load_session(&self.ring, &self.sessions, id)?;
         let mut turns = Turns { turns: Vec::new(), damaged: self.missing_turns(id, &session)? };
         let (_, last) = bounds::<24>(id.0.as_bytes());
         let mut read = |row: Result<Row<'_>, redb::StorageError>| -> Result<(), Fault> {
             let (key, value) = row?;
             let (key, turn) = (key.value(), turn_of_key(key.value()));
-            let record = decode::<TurnPayload>(Kind::Turn, key, value.value()).and_then(|turn_| turn_.record(id, turn));
+            let record = decode::<TurnPayload>(&self.ring, Kind::Turn, key, value.value())
+                .and_then(|turn_| turn_.record(id, turn));
             match unless_damaged(record.map_err(Fault::from))? {
                 Some(record) => turns.turns.push(record),
                 None => turns.damaged += 1,
@@ -67,8 +68,8 @@ impl Snapshot {
     }
 
     pub(super) fn turn(&self, id: SessionId, turn: TurnId) -> Result<TurnRecord, Fault> {
-        let session = load_session(&self.sessions, id)?;
-        if let Some(record) = find_turn(&self.turns, id, turn)? {
+        let session = load_session(&self.ring, &self.sessions, id)?;
+        if let Some(record) = find_turn(&self.ring, &self.turns, id, turn)? {
             return Ok(record);
         }
         // Not there, or lost? Only a session that has all its turns can tell.
@@ -92,7 +93,7 @@ impl Snapshot {
         while (samples.len() as u64) < info.samples {
             let key = chunk_key(&blob, chunk);
             let row = self.audio.get(&key)?.ok_or_else(|| damaged(Kind::Audio))?;
-            let bytes = unseal(Kind::Audio, &key, row.value())?;
+            let bytes = unseal(&self.ring, Kind::Audio, &key, row.value())?;
             let expected = (info.samples - samples.len() as u64).saturating_mul(2).min(CHUNK_BYTES as u64);
             // A chunk of a longer or shorter recording under this key is sound by itself, and still not this one's.
             if bytes.len() as u64 != expected {
@@ -105,7 +106,7 @@ impl Snapshot {
     }
 
     /// How many turns the session should have and has not.
-    fn missing_turns(&self, id: SessionId, session: &SessionPayload) -> Result<u64, Fault> {
+    pub(super) fn missing_turns(&self, id: SessionId, session: &SessionPayload) -> Result<u64, Fault> {
         let (first, last) = bounds::<24>(id.0.as_bytes());
         let mut found = 0;
         for row in self.turns.range::<&TurnKey>(&first..=&last)? {

@@ -72,7 +72,7 @@ impl Budget {
 
 impl Tables<'_> {
     pub(super) fn put_session(&mut self, record: &SessionRecord) -> Result<(), Fault> {
-        let found = match load_session(&self.sessions, record.id) {
+        let found = match load_session(&self.ring, &self.sessions, record.id) {
             Ok(session) => Some(session),
             Err(Fault::Own(error)) if error.code() == ErrorCode::SessionNotFound => None,
             Err(fault) => return Err(fault),
@@ -107,11 +107,11 @@ impl Tables<'_> {
     }
 
     pub(super) fn put_turn(&mut self, record: &TurnRecord) -> Result<(), Fault> {
-        let mut session = load_session(&self.sessions, record.session)?;
+        let mut session = load_session(&self.ring, &self.sessions, record.session)?;
         let updated_before_ms = session.updated_ms;
         let mut turn = record.clone();
         let is_new = self.turns.get(&turn_key(turn.session, turn.turn))?.is_none();
-        let stored = unless_damaged(find_turn(&self.turns, turn.session, turn.turn))?.flatten();
+        let stored = unless_damaged(find_turn(&self.ring, &self.turns, turn.session, turn.turn))?.flatten();
         for kind in [AudioKind::User, AudioKind::Reply] {
             let info = match &stored {
                 Some(stored) => stored.audio(kind),
@@ -119,7 +119,7 @@ impl Tables<'_> {
                 // The turn's own record is damaged; what is known of its audio is not.
                 None => {
                     let blob = blob_key(turn.session, turn.turn, kind);
-                    let known = unless_damaged(find_blob_ref(&self.blob_refs, &blob))?.flatten();
+                    let known = unless_damaged(find_blob_ref(&self.ring, &self.blob_refs, &blob))?.flatten();
                     known.map(|known| AudioInfo { rate: known.rate, samples: known.samples })
                 }
             };
@@ -149,11 +149,12 @@ impl Tables<'_> {
         if rate == 0 {
             return Err(Error::new(ErrorCode::AudioInvalidRate, "the audio has a rate of 0").into());
         }
-        let settings = load_session(&self.sessions, session)?;
+        let settings = load_session(&self.ring, &self.sessions, session)?;
         if !may_write(audio_rule(&settings.config.retention, kind), settings.ended_ms.is_some()) {
             return Ok(());
         }
-        let mut record = find_turn(&self.turns, session, turn)?.ok_or_else(|| turn_not_found(session, turn))?;
+        let mut record =
+            find_turn(&self.ring, &self.turns, session, turn)?.ok_or_else(|| turn_not_found(session, turn))?;
         let blob = blob_key(session, turn, kind);
         self.tombstones.remove(&blob[..])?;
         let mut chunks = 0;
@@ -163,14 +164,14 @@ impl Tables<'_> {
                 bytes.extend_from_slice(&sample.to_le_bytes());
             }
             let key = chunk_key(&blob, chunks);
-            self.audio.insert(&key, seal(Kind::Audio, &key, &bytes).as_slice())?;
+            self.audio.insert(&key, seal(&self.ring, Kind::Audio, &key, &bytes)?.as_slice())?;
             chunks += 1;
         }
         let (_, last) = bounds(&blob);
         remove_range(&mut self.audio, chunk_key(&blob, chunks), last, &mut Budget(usize::MAX))?;
         let info = AudioInfo { rate, samples: samples.len() as u64 };
         let known = BlobRefPayload { rate, samples: info.samples, started_ms: record.started_ms };
-        self.blob_refs.insert(&blob, encode(Kind::BlobRef, &blob, &known)?.as_slice())?;
+        self.blob_refs.insert(&blob, encode(&self.ring, Kind::BlobRef, &blob, &known)?.as_slice())?;
         record.set_audio(kind, Some(info));
         self.save_turn(&record)
     }
@@ -183,7 +184,7 @@ impl Tables<'_> {
             self.tombstones.insert(&blob[..], ())?;
         }
         let (session, turn) = (session_of_key(blob), turn_of_key(blob));
-        let record = unless_damaged(find_turn(&self.turns, session, turn))?.flatten();
+        let record = unless_damaged(find_turn(&self.ring, &self.turns, session, turn))?.flatten();
         if let (Some(mut record), Some(kind)) = (record, kind_of_key(blob))
             && record.audio(kind).is_some()
         {
@@ -194,7 +195,7 @@ impl Tables<'_> {
     }
 
     pub(super) fn end_session(&mut self, id: SessionId, now_ms: u64) -> Result<(), Fault> {
-        let mut session = load_session(&self.sessions, id)?;
+        let mut session = load_session(&self.ring, &self.sessions, id)?;
         if session.ended_ms.is_none() {
             let updated_before_ms = session.updated_ms;
             session.ended_ms = Some(now_ms);
@@ -223,7 +224,7 @@ impl Tables<'_> {
         session: &SessionPayload,
     ) -> Result<(), Fault> {
         let key = session_key(id);
-        self.sessions.insert(&key, encode(Kind::Session, &key, session)?.as_slice())?;
+        self.sessions.insert(&key, encode(&self.ring, Kind::Session, &key, session)?.as_slice())?;
         if updated_before_ms == Some(session.updated_ms) {
             return Ok(());
         }
@@ -239,7 +240,7 @@ impl Tables<'_> {
 
     pub(super) fn save_turn(&mut self, turn: &TurnRecord) -> Result<(), Fault> {
         let key = turn_key(turn.session, turn.turn);
-        self.turns.insert(&key, encode(Kind::Turn, &key, &TurnPayload::from(turn))?.as_slice())?;
+        self.turns.insert(&key, encode(&self.ring, Kind::Turn, &key, &TurnPayload::from(turn))?.as_slice())?;
         if turn.state == TurnState::Open {
             self.open_turns.insert(&key, ())?;
         } else {
