@@ -89,7 +89,9 @@ pub use config::{Keep, Listening, ListeningMode, Persona, Playback, Retention, S
 pub use driver::clock::SystemClock;
 pub use driver::recording::{ListenRequest, WitnessLatency};
 pub use driver::{clock::Clock, local::LocalDriver};
-pub use engine::{Capabilities, Engine, EngineBuilder, LanguageCapability, ModelNames, SessionEngine, Speech};
+pub use engine::{
+    Capabilities, Engine, EngineBuilder, LanguageCapability, ModelNames, SessionEngine, Speech, TrimLevel,
+};
 pub use error::{Error, ErrorCode, Result};
 pub use event::{Event, EventKind, SessionId, TurnId};
 pub use language::LanguageTag;

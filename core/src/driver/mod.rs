@@ -9,10 +9,12 @@ mod background;
 pub(crate) mod clock;
 pub(crate) mod exec;
 mod hearing;
+pub(crate) mod housekeeping;
 pub(crate) mod inbox;
 pub(crate) mod jobs;
 pub(crate) mod local;
 pub(crate) mod microphone;
+mod pause;
 pub(crate) mod queue;
 pub(crate) mod recording;
 mod session;
@@ -29,10 +31,12 @@ use crate::turn::{EndpointWeights, Input, Start, Ticket};
 use clock::Clock;
 use exec::Workers;
 use hearing::History;
+use housekeeping::Housekeeping;
 use inbox::Inbox;
 use jobs::{HeardAudio, Payload};
 use microphone::Microphone;
 use parking_lot::{Condvar, Mutex};
+use pause::Pause;
 use queue::EventQueue;
 pub(crate) use session::SessionCore;
 use std::collections::HashMap;
@@ -60,11 +64,14 @@ pub(crate) struct Shared {
     /// Whether the store outlives the process.
     pub(crate) persistent: bool,
     pub(crate) workers: Workers,
+    pub(crate) housekeeping: Housekeeping,
     pub(crate) engine_events: EventQueue,
     pub(crate) opened_us: u64,
     pub(crate) open: OpenSessions,
     pub(crate) inbox: Inbox<Message>,
     pub(crate) commits: Commits,
+    /// Closed while the host is suspended: nobody commits.
+    pub(crate) commit_pause: Pause,
     pub(crate) shut_down: AtomicBool,
 }
 
@@ -155,6 +162,10 @@ pub(crate) enum Message {
     Heard(SessionKey, TurnId, HeardAudio),
     Updated(SessionKey),
     Committed(SessionKey, Ticket, Box<CommitOutcome>),
+    /// Everything sent before is handled.
+    Barrier(std::sync::mpsc::Sender<()>),
+    /// Sessions that are between two turns let go of what they can compute anew.
+    Trim,
     ShutDown,
 }
 
@@ -306,6 +317,9 @@ impl EngineLoop {
             Message::Committed(key, ticket, outcome) => {
                 self.with_session(key, |session| session.handle_committed(ticket, *outcome));
             }
+            // Who asked may have given up waiting.
+            Message::Barrier(reached) => drop(reached.send(())),
+            Message::Trim => self.sessions.values_mut().for_each(SessionCore::trim),
             Message::ShutDown => {
                 self.shutting_down = true;
                 let keys: Vec<SessionKey> = self.sessions.keys().copied().collect();

@@ -59,6 +59,8 @@ struct TurnWork {
     reply_pcm: Vec<i16>,
     reply_rate: u32,
     user_audio_saved: bool,
+    /// The failed turn that this one tries again.
+    retry_of: Option<TurnId>,
 }
 
 impl SessionCore {
@@ -118,6 +120,15 @@ impl SessionCore {
         self.obey();
         if heard_more {
             self.forget_heard();
+        }
+    }
+
+    /// Lets go of the chat model's memory of the conversation, unless it is being used.
+    pub(crate) fn trim(&mut self) {
+        if self.machine.turns_open() == 0
+            && let Some(mut conversation) = self.conversation.try_lock()
+        {
+            *conversation = None;
         }
     }
 
@@ -221,6 +232,7 @@ impl SessionCore {
     }
 
     fn listen(&mut self, turn: TurnId, retry_of: Option<TurnId>) {
+        self.work(turn).retry_of = retry_of;
         let payload = match (self.payloads.remove(&turn), retry_of) {
             (Some(payload), _) => Ok(payload),
             (None, Some(earlier)) => self.stored_payload(earlier),
@@ -332,6 +344,7 @@ impl SessionCore {
     fn store(&mut self, ticket: Ticket, facts: TurnFacts, with_audio: bool) {
         let turn = facts.turn;
         let ended = facts.state != TurnState::Open;
+        let finished = facts.state == TurnState::Finished;
         let record = self.turn_record(facts);
         if self.record.title.is_empty() {
             self.record.title = title_of(&record);
@@ -351,6 +364,10 @@ impl SessionCore {
                 let (rate, samples) = (work.reply_rate, std::mem::take(&mut work.reply_pcm));
                 writes.push(Write::PutAudio { session, turn, kind: AudioKind::Reply, rate, samples });
             }
+        }
+        if let Some(earlier) = work.retry_of.filter(|_| finished) {
+            // The same sound lies with this turn now.
+            writes.push(Write::DropAudio { session, turn: earlier, kind: AudioKind::User });
         }
         if ended {
             self.turn = None;
@@ -426,6 +443,7 @@ impl SessionCore {
                 reply_pcm: Vec::new(),
                 reply_rate: 0,
                 user_audio_saved: false,
+                retry_of: None,
             }
         })
     }

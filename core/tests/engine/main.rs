@@ -12,5 +12,6 @@ mod resume;
 mod settings;
 mod streaming;
 mod support;
+mod suspend;
 mod tracing;
 mod turns;

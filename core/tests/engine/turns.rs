@@ -3,6 +3,7 @@
 use crate::support::{Host, config, failure, type_of};
 use tertulia::backend::Role;
 use tertulia::event::{EventKind, InterruptReason, Stage};
+use tertulia::store::AudioKind;
 use tertulia::testing::scripted::{Cue, Gate, noise_16k};
 use tertulia::{ErrorCode, Playback, SessionConfig, SessionEngine};
 
@@ -142,6 +143,9 @@ fn a_failed_turn_is_tried_again_without_recording_anew() {
     assert_eq!(type_of(&reader.until_end_of(again)), "turn_finished");
     let lens: Vec<usize> = host.scripted.recognizer.requests().iter().map(|r| r.audio.len()).collect();
     assert_eq!(lens[0], lens[1]);
+    // The sound lies with the turn that succeeded, once.
+    session.audio(again, AudioKind::User).unwrap();
+    assert_eq!(session.audio(failed, AudioKind::User).unwrap_err().code(), ErrorCode::AudioGone);
     assert_eq!(session.retry_turn(tertulia::TurnId(99)).unwrap_err().code(), ErrorCode::TurnNotFound);
 }
 
