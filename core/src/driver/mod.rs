@@ -7,6 +7,7 @@
 
 mod background;
 pub(crate) mod clock;
+mod context;
 pub(crate) mod exec;
 mod hearing;
 pub(crate) mod inbox;
@@ -14,8 +15,10 @@ pub(crate) mod jobs;
 pub(crate) mod local;
 pub(crate) mod microphone;
 pub(crate) mod queue;
+mod quiet;
 pub(crate) mod recording;
 mod session;
+mod summary;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub(crate) mod threaded;
 
@@ -34,6 +37,7 @@ use jobs::{HeardAudio, Payload};
 use microphone::Microphone;
 use parking_lot::{Condvar, Mutex};
 use queue::EventQueue;
+use quiet::Quiet;
 pub(crate) use session::SessionCore;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -64,6 +68,7 @@ pub(crate) struct Shared {
     pub(crate) opened_us: u64,
     pub(crate) open: OpenSessions,
     pub(crate) inbox: Inbox<Message>,
+    pub(crate) quiet: Quiet,
     pub(crate) commits: Commits,
     pub(crate) shut_down: AtomicBool,
 }
@@ -155,6 +160,7 @@ pub(crate) enum Message {
     Heard(SessionKey, TurnId, HeardAudio),
     Updated(SessionKey),
     Committed(SessionKey, Ticket, Box<CommitOutcome>),
+    Summary(SessionKey, summary::News),
     ShutDown,
 }
 
@@ -306,6 +312,7 @@ impl EngineLoop {
             Message::Committed(key, ticket, outcome) => {
                 self.with_session(key, |session| session.handle_committed(ticket, *outcome));
             }
+            Message::Summary(key, news) => self.with_session(key, |session| session.handle_summary(news)),
             Message::ShutDown => {
                 self.shutting_down = true;
                 let keys: Vec<SessionKey> = self.sessions.keys().copied().collect();
