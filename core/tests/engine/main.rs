@@ -13,5 +13,4 @@ mod settings;
 mod streaming;
 mod summary;
 mod support;
-mod tracing;
 mod turns;
