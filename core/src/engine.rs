@@ -18,7 +18,8 @@ use crate::event::{Event, SessionId};
 use crate::language::LanguageTag;
 use crate::session::Session;
 use crate::store::{
-    SessionCursor, SessionExport, SessionPage, SessionRecord, Store, StoreLocation, StoreOptions, Swept, Turns, Write,
+    SessionCursor, SessionExport, SessionPage, SessionRecord, Store, StoreLocation, StoreOptions, Swept, TurnRecord,
+    Turns, Write,
 };
 use crate::turn::EndpointWeights;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
@@ -357,6 +358,7 @@ impl EngineBuilder {
             engine_events: EventQueue::default(),
             open: Default::default(),
             inbox: Default::default(),
+            quiet: Default::default(),
             commits,
             commit_pause: Default::default(),
             shut_down: AtomicBool::new(false),
@@ -404,13 +406,13 @@ impl SessionEngine for Engine {
         let record = SessionRecord::new(SessionId::new(now_ms), config, now_ms);
         self.shared.store.apply(&[Write::PutSession(record.clone())])?;
         self.shared.open.reserve(record.id, std::time::Duration::ZERO)?;
-        Ok(self.hand_over(record, Turns::default(), false))
+        Ok(self.hand_over(record, &[], false))
     }
 
     fn open_session(&self, id: SessionId) -> Result<Session> {
         self.check_open()?;
         self.shared.open.reserve(id, self.closing_wait())?;
-        let opened = self.session(id).and_then(|(record, turns)| {
+        let opened = self.shared.store.resume_session(id).and_then(|(record, turns)| {
             if record.ended_ms.is_some() {
                 return Err(Error::new(ErrorCode::SessionClosed, "the session was ended"));
             }
@@ -418,7 +420,7 @@ impl SessionEngine for Engine {
             Ok((record, turns))
         });
         match opened {
-            Ok((record, turns)) => Ok(self.hand_over(record, turns, true)),
+            Ok((record, turns)) => Ok(self.hand_over(record, &turns, true)),
             Err(error) => {
                 self.shared.open.release(id);
                 Err(error)
@@ -609,10 +611,10 @@ impl Engine {
         }
     }
 
-    fn hand_over(&self, record: SessionRecord, turns: Turns, resumed: bool) -> Session {
+    fn hand_over(&self, record: SessionRecord, turns: &[TurnRecord], resumed: bool) -> Session {
         let key = SessionKey(self.next_key.fetch_add(1, Ordering::Relaxed));
         let session = Arc::new(SessionShared::new(&self.shared, key, &record));
-        let core = SessionCore::new(self.shared.clone(), session.clone(), record, &turns.turns, resumed);
+        let core = SessionCore::new(self.shared.clone(), session.clone(), record, turns, resumed);
         self.shared.send(Message::Open(Box::new(core)));
         Session::new(self.shared.clone(), session)
     }

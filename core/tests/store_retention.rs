@@ -5,7 +5,7 @@ mod store_support;
 use store_support::{MINUTE_MS, NOW_MS, code, memory, open_turn, reply_audio, samples, session, turn, user_audio};
 use tertulia::event::Stage;
 use tertulia::store::{
-    AudioKind, SessionRecord, Store, StoreLocation, StoreOptions, Swept, TurnRecord, TurnState, Write,
+    AudioKind, SessionRecord, Store, StoreLocation, StoreOptions, Summary, Swept, TurnRecord, TurnState, Write,
 };
 use tertulia::testing::fault::FaultyDisk;
 use tertulia::{ErrorCode, Keep, Retention, SessionId, TurnId};
@@ -349,4 +349,56 @@ fn a_quota_holds_for_a_store_that_was_filled_without_one() {
     let store = Store::open_with(disk.location(), options, NOW_MS).unwrap();
     store.sweep(NOW_MS, false).unwrap();
     assert!((1..=12).all(|n| !kept(&store, 1, n)));
+}
+
+fn put_summary(store: &Store, session: SessionId, from: u64, through: u64) {
+    let summary = Summary { text: "Se llama Ximena.".into(), from: TurnId(from), through: TurnId(through) };
+    store.apply(&[Write::PutSummary { session, summary }]).unwrap();
+}
+
+fn has_summary(store: &Store, session: SessionId) -> bool {
+    store.session(session).unwrap().summary.is_some()
+}
+
+#[test]
+fn a_summary_goes_with_the_first_text_that_it_covers() {
+    let store = memory();
+    let text = Keep::ForMs(HOUR_MS);
+    let s = session_with(1, Retention { text, ..Retention::default() });
+    talk(&store, &s, 6);
+    let ended = |n| turn(s.id, n).ended_ms.unwrap();
+    put_summary(&store, s.id, 2, 4);
+    assert_eq!(store.sweep(ended(1) + HOUR_MS, false).unwrap().texts, 1);
+    assert!(has_summary(&store, s.id), "it is not about turn 1");
+    assert_eq!(store.sweep(ended(2) + HOUR_MS, false).unwrap().texts, 1);
+    assert!(!has_summary(&store, s.id));
+    // One that was made of it, and comes later, must not bring it back; one of what is left may.
+    put_summary(&store, s.id, 2, 5);
+    assert!(!has_summary(&store, s.id));
+    put_summary(&store, s.id, 3, 5);
+    assert!(has_summary(&store, s.id));
+}
+
+#[test]
+fn no_summary_outlives_the_rule_for_text() {
+    for (text, is_written) in [(Keep::Never, false), (Keep::UntilSessionEnd, true)] {
+        let disk = FaultyDisk::new();
+        let store = Store::open(disk.location(), NOW_MS).unwrap();
+        let s = session_with(1, Retention { text, ..Retention::default() });
+        talk(&store, &s, 3);
+        put_summary(&store, s.id, 1, 2);
+        assert_eq!(has_summary(&store, s.id), is_written);
+        store.apply(&[Write::EndSession { id: s.id, now_ms: NOW_MS + HOUR_MS }]).unwrap();
+        assert!(!has_summary(&store, s.id));
+        put_summary(&store, s.id, 1, 2);
+        assert!(!has_summary(&store, s.id));
+    }
+    // Settings that forbid texts from now on take it away at once, like the title.
+    let store = memory();
+    let mut s = session(1);
+    talk(&store, &s, 3);
+    put_summary(&store, s.id, 1, 2);
+    s.config.retention.text = Keep::Never;
+    store.apply(&[Write::PutSession(s.clone())]).unwrap();
+    assert!(!has_summary(&store, s.id));
 }

@@ -7,6 +7,7 @@
 
 mod background;
 pub(crate) mod clock;
+mod context;
 pub(crate) mod exec;
 mod hearing;
 pub(crate) mod housekeeping;
@@ -16,8 +17,10 @@ pub(crate) mod local;
 pub(crate) mod microphone;
 mod pause;
 pub(crate) mod queue;
+mod quiet;
 pub(crate) mod recording;
 mod session;
+mod summary;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub(crate) mod threaded;
 
@@ -38,6 +41,7 @@ use microphone::Microphone;
 use parking_lot::{Condvar, Mutex};
 use pause::Pause;
 use queue::EventQueue;
+use quiet::Quiet;
 pub(crate) use session::SessionCore;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -69,6 +73,7 @@ pub(crate) struct Shared {
     pub(crate) opened_us: u64,
     pub(crate) open: OpenSessions,
     pub(crate) inbox: Inbox<Message>,
+    pub(crate) quiet: Quiet,
     pub(crate) commits: Commits,
     /// Closed while the host is suspended: nobody commits.
     pub(crate) commit_pause: Pause,
@@ -166,6 +171,7 @@ pub(crate) enum Message {
     Barrier(std::sync::mpsc::Sender<()>),
     /// Sessions that are between two turns let go of what they can compute anew.
     Trim,
+    Summary(SessionKey, summary::News),
     ShutDown,
 }
 
@@ -320,6 +326,7 @@ impl EngineLoop {
             // Who asked may have given up waiting.
             Message::Barrier(reached) => drop(reached.send(())),
             Message::Trim => self.sessions.values_mut().for_each(SessionCore::trim),
+            Message::Summary(key, news) => self.with_session(key, |session| session.handle_summary(news)),
             Message::ShutDown => {
                 self.shutting_down = true;
                 let keys: Vec<SessionKey> = self.sessions.keys().copied().collect();

@@ -47,7 +47,7 @@ pub use export::{ExportedAudio, SessionExport};
 pub use keys::StoreKey;
 pub use location::{BackendFactory, StoreLocation};
 pub use record::{
-    AudioInfo, AudioKind, SessionCursor, SessionPage, SessionRecord, SessionSummary, StoredAudio, TurnRecord,
+    AudioInfo, AudioKind, SessionCursor, SessionPage, SessionRecord, SessionSummary, StoredAudio, Summary, TurnRecord,
     TurnState, Turns, samples_to_i16,
 };
 pub use sweep::Swept;
@@ -205,6 +205,7 @@ impl Store {
                 for write in writes {
                     match write {
                         Write::PutSession(record) => tables.put_session(record)?,
+                        Write::PutSummary { session, summary } => tables.put_summary(*session, summary)?,
                         Write::PutTurn(record) => tables.put_turn(record)?,
                         Write::PutAudio { session, turn, kind, rate, samples } => {
                             tables.put_audio(*session, *turn, *kind, *rate, samples)?;
@@ -245,6 +246,19 @@ impl Store {
     /// [`ErrorCode::StoreCorrupt`].
     pub fn session(&self, id: SessionId) -> Result<SessionRecord> {
         self.read(id, |snapshot| Ok(load_session(&snapshot.ring, &snapshot.sessions, id)?.record(id)))
+    }
+
+    /// The session, and the turns that its summary does not cover, in order, without those that are damaged: what it
+    /// takes to go on. Turns that are covered are not read.
+    ///
+    /// # Errors
+    /// Those of [`Store::session`].
+    pub fn resume_session(&self, id: SessionId) -> Result<(SessionRecord, Vec<TurnRecord>)> {
+        self.read(id, |snapshot| {
+            let session = load_session(&snapshot.ring, &snapshot.sessions, id)?.record(id);
+            let from = session.summary.as_ref().map_or(0, |summary| summary.through.0.saturating_add(1));
+            Ok((session, snapshot.turns_there(id, TurnId(from), None)?.turns))
+        })
     }
 
     /// At most `limit` sessions (at least one), the one that changed last first, from after the given one on.

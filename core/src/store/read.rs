@@ -43,7 +43,15 @@ impl Snapshot {
     /// The turns from `from` on, or the last `count` of them.
     pub(super) fn turns_of(&self, id: SessionId, from: TurnId, last_count: Option<usize>) -> Result<Turns, Fault> {
         let session = load_session(&self.ring, &self.sessions, id)?;
-        let mut turns = Turns { turns: Vec::new(), damaged: self.missing_turns(id, &session)? };
+        let mut turns = self.turns_there(id, from, last_count)?;
+        turns.damaged += self.missing_turns(id, &session)?;
+        Ok(turns)
+    }
+
+    /// The turns from `from` on, or the last `count` of them; those that are lost are not looked for, so that no other
+    /// turn is touched.
+    pub(super) fn turns_there(&self, id: SessionId, from: TurnId, last_count: Option<usize>) -> Result<Turns, Fault> {
+        let mut turns = Turns::default();
         let (_, last) = bounds::<24>(id.0.as_bytes());
         let mut read = |row: Result<Row<'_>, redb::StorageError>| -> Result<(), Fault> {
             let (key, value) = row?;

@@ -3,8 +3,8 @@
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
 use crate::store::db::Fault;
-use crate::store::payload::{BlobRefPayload, SessionPayload, TurnPayload};
-use crate::store::record::{AudioInfo, AudioKind, SessionRecord, TurnRecord, TurnState};
+use crate::store::payload::{BlobRefPayload, SessionPayload, SummaryPayload, TurnPayload};
+use crate::store::record::{AudioInfo, AudioKind, SessionRecord, Summary, TurnRecord, TurnState};
 use crate::store::retention::{audio_rule, may_write, text_allowed};
 use crate::store::schema::{
     BlobKey, CHUNK_BYTES, Kind, TurnKey, blob_key, bounds, chunk_key, encode, kind_of_key, seal, session_key,
@@ -20,9 +20,17 @@ use redb::{ReadableTable, Table};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Write {
-    /// Creates the session, or replaces its settings and title. Of a session that is there, the counts, the end and
-    /// the date of creation stay, and the last change never goes back.
+    /// Creates the session, or replaces its settings and title. Of a session that is there, the counts, the end, the
+    /// date of creation and the summary stay, and the last change never goes back.
     PutSession(SessionRecord),
+    /// Replaces the session's summary. Nothing is written where the session's rule forbids texts, or took away the text
+    /// of a turn that the summary covers.
+    PutSummary {
+        /// The session.
+        session: SessionId,
+        /// The summary.
+        summary: Summary,
+    },
     /// Creates or replaces a turn; its session must be there. Its audio in the store stays as it is, and its texts
     /// are left out where the session's rule forbids them.
     PutTurn(TurnRecord),
@@ -92,6 +100,7 @@ impl Tables<'_> {
                 next_turn: record.next_turn,
                 turns: 0,
                 text_from: 0,
+                summary: None,
             };
             if !text_allowed(&session) {
                 session.title.clear();
@@ -103,7 +112,19 @@ impl Tables<'_> {
         session.next_turn = session.next_turn.max(record.next_turn);
         session.config = record.config.clone();
         session.title = if text_allowed(&session) { record.title.clone() } else { String::new() };
+        session.summary =
+            session.summary.filter(|_| may_write(record.config.retention.text, session.ended_ms.is_some()));
         self.save_session(record.id, Some(updated_before_ms), &session)
+    }
+
+    pub(super) fn put_summary(&mut self, id: SessionId, summary: &Summary) -> Result<(), Fault> {
+        let mut session = load_session(&self.ring, &self.sessions, id)?;
+        // What was swept must not come back in other words.
+        if !text_allowed(&session) || session.text_from > summary.from.0 {
+            return Ok(());
+        }
+        session.summary = Some(SummaryPayload::from(summary));
+        self.save_session(id, Some(session.updated_ms), &session)
     }
 
     pub(super) fn put_turn(&mut self, record: &TurnRecord) -> Result<(), Fault> {

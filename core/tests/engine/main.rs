@@ -11,7 +11,7 @@ mod memory;
 mod resume;
 mod settings;
 mod streaming;
+mod summary;
 mod support;
 mod suspend;
-mod tracing;
 mod turns;

@@ -1,6 +1,6 @@
 //! Turns begun by the learner and by the host, their context and their figures.
 
-use crate::support::{Host, config, failure, type_of};
+use crate::support::{Host, config, conversation, failure, type_of};
 use tertulia::backend::Role;
 use tertulia::event::{EventKind, InterruptReason, Stage};
 use tertulia::store::AudioKind;
@@ -23,9 +23,8 @@ fn the_tutor_opens_then_the_learner_speaks_and_types() {
     reader.until_end_of(typed);
 
     let last = host.scripted.chat.requests().pop().unwrap();
-    let pinned = last.pinned;
-    assert!(pinned >= 1 && last.messages[0].role == Role::System);
-    let said: Vec<(Role, &str)> = last.messages[pinned..].iter().map(|m| (m.role, m.content.as_str())).collect();
+    assert!(last.pinned == last.messages.len() - 1 && last.messages[0].role == Role::System);
+    let said: Vec<(Role, &str)> = conversation(&last).iter().map(|m| (m.role, m.content.as_str())).collect();
     assert_eq!(said[1], (Role::Assistant, "¡Hola! ¿Qué tal?"));
     assert_eq!(said[2..], [(Role::User, "Muy bien, gracias."), (Role::Assistant, "Me alegro."), (Role::User, "Adiós")]);
     // One conversation from turn to turn, and only what is new is evaluated.
