@@ -49,9 +49,7 @@ pub use write::Write;
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
 use db::{Db, Fault};
-use parking_lot::Mutex;
 use schema::{Kind, blob_key, damaged};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use tables::{Snapshot, load_session};
 use write::Budget;
@@ -62,8 +60,6 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     db: Db,
-    /// Sessions that are in the list but have lost their record.
-    lost: Mutex<BTreeSet<SessionId>>,
 }
 
 impl Store {
@@ -76,10 +72,10 @@ impl Store {
     pub fn open(location: StoreLocation, now_ms: u64) -> Result<Store> {
         let db = Db::open(location.into_factory())?;
         recover::prepare(&db, now_ms)?;
-        let lost = unless_corrupt(recover::check_list(&db))?;
+        unless_corrupt(recover::check_list(&db))?;
         unless_corrupt(sweep::purge(&db))?;
         unless_corrupt(recover::close_open_turns(&db))?;
-        Ok(Store(Arc::new(Inner { db, lost: Mutex::new(lost) })))
+        Ok(Store(Arc::new(Inner { db })))
     }
 
     /// Does all of `writes` or nothing, in one transaction, and returns when they are durable. One call costs one
@@ -194,7 +190,6 @@ impl Store {
     /// [`ErrorCode::StoreCorrupt`].
     pub fn delete_session(&self, id: SessionId) -> Result<()> {
         self.0.db.run(|database| tables::write(database, |tables| tables.delete_session(id)))?;
-        self.0.lost.lock().remove(&id);
         warn_of_leftovers(sweep::purge(&self.0.db));
         Ok(())
     }
@@ -239,13 +234,16 @@ impl Store {
 
     /// Reads of one session, as of one moment.
     fn read<T>(&self, id: SessionId, work: impl Fn(&Snapshot) -> Result<T, Fault>) -> Result<T> {
-        let result = self.0.db.run(|database| work(&Snapshot::of(database)?));
-        match result {
-            Err(error) if error.code() == ErrorCode::SessionNotFound && self.0.lost.lock().contains(&id) => {
-                Err(damaged(Kind::Session))
+        self.0.db.run(|database| {
+            let snapshot = Snapshot::of(database)?;
+            match work(&snapshot) {
+                // Not there, or lost? What is deleted is out of the list too.
+                Err(Fault::Own(error)) if error.code() == ErrorCode::SessionNotFound && snapshot.is_listed(id)? => {
+                    Err(damaged(Kind::Session).into())
+                }
+                result => result,
             }
-            result => result,
-        }
+        })
     }
 }
 
