@@ -4,6 +4,8 @@
 //! the store must hold exactly what was acknowledged, or that and the one change under way, whole.
 //! `TERTULIA_CRASHES=10000 cargo test -p tertulia --test store_crashes` loses power that often; without it, less.
 
+#![allow(clippy::print_stdout, reason = "`--show-output` tells how much was tried")]
+
 mod store_support;
 
 use std::collections::BTreeMap;

@@ -2,6 +2,8 @@
 //!
 //! `TERTULIA_FLIPS=2000 cargo test -p tertulia --test store_damage` flips that many bits; without it, less.
 
+#![allow(clippy::print_stdout, reason = "`--show-output` tells how much was tried")]
+
 mod store_support;
 
 use std::collections::BTreeSet;

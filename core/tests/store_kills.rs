@@ -4,6 +4,7 @@
 //! `TERTULIA_KILLS=200 cargo test -p tertulia --test store_kills` kills that often; without it, 20 times.
 
 #![cfg(unix)]
+#![allow(clippy::print_stdout, reason = "`--show-output` tells how much was tried")]
 
 mod store_support;
 
