@@ -218,13 +218,19 @@ impl Shared {
     /// fault is not another's.
     pub(crate) fn commit_all(&self, commits: Vec<Commit>) {
         let _span = tracing::info_span!("commit", turns = commits.len()).entered();
+        let mut commits = commits;
         if commits.len() > 1 {
-            let all: Vec<Write> = commits.iter().flat_map(|commit| commit.writes.iter().cloned()).collect();
+            // Moved there and back: the writes hold whole recordings.
+            let counts: Vec<usize> = commits.iter().map(|commit| commit.writes.len()).collect();
+            let mut all: Vec<Write> = commits.iter_mut().flat_map(|commit| commit.writes.drain(..)).collect();
             if self.store.apply(&all).is_ok() {
                 for commit in commits {
                     self.tell_committed(commit.key, commit.ticket, None, Vec::new());
                 }
                 return;
+            }
+            for (commit, count) in commits.iter_mut().zip(counts) {
+                commit.writes.extend(all.drain(..count));
             }
         }
         for Commit { key, ticket, writes } in commits {

@@ -59,7 +59,6 @@ use db::{Db, Fault};
 use parking_lot::Mutex;
 use quota::Quota;
 use schema::{Kind, blob_key, damaged};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use tables::{Snapshot, load_session};
 use write::Budget;
@@ -83,8 +82,6 @@ struct Inner {
     db: Db,
     key: Mutex<Option<StoreKey>>,
     quota: Quota,
-    /// Sessions that are in the list but have lost their record.
-    lost: Mutex<BTreeSet<SessionId>>,
 }
 
 impl Store {
@@ -107,25 +104,15 @@ impl Store {
         let db = Db::open(location.into_factory())?;
         recover::prepare(&db, options.key.as_ref(), now_ms)?;
         let read_only = db.run(|open| Ok(open.is_read_only()))?;
+        // Where nothing can be written, nothing is tidied up.
         if !read_only {
             unless_corrupt(rekey::finish(&db, options.key.as_ref()))?;
+            unless_corrupt(recover::check_list(&db))?;
+            unless_corrupt(sweep::purge(&db))?;
+            unless_corrupt(recover::close_open_turns(&db))?;
         }
-        let lost = match read_only {
-            // Nothing can be tidied up; lost sessions are still told as such.
-            true => unless_corrupt(recover::lost_sessions(&db))?,
-            false => {
-                let lost = unless_corrupt(recover::check_list(&db))?;
-                unless_corrupt(sweep::purge(&db))?;
-                unless_corrupt(recover::close_open_turns(&db))?;
-                lost
-            }
-        };
-        Ok(Store(Arc::new(Inner {
-            db,
-            key: Mutex::new(options.key),
-            quota: Quota::new(options.audio_bytes_max),
-            lost: Mutex::new(lost),
-        })))
+        let (key, quota) = (Mutex::new(options.key), Quota::new(options.audio_bytes_max));
+        Ok(Store(Arc::new(Inner { db, key, quota })))
     }
 
     /// Whether nothing can be written, because the storage cannot be.
@@ -319,7 +306,6 @@ impl Store {
     /// [`ErrorCode::StoreCorrupt`].
     pub fn delete_session(&self, id: SessionId) -> Result<()> {
         self.0.db.run(|open| tables::write(open, |tables| tables.delete_session(id)))?;
-        self.0.lost.lock().remove(&id);
         warn_of_leftovers(sweep::purge(&self.0.db));
         Ok(())
     }
@@ -353,7 +339,6 @@ impl Store {
     pub fn erase_all(&self) -> Result<()> {
         let key = self.0.key.lock();
         compact::start_anew(&self.0.db, key.as_ref())?;
-        self.0.lost.lock().clear();
         Ok(())
     }
 
@@ -417,13 +402,16 @@ impl Store {
 
     /// Reads of one session, as of one moment.
     fn read<T>(&self, id: SessionId, work: impl Fn(&Snapshot) -> Result<T, Fault>) -> Result<T> {
-        let result = self.0.db.run(|open| work(&Snapshot::of(open)?));
-        match result {
-            Err(error) if error.code() == ErrorCode::SessionNotFound && self.0.lost.lock().contains(&id) => {
-                Err(damaged(Kind::Session))
+        self.0.db.run(|open| {
+            let snapshot = Snapshot::of(open)?;
+            match work(&snapshot) {
+                // Not there, or lost? What is deleted is out of the list too.
+                Err(Fault::Own(error)) if error.code() == ErrorCode::SessionNotFound && snapshot.is_listed(id)? => {
+                    Err(damaged(Kind::Session).into())
+                }
+                result => result,
             }
-            result => result,
-        }
+        })
     }
 }
 

@@ -8,12 +8,12 @@ use crate::store::record::{
     AudioInfo, AudioKind, SessionCursor, SessionPage, SessionSummary, StoredAudio, TurnRecord, Turns,
 };
 use crate::store::schema::{
-    CHUNK_BYTES, Kind, SessionKey, TurnKey, UpdatedKey, blob_key, bounds, chunk_key, damaged, decode, session_of_key,
+    CHUNK_BYTES, Kind, TurnKey, UpdatedKey, blob_key, bounds, chunk_key, damaged, decode, session_of_key,
     split_updated_key, turn_key, turn_of_key, unseal, updated_key,
 };
 use crate::store::tables::{Snapshot, find_turn, load_session, turn_not_found, unless_damaged};
 use redb::{AccessGuard, ReadableTable};
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 impl Snapshot {
     pub(super) fn page(&self, after: Option<SessionCursor>, limit: usize) -> Result<SessionPage, Fault> {
@@ -80,9 +80,13 @@ impl Snapshot {
         if let Some(record) = find_turn(&self.ring, &self.turns, id, turn)? {
             return Ok(record);
         }
-        // Not there, or lost? Only a session that has all its turns can tell.
-        if turn.0 < session.next_turn && !self.turns_of(id, TurnId(0), None)?.is_complete() {
-            return Err(damaged(Kind::Turn).into());
+        // Not there, or lost? Only a session that has all its turns can tell, and this one must not be among them: a
+        // damaged key beside it can hide it from a search.
+        if turn.0 < session.next_turn {
+            let turns = self.turns_of(id, TurnId(0), None)?;
+            if !turns.is_complete() || turns.turns.iter().any(|record| record.turn == turn) {
+                return Err(damaged(Kind::Turn).into());
+            }
         }
         Err(turn_not_found(id, turn).into())
     }
@@ -124,21 +128,30 @@ impl Snapshot {
         Ok(session.turns.saturating_sub(found))
     }
 
-    /// Sessions in the list that have no record, and sessions with a record that are not in the list.
-    pub(super) fn compare_list(&self) -> Result<(BTreeSet<SessionId>, Vec<SessionId>), Fault> {
-        let mut listed = BTreeSet::new();
+    /// Whether the list has the session. Looks at every row: a damaged key may stand in a wrong place.
+    pub(super) fn is_listed(&self, id: SessionId) -> Result<bool, Fault> {
+        for row in self.by_updated.iter()? {
+            if split_updated_key(row?.0.value()).1 == id {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Sessions with a record that are not in the list.
+    pub(super) fn unlisted(&self) -> Result<Vec<SessionId>, Fault> {
+        let mut listed = HashSet::new();
         for row in self.by_updated.iter()? {
             listed.insert(split_updated_key(row?.0.value()).1);
         }
         let mut unlisted = Vec::new();
         for row in self.sessions.iter()? {
-            let key: SessionKey = *row?.0.value();
-            let id = session_of_key(&key);
-            if !listed.remove(&id) {
+            let id = session_of_key(row?.0.value());
+            if !listed.contains(&id) {
                 unlisted.push(id);
             }
         }
-        Ok((listed, unlisted))
+        Ok(unlisted)
     }
 }
 

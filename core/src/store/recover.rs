@@ -12,7 +12,6 @@ use crate::store::schema::{
 };
 use crate::store::tables::{Snapshot, Tables, find_turn, load_session, unless_damaged, write};
 use redb::{Database, ReadTransaction, ReadableTable, TableHandle, WriteTransaction};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Makes the tables where there are none; else sees to it that this build may read them.
@@ -64,28 +63,22 @@ pub(super) fn close_open_turns(db: &Db) -> Result<()> {
     })
 }
 
-/// Compares the list of sessions with the sessions: lists again what is missing there, and gives those that are
-/// listed but lost.
-pub(super) fn check_list(db: &Db) -> Result<BTreeSet<SessionId>> {
-    db.run(|open| {
-        let (lost, unlisted) = Snapshot::of(open)?.compare_list()?;
-        if !unlisted.is_empty() {
-            write(open, |tables| relist(tables, &unlisted))?;
-        }
-        Ok(lost)
+/// Compares the list of sessions with the sessions, and lists again what is missing there.
+pub(super) fn check_list(db: &Db) -> Result<()> {
+    db.run(|open| match Snapshot::of(open)?.unlisted()?.as_slice() {
+        [] => Ok(()),
+        unlisted => write(open, |tables| relist(tables, unlisted)),
     })
-}
-
-/// Sessions that are listed but lost.
-pub(super) fn lost_sessions(db: &Db) -> Result<BTreeSet<SessionId>> {
-    db.run(|open| Ok(Snapshot::of(open)?.compare_list()?.0))
 }
 
 fn relist(tables: &mut Tables<'_>, unlisted: &[SessionId]) -> Result<(), Fault> {
     for &id in unlisted {
-        // Under a key of its own, a damaged record is found by its id alone; its place in the list is lost.
-        let session = unless_damaged(load_session(&tables.ring, &tables.sessions, id))?;
-        let updated_ms = session.map_or(0, |session| session.updated_ms);
+        // A damaged record, or one that damage beside it hides from a search, has lost its place in the list.
+        let updated_ms = match load_session(&tables.ring, &tables.sessions, id) {
+            Ok(session) => session.updated_ms,
+            Err(Fault::Own(_)) => 0,
+            Err(fault) => return Err(fault),
+        };
         tables.by_updated.insert(&updated_key(updated_ms, id), ())?;
     }
     Ok(())

@@ -180,9 +180,9 @@ impl Tables<'_> {
         self.tombstones.remove(&blob[..])?;
         let mut chunks = 0;
         for run in samples.chunks(CHUNK_BYTES / 2) {
-            let mut bytes = Vec::with_capacity(run.len() * 2);
-            for sample in run {
-                bytes.extend_from_slice(&sample.to_le_bytes());
+            let mut bytes = vec![0; run.len() * 2];
+            for (pair, sample) in bytes.chunks_exact_mut(2).zip(run) {
+                pair.copy_from_slice(&sample.to_le_bytes());
             }
             let key = chunk_key(&blob, chunks);
             self.audio.insert(&key, seal(&self.ring, Kind::Audio, &key, &bytes)?.as_slice())?;

@@ -43,6 +43,13 @@ struct State {
     capacity: Option<u64>,
     operations: u64,
     failing: Option<Failing>,
+    /// The operation at which the power goes.
+    power_goes_at: Option<u64>,
+    syncs: u64,
+    /// The sync that does nothing.
+    left_out: Option<u64>,
+    reads: u64,
+    failing_read: Option<(u64, ErrorKind)>,
     /// How long each operation takes.
     pace: Duration,
     /// Whether it can only be read.
@@ -137,6 +144,32 @@ impl FaultyDisk {
         self.0.lock().protected = true;
     }
 
+    /// Lets the power go at the `nth` operation from now on: it and all after it fail. Unlike with a sync that fails,
+    /// nothing is forgotten yet; [`FaultyDisk::crashed`] decides what of it all reached the disk.
+    pub fn lose_power(&self, nth: u64) {
+        let mut state = self.0.lock();
+        state.power_goes_at = Some(state.operations + nth);
+    }
+
+    /// Whether the power went.
+    pub fn has_lost_power(&self) -> bool {
+        let state = self.0.lock();
+        state.is_off()
+    }
+
+    /// Lets the `nth` read from now on fail, 0 being the next. Reads are no operations.
+    pub fn fail_read(&self, nth: u64, kind: ErrorKind) {
+        let mut state = self.0.lock();
+        state.failing_read = Some((state.reads + nth, kind));
+    }
+
+    /// Lets the `nth` sync from now on, 0 being the next, do nothing and say that it worked. A test of what outlives
+    /// a power loss has to fail then: the program behaves as if it had left that sync out.
+    pub fn leave_out_sync(&self, nth: u64) {
+        let mut state = self.0.lock();
+        state.left_out = Some(state.syncs + nth);
+    }
+
     /// Lets every operation take this long.
     pub fn slow_down(&self, per_operation: Duration) {
         self.0.lock().pace = per_operation;
@@ -146,11 +179,22 @@ impl FaultyDisk {
     pub fn recover(&self) {
         let mut state = self.0.lock();
         (state.capacity, state.failing, state.pace) = (None, None, Duration::ZERO);
+        (state.left_out, state.failing_read) = (None, None);
     }
 
     /// How many operations there were.
     pub fn operations(&self) -> u64 {
         self.0.lock().operations
+    }
+
+    /// How many of the operations were syncs.
+    pub fn syncs(&self) -> u64 {
+        self.0.lock().syncs
+    }
+
+    /// How many reads there were.
+    pub fn reads(&self) -> u64 {
+        self.0.lock().reads
     }
 
     fn take_time(&self) {
@@ -271,10 +315,22 @@ impl State {
         if self.protected {
             return Err(ErrorKind::ReadOnlyFilesystem.into());
         }
+        if self.power_goes_at.is_some_and(|at| number >= at) {
+            return Err(ErrorKind::ConnectionAborted.into());
+        }
         match self.failing {
             Some(failing) if number == failing.at || (failing.stays && number > failing.at) => Err(failing.kind.into()),
             _ => Ok(()),
         }
+    }
+
+    fn is_off(&self) -> bool {
+        self.power_goes_at.is_some_and(|at| self.operations > at)
+    }
+
+    /// Whether the operation that was counted last is the one that the power loss hit: it may be done in part.
+    fn is_hit(&self) -> bool {
+        self.power_goes_at.is_some_and(|at| self.operations == at + 1)
     }
 
     /// Whether a file may be as long as this, beside the others.
@@ -294,7 +350,13 @@ impl StorageBackend for FaultyBackend {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let state = self.disk.0.lock();
+        let mut state = self.disk.0.lock();
+        let number = state.reads;
+        state.reads += 1;
+        match state.failing_read {
+            Some((at, kind)) if at == number => return Err(kind.into()),
+            _ => {}
+        }
         let start = usize::try_from(offset).map_err(|_| ErrorKind::UnexpectedEof)?;
         let end = start.checked_add(out.len()).ok_or(ErrorKind::UnexpectedEof)?;
         out.copy_from_slice(state.files[self.file].live.get(start..end).ok_or(ErrorKind::UnexpectedEof)?);
@@ -316,7 +378,15 @@ impl StorageBackend for FaultyBackend {
     fn sync_data(&self) -> io::Result<()> {
         self.disk.take_time();
         let mut state = self.disk.0.lock();
+        let number = state.syncs;
+        state.syncs += 1;
         let result = state.operation();
+        if state.is_off() {
+            return result;
+        }
+        if result.is_ok() && state.left_out == Some(number) {
+            return Ok(());
+        }
         let file = &mut state.files[self.file];
         let unsynced = std::mem::take(&mut file.unsynced);
         result?;
@@ -332,9 +402,13 @@ impl StorageBackend for FaultyBackend {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.disk.take_time();
         let mut state = self.disk.0.lock();
-        state.operation()?;
-        state.check_capacity(self.file, offset + data.len() as u64)?;
+        let result = state.operation();
         let offset = usize::try_from(offset).map_err(|_| ErrorKind::FileTooLarge)?;
+        if state.is_hit() {
+            state.files[self.file].unsynced.push(Change::Write(offset, data.to_vec()));
+        }
+        result?;
+        state.check_capacity(self.file, (offset + data.len()) as u64)?;
         let file = &mut state.files[self.file];
         put(&mut file.live, offset, data);
         file.unsynced.push(Change::Write(offset, data.to_vec()));
