@@ -318,6 +318,14 @@ pub trait ChatModel: Model {
     /// The context length in tokens.
     fn context_len(&self) -> usize;
 
+    /// The tokens of a text, without marks of the chat format; what of a conversation is summarised goes by it.
+    ///
+    /// Loads nothing and does not wait: a model that is not loaded guesses. By default a guess that is rather too high:
+    /// a token for every three bytes.
+    fn count_tokens(&self, text: &str) -> usize {
+        text.len().div_ceil(3)
+    }
+
     /// Opens a conversation with an empty cache.
     ///
     /// # Errors
@@ -350,7 +358,8 @@ pub trait Conversation: MaybeSend {
 pub struct ChatRequest {
     /// The conversation, oldest first.
     pub messages: Vec<Message>,
-    /// How many of the first messages never leave: the system prompt and the examples.
+    /// How many of the first messages never leave. Of the engine's requests these are all but the last: the engine
+    /// summarises what does not fit, and nothing else leaves.
     pub pinned: usize,
     /// How tokens are chosen.
     pub sampling: Sampling,

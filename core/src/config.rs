@@ -152,7 +152,7 @@ pub struct Retention {
     pub user_audio: Keep,
     /// What the tutor said, as sound.
     pub reply_audio: Keep,
-    /// What both said, as text.
+    /// What both said, as text, and the summaries of it.
     pub text: Keep,
 }
 

@@ -18,7 +18,8 @@ use crate::event::{Event, SessionId};
 use crate::language::LanguageTag;
 use crate::session::Session;
 use crate::store::{
-    SessionCursor, SessionExport, SessionPage, SessionRecord, Store, StoreLocation, Swept, Turns, Write,
+    SessionCursor, SessionExport, SessionPage, SessionRecord, Store, StoreLocation, StoreOptions, Swept, TurnRecord,
+    Turns, Write,
 };
 use crate::turn::EndpointWeights;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
@@ -27,6 +28,9 @@ use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+/// How long commits that wait are waited for when the host is suspended; iOS gives an app a few seconds.
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+const FLUSH_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 /// How long opening a session waits for its last handle's closing.
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 const CLOSING_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -119,6 +123,21 @@ pub trait SessionEngine: MaybeSend + MaybeSync {
     /// Bytes of memory that the models take when they are loaded.
     fn memory_needed(&self) -> u64;
 
+    /// Gives back memory that can be had again: for a platform's warning that it runs short.
+    fn trim(&self, level: TrimLevel);
+
+    /// Stops computing within one step and closes the store, so that its file is locked no more: for an app that goes to
+    /// the background. What was acknowledged is stored, and what waits to be stored is, before this returns; turns under
+    /// way stand still. Sessions stay open: what is pushed and asked of them is done after [`resume`](Self::resume).
+    /// Reading the store fails with [`ErrorCode::Suspended`] meanwhile.
+    fn suspend(&self);
+
+    /// Opens the store again, and lets turns go on where they stood.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`]; everything stands still as before then, and it can be tried again.
+    fn resume(&self) -> Result<()>;
+
     /// Deletes what the sessions' retention rules no longer let stay, or only counts it.
     ///
     /// # Errors
@@ -142,6 +161,15 @@ pub struct Speech {
     pub rate: u32,
     /// The runs of sound; see [`run_steps`](crate::backend::run_steps).
     pub steps: Steps<'static, SpeechChunk>,
+}
+
+/// How much memory is given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrimLevel {
+    /// What sessions between two turns keep so as to answer sooner: the chat model's memory of the conversation.
+    Caches,
+    /// The models, too. They are loaded again when they are needed; a turn under way keeps what it uses.
+    Models,
 }
 
 /// What an engine can do.
@@ -204,6 +232,7 @@ pub struct ModelNames {
 pub struct EngineBuilder {
     backends: Backends,
     store: StoreLocation,
+    store_options: StoreOptions,
     catalog: Catalog,
     clock: Option<Arc<dyn Clock>>,
     options: Options,
@@ -221,6 +250,7 @@ impl EngineBuilder {
         Self {
             backends: Backends::default(),
             store: StoreLocation::Memory,
+            store_options: StoreOptions::default(),
             catalog: Catalog::builtin(),
             clock: None,
             options: Options { utterance_seconds_max: 120, endpoint_weights: EndpointWeights::default() },
@@ -236,6 +266,22 @@ impl EngineBuilder {
     /// Where sessions are stored.
     pub fn store(mut self, location: StoreLocation) -> Self {
         self.store = location;
+        self
+    }
+
+    /// How the store is opened: its key, and how much audio it may hold.
+    ///
+    /// ```
+    /// use tertulia::EngineBuilder;
+    /// use tertulia::store::{StoreKey, StoreOptions};
+    /// # fn main() -> tertulia::Result<()> {
+    /// let options = StoreOptions { key: Some(StoreKey::generate()?), audio_bytes_max: Some(200 << 20) };
+    /// let engine = EngineBuilder::new().store_options(options).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn store_options(mut self, options: StoreOptions) -> Self {
+        self.store_options = options;
         self
     }
 
@@ -298,7 +344,7 @@ impl EngineBuilder {
             None => default_clock()?,
         };
         let persistent = !matches!(self.store, StoreLocation::Memory);
-        let store = Store::open(self.store, clock.unix_ms())?;
+        let store = Store::open_with(self.store, self.store_options, clock.unix_ms())?;
         let shared = Arc::new(Shared {
             backends: self.backends,
             store,
@@ -308,10 +354,13 @@ impl EngineBuilder {
             options: self.options,
             persistent,
             workers: Default::default(),
+            housekeeping: Default::default(),
             engine_events: EventQueue::default(),
             open: Default::default(),
             inbox: Default::default(),
+            quiet: Default::default(),
             commits,
+            commit_pause: Default::default(),
             shut_down: AtomicBool::new(false),
         });
         let engine_loop = EngineLoop::new(shared.clone());
@@ -357,13 +406,13 @@ impl SessionEngine for Engine {
         let record = SessionRecord::new(SessionId::new(now_ms), config, now_ms);
         self.shared.store.apply(&[Write::PutSession(record.clone())])?;
         self.shared.open.reserve(record.id, std::time::Duration::ZERO)?;
-        Ok(self.hand_over(record, Turns::default(), false))
+        Ok(self.hand_over(record, &[], false))
     }
 
     fn open_session(&self, id: SessionId) -> Result<Session> {
         self.check_open()?;
         self.shared.open.reserve(id, self.closing_wait())?;
-        let opened = self.session(id).and_then(|(record, turns)| {
+        let opened = self.shared.store.resume_session(id).and_then(|(record, turns)| {
             if record.ended_ms.is_some() {
                 return Err(Error::new(ErrorCode::SessionClosed, "the session was ended"));
             }
@@ -371,7 +420,7 @@ impl SessionEngine for Engine {
             Ok((record, turns))
         });
         match opened {
-            Ok((record, turns)) => Ok(self.hand_over(record, turns, true)),
+            Ok((record, turns)) => Ok(self.hand_over(record, &turns, true)),
             Err(error) => {
                 self.shared.open.release(id);
                 Err(error)
@@ -475,6 +524,27 @@ impl SessionEngine for Engine {
         bytes
     }
 
+    fn trim(&self, level: TrimLevel) {
+        self.shared.send(Message::Trim);
+        if level == TrimLevel::Models {
+            self.unload();
+        }
+    }
+
+    fn suspend(&self) {
+        self.shared.workers.pause();
+        self.flush_commits();
+        self.shared.commit_pause.close();
+        self.shared.store.suspend();
+    }
+
+    fn resume(&self) -> Result<()> {
+        self.shared.store.resume()?;
+        self.shared.commit_pause.open();
+        self.shared.workers.go_on();
+        Ok(())
+    }
+
     fn sweep(&self, dry_run: bool) -> Result<Swept> {
         self.shared.store.sweep(self.shared.clock.unix_ms(), dry_run)
     }
@@ -487,6 +557,13 @@ impl SessionEngine for Engine {
         if self.shared.shut_down.swap(true, Ordering::AcqRel) {
             return;
         }
+        if self.shared.commit_pause.is_closed()
+            && let Err(error) = self.shared.store.resume()
+        {
+            tracing::warn!(code = error.code().number(), "what was not stored when the host was suspended is lost");
+        }
+        self.shared.commit_pause.open();
+        self.shared.workers.go_on();
         self.shared.send(Message::ShutDown);
         #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
         if let Some(threads) = self.threads.lock().take() {
@@ -511,6 +588,20 @@ impl Engine {
         if self.shared.shut_down.load(Ordering::Acquire) { Err(ErrorCode::EngineClosed.into()) } else { Ok(()) }
     }
 
+    /// Waits until what waits to be stored is, for a while.
+    fn flush_commits(&self) {
+        #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+        if let Commits::Thread(commits) = &self.shared.commits {
+            let until = std::time::Instant::now() + FLUSH_WAIT;
+            let (reached, is_reached) = std::sync::mpsc::channel();
+            self.shared.send(Message::Barrier(reached));
+            let _ = is_reached.recv_timeout(FLUSH_WAIT);
+            while !commits.is_empty() && std::time::Instant::now() < until {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        }
+    }
+
     /// An engine without threads cannot wait for work that only its caller can do.
     fn closing_wait(&self) -> std::time::Duration {
         match self.shared.commits {
@@ -520,10 +611,10 @@ impl Engine {
         }
     }
 
-    fn hand_over(&self, record: SessionRecord, turns: Turns, resumed: bool) -> Session {
+    fn hand_over(&self, record: SessionRecord, turns: &[TurnRecord], resumed: bool) -> Session {
         let key = SessionKey(self.next_key.fetch_add(1, Ordering::Relaxed));
         let session = Arc::new(SessionShared::new(&self.shared, key, &record));
-        let core = SessionCore::new(self.shared.clone(), session.clone(), record, &turns.turns, resumed);
+        let core = SessionCore::new(self.shared.clone(), session.clone(), record, turns, resumed);
         self.shared.send(Message::Open(Box::new(core)));
         Session::new(self.shared.clone(), session)
     }

@@ -63,9 +63,11 @@
 //! - A microphone that hears the speaker needs an echo canceller: the platform's, or, where the host tells what the
 //!   speaker plays ([`Session::push_playback`]), the engine's.
 //! - The host tells what was [`played`](Session::played); what was heard is what the tutor remembers to have said.
+//! - The tutor remembers the whole session: where it outgrows the chat model's context, the chat model summarises its
+//!   beginning, between turns, or else before a reply, which fails where that fails ([`store::Summary`]).
 //! - `transcript_done`, `turn_finished` and `turn_interrupted` come after they are on disk.
 //! - With a `tracing` subscriber each stage of a turn is a span (`turn_work`, `turn_detector`, `words_so_far`, `read_ahead`,
-//!   `commit`). What people say and type is in none of them.
+//!   `summary`, `commit`). What people say and type is in none of them.
 //! - Errors are an [`ErrorCode`] with context; the numbers are the same in every language.
 
 pub mod audio;
@@ -89,7 +91,9 @@ pub use config::{Keep, Listening, ListeningMode, Persona, Playback, Retention, S
 pub use driver::clock::SystemClock;
 pub use driver::recording::{ListenRequest, WitnessLatency};
 pub use driver::{clock::Clock, local::LocalDriver};
-pub use engine::{Capabilities, Engine, EngineBuilder, LanguageCapability, ModelNames, SessionEngine, Speech};
+pub use engine::{
+    Capabilities, Engine, EngineBuilder, LanguageCapability, ModelNames, SessionEngine, Speech, TrimLevel,
+};
 pub use error::{Error, ErrorCode, Result};
 pub use event::{Event, EventKind, SessionId, TurnId};
 pub use language::LanguageTag;

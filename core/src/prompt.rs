@@ -86,6 +86,43 @@ pub fn interrupting_message(text: &str, config: &SessionConfig, catalog: &Catalo
     Message::new(Role::User, fill(&wording.interrupting, &[("text", text)]))
 }
 
+/// Ends the system prompt with what is remembered of the beginning of the conversation.
+///
+/// It belongs to the system prompt because templates refuse a system message further on, and because small models take
+/// facts from there; it stands at its end so that a new summary leaves what comes before it in the KV cache.
+pub fn remember(messages: &mut [Message], summary: &str, config: &SessionConfig, catalog: &Catalog) {
+    let (_, wording) = catalog.wording(&config.target);
+    if let Some(system) = messages.first_mut().filter(|first| first.role == Role::System) {
+        system.content.push('\n');
+        system.content += &fill(&wording.remembered, &[("summary", summary)]);
+    }
+}
+
+/// The conversation, of its own, in which the chat model writes a summary of at most `words` words: of the `summary` so
+/// far (empty for none) and of what was said next, in lines of [`spoken_line`].
+pub fn summary_messages(
+    summary: &str,
+    exchanges: &str,
+    words: usize,
+    config: &SessionConfig,
+    catalog: &Catalog,
+) -> [Message; 2] {
+    let (_, wording) = catalog.wording(&config.target);
+    let target = wording.language_name(&config.target);
+    let summary = if summary.is_empty() { &wording.no_summary } else { summary };
+    [
+        Message::new(Role::System, fill(&wording.summarise, &[("target", target), ("words", &words.to_string())])),
+        Message::new(Role::User, fill(&wording.summarise_part, &[("summary", summary), ("exchanges", exchanges)])),
+    ]
+}
+
+/// A line of a conversation that is to be summarised; `role` is the learner's (`User`) or the tutor's.
+pub fn spoken_line(role: Role, text: &str, config: &SessionConfig, catalog: &Catalog) -> String {
+    let (_, wording) = catalog.wording(&config.target);
+    let line = if role == Role::User { &wording.learner_line } else { &wording.tutor_line };
+    fill(line, &[("text", text)])
+}
+
 fn persona(config: &SessionConfig, wording: &PromptWording) -> String {
     let name = config.persona.name.trim();
     let character = config.persona.character.trim().trim_end_matches('.');

@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 use tertulia::backend::{Message, Role};
 use tertulia::catalog::Catalog;
-use tertulia::prompt::{instruction_message, opening_instruction, system_messages};
+use tertulia::prompt::{
+    instruction_message, opening_instruction, remember, spoken_line, summary_messages, system_messages,
+};
 use tertulia::{ErrorCode, SessionConfig};
 
 #[test]
@@ -25,6 +27,24 @@ fn prompts_are_as_written() {
         let catalog = Catalog::builtin();
         let mut messages = system_messages(&config, &catalog).unwrap();
         messages.push(instruction_message(&opening_instruction(&config, &catalog).unwrap()));
+        compare(name, &messages);
+    }
+}
+
+#[test]
+fn what_is_said_of_a_summary_is_as_written() {
+    let catalog = Catalog::builtin();
+    for (name, config, learner, tutor, summary) in [
+        ("summary_en_es", config("en", "es"), "Me llamo {summary}.", "Encantada.", "Se llama Ana."),
+        ("summary_es_en", config("es", "en"), "I am {words}.", "Nice to meet you.", "Her name is Ana."),
+    ] {
+        let line = |role, text| spoken_line(role, text, &config, &catalog);
+        let exchanges = format!("{}\n{}", line(Role::User, learner), line(Role::Assistant, tutor));
+        let mut messages = summary_messages("", &exchanges, 120, &config, &catalog).to_vec();
+        messages.extend(summary_messages(summary, &exchanges, 120, &config, &catalog));
+        let mut remembered = system_messages(&config, &catalog).unwrap();
+        remember(&mut remembered, summary, &config, &catalog);
+        messages.push(remembered.swap_remove(0));
         compare(name, &messages);
     }
 }

@@ -1,9 +1,13 @@
 //! A damaged file gives errors, never wrong data.
+//!
+//! `TERTULIA_FLIPS=2000 cargo test -p tertulia --test store_damage` flips that many bits; without it, less.
+
+#![allow(clippy::print_stdout, reason = "`--show-output` tells how much was tried")]
 
 mod store_support;
 
 use std::collections::BTreeSet;
-use store_support::{NOW_MS, reply_audio, rounds, samples, session, turn, user_audio};
+use store_support::{NOW_MS, Random, effort, on_all_processors, reply_audio, samples, session, turn, user_audio};
 use tertulia::store::{AudioKind, SessionRecord, Store, StoredAudio, TurnRecord, Write};
 use tertulia::testing::fault::FaultyDisk;
 use tertulia::{Error, ErrorCode, Keep, SessionId};
@@ -108,24 +112,54 @@ fn no_flipped_bit_is_read_as_data() {
     quiet_panics();
     let (bytes, contents) = closed_store();
     assert_eq!(unreadable(bytes.clone(), &contents, "sound"), 0);
-    let mut random = 88_172_645_463_325_252_u64;
-    let (mut harmless, mut one, mut more) = (0, 0, 0);
-    for _ in 0..rounds(300) {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        let (at, bit) = ((random >> 8) as usize % bytes.len(), random % 8);
-        let mut damaged = bytes.clone();
-        damaged[at] ^= 1 << bit;
-        match unreadable(damaged, &contents, &format!("bit {bit} of byte {at}")) {
-            0 => harmless += 1,
-            1 => one += 1,
-            _ => more += 1,
+    let flips = effort("TERTULIA_FLIPS", 300);
+    let costs = on_all_processors(|worker, workers| {
+        let costs = (worker..flips).step_by(workers as usize).map(|flip| {
+            let mut random = Random::new(flip);
+            let (at, bit) = (random.below(bytes.len() as u64) as usize, random.below(8));
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << bit;
+            unreadable(damaged, &contents, &format!("bit {bit} of byte {at}"))
+        });
+        costs.collect::<Vec<usize>>()
+    });
+    let costs = costs.concat();
+    let count = |is: fn(usize) -> bool| costs.iter().filter(|&&cost| is(cost)).count();
+    let (harmless, one, more) = (count(|cost| cost == 0), count(|cost| cost == 1), count(|cost| cost > 1));
+    // Most of the file is sound and text, whose damage costs the one record.
+    println!("{flips} bits flipped: {harmless} harmless, {one} cost one record, {more} cost more");
+    assert!(one * 10 > costs.len() && more < one, "{harmless} harmless, {one} cost one record, {more} cost more");
+}
+
+/// Damage inside a record costs that record only.
+#[test]
+fn a_bit_flipped_in_a_record_costs_that_record_only() {
+    quiet_panics();
+    let (bytes, contents) = closed_store();
+    // Without copies of what was replaced, which nobody reads.
+    let disk = FaultyDisk::from_bytes(bytes);
+    Store::open(disk.location(), NOW_MS).unwrap().compact().unwrap();
+    let bytes = disk.bytes();
+    let mut random = Random::new(2);
+    let find = |needle: &[u8]| bytes.windows(needle.len()).rposition(|window| window == needle).expect("it is stored");
+    let mut places = Vec::new();
+    for (turn, _, audio) in &contents.audio {
+        let sound: Vec<u8> = audio.samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+        places.push((find(&sound) + random.below(sound.len() as u64) as usize, 1));
+        // A turn that cannot be read cannot say that it has audio either.
+        let own = 1 + contents.audio.iter().filter(|(other, ..)| other == turn).count();
+        let text = turn.reply_text.as_bytes();
+        let copies = bytes.windows(text.len()).filter(|window| *window == text).count();
+        if copies == 1 {
+            places.push((find(text) + random.below(text.len() as u64) as usize, own));
         }
     }
-    // Most of the file is sound and text, whose damage costs the one record.
-    let summary = format!("{harmless} harmless, {one} cost one record, {more} cost more");
-    assert!(one > 30 && more < one, "{summary}");
+    for (at, cost) in places {
+        let bit = random.below(8);
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1 << bit;
+        assert_eq!(unreadable(damaged, &contents, &format!("bit {bit} of byte {at}")), cost);
+    }
 }
 
 #[test]

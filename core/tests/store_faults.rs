@@ -63,6 +63,105 @@ fn an_error_at_any_operation_costs_one_call() {
     assert_eq!(failed, operations, "a fault went unseen");
 }
 
+/// The disk is full just when the file is to grow, for each time that it grows.
+#[test]
+fn no_room_at_any_growth_costs_one_call() {
+    let clean = FaultyDisk::new();
+    let (mut sizes, store) = (vec![0], open(&clean));
+    let mut note = |len: u64| {
+        if *sizes.last().unwrap() < len {
+            sizes.push(len)
+        }
+    };
+    note(clean.len());
+    for step in long_script(1) {
+        store.apply(&step).unwrap();
+        note(clean.len());
+    }
+    drop(store);
+    assert!(sizes.len() > 3, "the file hardly grows: the script shows too little");
+    for &capacity in &sizes[..sizes.len() - 1] {
+        let context = format!("room for {capacity}");
+        let disk = FaultyDisk::new();
+        disk.set_capacity(Some(capacity));
+        let mut refused = 0;
+        let mut refuse = |error: &tertulia::Error| {
+            assert_eq!(error.code(), ErrorCode::StoreFull, "{context}: {error}");
+            disk.set_capacity(None);
+            refused += 1;
+        };
+        let store = Store::open(disk.location(), NOW_MS).unwrap_or_else(|error| {
+            refuse(&error);
+            open(&disk)
+        });
+        let mut expected = Expected::default();
+        for step in long_script(1) {
+            if let Err(error) = store.apply(&step) {
+                refuse(&error);
+                expected.assert_in(&store, &context);
+                store.apply(&step).unwrap_or_else(|error| panic!("{context}, once more: {error}"));
+            }
+            expected.acknowledge(&step);
+        }
+        assert_eq!(refused, 1, "{context}");
+        expected.assert_in(&store, &context);
+        expected.assert_in(&open(&disk.crashed(0)), &format!("{context}, then a power loss"));
+    }
+}
+
+/// A conversation during which the file grows several times.
+fn long_script(session_number: u64) -> Vec<Vec<Write>> {
+    let s = session(session_number);
+    let mut steps = vec![vec![Write::PutSession(s.clone())]];
+    for n in 1..=24 {
+        let whole = turn(s.id, n);
+        steps.push(vec![Write::PutTurn(whole.clone()), user_audio(&whole, samples(n, 60_000))]);
+    }
+    steps
+}
+
+#[test]
+fn an_error_at_any_read_costs_one_call() {
+    let disk = FaultyDisk::new();
+    let mut expected = Expected::default();
+    let store = open(&disk);
+    for step in script(1) {
+        store.apply(&step).unwrap();
+        expected.acknowledge(&step);
+    }
+    drop(store);
+    let bytes = disk.bytes();
+    let more = [Write::PutTurn(turn(session(1).id, 4))];
+    let clean = FaultyDisk::from_bytes(bytes.clone());
+    let store = open(&clean);
+    store.apply(&more).unwrap();
+    expected.assert_in(&store, "no fault");
+    let reads = clean.reads();
+    drop(store);
+    assert!(reads >= 20, "{reads} reads: the script shows too little");
+    for nth in 0..reads {
+        let context = format!("read {nth} of {reads}");
+        let disk = FaultyDisk::from_bytes(bytes.clone());
+        disk.fail_read(nth, ErrorKind::Other);
+        let store = Store::open(disk.location(), NOW_MS).unwrap_or_else(|error| {
+            assert_eq!(error.code(), ErrorCode::StoreIo, "{context}: {error}");
+            open(&disk)
+        });
+        if let Err(error) = store.apply(&more) {
+            assert_eq!(error.code(), ErrorCode::StoreIo, "{context}: {error}");
+            store.apply(&more).unwrap_or_else(|error| panic!("{context}, once more: {error}"));
+        }
+        // A read that fails is told as that, and not as damage.
+        for (session, turn, kind) in expected.audio.keys() {
+            if let Err(error) = store.audio(*session, *turn, *kind) {
+                assert_eq!(error.code(), ErrorCode::StoreIo, "{context}: {error}");
+            }
+        }
+        expected.assert_in(&store, &context);
+        assert!(store.turn(session(1).id, TurnId(4)).is_ok(), "{context}");
+    }
+}
+
 #[test]
 fn an_error_that_stays_is_told_each_time_until_it_goes() {
     let disk = FaultyDisk::new();

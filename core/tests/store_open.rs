@@ -4,8 +4,8 @@ mod store_support;
 
 use redb::{ReadableDatabase, ReadableTable, TableDefinition};
 use std::path::Path;
-use store_support::{NOW_MS, code, memory, session, turn};
-use tertulia::store::{Store, StoreLocation, Write};
+use store_support::{NOW_MS, code, memory, open_turn, reply_audio, samples, session, turn, user_audio};
+use tertulia::store::{AudioKind, Damage, Store, StoreKey, StoreLocation, Write};
 use tertulia::testing::fault::FaultyDisk;
 use tertulia::{Error, ErrorCode, Result};
 
@@ -195,4 +195,91 @@ fn memory_is_a_store_of_its_own_each_time() {
     let (one, other) = (memory(), memory());
     one.apply(&[Write::PutSession(session(1))]).unwrap();
     assert_eq!(code(other.session(session(1).id)), ErrorCode::SessionNotFound);
+}
+
+#[test]
+fn a_suspended_store_gives_up_its_lock_and_goes_on_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = || StoreLocation::File(folder.path().join("store.redb"));
+    let store = Store::open(location(), NOW_MS).unwrap();
+    let s = session(1);
+    store.apply(&[Write::PutSession(s.clone())]).unwrap();
+    for n in 1..=20 {
+        assert_eq!(code(Store::open(location(), NOW_MS)), ErrorCode::StoreLocked);
+        store.suspend();
+        assert_eq!(code(store.session(s.id)), ErrorCode::Suspended);
+        assert_eq!(code(store.apply(&[Write::PutTurn(turn(s.id, n))])), ErrorCode::Suspended);
+        // Another process may work on it meanwhile, or hold on to it.
+        let other = Store::open(location(), NOW_MS).unwrap();
+        other.apply(&[Write::PutTurn(turn(s.id, 100 + n))]).unwrap();
+        assert_eq!(code(store.resume()), ErrorCode::StoreLocked);
+        assert_eq!(code(store.session(s.id)), ErrorCode::StoreLocked);
+        drop(other);
+        store.apply(&[Write::PutTurn(turn(s.id, n))]).unwrap();
+        assert_eq!(store.turns(s.id).unwrap().turns.len() as u64, 2 * n);
+    }
+}
+
+#[test]
+fn a_read_only_storage_is_read_if_it_was_closed_cleanly_and_told_if_not() {
+    let disk = FaultyDisk::new();
+    let store = Store::open(disk.location(), NOW_MS).unwrap();
+    let s = session(1);
+    store.apply(&[Write::PutSession(s.clone()), Write::PutTurn(open_turn(s.id, 1))]).unwrap();
+    let crashed = disk.crashed(0);
+    drop(store);
+    disk.protect();
+    let before = disk.bytes();
+    let store = Store::open(disk.location(), NOW_MS).unwrap();
+    assert!(store.is_read_only().unwrap());
+    assert_eq!(store.turns(s.id).unwrap().turns.len(), 1);
+    assert_eq!(store.sessions(None, 10).unwrap().sessions.len(), 1);
+    for refused in [
+        store.apply(&[Write::PutTurn(turn(s.id, 2))]),
+        store.delete_session(s.id),
+        store.erase_all(),
+        store.compact(),
+        store.rotate_key(Some(StoreKey::new([1; 32]))),
+    ] {
+        assert_eq!(code(refused), ErrorCode::StoreReadOnly);
+    }
+    assert_eq!(store.usage().unwrap().turns, 1);
+    assert!(store.verify().unwrap().is_sound());
+    drop(store);
+    assert_eq!(disk.bytes(), before, "nothing was written");
+    crashed.protect();
+    assert_eq!(code(Store::open(crashed.location(), NOW_MS)), ErrorCode::StoreNeedsRepair);
+}
+
+#[test]
+fn what_is_there_is_counted_and_what_is_damaged_is_named() {
+    let disk = FaultyDisk::new();
+    let store = Store::open(disk.location(), NOW_MS).unwrap();
+    let s = session(1);
+    let said = turn(s.id, 1);
+    let writes = [
+        Write::PutSession(s.clone()),
+        Write::PutTurn(said.clone()),
+        user_audio(&said, vec![0x0c0c; 100_000]),
+        reply_audio(&said, samples(2, 1_000)),
+    ];
+    store.apply(&writes).unwrap();
+    let usage = store.usage().unwrap();
+    assert_eq!((usage.sessions, usage.turns, usage.user_audio, usage.reply_audio), (1, 1, 1, 1));
+    assert_eq!((usage.user_audio_bytes, usage.reply_audio_bytes), (200_000, 2_000));
+    assert_eq!(usage.storage_bytes, disk.len());
+    assert!(usage.unused_bytes < usage.storage_bytes, "{usage:?}");
+    let verified = store.verify().unwrap();
+    assert!(verified.is_sound());
+    assert_eq!((verified.sessions, verified.turns, verified.recordings), (1, 1, 2));
+    drop(store);
+    let bytes = disk.bytes();
+    // Anywhere in the sound as it lies in the file at last; there may be stale copies.
+    let runs: Vec<usize> =
+        (0..bytes.len() - 4_000).step_by(4_000).filter(|&at| bytes[at..at + 4_000] == [0x0c; 4_000]).collect();
+    runs.iter().for_each(|&run| disk.flip_bit(run, 1));
+    let verified = Store::open(disk.location(), NOW_MS).unwrap().verify().unwrap();
+    let damage =
+        Damage { session: s.id, turn: Some(said.turn), audio: Some(AudioKind::User), code: ErrorCode::RecordCorrupt };
+    assert_eq!((verified.damaged, verified.recordings), (vec![damage], 1));
 }

@@ -3,7 +3,10 @@
 mod store_support;
 
 use store_support::{MINUTE_MS, NOW_MS, code, memory, open_turn, reply_audio, samples, session, turn, user_audio};
-use tertulia::store::{AudioKind, SessionRecord, Store, Swept, TurnRecord, TurnState, Write};
+use tertulia::event::Stage;
+use tertulia::store::{
+    AudioKind, SessionRecord, Store, StoreLocation, StoreOptions, Summary, Swept, TurnRecord, TurnState, Write,
+};
 use tertulia::testing::fault::FaultyDisk;
 use tertulia::{ErrorCode, Keep, Retention, SessionId, TurnId};
 
@@ -209,7 +212,11 @@ fn a_long_session_goes_in_many_small_transactions() {
     assert_eq!(code(store.turns(s.id)), ErrorCode::SessionNotFound);
     assert_eq!(store.turns(session(2).id).unwrap().turns.len(), 1);
     drop(store);
-    assert_eq!(rows(&disk), 1 + 1 + 1 + 1, "sessions, turns and the list hold the other session, and the store itself");
+    assert_eq!(
+        rows(&disk),
+        1 + 1 + 1 + 2,
+        "sessions, turns and the list hold the other session, and the store itself twice"
+    );
 }
 
 #[test]
@@ -275,4 +282,123 @@ fn rows(disk: &FaultyDisk) -> u64 {
             transaction.open_untyped_table(table).unwrap().len().unwrap()
         })
         .sum()
+}
+
+fn with_quota(bytes: u64) -> Store {
+    let options = StoreOptions { audio_bytes_max: Some(bytes), ..StoreOptions::default() };
+    Store::open_with(StoreLocation::Memory, options, NOW_MS).unwrap()
+}
+
+/// Turns that began one second after the other, each with 10,000 bytes of the learner's audio.
+fn fill(store: &Store, number: u64, turns: std::ops::RangeInclusive<u64>, state: TurnState) {
+    let mut s = session(number);
+    s.config.retention = Retention { user_audio: Keep::Forever, reply_audio: Keep::Forever, text: Keep::Forever };
+    store.apply(&[Write::PutSession(s.clone())]).unwrap();
+    for n in turns {
+        let mut said = turn(s.id, n);
+        (said.started_ms, said.state) = (NOW_MS + n * 1000, state);
+        store.apply(&[Write::PutTurn(said.clone()), user_audio(&said, samples(n, 5_000))]).unwrap();
+    }
+}
+
+fn kept(store: &Store, number: u64, n: u64) -> bool {
+    store.audio(session(number).id, TurnId(n), AudioKind::User).is_ok()
+}
+
+#[test]
+fn over_the_quota_the_oldest_audio_of_all_sessions_goes_first() {
+    let store = with_quota(100_000);
+    fill(&store, 1, 1..=4, TurnState::Finished);
+    fill(&store, 2, 5..=12, TurnState::Finished);
+    assert!(store.may_exceed_quota());
+    let preview = store.sweep(NOW_MS, true).unwrap();
+    let swept = store.sweep(NOW_MS, false).unwrap();
+    assert_eq!(preview, swept, "what is shown is what happens");
+    assert_eq!((swept.user_audio, swept.audio_bytes, swept.texts), (3, 30_000, 0));
+    let left: Vec<u64> = (1..=12).filter(|&n| kept(&store, if n < 5 { 1 } else { 2 }, n)).collect();
+    assert_eq!(left, (4..=12).collect::<Vec<_>>());
+    assert!(!store.may_exceed_quota());
+    assert!(store.sweep(NOW_MS, false).unwrap().is_empty());
+    assert_eq!(code(store.audio(session(1).id, TurnId(1), AudioKind::User)), ErrorCode::AudioGone);
+    assert!(store.turns(session(1).id).unwrap().is_complete(), "texts stay");
+}
+
+#[test]
+fn audio_that_a_turn_still_needs_goes_last_or_not_at_all() {
+    let store = with_quota(50_000);
+    let failed = TurnState::Failed { stage: Stage::Recognise, code: ErrorCode::RecognizerFailed };
+    fill(&store, 1, 1..=2, failed);
+    fill(&store, 2, 3..=4, TurnState::Open);
+    fill(&store, 3, 5..=6, TurnState::Finished);
+    store.sweep(NOW_MS, false).unwrap();
+    assert!(kept(&store, 1, 1) && kept(&store, 1, 2), "failed turns can still be tried again");
+    assert!(kept(&store, 2, 3) && kept(&store, 2, 4));
+    assert!(!kept(&store, 3, 5) && !kept(&store, 3, 6));
+    // Only turns under way and failed ones are left, and there is too much again.
+    fill(&store, 4, 7..=8, TurnState::Open);
+    store.sweep(NOW_MS, false).unwrap();
+    assert!(!kept(&store, 1, 1) && kept(&store, 1, 2));
+    assert!((3..=4).all(|n| kept(&store, 2, n)) && (7..=8).all(|n| kept(&store, 4, n)));
+}
+
+#[test]
+fn a_quota_holds_for_a_store_that_was_filled_without_one() {
+    let disk = FaultyDisk::new();
+    fill(&Store::open(disk.location(), NOW_MS).unwrap(), 1, 1..=12, TurnState::Finished);
+    let options = StoreOptions { audio_bytes_max: Some(0), ..StoreOptions::default() };
+    let store = Store::open_with(disk.location(), options, NOW_MS).unwrap();
+    store.sweep(NOW_MS, false).unwrap();
+    assert!((1..=12).all(|n| !kept(&store, 1, n)));
+}
+
+fn put_summary(store: &Store, session: SessionId, from: u64, through: u64) {
+    let summary = Summary { text: "Se llama Ximena.".into(), from: TurnId(from), through: TurnId(through) };
+    store.apply(&[Write::PutSummary { session, summary }]).unwrap();
+}
+
+fn has_summary(store: &Store, session: SessionId) -> bool {
+    store.session(session).unwrap().summary.is_some()
+}
+
+#[test]
+fn a_summary_goes_with_the_first_text_that_it_covers() {
+    let store = memory();
+    let text = Keep::ForMs(HOUR_MS);
+    let s = session_with(1, Retention { text, ..Retention::default() });
+    talk(&store, &s, 6);
+    let ended = |n| turn(s.id, n).ended_ms.unwrap();
+    put_summary(&store, s.id, 2, 4);
+    assert_eq!(store.sweep(ended(1) + HOUR_MS, false).unwrap().texts, 1);
+    assert!(has_summary(&store, s.id), "it is not about turn 1");
+    assert_eq!(store.sweep(ended(2) + HOUR_MS, false).unwrap().texts, 1);
+    assert!(!has_summary(&store, s.id));
+    // One that was made of it, and comes later, must not bring it back; one of what is left may.
+    put_summary(&store, s.id, 2, 5);
+    assert!(!has_summary(&store, s.id));
+    put_summary(&store, s.id, 3, 5);
+    assert!(has_summary(&store, s.id));
+}
+
+#[test]
+fn no_summary_outlives_the_rule_for_text() {
+    for (text, is_written) in [(Keep::Never, false), (Keep::UntilSessionEnd, true)] {
+        let disk = FaultyDisk::new();
+        let store = Store::open(disk.location(), NOW_MS).unwrap();
+        let s = session_with(1, Retention { text, ..Retention::default() });
+        talk(&store, &s, 3);
+        put_summary(&store, s.id, 1, 2);
+        assert_eq!(has_summary(&store, s.id), is_written);
+        store.apply(&[Write::EndSession { id: s.id, now_ms: NOW_MS + HOUR_MS }]).unwrap();
+        assert!(!has_summary(&store, s.id));
+        put_summary(&store, s.id, 1, 2);
+        assert!(!has_summary(&store, s.id));
+    }
+    // Settings that forbid texts from now on take it away at once, like the title.
+    let store = memory();
+    let mut s = session(1);
+    talk(&store, &s, 3);
+    put_summary(&store, s.id, 1, 2);
+    s.config.retention.text = Keep::Never;
+    store.apply(&[Write::PutSession(s.clone())]).unwrap();
+    assert!(!has_summary(&store, s.id));
 }

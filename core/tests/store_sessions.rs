@@ -3,7 +3,8 @@
 mod store_support;
 
 use store_support::{MINUTE_MS, NOW_MS, code, memory, reply_audio, samples, session, turn, user_audio};
-use tertulia::store::{AudioKind, SessionSummary, Store, StoreLocation, Write};
+use tertulia::store::{AudioKind, SessionSummary, Store, StoreLocation, Summary, Write};
+use tertulia::testing::fault::FaultyDisk;
 use tertulia::{ErrorCode, SessionId, TurnId};
 
 /// All pages, each of at most `limit` sessions.
@@ -126,4 +127,34 @@ fn an_export_is_json_lines_and_wav_files() {
         assert_eq!((spec.channels, spec.sample_rate, spec.bits_per_sample), (1, rate, 16));
         assert!(reader.samples::<i16>().map(Result::unwrap).eq(expected));
     }
+}
+
+#[test]
+fn a_session_goes_on_with_its_summary_and_the_turns_after_it() {
+    let disk = FaultyDisk::new();
+    let store = Store::open(disk.location(), NOW_MS).unwrap();
+    let mut s = session(1);
+    store.apply(&[Write::PutSession(s.clone())]).unwrap();
+    store.apply(&(1..=300).map(|n| Write::PutTurn(turn(s.id, n))).collect::<Vec<_>>()).unwrap();
+    assert_eq!(
+        store.resume_session(s.id).unwrap().1,
+        store.turns(s.id).unwrap().turns,
+        "without a summary, with all of them"
+    );
+    let summary = |through| Summary { text: "Hablamos mucho.".into(), from: TurnId(1), through: TurnId(through) };
+    for through in [200, 297] {
+        store.apply(&[Write::PutSummary { session: s.id, summary: summary(through) }]).unwrap();
+    }
+    // What a session is set to says nothing of its summary.
+    s.title = "Otro título".into();
+    store.apply(&[Write::PutSession(s.clone())]).unwrap();
+    drop(store);
+
+    let store = Store::open(disk.location(), NOW_MS).unwrap();
+    let (session, turns) = store.resume_session(s.id).unwrap();
+    assert_eq!((session.title.as_str(), session.turns, session.summary), ("Otro título", 300, Some(summary(297))));
+    assert_eq!(turns.iter().map(|turn| turn.turn.0).collect::<Vec<_>>(), [298, 299, 300]);
+    assert_eq!(store.turns(s.id).unwrap().turns.len(), 300);
+    let exported = store.export(s.id).unwrap().json_lines();
+    assert!(exported.contains(r#""summary":{"text":"Hablamos mucho.","from":1,"through":297}"#));
 }

@@ -16,7 +16,21 @@ const fn step(name: &'static str, command: &'static [&'static str]) -> Step {
 
 const STEPS: &[Step] = &[
     step("formatting", &["cargo", "fmt", "--all", "--check"]),
-    step("the core's tests", &["env", "SIM_STEPS=100000", "cargo", "test", "--no-fail-fast", "-p", "tertulia"]),
+    step(
+        "the core's tests",
+        &[
+            "env",
+            "SIM_STEPS=100000",
+            "TERTULIA_CRASHES=10000",
+            "TERTULIA_KILLS=200",
+            "TERTULIA_FLIPS=2000",
+            "cargo",
+            "test",
+            "--no-fail-fast",
+            "-p",
+            "tertulia",
+        ],
+    ),
     step(
         "the core in a browser",
         &["cargo", "check", "-p", "tertulia", "--target", "wasm32-unknown-unknown", "--all-features"],

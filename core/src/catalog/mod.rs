@@ -104,7 +104,7 @@ impl<T> Localized<T> {
 
 /// How prompts are worded in one language. Words in braces are filled in: `{persona}`, `{name}`, `{character}`,
 /// `{target}`, `{native}`, `{setting}`, `{tutor_role}`, `{learner_role}`, `{goals}`, `{level}`,
-/// `{level_instructions}`, `{opener}`, `{text}`.
+/// `{level_instructions}`, `{opener}`, `{text}`, `{words}`, `{summary}`, `{exchanges}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PromptWording {
@@ -124,6 +124,18 @@ pub(crate) struct PromptWording {
     pub(crate) opening_like: String,
     /// What the learner said into the tutor's words.
     pub(crate) interrupting: String,
+    /// Ends the system prompt where a summary stands for the beginning of the conversation.
+    pub(crate) remembered: String,
+    /// The system prompt of whoever writes the summary.
+    pub(crate) summarise: String,
+    /// What a summary is to be made of.
+    pub(crate) summarise_part: String,
+    /// Stands for the first summary's forerunner.
+    pub(crate) no_summary: String,
+    /// What the learner said, in a part to be summarised.
+    pub(crate) learner_line: String,
+    /// What the tutor said.
+    pub(crate) tutor_line: String,
     /// Stands between the last two of a list.
     pub(crate) list_end: String,
     /// Names of languages, by primary subtag.

@@ -1,6 +1,7 @@
 //! The queues of work that is ready: one for each heavy backend.
 
 use super::inbox::Inbox;
+use super::pause::Pause;
 use crate::backend::BoxFuture;
 use async_task::{Runnable, Task};
 use parking_lot::Mutex;
@@ -51,6 +52,8 @@ struct Queues {
     late: Mutex<Vec<Runnable>>,
     /// All work that is not done: what waits for something that never comes is held by nobody else.
     unfinished: Mutex<Unfinished>,
+    /// Closed while the host is suspended.
+    pause: Pause,
 }
 
 #[derive(Default)]
@@ -91,6 +94,9 @@ impl Workers {
     /// Does one piece of work that is ready of each worker; false where there was none.
     pub(crate) fn try_tick(&self) -> bool {
         let mut worked = false;
+        if self.queues.pause.is_closed() {
+            return false;
+        }
         for ready in &self.queues.ready {
             if let Some(runnable) = ready.try_pop() {
                 runnable.run();
@@ -104,8 +110,19 @@ impl Workers {
     #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
     pub(crate) fn run(&self, worker: Worker) {
         while let Some(runnable) = self.queues.ready[worker as usize].pop() {
+            let _inside = self.queues.pause.enter();
             runnable.run();
         }
+    }
+
+    /// Lets no step begin, and waits until those that have begun are over.
+    pub(crate) fn pause(&self) {
+        self.queues.pause.close();
+    }
+
+    /// Lets work go on.
+    pub(crate) fn go_on(&self) {
+        self.queues.pause.open();
     }
 
     /// Stops the workers after the step they are in, and drops all work that is left, also what still waits. To be called

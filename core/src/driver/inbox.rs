@@ -38,6 +38,10 @@ impl<T> Inbox<T> {
         Ok(())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state.lock().items.is_empty()
+    }
+
     pub(crate) fn try_pop(&self) -> Option<T> {
         self.state.lock().items.pop_front()
     }

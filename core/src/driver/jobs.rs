@@ -1,11 +1,15 @@
 //! The work of a turn, as futures that a backend's worker polls step by step.
 
+use super::context::Dialogue;
+use super::quiet::Urgent;
+use super::summary::Writer;
 use super::{Message, Shared};
 use crate::audio;
 use crate::backend::{
     Backends, CancelFlag, ChatModel, ChatRequest, ChatStep, Conversation, LISTEN_RATE_HZ, MaybeSend,
-    Message as ChatMessage, Model, RecognitionRequest, RecognitionStep, Sampling, Steps, SynthesisRequest, Vad,
+    Message as ChatMessage, Model, RecognitionRequest, RecognitionStep, Steps, SynthesisRequest, Vad,
 };
+use crate::config::SessionConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{ErrorInfo, EventKind, Stage, Transcript, TurnId};
 use crate::turn::{Input, Inquiry, Report};
@@ -20,6 +24,8 @@ pub(crate) struct Job {
     pub(crate) session: Arc<super::SessionShared>,
     pub(crate) turn: TurnId,
     pub(crate) cancel: CancelFlag,
+    /// The turn waits for it.
+    pub(crate) _urgent: Urgent,
 }
 
 /// The session's conversation with the chat model, opened at its first reply.
@@ -153,6 +159,7 @@ pub(crate) async fn answer_words(
     inquiry: Inquiry,
     request: RecognitionRequest,
 ) {
+    let _urgent = shared.quiet.disturb();
     let (cancel, samples) = (request.cancel.clone(), request.audio.len());
     let span = info_span!("words_so_far", session = %session.id, samples);
     let first = |step| {
@@ -194,6 +201,7 @@ pub(crate) async fn prefill(
     conversation: ConversationSlot,
     request: ChatRequest,
 ) {
+    let _urgent = shared.quiet.disturb();
     let read = async {
         let chat = Backends::require(&shared.backends.chat, "chat model")?;
         let mut conversation = conversation.lock().await;
@@ -260,23 +268,47 @@ async fn drive<T>(
     }
 }
 
-/// Has the chat model write the next message.
+/// Has the chat model write the next message, after `last`. What does not fit its context is summarised first, instead
+/// of `ahead`, which may have been about to.
 pub(crate) async fn reply(
     job: Job,
     conversation: ConversationSlot,
-    messages: Vec<ChatMessage>,
-    pinned: usize,
-    sampling: Sampling,
+    mut dialogue: Dialogue,
+    last: ChatMessage,
+    config: SessionConfig,
+    ahead: Option<CancelFlag>,
 ) {
     let work = job.clone();
     job.conclude(Stage::Reply, async move {
         let chat = Backends::require(&work.shared.backends.chat, "chat model")?;
+        let writer = Writer {
+            shared: work.shared.clone(),
+            session: work.session.clone(),
+            chat: chat.clone(),
+            config,
+            cancel: work.cancel.clone(),
+            can_wait: false,
+        };
         // A cancelled reply before this one may still hold the conversation, for one step at most.
         let mut conversation = conversation.lock().await;
         work.cancel.check()?;
         let conversation = work.shared.open_conversation(&**chat, &mut conversation)?;
-        let request = ChatRequest { messages, pinned, sampling, cancel: work.cancel.clone() };
-        let steps = conversation.reply(request)?;
+        let mut tokens_max = writer.tokens_max();
+        let steps = loop {
+            let messages = writer.make_room(&mut dialogue, &last, tokens_max, ahead.as_ref()).await?;
+            let tokens = writer.tokens_of(&messages);
+            let (pinned, sampling) = (messages.len() - 1, writer.config.sampling.clone());
+            match conversation.reply(ChatRequest { messages, pinned, sampling, cancel: work.cancel.clone() }) {
+                // The model counts more tokens than it said.
+                Err(error)
+                    if error.code() == ErrorCode::ContextFull
+                        && writer.can_make_room(&dialogue, &last, tokens_max)? =>
+                {
+                    tokens_max = tokens.min(tokens_max) * 3 / 4;
+                }
+                steps => break steps?,
+            }
+        };
         let mut usage = None;
         drive(&work.session, &work.cancel, steps, |step| match step {
             ChatStep::Working => {}

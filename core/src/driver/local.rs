@@ -17,7 +17,13 @@ impl LocalDriver {
     /// Does one bounded piece of work; false where there is nothing to do now. A browser yields to its event loop
     /// between two calls.
     pub fn step(&mut self) -> bool {
-        self.engine_loop.try_turn() || self.engine_loop.tick() || self.shared.workers.try_tick()
+        if self.shared.commit_pause.is_closed() {
+            return false;
+        }
+        self.engine_loop.try_turn()
+            || self.engine_loop.tick()
+            || self.shared.workers.try_tick()
+            || self.shared.tidy_if_due()
     }
 
     /// Works until there is nothing to do.

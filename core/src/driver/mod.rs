@@ -7,15 +7,20 @@
 
 mod background;
 pub(crate) mod clock;
+mod context;
 pub(crate) mod exec;
 mod hearing;
+pub(crate) mod housekeeping;
 pub(crate) mod inbox;
 pub(crate) mod jobs;
 pub(crate) mod local;
 pub(crate) mod microphone;
+mod pause;
 pub(crate) mod queue;
+mod quiet;
 pub(crate) mod recording;
 mod session;
+mod summary;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub(crate) mod threaded;
 
@@ -29,11 +34,14 @@ use crate::turn::{EndpointWeights, Input, Start, Ticket};
 use clock::Clock;
 use exec::Workers;
 use hearing::History;
+use housekeeping::Housekeeping;
 use inbox::Inbox;
 use jobs::{HeardAudio, Payload};
 use microphone::Microphone;
 use parking_lot::{Condvar, Mutex};
+use pause::Pause;
 use queue::EventQueue;
+use quiet::Quiet;
 pub(crate) use session::SessionCore;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -60,11 +68,15 @@ pub(crate) struct Shared {
     /// Whether the store outlives the process.
     pub(crate) persistent: bool,
     pub(crate) workers: Workers,
+    pub(crate) housekeeping: Housekeeping,
     pub(crate) engine_events: EventQueue,
     pub(crate) opened_us: u64,
     pub(crate) open: OpenSessions,
     pub(crate) inbox: Inbox<Message>,
+    pub(crate) quiet: Quiet,
     pub(crate) commits: Commits,
+    /// Closed while the host is suspended: nobody commits.
+    pub(crate) commit_pause: Pause,
     pub(crate) shut_down: AtomicBool,
 }
 
@@ -155,6 +167,11 @@ pub(crate) enum Message {
     Heard(SessionKey, TurnId, HeardAudio),
     Updated(SessionKey),
     Committed(SessionKey, Ticket, Box<CommitOutcome>),
+    /// Everything sent before is handled.
+    Barrier(std::sync::mpsc::Sender<()>),
+    /// Sessions that are between two turns let go of what they can compute anew.
+    Trim,
+    Summary(SessionKey, summary::News),
     ShutDown,
 }
 
@@ -201,13 +218,19 @@ impl Shared {
     /// fault is not another's.
     pub(crate) fn commit_all(&self, commits: Vec<Commit>) {
         let _span = tracing::info_span!("commit", turns = commits.len()).entered();
+        let mut commits = commits;
         if commits.len() > 1 {
-            let all: Vec<Write> = commits.iter().flat_map(|commit| commit.writes.iter().cloned()).collect();
+            // Moved there and back: the writes hold whole recordings.
+            let counts: Vec<usize> = commits.iter().map(|commit| commit.writes.len()).collect();
+            let mut all: Vec<Write> = commits.iter_mut().flat_map(|commit| commit.writes.drain(..)).collect();
             if self.store.apply(&all).is_ok() {
                 for commit in commits {
                     self.tell_committed(commit.key, commit.ticket, None, Vec::new());
                 }
                 return;
+            }
+            for (commit, count) in commits.iter_mut().zip(counts) {
+                commit.writes.extend(all.drain(..count));
             }
         }
         for Commit { key, ticket, writes } in commits {
@@ -306,6 +329,10 @@ impl EngineLoop {
             Message::Committed(key, ticket, outcome) => {
                 self.with_session(key, |session| session.handle_committed(ticket, *outcome));
             }
+            // Who asked may have given up waiting.
+            Message::Barrier(reached) => drop(reached.send(())),
+            Message::Trim => self.sessions.values_mut().for_each(SessionCore::trim),
+            Message::Summary(key, news) => self.with_session(key, |session| session.handle_summary(news)),
             Message::ShutDown => {
                 self.shutting_down = true;
                 let keys: Vec<SessionKey> = self.sessions.keys().copied().collect();

@@ -1,14 +1,15 @@
 //! One open session inside the loop: its machine, and what the machine's decisions need.
 
 mod listening;
+mod remembering;
 
+use super::context::{Dialogue, Exchange, learners_message};
 use super::jobs::{self, ConversationSlot, HeardAudio, Job, Payload};
 use super::{Commit, CommitOutcome, SessionKey, SessionShared, Shared};
-use crate::backend::{CancelFlag, LISTEN_RATE_HZ, Message, Role, SynthesisRequest};
+use crate::backend::{CancelFlag, LISTEN_RATE_HZ, SynthesisRequest};
 use crate::config::{Keep, Playback, SessionConfig};
 use crate::error::{Error, ErrorCode, Result};
-use crate::event::{ErrorInfo, EventKind, InterruptReason, SessionId, Stage, TurnId, TurnOrigin, TurnState};
-use crate::prompt;
+use crate::event::{ErrorInfo, EventKind, SessionId, Stage, TurnId, TurnOrigin, TurnState};
 use crate::store::{AudioKind, SessionRecord, TurnRecord, Write, samples_to_i16};
 use crate::turn::{Input, Machine, Output, Report, Settings, Start, Ticket, TurnFacts};
 use listening::Ears;
@@ -25,8 +26,14 @@ pub(crate) struct SessionCore {
     machine: Machine,
     record: SessionRecord,
     resumed: bool,
-    history: Vec<Exchange>,
+    dialogue: Dialogue,
     conversation: ConversationSlot,
+    /// Stops the work on a summary between two turns.
+    summarising: Option<CancelFlag>,
+    /// A summary was made that the chat model has not read.
+    has_new_summary: bool,
+    /// Stops the chat model's reading of a new summary.
+    reading_ahead: CancelFlag,
     /// Audio of accepted utterances that were not looked at yet.
     payloads: HashMap<TurnId, Payload>,
     turn: Option<TurnWork>,
@@ -39,16 +46,6 @@ pub(crate) struct SessionCore {
     closed: bool,
 }
 
-/// What a turn added to the conversation.
-struct Exchange {
-    /// Nothing where the host had the tutor speak.
-    user: Option<Message>,
-    /// What was heard; nothing where the learner went on before a word of it.
-    reply: String,
-    /// The learner spoke into it.
-    interrupted: bool,
-}
-
 /// What the turn under way needs besides the machine.
 struct TurnWork {
     id: TurnId,
@@ -59,6 +56,8 @@ struct TurnWork {
     reply_pcm: Vec<i16>,
     reply_rate: u32,
     user_audio_saved: bool,
+    /// The failed turn that this one tries again.
+    retry_of: Option<TurnId>,
 }
 
 impl SessionCore {
@@ -70,15 +69,18 @@ impl SessionCore {
         resumed: bool,
     ) -> Self {
         let machine = Machine::new(machine_settings(&record.config, &shared));
-        let history = turns.iter().filter_map(exchange_of).collect();
+        let dialogue = Dialogue::new(record.summary.clone(), turns);
         Self {
             shared,
             session,
             machine,
             record,
             resumed,
-            history,
+            dialogue,
             conversation: ConversationSlot::default(),
+            summarising: None,
+            has_new_summary: false,
+            reading_ahead: CancelFlag::new(),
             payloads: HashMap::new(),
             turn: None,
             ears: Ears::default(),
@@ -118,6 +120,15 @@ impl SessionCore {
         self.obey();
         if heard_more {
             self.forget_heard();
+        }
+    }
+
+    /// Lets go of the chat model's memory of the conversation, unless it is being used.
+    pub(crate) fn trim(&mut self) {
+        if self.machine.turns_open() == 0
+            && let Some(mut conversation) = self.conversation.try_lock()
+        {
+            *conversation = None;
         }
     }
 
@@ -206,6 +217,7 @@ impl SessionCore {
                 {
                     tracing::warn!(code = error.code().number(), "a session was closed and not all of it stored");
                 }
+                self.stop_remembering();
                 self.session.events.close();
                 self.closed = true;
             }
@@ -221,6 +233,7 @@ impl SessionCore {
     }
 
     fn listen(&mut self, turn: TurnId, retry_of: Option<TurnId>) {
+        self.work(turn).retry_of = retry_of;
         let payload = match (self.payloads.remove(&turn), retry_of) {
             (Some(payload), _) => Ok(payload),
             (None, Some(earlier)) => self.stored_payload(earlier),
@@ -259,53 +272,11 @@ impl SessionCore {
     fn reply(&mut self, turn: TurnId, origin: TurnOrigin, given: String) {
         let job = self.job(turn);
         let config = self.work(turn).config.clone();
-        let (messages, pinned) = match self.conversation_so_far(&config, origin, given) {
-            Ok(conversation) => conversation,
-            Err(error) => {
-                job.report(Report::Failed { stage: Stage::Reply, error: error.into() });
-                return;
-            }
-        };
-        let reply = jobs::reply(job, self.conversation.clone(), messages, pinned, config.sampling);
+        self.reading_ahead.cancel();
+        self.has_new_summary = false;
+        let (dialogue, last) = (self.dialogue.clone(), learners_message(origin, given));
+        let reply = jobs::reply(job, self.conversation.clone(), dialogue, last, config, self.summarising.clone());
         self.shared.workers.spawn(super::exec::Worker::Mind, Box::pin(reply));
-    }
-
-    /// The conversation with a new last message, and how many of the first ones are pinned.
-    fn conversation_so_far(
-        &self,
-        config: &SessionConfig,
-        origin: TurnOrigin,
-        given: String,
-    ) -> Result<(Vec<Message>, usize)> {
-        let mut messages = prompt::system_messages(config, &self.shared.catalog)?;
-        let pinned = messages.len();
-        let mut interrupted = false;
-        for exchange in &self.history {
-            if let Some(message) = exchange.user.clone() {
-                self.add_user(&mut messages, message, interrupted, config);
-            }
-            if !exchange.reply.is_empty() {
-                if messages.len() == pinned {
-                    // What the host has the tutor say first answers nobody.
-                    let opening = prompt::opening_instruction(config, &self.shared.catalog)?;
-                    messages.push(prompt::instruction_message(&opening));
-                }
-                add_message(&mut messages, Message::new(Role::Assistant, exchange.reply.clone()));
-            }
-            interrupted = exchange.interrupted;
-        }
-        self.add_user(&mut messages, conversation_message(origin, given), interrupted, config);
-        Ok((messages, pinned))
-    }
-
-    /// Adds the learner's words, with a note where they came into the tutor's.
-    fn add_user(&self, messages: &mut Vec<Message>, message: Message, interrupts: bool, config: &SessionConfig) {
-        let answers = messages.last().is_some_and(|last| last.role == Role::Assistant);
-        let message = match interrupts && answers {
-            true => prompt::interrupting_message(&message.content, config, &self.shared.catalog),
-            false => message,
-        };
-        add_message(messages, message);
     }
 
     fn speak(&mut self, turn: TurnId, text: String) {
@@ -332,13 +303,14 @@ impl SessionCore {
     fn store(&mut self, ticket: Ticket, facts: TurnFacts, with_audio: bool) {
         let turn = facts.turn;
         let ended = facts.state != TurnState::Open;
+        let finished = facts.state == TurnState::Finished;
         let record = self.turn_record(facts);
         if self.record.title.is_empty() {
             self.record.title = title_of(&record);
         }
         self.record.next_turn = self.record.next_turn.max(turn.0 + 1);
         let session = self.session.id;
-        let exchange = exchange_of(&record);
+        let exchange = Exchange::of(&record).filter(|_| ended);
         let mut writes = vec![Write::PutSession(self.touched_record()), Write::PutTurn(record)];
         let work = self.work(turn);
         if with_audio {
@@ -352,11 +324,18 @@ impl SessionCore {
                 writes.push(Write::PutAudio { session, turn, kind: AudioKind::Reply, rate, samples });
             }
         }
+        if let Some(earlier) = work.retry_of.filter(|_| finished) {
+            // The same sound lies with this turn now.
+            writes.push(Write::DropAudio { session, turn: earlier, kind: AudioKind::User });
+        }
         if ended {
             self.turn = None;
-            self.history.extend(exchange);
         }
+        writes.extend(exchange.and_then(|exchange| self.remember(exchange)));
         self.commit(ticket, writes);
+        if ended {
+            self.summarise_ahead();
+        }
     }
 
     /// Keeps what a commit could not write for the next. Later ones may have been on their way, and succeed: what they
@@ -365,6 +344,11 @@ impl SessionCore {
         for write in &mut writes {
             match write {
                 Write::PutSession(record) => record.clone_from(&self.record),
+                Write::PutSummary { summary, .. } => {
+                    if let Some(newest) = self.dialogue.summary() {
+                        summary.clone_from(newest);
+                    }
+                }
                 Write::PutTurn(record) => {
                     if let Some(newest) = self.turns_written.get(&record.turn) {
                         record.clone_from(newest);
@@ -426,13 +410,15 @@ impl SessionCore {
                 reply_pcm: Vec::new(),
                 reply_rate: 0,
                 user_audio_saved: false,
+                retry_of: None,
             }
         })
     }
 
     fn job(&mut self, turn: TurnId) -> Job {
         let cancel = self.work(turn).cancel.clone();
-        Job { shared: self.shared.clone(), session: self.session.clone(), turn, cancel }
+        let _urgent = self.shared.quiet.disturb();
+        Job { shared: self.shared.clone(), session: self.session.clone(), turn, cancel, _urgent }
     }
 
     fn now_us(&self) -> u64 {
@@ -448,35 +434,6 @@ fn machine_settings(config: &SessionConfig, shared: &Shared) -> Settings {
         speaks: shared.backends.synthesizer.is_some(),
         listening: listening::machine_settings(config, shared),
     }
-}
-
-/// Adds a message; templates want the roles to take turns.
-fn add_message(messages: &mut Vec<Message>, message: Message) {
-    match messages.last_mut().filter(|last| last.role == message.role) {
-        Some(last) => last.content = format!("{} {}", last.content, message.content),
-        None => messages.push(message),
-    }
-}
-
-/// What the chat model reads of the learner's side.
-fn conversation_message(origin: TurnOrigin, given: String) -> Message {
-    match origin {
-        TurnOrigin::Reply | TurnOrigin::Say => prompt::instruction_message(&given),
-        TurnOrigin::Utterance | TurnOrigin::Text => Message::new(Role::User, given),
-    }
-}
-
-/// What a stored turn adds to the conversation; nothing where the tutor never answered, unless the learner only went on
-/// before it could.
-fn exchange_of(record: &TurnRecord) -> Option<Exchange> {
-    let interrupted = record.state == TurnState::Interrupted { reason: InterruptReason::BargeIn };
-    let reply = record.heard_text.as_ref().unwrap_or(&record.reply_text).clone();
-    let has_words = record.origin != TurnOrigin::Say && !record.user_text.is_empty();
-    if reply.is_empty() && !(interrupted && has_words) {
-        return None;
-    }
-    let user = has_words.then(|| conversation_message(record.origin, record.user_text.clone()));
-    Some(Exchange { user, reply, interrupted })
 }
 
 fn title_of(record: &TurnRecord) -> String {

@@ -54,9 +54,18 @@ impl Threads {
     }
 }
 
-/// Commits what waits, all of it with one sync.
+/// Commits what waits, all of it with one sync, and tidies up when nothing waits.
 fn run_commits(shared: &Shared, commits: &Inbox<Option<Commit>>) {
-    while let Some(Some(first)) = commits.pop() {
+    loop {
+        let first = match commits.pop_timeout(shared.tidying_due_in_us()) {
+            Some(Some(first)) => first,
+            Some(None) => return,
+            None => {
+                let _inside = shared.commit_pause.enter();
+                shared.tidy_if_due();
+                continue;
+            }
+        };
         let mut group = vec![first];
         let mut last = false;
         while let Some(next) = commits.try_pop() {
@@ -65,7 +74,9 @@ fn run_commits(shared: &Shared, commits: &Inbox<Option<Commit>>) {
                 None => last = true,
             }
         }
+        let inside = shared.commit_pause.enter();
         shared.commit_all(group);
+        drop(inside);
         if last {
             return;
         }

@@ -63,11 +63,15 @@ macro_rules! for_each_error_code {
             (707, StoreIo, true, "Reading or writing the store failed.");
             (708, StoreNotAStore, false, "The path is not a store: a directory, or some other program's file.");
             (709, AudioGone, false, "The audio was not kept, or its time has passed.");
+            (710, StoreWrongKey, false, "The store is encrypted and the key is missing or another, or it is not encrypted and a key was given.");
+            (711, StoreCannotReplace, false, "The store's storage cannot be replaced by a copy.");
+            (712, StoreNeedsRepair, false, "The store was not closed cleanly, and cannot be written to repair it.");
             (800, Cancelled, false, "The work was cancelled.");
             (801, SessionClosed, false, "The session has ended or was closed.");
             (802, EngineClosed, false, "The engine was shut down.");
             (803, OutOfMemory, true, "There is not enough memory.");
             (804, QueueFull, true, "Too many turns are waiting.");
+            (805, Suspended, true, "The engine is suspended.");
             (900, Internal, false, "A bug in the engine.");
             (901, HostCallback, false, "Code of the host failed when the engine called it.");
         }

@@ -8,10 +8,13 @@
 //! written once more before the database is opened again.
 
 use crate::error::{Error, ErrorCode, Result};
+use crate::store::keys::Ring;
 use crate::store::location::BackendFactory;
 use crate::store::unsynced::{Storage, Unsynced};
-use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-use redb::{BackendError, Database, StorageBackend};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use redb::{
+    BackendError, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, StorageBackend, WriteTransaction,
+};
 use std::io::{self, ErrorKind};
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,11 +26,78 @@ const CACHE_BYTES: usize = 16 << 20;
 
 pub(super) struct Db {
     factory: Box<dyn BackendFactory>,
-    slot: RwLock<Option<Database>>,
+    slot: RwLock<Option<Opened>>,
+    /// Whether the database is closed on purpose.
+    suspended: AtomicBool,
     /// Whether the database in the slot must not be used again. Set only under the slot's read lock, so that it
     /// speaks of that database.
     broken: AtomicBool,
-    unsynced: Arc<Unsynced>,
+    /// What the storage in the slot remembers.
+    unsynced: Mutex<Arc<Unsynced>>,
+    rings: RwLock<Rings>,
+    /// Held by every transaction that writes records, so that the key that seals changes between two of them.
+    sealing: RwLock<()>,
+}
+
+/// The database, or where its storage cannot be written, what can be read of it.
+enum Opened {
+    Writable(Database),
+    ReadOnly(ReadOnlyDatabase),
+}
+
+struct Rings {
+    /// What seals, and opens everything that is there.
+    current: Arc<Ring>,
+    /// What opens besides what was there at any time since the store was opened: somebody may still be reading it.
+    reading: Arc<Ring>,
+}
+
+/// The open database, and what its records are read and written with.
+pub(super) struct Open<'d> {
+    opened: &'d Opened,
+    db: &'d Db,
+}
+
+impl Open<'_> {
+    pub(super) fn begin_read(&self) -> Result<ReadTransaction, Fault> {
+        Ok(match self.opened {
+            Opened::Writable(database) => database.begin_read()?,
+            Opened::ReadOnly(database) => database.begin_read()?,
+        })
+    }
+
+    pub(super) fn begin_write(&self) -> Result<WriteTransaction, Fault> {
+        Ok(self.writable()?.begin_write()?)
+    }
+
+    /// # Errors
+    /// [`ErrorCode::StoreReadOnly`].
+    pub(super) fn writable(&self) -> Result<&Database, Fault> {
+        match self.opened {
+            Opened::Writable(database) => Ok(database),
+            Opened::ReadOnly(_) => Err(Error::new(ErrorCode::StoreReadOnly, "the store cannot be written").into()),
+        }
+    }
+
+    pub(super) fn is_read_only(&self) -> bool {
+        matches!(self.opened, Opened::ReadOnly(_))
+    }
+
+    /// What reads. To be asked after a snapshot was taken: the ring has every key that a record before may need.
+    pub(super) fn reading_ring(&self) -> Arc<Ring> {
+        self.db.rings.read().reading.clone()
+    }
+
+    /// Keeps what seals as it is while a transaction writes.
+    pub(super) fn hold_ring(&self) -> (RwLockReadGuard<'_, ()>, Arc<Ring>) {
+        let held = self.db.sealing.read();
+        (held, self.db.ring())
+    }
+
+    /// Waits until nobody writes, and keeps it so.
+    pub(super) fn stop_writers(&self) -> RwLockWriteGuard<'_, ()> {
+        self.db.sealing.write()
+    }
 }
 
 /// Why work on the database failed.
@@ -42,20 +112,54 @@ pub(super) enum Fault {
 
 impl Db {
     pub(super) fn open(factory: Box<dyn BackendFactory>) -> Result<Db> {
-        let unsynced = Arc::default();
-        let db = Db { factory, slot: RwLock::new(None), broken: AtomicBool::new(false), unsynced };
+        let unsynced = Mutex::default();
+        let plain = Arc::new(Ring::plain());
+        let rings = RwLock::new(Rings { current: plain.clone(), reading: plain });
+        let broken = AtomicBool::new(false);
+        let db = Db {
+            factory,
+            slot: RwLock::new(None),
+            suspended: AtomicBool::new(false),
+            broken,
+            unsynced,
+            rings,
+            sealing: RwLock::new(()),
+        };
         drop(db.opened()?);
         Ok(db)
     }
 
+    pub(super) fn ring(&self) -> Arc<Ring> {
+        self.rings.read().current.clone()
+    }
+
+    /// What records are sealed and opened with from the first opening on.
+    pub(super) fn open_with_ring(&self, ring: Ring) {
+        let ring = Arc::new(ring);
+        *self.rings.write() = Rings { current: ring.clone(), reading: ring };
+    }
+
+    /// What records are sealed with from now on.
+    pub(super) fn set_ring(&self, ring: Ring) {
+        self.read_also(&ring);
+        self.rings.write().current = Arc::new(ring);
+    }
+
+    /// What can be read from now on, too.
+    pub(super) fn read_also(&self, ring: &Ring) {
+        let rings = &mut *self.rings.write();
+        rings.reading = Arc::new(ring.with_keys_of(&rings.reading));
+    }
+
     /// Does the work on an open database. Where the database turns out to have been broken by another call, the work
     /// is done once more on a new one.
-    pub(super) fn run<T>(&self, work: impl Fn(&Database) -> Result<T, Fault>) -> Result<T> {
+    pub(super) fn run<T>(&self, work: impl Fn(&Open<'_>) -> Result<T, Fault>) -> Result<T> {
         let mut retried = false;
         loop {
             let slot = self.opened()?;
-            let database = slot.as_ref().expect("`opened` left a database in the slot");
-            let fault = match contain(|| work(database)) {
+            let opened = slot.as_ref().expect("`opened` left a database in the slot");
+            let open = Open { opened, db: self };
+            let fault = match contain(|| work(&open)) {
                 Ok(value) => return Ok(value),
                 Err(fault) => fault,
             };
@@ -69,14 +173,17 @@ impl Db {
         }
     }
 
-    fn opened(&self) -> Result<RwLockReadGuard<'_, Option<Database>>> {
-        let usable = |slot: &Option<Database>| slot.is_some() && !self.broken.load(Ordering::Acquire);
+    fn opened(&self) -> Result<RwLockReadGuard<'_, Option<Opened>>> {
+        let usable = |slot: &Option<Opened>| slot.is_some() && !self.broken.load(Ordering::Acquire);
         let slot = self.slot.read();
         if usable(&slot) {
             return Ok(slot);
         }
         drop(slot);
         let mut slot = self.slot.write();
+        if self.suspended.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorCode::Suspended, "the store is closed until the host resumes"));
+        }
         if !usable(&slot) {
             close(slot.take());
             self.rewrite_unsynced()?;
@@ -88,14 +195,15 @@ impl Db {
 }
 
 impl Db {
-    fn open_database(&self) -> Result<Database> {
+    fn open_database(&self) -> Result<Opened> {
         let create = || {
             contain(|| {
-                let storage = Storage::new(self.factory.open()?, self.unsynced.clone());
-                Ok(redb::Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(storage)?)
+                let storage = Storage::new(self.factory.open()?, self.unsynced());
+                Ok(Opened::Writable(database(storage)?))
             })
         };
         match create() {
+            Err(Fault::Own(error)) if error.code() == ErrorCode::StoreReadOnly => self.open_read_only(error),
             Err(Fault::Redb(redb::Error::Io(error))) if error.kind() == ErrorKind::InvalidData => {
                 self.locked(clear_unfinished)?;
                 create().map_err(Fault::into_open_error)
@@ -104,14 +212,89 @@ impl Db {
         }
     }
 
+    /// What can be read where nothing can be written; the error is what writing gives.
+    fn open_read_only(&self, error: Error) -> Result<Opened> {
+        let Some(storage) = self.factory.open_read_only()? else { return Err(error) };
+        let opened = contain(|| {
+            let storage = Storage::new(storage, self.unsynced());
+            let mut builder = redb::Builder::new();
+            Ok(Opened::ReadOnly(builder.set_cache_size(CACHE_BYTES).open_read_only_with_backend(storage)?))
+        });
+        opened.map_err(|fault| match fault {
+            Fault::Redb(redb::Error::RepairAborted) => {
+                Error::new(ErrorCode::StoreNeedsRepair, "the store was not closed, and cannot be written to repair it")
+            }
+            fault => match fault.into_open_error() {
+                other if matches!(other.code(), ErrorCode::StoreNotAStore | ErrorCode::StoreLocked) => other,
+                // No store yet, or not enough of one.
+                _ => error,
+            },
+        })
+    }
+
+    /// Bytes of the storage.
+    pub(super) fn storage_len(&self) -> u64 {
+        self.unsynced().len()
+    }
+
+    /// Closes the database, and keeps it closed until it is resumed. Waits for what is under way.
+    pub(super) fn suspend(&self) {
+        self.suspended.store(true, Ordering::Release);
+        let mut slot = self.slot.write();
+        close(slot.take());
+        if let Err(error) = self.rewrite_unsynced() {
+            tracing::warn!(%error, "what was written last may not outlive a power loss");
+        }
+    }
+
+    /// Opens it again.
+    pub(super) fn resume(&self) -> Result<()> {
+        self.suspended.store(false, Ordering::Release);
+        self.opened().map(drop)
+    }
+
+    fn unsynced(&self) -> Arc<Unsynced> {
+        self.unsynced.lock().clone()
+    }
+
+    /// Lets a new database, which `fill` fills from the one that is there, take its place. Nobody reads or writes
+    /// meanwhile. Where it fails, everything stays as it was.
+    pub(super) fn replace(&self, fill: impl FnOnce(&Open<'_>, &Database) -> Result<(), Fault>) -> Result<()> {
+        drop(self.opened()?);
+        let mut slot = self.slot.write();
+        let Some(opened) = slot.as_ref().filter(|_| !self.broken.load(Ordering::Acquire)) else {
+            return Err(Error::new(ErrorCode::StoreIo, "the store broke just before"));
+        };
+        let old = Open { opened, db: self };
+        old.writable().map_err(Fault::into_error)?;
+        let fresh = self.factory.fresh()?.ok_or(ErrorCode::StoreCannotReplace)?;
+        let unsynced: Arc<Unsynced> = Arc::default();
+        let new = contain(|| {
+            let new = database(Storage::new(fresh, unsynced.clone()))?;
+            fill(&old, &new)?;
+            Ok(new)
+        });
+        let new = new.map_err(Fault::into_error)?;
+        if let Err(error) = self.factory.swap() {
+            // Which of the two is there is found out by opening it.
+            close(Some(Opened::Writable(new)));
+            close(slot.take());
+            *self.unsynced.lock() = Arc::default();
+            return Err(error);
+        }
+        *self.unsynced.lock() = unsynced;
+        close(slot.replace(Opened::Writable(new)));
+        Ok(())
+    }
+
     /// Sees to it that what a failed sync left behind becomes durable.
     fn rewrite_unsynced(&self) -> Result<()> {
-        if self.unsynced.is_suspect() { self.locked(|storage| Ok(storage.rewrite()?)) } else { Ok(()) }
+        if self.unsynced().is_suspect() { self.locked(|storage| Ok(storage.rewrite()?)) } else { Ok(()) }
     }
 
     /// Works on the storage itself, without redb, but as its one owner.
     fn locked(&self, work: impl FnOnce(&Storage) -> Result<(), Fault>) -> Result<()> {
-        let storage = Storage::new(self.factory.open()?, self.unsynced.clone());
+        let storage = Storage::new(self.factory.open()?, self.unsynced());
         let worked = contain(|| {
             match storage.try_lock_range(Bound::Unbounded, Bound::Unbounded) {
                 Ok(true) | Err(BackendError::Unsupported) => {}
@@ -134,7 +317,7 @@ impl Drop for Db {
     }
 }
 
-fn close(database: Option<Database>) {
+fn close(database: Option<Opened>) {
     let closed = contain(|| {
         drop(database);
         Ok(())
@@ -146,6 +329,10 @@ fn close(database: Option<Database>) {
 
 fn contain<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Fault::Panic))
+}
+
+fn database(storage: Storage) -> Result<Database, Fault> {
+    Ok(redb::Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(storage)?)
 }
 
 /// Empties a storage whose very first opening was cut off before redb's magic number was written. Nothing can have

@@ -2,7 +2,10 @@
 
 use crate::backend::{MaybeSend, MaybeSync};
 use crate::error::Result;
+use parking_lot::Mutex;
 use redb::StorageBackend;
+use redb::backends::InMemoryBackend;
+use std::sync::Arc;
 
 /// Where a store lives.
 #[non_exhaustive]
@@ -17,7 +20,8 @@ pub enum StoreLocation {
 }
 
 impl StoreLocation {
-    /// A store in a redb backend. `open` is called again after an IO error, once the backend before was dropped.
+    /// A store in a redb backend. `open` is called again after an IO error, once the backend before was dropped. Its
+    /// storage cannot be replaced: see [`BackendFactory::fresh`].
     pub fn backend(
         open: impl Fn() -> Result<Box<dyn StorageBackend>> + MaybeSend + MaybeSync + 'static,
     ) -> StoreLocation {
@@ -26,9 +30,9 @@ impl StoreLocation {
 
     pub(super) fn into_factory(self) -> Box<dyn BackendFactory> {
         match self {
-            StoreLocation::Memory => memory(),
+            StoreLocation::Memory => Box::new(Memory::default()),
             #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-            StoreLocation::File(path) => Box::new(move || file::open(&path)),
+            StoreLocation::File(path) => Box::new(file::Files::new(path)),
             StoreLocation::Backend(factory) => factory,
         }
     }
@@ -52,6 +56,34 @@ pub trait BackendFactory: MaybeSend + MaybeSync {
     /// # Errors
     /// Handed on to the caller of the store, such as [`StoreOpenFailed`](crate::ErrorCode::StoreOpenFailed).
     fn open(&self) -> Result<Box<dyn StorageBackend>>;
+
+    /// Opens the storage to read only, where it cannot be written; `None` where that is not possible. Asked for when
+    /// [`open`](BackendFactory::open) gave [`StoreReadOnly`](crate::ErrorCode::StoreReadOnly).
+    ///
+    /// # Errors
+    /// As in [`open`](BackendFactory::open).
+    fn open_read_only(&self) -> Result<Option<Box<dyn StorageBackend>>> {
+        Ok(None)
+    }
+
+    /// Opens a second storage, which is empty and is to take the first one's place; `None` where there can be no second.
+    /// What an earlier call left is removed.
+    ///
+    /// # Errors
+    /// As in [`open`](BackendFactory::open).
+    fn fresh(&self) -> Result<Option<Box<dyn StorageBackend>>> {
+        Ok(None)
+    }
+
+    /// Lets the fresh storage take the first one's place, in one step and for good: after a crash one of the two is
+    /// found, whole. Both are open meanwhile; the fresh one is what [`open`](BackendFactory::open) opens from then on.
+    ///
+    /// # Errors
+    /// Those of the platform; which of the two is found then must not depend on luck alone: the next `open` and every
+    /// later one give the same.
+    fn swap(&self) -> Result<()> {
+        Err(crate::ErrorCode::StoreCannotReplace.into())
+    }
 }
 
 impl<F: Fn() -> Result<Box<dyn StorageBackend>> + MaybeSend + MaybeSync> BackendFactory for F {
@@ -61,13 +93,33 @@ impl<F: Fn() -> Result<Box<dyn StorageBackend>> + MaybeSend + MaybeSync> Backend
 }
 
 /// Memory that outlives a reopening.
-fn memory() -> Box<dyn BackendFactory> {
-    let memory = std::sync::Arc::new(redb::backends::InMemoryBackend::new());
-    Box::new(move || -> Result<Box<dyn StorageBackend>> { Ok(Box::new(SharedMemory(memory.clone()))) })
+#[derive(Default)]
+struct Memory {
+    current: Mutex<Arc<InMemoryBackend>>,
+    fresh: Mutex<Option<Arc<InMemoryBackend>>>,
+}
+
+impl BackendFactory for Memory {
+    fn open(&self) -> Result<Box<dyn StorageBackend>> {
+        Ok(Box::new(SharedMemory(self.current.lock().clone())))
+    }
+
+    fn fresh(&self) -> Result<Option<Box<dyn StorageBackend>>> {
+        let fresh = Arc::new(InMemoryBackend::new());
+        *self.fresh.lock() = Some(fresh.clone());
+        Ok(Some(Box::new(SharedMemory(fresh))))
+    }
+
+    fn swap(&self) -> Result<()> {
+        if let Some(fresh) = self.fresh.lock().take() {
+            *self.current.lock() = fresh;
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug)]
-struct SharedMemory(std::sync::Arc<redb::backends::InMemoryBackend>);
+struct SharedMemory(Arc<InMemoryBackend>);
 
 impl StorageBackend for SharedMemory {
     fn len(&self) -> std::io::Result<u64> {
@@ -89,13 +141,70 @@ impl StorageBackend for SharedMemory {
 
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 mod file {
+    use super::BackendFactory;
     use crate::error::{Error, ErrorCode, Result};
     use redb::StorageBackend;
+    use std::ffi::OsString;
     use std::fs::{File, OpenOptions};
     use std::io::{self, ErrorKind};
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
-    pub(super) fn open(path: &Path) -> Result<Box<dyn StorageBackend>> {
+    /// A store's file, and beside it, while the store is copied, the one that will take its place.
+    pub(super) struct Files {
+        path: PathBuf,
+        fresh: PathBuf,
+    }
+
+    impl Files {
+        pub(super) fn new(path: PathBuf) -> Self {
+            let mut name = path.file_name().map(OsString::from).unwrap_or_default();
+            name.push(".fresh");
+            Self { fresh: path.with_file_name(name), path }
+        }
+    }
+
+    impl BackendFactory for Files {
+        fn open(&self) -> Result<Box<dyn StorageBackend>> {
+            open(&self.path)
+        }
+
+        fn open_read_only(&self) -> Result<Option<Box<dyn StorageBackend>>> {
+            let file = File::open(&self.path).map_err(|error| open_failed(&self.path, error))?;
+            Ok(Some(backend(&self.path, file)?))
+        }
+
+        fn fresh(&self) -> Result<Option<Box<dyn StorageBackend>>> {
+            match std::fs::remove_file(&self.fresh) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(open_failed(&self.fresh, error)),
+                _ => {}
+            }
+            let file = OpenOptions::new().read(true).write(true).create_new(true).open(&self.fresh);
+            let file = file.map_err(|error| open_failed(&self.fresh, error))?;
+            // Who may read the one may read the other.
+            if let Ok(metadata) = std::fs::metadata(&self.path) {
+                file.set_permissions(metadata.permissions()).map_err(|error| open_failed(&self.fresh, error))?;
+            }
+            Ok(Some(backend(&self.fresh, file)?))
+        }
+
+        fn swap(&self) -> Result<()> {
+            let failed = |error| {
+                let detail = format!("{} could not be replaced", self.path.display());
+                Error::new(ErrorCode::StoreIo, detail).with_source(error)
+            };
+            std::fs::rename(&self.fresh, &self.path).map_err(failed)?;
+            sync_folder(&self.path).map_err(failed)
+        }
+    }
+
+    fn backend(path: &Path, file: File) -> Result<Box<dyn StorageBackend>> {
+        let backend = redb::backends::FileBackend::new(file);
+        Ok(Box::new(backend.map_err(|error| {
+            Error::new(ErrorCode::StoreOpenFailed, format!("{}", path.display())).with_source(error)
+        })?))
+    }
+
+    fn open(path: &Path) -> Result<Box<dyn StorageBackend>> {
         let at = || format!("{}", path.display());
         // Looked at before opening: a named pipe would block, a directory is an error of its own.
         let is_new = match std::fs::metadata(path) {
@@ -116,9 +225,7 @@ mod file {
         if is_new {
             sync_folder(path).map_err(|error| open_failed(path, error))?;
         }
-        let backend = redb::backends::FileBackend::new(file)
-            .map_err(|error| Error::new(ErrorCode::StoreOpenFailed, at()).with_source(error))?;
-        Ok(Box::new(backend))
+        backend(path, file)
     }
 
     /// Makes the file's name durable: syncing a new file does not see to that everywhere.

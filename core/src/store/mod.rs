@@ -23,13 +23,18 @@
 //! # }
 //! ```
 
+mod check;
+mod compact;
 mod db;
 mod export;
+mod keys;
 mod location;
 mod payload;
+mod quota;
 mod read;
 mod record;
 mod recover;
+mod rekey;
 mod retention;
 mod schema;
 mod sweep;
@@ -37,10 +42,12 @@ mod tables;
 mod unsynced;
 mod write;
 
+pub use check::{Damage, StoreUsage, Verified};
 pub use export::{ExportedAudio, SessionExport};
+pub use keys::StoreKey;
 pub use location::{BackendFactory, StoreLocation};
 pub use record::{
-    AudioInfo, AudioKind, SessionCursor, SessionPage, SessionRecord, SessionSummary, StoredAudio, TurnRecord,
+    AudioInfo, AudioKind, SessionCursor, SessionPage, SessionRecord, SessionSummary, StoredAudio, Summary, TurnRecord,
     TurnState, Turns, samples_to_i16,
 };
 pub use sweep::Swept;
@@ -50,11 +57,22 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
 use db::{Db, Fault};
 use parking_lot::Mutex;
+use quota::Quota;
 use schema::{Kind, blob_key, damaged};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use tables::{Snapshot, load_session};
 use write::Budget;
+
+/// How a store is opened.
+#[derive(Clone, Debug, Default)]
+pub struct StoreOptions {
+    /// The key of an encrypted store. A new store is encrypted where one is given.
+    pub key: Option<StoreKey>,
+    /// How many bytes of audio the store holds at most, all sessions together; `None` for no limit. A sweep deletes the
+    /// oldest where there is more, down to a sixteenth below it, audio with which a failed turn can be tried again last.
+    /// Until the next sweep there may be more.
+    pub audio_bytes_max: Option<u64>,
+}
 
 /// Sessions, turns and audio, durable. Clones share one open store, which closes with the last of them.
 #[derive(Clone)]
@@ -62,8 +80,8 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     db: Db,
-    /// Sessions that are in the list but have lost their record.
-    lost: Mutex<BTreeSet<SessionId>>,
+    key: Mutex<Option<StoreKey>>,
+    quota: Quota,
 }
 
 impl Store {
@@ -74,12 +92,87 @@ impl Store {
     /// [`ErrorCode::StoreCorrupt`], [`ErrorCode::StoreReadOnly`], [`ErrorCode::StoreFull`],
     /// [`ErrorCode::StoreOpenFailed`], [`ErrorCode::StoreIo`].
     pub fn open(location: StoreLocation, now_ms: u64) -> Result<Store> {
+        Store::open_with(location, StoreOptions::default(), now_ms)
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`]; [`ErrorCode::StoreWrongKey`] where the store is encrypted and this is not its key, or it
+    /// is not encrypted.
+    pub fn open_with(location: StoreLocation, options: StoreOptions, now_ms: u64) -> Result<Store> {
         let db = Db::open(location.into_factory())?;
-        recover::prepare(&db, now_ms)?;
-        let lost = unless_corrupt(recover::check_list(&db))?;
-        unless_corrupt(sweep::purge(&db))?;
-        unless_corrupt(recover::close_open_turns(&db))?;
-        Ok(Store(Arc::new(Inner { db, lost: Mutex::new(lost) })))
+        recover::prepare(&db, options.key.as_ref(), now_ms)?;
+        let read_only = db.run(|open| Ok(open.is_read_only()))?;
+        // Where nothing can be written, nothing is tidied up.
+        if !read_only {
+            unless_corrupt(rekey::finish(&db, options.key.as_ref()))?;
+            unless_corrupt(recover::check_list(&db))?;
+            unless_corrupt(sweep::purge(&db))?;
+            unless_corrupt(recover::close_open_turns(&db))?;
+        }
+        let (key, quota) = (Mutex::new(options.key), Quota::new(options.audio_bytes_max));
+        Ok(Store(Arc::new(Inner { db, key, quota })))
+    }
+
+    /// Whether nothing can be written, because the storage cannot be.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Suspended`]; those of [`Store::open`].
+    pub fn is_read_only(&self) -> Result<bool> {
+        self.0.db.run(|open| Ok(open.is_read_only()))
+    }
+
+    /// Closes the storage and gives up its lock, after what is under way; calls fail with [`ErrorCode::Suspended`] until
+    /// [`Store::resume`]. For phones: iOS ends apps that hold a file's lock while they are suspended.
+    pub fn suspend(&self) {
+        self.0.db.suspend();
+    }
+
+    /// Opens the storage again.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`], such as [`ErrorCode::StoreLocked`] where another process opened it meanwhile; calls try
+    /// once more by themselves.
+    pub fn resume(&self) -> Result<()> {
+        self.0.db.resume()
+    }
+
+    /// How much there is. Looks at every recording's entry.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`].
+    pub fn usage(&self) -> Result<StoreUsage> {
+        check::usage(&self.0.db, self.0.quota.max())
+    }
+
+    /// Reads everything, and says what is damaged or lost.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StoreIo`]; [`ErrorCode::StoreCorrupt`] where the damage is not in single records.
+    pub fn verify(&self) -> Result<Verified> {
+        check::verify(&self.0.db)
+    }
+
+    /// Whether what is written is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.0.db.ring().seals()
+    }
+
+    /// Gives the store another key, encrypts it with its first, or with `None` takes the encryption away. The store can be
+    /// used meanwhile. From when the new key holds, which is at once, the old one opens it no more; then all records are
+    /// sealed anew, which takes as long as copying them. What was there before may still be found in the file's unused
+    /// places until [`Store::erase`] or [`Store::compact`] was called.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StoreFull`], [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`]. The key may be the new one
+    /// nevertheless: keep both until the call was done once more and succeeded. What was not sealed anew then is when the
+    /// store is opened next.
+    pub fn rotate_key(&self, key: Option<StoreKey>) -> Result<()> {
+        let mut current = self.0.key.lock();
+        rekey::rotate(&self.0.db, current.as_ref(), key.as_ref())?;
+        *current = key;
+        Ok(())
     }
 
     /// Does all of `writes` or nothing, in one transaction, and returns when they are durable. One call costs one
@@ -93,12 +186,13 @@ impl Store {
         if writes.is_empty() {
             return Ok(());
         }
-        self.0.db.run(|database| {
-            tables::write(database, |tables| {
+        self.0.db.run(|open| {
+            tables::write(open, |tables| {
                 let mut budget = Budget(schema::DELETES_MAX);
                 for write in writes {
                     match write {
                         Write::PutSession(record) => tables.put_session(record)?,
+                        Write::PutSummary { session, summary } => tables.put_summary(*session, summary)?,
                         Write::PutTurn(record) => tables.put_turn(record)?,
                         Write::PutAudio { session, turn, kind, rate, samples } => {
                             tables.put_audio(*session, *turn, *kind, *rate, samples)?;
@@ -115,6 +209,11 @@ impl Store {
                 Ok(())
             })
         })?;
+        for write in writes {
+            if let Write::PutAudio { samples, .. } = write {
+                self.0.quota.wrote(schema::blob_bytes(samples.len() as u64));
+            }
+        }
         // What one transaction could not delete. It is durable that it goes; that it is not gone yet is no failure.
         for write in writes {
             let left = match write {
@@ -133,7 +232,20 @@ impl Store {
     /// [`ErrorCode::SessionNotFound`], [`ErrorCode::RecordCorrupt`]; [`ErrorCode::StoreIo`],
     /// [`ErrorCode::StoreCorrupt`].
     pub fn session(&self, id: SessionId) -> Result<SessionRecord> {
-        self.read(id, |snapshot| Ok(load_session(&snapshot.sessions, id)?.record(id)))
+        self.read(id, |snapshot| Ok(load_session(&snapshot.ring, &snapshot.sessions, id)?.record(id)))
+    }
+
+    /// The session, and the turns that its summary does not cover, in order, without those that are damaged: what it
+    /// takes to go on. Turns that are covered are not read.
+    ///
+    /// # Errors
+    /// Those of [`Store::session`].
+    pub fn resume_session(&self, id: SessionId) -> Result<(SessionRecord, Vec<TurnRecord>)> {
+        self.read(id, |snapshot| {
+            let session = load_session(&snapshot.ring, &snapshot.sessions, id)?.record(id);
+            let from = session.summary.as_ref().map_or(0, |summary| summary.through.0.saturating_add(1));
+            Ok((session, snapshot.turns_there(id, TurnId(from), None)?.turns))
+        })
     }
 
     /// At most `limit` sessions (at least one), the one that changed last first, from after the given one on.
@@ -141,7 +253,7 @@ impl Store {
     /// # Errors
     /// [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`].
     pub fn sessions(&self, after: Option<SessionCursor>, limit: usize) -> Result<SessionPage> {
-        self.0.db.run(|database| Snapshot::of(database)?.page(after, limit))
+        self.0.db.run(|open| Snapshot::of(open)?.page(after, limit))
     }
 
     /// All turns of a session, in order.
@@ -193,24 +305,75 @@ impl Store {
     /// [`ErrorCode::SessionNotFound`]; [`ErrorCode::StoreFull`], [`ErrorCode::StoreIo`],
     /// [`ErrorCode::StoreCorrupt`].
     pub fn delete_session(&self, id: SessionId) -> Result<()> {
-        self.0.db.run(|database| tables::write(database, |tables| tables.delete_session(id)))?;
-        self.0.lost.lock().remove(&id);
+        self.0.db.run(|open| tables::write(open, |tables| tables.delete_session(id)))?;
         warn_of_leftovers(sweep::purge(&self.0.db));
         Ok(())
     }
 
+    /// Deletes sessions so that no byte of them is left in the store's storage: what is not theirs is copied into a fresh
+    /// one, which takes the old one's place; a crash leaves one or the other, whole. Takes as long as copying the store, in
+    /// which nobody else reads or writes. A session that is not there is no error, so that a call that failed can be made
+    /// once more.
+    ///
+    /// What the file system or the disk keeps of a file that was removed is out of its reach; an encrypted store leaves
+    /// only what nobody can read.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StoreCannotReplace`] for storage of the host that has no [`BackendFactory::fresh`], and those of
+    /// [`Store::delete_session`]: the sessions may be gone already, but not each byte of them.
+    pub fn erase(&self, ids: &[SessionId]) -> Result<()> {
+        for &id in ids {
+            match self.delete_session(id) {
+                Err(error) if error.code() == ErrorCode::SessionNotFound => {}
+                result => result?,
+            }
+        }
+        self.compact()
+    }
+
+    /// Deletes everything: all sessions, turns and audio, so that no byte of them is left. An encrypted store keeps its
+    /// key.
+    ///
+    /// # Errors
+    /// Those of [`Store::erase`]; nothing is deleted then.
+    pub fn erase_all(&self) -> Result<()> {
+        let key = self.0.key.lock();
+        compact::start_anew(&self.0.db, key.as_ref())?;
+        Ok(())
+    }
+
+    /// Copies what lives into a fresh storage, which takes the old one's place: gives back the room that deleted data
+    /// took, and with it the last bytes of what was deleted. Takes as long as copying the store, in which nobody else reads
+    /// or writes.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StoreCannotReplace`], [`ErrorCode::StoreFull`], [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`];
+    /// everything stays as it was then.
+    pub fn compact(&self) -> Result<()> {
+        sweep::purge(&self.0.db)?;
+        compact::copy(&self.0.db)
+    }
+
     /// Deletes what the sessions' rules no longer let stay at `now_ms` (Unix time), or only counts it. Age counts
     /// from the end of a turn; a turn under way has none, and a clock that was put back deletes nothing early. Runs
-    /// in many small transactions, between which others get their turn.
+    /// in many small transactions, between which others get their turn. Where there is a quota and more audio than it
+    /// allows, the oldest goes as well.
     ///
     /// # Errors
     /// [`ErrorCode::StoreFull`], [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`].
     pub fn sweep(&self, now_ms: u64, dry_run: bool) -> Result<Swept> {
         if dry_run {
-            return sweep::preview(&self.0.db, now_ms);
+            let (by_rules, gone) = sweep::preview(&self.0.db, now_ms)?;
+            return Ok(by_rules.plus(self.0.quota.preview(&self.0.db, &gone)?));
         }
         sweep::purge(&self.0.db)?;
-        sweep::sweep(&self.0.db, None, now_ms)
+        let by_rules = sweep::sweep(&self.0.db, None, now_ms)?;
+        Ok(by_rules.plus(self.0.quota.enforce(&self.0.db)?))
+    }
+
+    /// Whether there may be more audio than the quota allows, so that a sweep is due.
+    pub fn may_exceed_quota(&self) -> bool {
+        self.0.quota.may_be_exceeded()
     }
 
     /// The session as data to take along.
@@ -219,7 +382,7 @@ impl Store {
     /// Those of [`Store::turns`].
     pub fn export(&self, id: SessionId) -> Result<SessionExport> {
         self.read(id, |snapshot| {
-            let session = load_session(&snapshot.sessions, id)?.record(id);
+            let session = load_session(&snapshot.ring, &snapshot.sessions, id)?.record(id);
             let turns = snapshot.turns_of(id, TurnId(0), None)?;
             let mut export = SessionExport { session, turns, audio: Vec::new(), audio_damaged: 0 };
             for turn in &export.turns.turns {
@@ -239,13 +402,16 @@ impl Store {
 
     /// Reads of one session, as of one moment.
     fn read<T>(&self, id: SessionId, work: impl Fn(&Snapshot) -> Result<T, Fault>) -> Result<T> {
-        let result = self.0.db.run(|database| work(&Snapshot::of(database)?));
-        match result {
-            Err(error) if error.code() == ErrorCode::SessionNotFound && self.0.lost.lock().contains(&id) => {
-                Err(damaged(Kind::Session))
+        self.0.db.run(|open| {
+            let snapshot = Snapshot::of(open)?;
+            match work(&snapshot) {
+                // Not there, or lost? What is deleted is out of the list too.
+                Err(Fault::Own(error)) if error.code() == ErrorCode::SessionNotFound && snapshot.is_listed(id)? => {
+                    Err(damaged(Kind::Session).into())
+                }
+                result => result,
             }
-            result => result,
-        }
+        })
     }
 }
 

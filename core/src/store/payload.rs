@@ -7,7 +7,7 @@ use crate::config::SessionConfig;
 use crate::error::{ErrorCode, Result};
 use crate::event::{InterruptReason, Metrics, SessionId, Stage, Transcript, TurnId, TurnOrigin, Word};
 use crate::language::LanguageTag;
-use crate::store::record::{AudioInfo, SessionRecord, TurnRecord, TurnState};
+use crate::store::record::{AudioInfo, SessionRecord, Summary, TurnRecord, TurnState};
 use crate::store::schema::{Kind, unknown_form};
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,8 @@ pub(super) struct MetaPayload {
     pub(super) min_reader: u32,
     #[serde(rename = "c", default)]
     pub(super) created_ms: u64,
+    #[serde(rename = "e", default)]
+    pub(super) encrypted: bool,
 }
 
 /// A session, with what only the store needs to know.
@@ -45,6 +47,30 @@ pub(super) struct SessionPayload {
     /// Turns before this one hold no text any more.
     #[serde(rename = "x", default, skip_serializing_if = "is_zero")]
     pub(super) text_from: u64,
+    #[serde(rename = "y", default, skip_serializing_if = "Option::is_none")]
+    pub(super) summary: Option<SummaryPayload>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct SummaryPayload {
+    #[serde(rename = "t", default)]
+    pub(super) text: String,
+    #[serde(rename = "f", default)]
+    pub(super) from: u64,
+    #[serde(rename = "h", default)]
+    pub(super) through: u64,
+}
+
+impl From<&Summary> for SummaryPayload {
+    fn from(summary: &Summary) -> Self {
+        Self { text: summary.text.clone(), from: summary.from.0, through: summary.through.0 }
+    }
+}
+
+impl From<SummaryPayload> for Summary {
+    fn from(payload: SummaryPayload) -> Self {
+        Self { text: payload.text, from: TurnId(payload.from), through: TurnId(payload.through) }
+    }
 }
 
 impl SessionPayload {
@@ -58,6 +84,7 @@ impl SessionPayload {
             title: self.title,
             next_turn: self.next_turn,
             turns: self.turns,
+            summary: self.summary.map(Summary::from),
         }
     }
 }
@@ -306,6 +333,7 @@ fn is_zero(value: &u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::keys::Ring;
     use crate::store::schema::{decode, encode, turn_key};
     use serde_json::json;
 
@@ -316,7 +344,8 @@ mod tests {
     fn read(payload: &serde_json::Value) -> Result<TurnRecord> {
         let (session, turn) = ids();
         let key = turn_key(session, turn);
-        decode::<TurnPayload>(Kind::Turn, &key, &encode(Kind::Turn, &key, payload)?)?.record(session, turn)
+        decode::<TurnPayload>(&Ring::plain(), Kind::Turn, &key, &encode(&Ring::plain(), Kind::Turn, &key, payload)?)?
+            .record(session, turn)
     }
 
     #[test]

@@ -8,12 +8,12 @@ use crate::store::record::{
     AudioInfo, AudioKind, SessionCursor, SessionPage, SessionSummary, StoredAudio, TurnRecord, Turns,
 };
 use crate::store::schema::{
-    CHUNK_BYTES, Kind, SessionKey, TurnKey, UpdatedKey, blob_key, bounds, chunk_key, damaged, decode, session_of_key,
+    CHUNK_BYTES, Kind, TurnKey, UpdatedKey, blob_key, bounds, chunk_key, damaged, decode, session_of_key,
     split_updated_key, turn_key, turn_of_key, unseal, updated_key,
 };
 use crate::store::tables::{Snapshot, find_turn, load_session, turn_not_found, unless_damaged};
 use redb::{AccessGuard, ReadableTable};
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 impl Snapshot {
     pub(super) fn page(&self, after: Option<SessionCursor>, limit: usize) -> Result<SessionPage, Fault> {
@@ -31,7 +31,7 @@ impl Snapshot {
             }
             let (updated_ms, id) = split_updated_key(row?.0.value());
             last = Some(SessionCursor { updated_ms, id });
-            match load_session(&self.sessions, id) {
+            match load_session(&self.ring, &self.sessions, id) {
                 Ok(session) => page.sessions.push(SessionSummary::from(&session.record(id))),
                 Err(Fault::Own(_)) => page.damaged.push(id),
                 Err(fault) => return Err(fault),
@@ -42,13 +42,22 @@ impl Snapshot {
 
     /// The turns from `from` on, or the last `count` of them.
     pub(super) fn turns_of(&self, id: SessionId, from: TurnId, last_count: Option<usize>) -> Result<Turns, Fault> {
-        let session = load_session(&self.sessions, id)?;
-        let mut turns = Turns { turns: Vec::new(), damaged: self.missing_turns(id, &session)? };
+        let session = load_session(&self.ring, &self.sessions, id)?;
+        let mut turns = self.turns_there(id, from, last_count)?;
+        turns.damaged += self.missing_turns(id, &session)?;
+        Ok(turns)
+    }
+
+    /// The turns from `from` on, or the last `count` of them; those that are lost are not looked for, so that no other
+    /// turn is touched.
+    pub(super) fn turns_there(&self, id: SessionId, from: TurnId, last_count: Option<usize>) -> Result<Turns, Fault> {
+        let mut turns = Turns::default();
         let (_, last) = bounds::<24>(id.0.as_bytes());
         let mut read = |row: Result<Row<'_>, redb::StorageError>| -> Result<(), Fault> {
             let (key, value) = row?;
             let (key, turn) = (key.value(), turn_of_key(key.value()));
-            let record = decode::<TurnPayload>(Kind::Turn, key, value.value()).and_then(|turn_| turn_.record(id, turn));
+            let record = decode::<TurnPayload>(&self.ring, Kind::Turn, key, value.value())
+                .and_then(|turn_| turn_.record(id, turn));
             match unless_damaged(record.map_err(Fault::from))? {
                 Some(record) => turns.turns.push(record),
                 None => turns.damaged += 1,
@@ -67,13 +76,17 @@ impl Snapshot {
     }
 
     pub(super) fn turn(&self, id: SessionId, turn: TurnId) -> Result<TurnRecord, Fault> {
-        let session = load_session(&self.sessions, id)?;
-        if let Some(record) = find_turn(&self.turns, id, turn)? {
+        let session = load_session(&self.ring, &self.sessions, id)?;
+        if let Some(record) = find_turn(&self.ring, &self.turns, id, turn)? {
             return Ok(record);
         }
-        // Not there, or lost? Only a session that has all its turns can tell.
-        if turn.0 < session.next_turn && !self.turns_of(id, TurnId(0), None)?.is_complete() {
-            return Err(damaged(Kind::Turn).into());
+        // Not there, or lost? Only a session that has all its turns can tell, and this one must not be among them: a
+        // damaged key beside it can hide it from a search.
+        if turn.0 < session.next_turn {
+            let turns = self.turns_of(id, TurnId(0), None)?;
+            if !turns.is_complete() || turns.turns.iter().any(|record| record.turn == turn) {
+                return Err(damaged(Kind::Turn).into());
+            }
         }
         Err(turn_not_found(id, turn).into())
     }
@@ -92,7 +105,7 @@ impl Snapshot {
         while (samples.len() as u64) < info.samples {
             let key = chunk_key(&blob, chunk);
             let row = self.audio.get(&key)?.ok_or_else(|| damaged(Kind::Audio))?;
-            let bytes = unseal(Kind::Audio, &key, row.value())?;
+            let bytes = unseal(&self.ring, Kind::Audio, &key, row.value())?;
             let expected = (info.samples - samples.len() as u64).saturating_mul(2).min(CHUNK_BYTES as u64);
             // A chunk of a longer or shorter recording under this key is sound by itself, and still not this one's.
             if bytes.len() as u64 != expected {
@@ -105,7 +118,7 @@ impl Snapshot {
     }
 
     /// How many turns the session should have and has not.
-    fn missing_turns(&self, id: SessionId, session: &SessionPayload) -> Result<u64, Fault> {
+    pub(super) fn missing_turns(&self, id: SessionId, session: &SessionPayload) -> Result<u64, Fault> {
         let (first, last) = bounds::<24>(id.0.as_bytes());
         let mut found = 0;
         for row in self.turns.range::<&TurnKey>(&first..=&last)? {
@@ -115,21 +128,30 @@ impl Snapshot {
         Ok(session.turns.saturating_sub(found))
     }
 
-    /// Sessions in the list that have no record, and sessions with a record that are not in the list.
-    pub(super) fn compare_list(&self) -> Result<(BTreeSet<SessionId>, Vec<SessionId>), Fault> {
-        let mut listed = BTreeSet::new();
+    /// Whether the list has the session. Looks at every row: a damaged key may stand in a wrong place.
+    pub(super) fn is_listed(&self, id: SessionId) -> Result<bool, Fault> {
+        for row in self.by_updated.iter()? {
+            if split_updated_key(row?.0.value()).1 == id {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Sessions with a record that are not in the list.
+    pub(super) fn unlisted(&self) -> Result<Vec<SessionId>, Fault> {
+        let mut listed = HashSet::new();
         for row in self.by_updated.iter()? {
             listed.insert(split_updated_key(row?.0.value()).1);
         }
         let mut unlisted = Vec::new();
         for row in self.sessions.iter()? {
-            let key: SessionKey = *row?.0.value();
-            let id = session_of_key(&key);
-            if !listed.remove(&id) {
+            let id = session_of_key(row?.0.value());
+            if !listed.contains(&id) {
                 unlisted.push(id);
             }
         }
-        Ok((listed, unlisted))
+        Ok(unlisted)
     }
 }
 

@@ -24,6 +24,10 @@ pub struct SessionRecord {
     pub next_turn: u64,
     /// How many turns the session has; counted by the store.
     pub turns: u64,
+    /// What the chat model reads in place of the first turns, once all of them no longer fit its context. Ignored in
+    /// [`Write::PutSession`](super::Write::PutSession); [`Write::PutSummary`](super::Write::PutSummary) writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Summary>,
 }
 
 impl SessionRecord {
@@ -38,7 +42,26 @@ impl SessionRecord {
             title: String::new(),
             next_turn: 1,
             turns: 0,
+            summary: None,
         }
+    }
+}
+
+/// What the chat model wrote down of a run of turns; the turns themselves stay in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The words.
+    pub text: String,
+    /// The first turn that they are about.
+    pub from: TurnId,
+    /// The last turn that they cover; those after it are not part of them.
+    pub through: TurnId,
+}
+
+impl Summary {
+    /// Whether the turn is in the run that it covers.
+    pub fn covers(&self, turn: TurnId) -> bool {
+        (self.from..=self.through).contains(&turn)
     }
 }
 

@@ -2,24 +2,35 @@
 //!
 //! A record is `[format][schema][flags][checksum: 4][payload]`. The checksum (CRC-32) covers the three bytes before
 //! it, the table, the key and the payload, so that a flipped bit, or a record that turns up under another key, is an
-//! error and never data: redb alone hands out flipped bits silently. The payload is MessagePack with named fields,
-//! so that older and newer readers meet: unknown fields are skipped, missing ones have a default.
+//! error and never data: redb alone hands out flipped bits silently. In an encrypted store it is
+//! `[format][schema][number of the data key][nonce: 24][sealed payload and tag]` (XChaCha20-Poly1305), where the same is
+//! covered by the tag. The payload is MessagePack with named fields, so that older and newer readers meet: unknown fields
+//! are skipped, missing ones have a default.
+//!
+//! Keys of rows stay as they are: which sessions there are, when they last changed, how many turns and how long their
+//! audio is can be seen without the key.
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
+use crate::store::keys::{NONCE_LEN, Ring, TAG_LEN};
 use crate::store::record::AudioKind;
 use redb::TableDefinition;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 
 /// The version of the layout that this build writes.
-pub(super) const SCHEMA: u32 = 1;
-/// The oldest version that can read what this build writes.
+pub(super) const SCHEMA: u32 = 2;
+/// The oldest version that can read what this build writes ...
 pub(super) const MIN_READER: u32 = 1;
+/// ... and what it encrypts.
+pub(super) const MIN_READER_ENCRYPTED: u32 = 2;
 /// What tells our files from other redb files.
 pub(super) const APP_ID: &str = "tertulia";
 /// The key of [`MetaPayload`](super::payload::MetaPayload).
 pub(super) const META_KEY: &[u8] = b"store";
+/// The key of the [`Ring`] of an encrypted store, wrapped, in two tables: without it everything would be lost.
+pub(super) const RING_KEY: &[u8] = b"keys";
 
 /// Bytes of sound in one row. With what redb and sealing add, a row stays under 64 KiB, which fills its page best.
 pub(super) const CHUNK_BYTES: usize = 65_536 - 192;
@@ -33,6 +44,8 @@ pub(super) type ChunkKey = [u8; 29];
 pub(super) type UpdatedKey = [u8; 24];
 
 pub(super) const META: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("meta");
+/// A second copy of what an encrypted store cannot do without.
+pub(super) const META_COPY: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("meta_copy");
 pub(super) const SESSIONS: TableDefinition<'_, &SessionKey, &[u8]> = TableDefinition::new("sessions");
 /// (session, turn) to the turn.
 pub(super) const TURNS: TableDefinition<'_, &TurnKey, &[u8]> = TableDefinition::new("turns");
@@ -55,6 +68,7 @@ pub(super) enum Kind {
     Turn = 2,
     Audio = 3,
     BlobRef = 4,
+    Ring = 5,
 }
 
 impl Kind {
@@ -65,6 +79,7 @@ impl Kind {
             Kind::Turn => "turns",
             Kind::Audio => "audio",
             Kind::BlobRef => "blob_refs",
+            Kind::Ring => "keys",
         }
     }
 
@@ -127,6 +142,11 @@ pub(super) fn split_updated_key(key: &UpdatedKey) -> (u64, SessionId) {
     (u64::from_be_bytes(part(key, 0)), SessionId(uuid::Uuid::from_bytes(part(key, 8))))
 }
 
+/// How many bytes of sound so many samples are.
+pub(super) fn blob_bytes(samples: u64) -> u64 {
+    samples.saturating_mul(2)
+}
+
 fn part<const N: usize>(key: &[u8], start: usize) -> [u8; N] {
     key[start..start + N].try_into().expect("the slice has the array's length")
 }
@@ -143,42 +163,70 @@ fn join<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
 }
 
 const FORMAT_CRC32: u8 = 1;
+const FORMAT_SEALED: u8 = 2;
 const HEADER_LEN: usize = 7;
+/// Format, schema, flags.
+const LEAD_LEN: usize = 3;
 
 /// The record of a payload.
-pub(super) fn encode<T: Serialize>(kind: Kind, key: &[u8], payload: &T) -> Result<Vec<u8>> {
+pub(super) fn encode<T: Serialize>(ring: &Ring, kind: Kind, key: &[u8], payload: &T) -> Result<Vec<u8>> {
     let payload = rmp_serde::to_vec_named(payload)
         .map_err(|source| Error::new(ErrorCode::Internal, "a record could not be encoded").with_source(source))?;
-    Ok(seal(kind, key, &payload))
+    seal(ring, kind, key, &payload)
 }
 
 /// The payload of a record.
-pub(super) fn decode<T: DeserializeOwned>(kind: Kind, key: &[u8], record: &[u8]) -> Result<T> {
-    let payload = unseal(kind, key, record)?;
+pub(super) fn decode<T: DeserializeOwned>(ring: &Ring, kind: Kind, key: &[u8], record: &[u8]) -> Result<T> {
+    let payload = unseal(ring, kind, key, record)?;
     // The checksum holds, so these bytes are what somebody wrote: an unknown form is a newer one, not damage.
-    rmp_serde::from_slice(payload).map_err(|source| unknown_form(kind).with_source(source))
+    rmp_serde::from_slice(&payload).map_err(|source| unknown_form(kind).with_source(source))
 }
 
 /// A record around these bytes.
-pub(super) fn seal(kind: Kind, key: &[u8], payload: &[u8]) -> Vec<u8> {
+pub(super) fn seal(ring: &Ring, kind: Kind, key: &[u8], payload: &[u8]) -> Result<Vec<u8>> {
+    let schema = kind.schema();
+    if let Some((number, sealed)) = ring.seal(|number| aad(&[FORMAT_SEALED, schema, number], kind, key), payload)? {
+        let mut record = Vec::with_capacity(LEAD_LEN + sealed.len());
+        record.extend_from_slice(&[FORMAT_SEALED, schema, number]);
+        record.extend_from_slice(&sealed);
+        return Ok(record);
+    }
     let mut record = Vec::with_capacity(HEADER_LEN + payload.len());
-    record.extend_from_slice(&[FORMAT_CRC32, kind.schema(), 0]);
+    record.extend_from_slice(&[FORMAT_CRC32, schema, 0]);
     let checksum = checksum(&record, kind, key, payload);
     record.extend_from_slice(&checksum);
     record.extend_from_slice(payload);
-    record
+    Ok(record)
 }
 
 /// The bytes in a record.
-pub(super) fn unseal<'r>(kind: Kind, key: &[u8], record: &'r [u8]) -> Result<&'r [u8]> {
+pub(super) fn unseal<'r>(ring: &Ring, kind: Kind, key: &[u8], record: &'r [u8]) -> Result<Cow<'r, [u8]>> {
+    if record.first() == Some(&FORMAT_SEALED) && record.len() >= LEAD_LEN + NONCE_LEN + TAG_LEN {
+        let (lead, sealed) = record.split_at(LEAD_LEN);
+        let text = ring.unseal(lead[2], &aad(lead, kind, key), sealed);
+        return text.map(Cow::Owned).ok_or_else(|| damaged(kind));
+    }
     let (header, payload) = record.split_at_checked(HEADER_LEN).ok_or_else(|| damaged(kind))?;
-    if header[3..] != checksum(&header[..3], kind, key, payload) {
+    if !ring.takes_plain() || header[LEAD_LEN..] != checksum(&header[..LEAD_LEN], kind, key, payload) {
         return Err(damaged(kind));
     }
     if header[0] != FORMAT_CRC32 || header[2] != 0 {
         return Err(unknown_form(kind));
     }
-    Ok(payload)
+    Ok(Cow::Borrowed(payload))
+}
+
+/// The number of the data key that a record is sealed with; `None` where it is not encrypted.
+pub(super) fn sealed_with(record: &[u8]) -> Option<u8> {
+    match record {
+        [FORMAT_SEALED, _, number, ..] => Some(*number),
+        _ => None,
+    }
+}
+
+/// What the tag covers besides the payload.
+fn aad(lead: &[u8], kind: Kind, key: &[u8]) -> Vec<u8> {
+    [lead, &[kind as u8, key.len() as u8], key].concat()
 }
 
 fn checksum(header: &[u8], kind: Kind, key: &[u8], payload: &[u8]) -> [u8; 4] {
@@ -204,35 +252,39 @@ mod tests {
 
     #[test]
     fn a_record_holds_only_under_its_own_table_and_key() {
-        let record = seal(Kind::Turn, b"key", b"payload");
-        assert_eq!(unseal(Kind::Turn, b"key", &record).unwrap(), b"payload");
+        let record = seal(&Ring::plain(), Kind::Turn, b"key", b"payload").unwrap();
+        assert_eq!(*unseal(&Ring::plain(), Kind::Turn, b"key", &record).unwrap(), *b"payload");
         for (kind, key) in [(Kind::Turn, &b"kez"[..]), (Kind::Session, b"key"), (Kind::Turn, b"keyp")] {
-            assert_eq!(unseal(kind, key, &record).unwrap_err().code(), ErrorCode::RecordCorrupt);
+            assert_eq!(unseal(&Ring::plain(), kind, key, &record).unwrap_err().code(), ErrorCode::RecordCorrupt);
         }
     }
 
     #[test]
     fn every_flipped_bit_and_every_truncation_is_seen() {
-        let record = seal(Kind::Turn, b"key", b"a payload of some length");
+        let record = seal(&Ring::plain(), Kind::Turn, b"key", b"a payload of some length").unwrap();
         for bit in 0..record.len() * 8 {
             let mut flipped = record.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(unseal(Kind::Turn, b"key", &flipped).unwrap_err().code(), ErrorCode::RecordCorrupt, "{bit}");
+            assert_eq!(
+                unseal(&Ring::plain(), Kind::Turn, b"key", &flipped).unwrap_err().code(),
+                ErrorCode::RecordCorrupt,
+                "{bit}"
+            );
         }
         for len in 0..record.len() {
-            assert!(unseal(Kind::Turn, b"key", &record[..len]).is_err());
+            assert!(unseal(&Ring::plain(), Kind::Turn, b"key", &record[..len]).is_err());
         }
     }
 
     #[test]
     fn a_record_of_another_format_or_form_is_from_the_future() {
-        let mut header = vec![2, 1, 0];
+        let mut header = vec![3, 1, 0];
         let sum = checksum(&header, Kind::Turn, b"key", b"x");
         header.extend_from_slice(&sum);
         header.push(b'x');
-        assert_eq!(unseal(Kind::Turn, b"key", &header).unwrap_err().code(), ErrorCode::StoreFromFuture);
-        let text = encode(Kind::Turn, b"key", &"not a map").unwrap();
-        let result = decode::<std::collections::BTreeMap<String, u8>>(Kind::Turn, b"key", &text);
+        assert_eq!(unseal(&Ring::plain(), Kind::Turn, b"key", &header).unwrap_err().code(), ErrorCode::StoreFromFuture);
+        let text = encode(&Ring::plain(), Kind::Turn, b"key", &"not a map").unwrap();
+        let result = decode::<std::collections::BTreeMap<String, u8>>(&Ring::plain(), Kind::Turn, b"key", &text);
         assert_eq!(result.unwrap_err().code(), ErrorCode::StoreFromFuture);
     }
 }

@@ -3,15 +3,18 @@
 use crate::error::Result;
 use crate::event::{SessionId, TurnId};
 use crate::store::db::{Db, Fault};
+use crate::store::keys::Ring;
 use crate::store::payload::SessionPayload;
 use crate::store::record::{AudioKind, TurnRecord, TurnState};
 use crate::store::retention::{audio_rule, expired, may_expire};
 use crate::store::schema::{
-    BlobKey, DELETES_MAX, Kind, SessionKey, TurnKey, bounds, decode, kind_of_key, session_of_key, turn_key, turn_of_key,
+    BlobKey, DELETES_MAX, Kind, SessionKey, TurnKey, blob_bytes, bounds, decode, kind_of_key, session_of_key, turn_key,
+    turn_of_key,
 };
 use crate::store::tables::{Snapshot, Tables, find_blob_ref, find_turn, load_session, unless_damaged, write};
 use crate::store::write::Budget;
 use redb::ReadableTable;
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 /// What a sweep deleted, or would delete.
@@ -35,14 +38,16 @@ impl Swept {
 
     fn count(&mut self, item: &Item) {
         match item {
-            Item::Audio { kind, bytes, .. } => {
-                self.audio_bytes += bytes;
-                match kind {
-                    AudioKind::User => self.user_audio += 1,
-                    AudioKind::Reply => self.reply_audio += 1,
-                }
-            }
+            Item::Audio { kind, bytes, .. } => self.count_audio(*kind, *bytes),
             Item::Text { .. } => self.texts += 1,
+        }
+    }
+
+    pub(super) fn count_audio(&mut self, kind: AudioKind, bytes: u64) {
+        self.audio_bytes += bytes;
+        match kind {
+            AudioKind::User => self.user_audio += 1,
+            AudioKind::Reply => self.reply_audio += 1,
         }
     }
 }
@@ -65,15 +70,18 @@ enum Item {
 /// How many items one look at the store collects.
 const ITEMS_MAX: usize = 1000;
 
-/// Counts what has to go.
-pub(super) fn preview(db: &Db, now_ms: u64) -> Result<Swept> {
-    db.run(|database| {
-        let mut swept = Swept::default();
-        let _ = visit_all(&Snapshot::of(database)?, now_ms, &mut |item| {
+/// Counts what has to go, and names the audio.
+pub(super) fn preview(db: &Db, now_ms: u64) -> Result<(Swept, BTreeSet<BlobKey>)> {
+    db.run(|open| {
+        let (mut swept, mut blobs) = (Swept::default(), BTreeSet::new());
+        let _ = visit_all(&Snapshot::of(open)?, now_ms, &mut |item| {
             swept.count(&item);
+            if let Item::Audio { blob, .. } = item {
+                blobs.insert(blob);
+            }
             ControlFlow::Continue(())
         })?;
-        Ok(swept)
+        Ok((swept, blobs))
     })
 }
 
@@ -81,25 +89,25 @@ pub(super) fn preview(db: &Db, now_ms: u64) -> Result<Swept> {
 pub(super) fn sweep(db: &Db, only: Option<SessionId>, now_ms: u64) -> Result<Swept> {
     let mut swept = Swept::default();
     loop {
-        let items = db.run(|database| {
+        let items = db.run(|open| {
             let mut items = Vec::new();
             let mut collect = |item| {
                 items.push(item);
                 if items.len() < ITEMS_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             };
-            let snapshot = Snapshot::of(database)?;
+            let snapshot = Snapshot::of(open)?;
             let _ = match only {
                 None => visit_all(&snapshot, now_ms, &mut collect)?,
                 Some(id) => {
-                    let session = load_session(&snapshot.sessions, id)?;
-                    visit(id, &session, &snapshot.turns, &snapshot.blob_refs, now_ms, &mut collect)?
+                    let session = load_session(&snapshot.ring, &snapshot.sessions, id)?;
+                    visit(&snapshot.ring, id, &session, &snapshot.turns, &snapshot.blob_refs, now_ms, &mut collect)?
                 }
             };
             Ok(items)
         })?;
         let mut left = &items[..];
         while !left.is_empty() {
-            let (done, gone) = db.run(|database| write(database, |tables| tables.expire(left, now_ms)))?;
+            let (done, gone) = db.run(|open| write(open, |tables| tables.expire(left, now_ms)))?;
             left = &left[done..];
             swept = swept.plus(gone);
         }
@@ -112,11 +120,11 @@ pub(super) fn sweep(db: &Db, only: Option<SessionId>, now_ms: u64) -> Result<Swe
 
 /// Removes the rows of everything that is deleted already.
 pub(super) fn purge(db: &Db) -> Result<()> {
-    while db.run(|database| {
-        if Snapshot::of(database)?.tombstones.first()?.is_none() {
+    while db.run(|open| {
+        if Snapshot::of(open)?.tombstones.first()?.is_none() {
             return Ok(false);
         }
-        write(database, |tables| {
+        write(open, |tables| {
             let mut budget = Budget(DELETES_MAX);
             while !budget.is_spent() {
                 let first = tables.tombstones.first()?.map(|row| row.0.value().to_vec());
@@ -132,7 +140,7 @@ pub(super) fn purge(db: &Db) -> Result<()> {
 }
 
 impl Swept {
-    fn plus(self, other: Swept) -> Swept {
+    pub(super) fn plus(self, other: Swept) -> Swept {
         Swept {
             user_audio: self.user_audio + other.user_audio,
             reply_audio: self.reply_audio + other.reply_audio,
@@ -145,9 +153,9 @@ impl Swept {
 impl Tables<'_> {
     /// Deletes of the session what its end lets go, as far as one transaction may.
     pub(super) fn expire_session(&mut self, id: SessionId, now_ms: u64) -> Result<(), Fault> {
-        let session = load_session(&self.sessions, id)?;
+        let session = load_session(&self.ring, &self.sessions, id)?;
         let mut items = Vec::new();
-        let _ = visit(id, &session, &self.turns, &self.blob_refs, now_ms, &mut |item| {
+        let _ = visit(&self.ring, id, &session, &self.turns, &self.blob_refs, now_ms, &mut |item| {
             items.push(item);
             if items.len() < DELETES_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
@@ -169,18 +177,19 @@ impl Tables<'_> {
                 Item::Audio { blob, .. } => session_of_key(blob),
                 Item::Text { session, .. } => *session,
             };
-            let Some(mut session) = unless_gone(load_session(&self.sessions, id))? else {
+            let Some(mut session) = unless_gone(load_session(&self.ring, &self.sessions, id))? else {
                 continue;
             };
             match item {
                 Item::Audio { blob, .. } => {
-                    if !audio_expired(&session, blob, &self.turns, &self.blob_refs, now_ms)? {
+                    if !audio_expired(&self.ring, &session, blob, &self.turns, &self.blob_refs, now_ms)? {
                         continue;
                     }
                     self.drop_audio(blob, &mut budget)?;
                 }
                 Item::Text { turn, leads, .. } => {
-                    let Some(mut record) = unless_damaged(find_turn(&self.turns, id, *turn))?.flatten() else {
+                    let Some(mut record) = unless_damaged(find_turn(&self.ring, &self.turns, id, *turn))?.flatten()
+                    else {
                         continue;
                     };
                     if record.text_gone || !text_expired(&session, &record, now_ms) {
@@ -189,6 +198,7 @@ impl Tables<'_> {
                     record.clear_text();
                     self.save_turn(&record)?;
                     session.title.clear();
+                    session.summary.take_if(|summary| (summary.from..=summary.through).contains(&turn.0));
                     if *leads {
                         session.text_from = turn.0.saturating_add(1);
                     }
@@ -211,11 +221,13 @@ fn visit_all(
         let (key, value) = row?;
         let key: &SessionKey = key.value();
         // The rules of a damaged session are unknown.
-        let Some(session) = unless_damaged(decode(Kind::Session, key, value.value()).map_err(Fault::from))? else {
+        let Some(session) =
+            unless_damaged(decode(&snapshot.ring, Kind::Session, key, value.value()).map_err(Fault::from))?
+        else {
             continue;
         };
         let id = session_of_key(key);
-        if visit(id, &session, &snapshot.turns, &snapshot.blob_refs, now_ms, each)?.is_break() {
+        if visit(&snapshot.ring, id, &session, &snapshot.turns, &snapshot.blob_refs, now_ms, each)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
     }
@@ -224,6 +236,7 @@ fn visit_all(
 
 /// Finds what has to go of one session.
 fn visit(
+    ring: &Ring,
     id: SessionId,
     session: &SessionPayload,
     turns: &impl ReadableTable<&'static TurnKey, &'static [u8]>,
@@ -240,11 +253,11 @@ fn visit(
             let Some(kind) = kind_of_key(&blob) else {
                 continue;
             };
-            if !audio_expired(session, &blob, turns, blob_refs, now_ms)? {
+            if !audio_expired(ring, session, &blob, turns, blob_refs, now_ms)? {
                 continue;
             }
-            let known = unless_damaged(find_blob_ref(blob_refs, &blob))?.flatten();
-            let bytes = known.map_or(0, |known| known.samples.saturating_mul(2));
+            let known = unless_damaged(find_blob_ref(ring, blob_refs, &blob))?.flatten();
+            let bytes = known.map_or(0, |known| blob_bytes(known.samples));
             if each(Item::Audio { blob, kind, bytes }).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -255,7 +268,7 @@ fn visit(
         let (_, last) = bounds::<24>(id.0.as_bytes());
         for row in turns.range::<&TurnKey>(&turn_key(id, TurnId(session.text_from))..=&last)? {
             let turn = turn_of_key(row?.0.value());
-            let record = unless_damaged(find_turn(turns, id, turn))?.flatten();
+            let record = unless_damaged(find_turn(ring, turns, id, turn))?.flatten();
             let Some(record) = record else {
                 leads = false;
                 continue;
@@ -276,6 +289,7 @@ fn visit(
 }
 
 fn audio_expired(
+    ring: &Ring,
     session: &SessionPayload,
     blob: &BlobKey,
     turns: &impl ReadableTable<&'static TurnKey, &'static [u8]>,
@@ -285,11 +299,11 @@ fn audio_expired(
     let Some(kind) = kind_of_key(blob) else {
         return Ok(false);
     };
-    let turn = unless_damaged(find_turn(turns, session_of_key(blob), turn_of_key(blob)))?.flatten();
+    let turn = unless_damaged(find_turn(ring, turns, session_of_key(blob), turn_of_key(blob)))?.flatten();
     let at_ms = match turn {
         Some(turn) => turn_age_from_ms(&turn),
         // The turn is damaged: its audio, which nobody can reach any more, goes by when it began.
-        None => unless_damaged(find_blob_ref(blob_refs, blob))?.flatten().map_or(0, |known| known.started_ms),
+        None => unless_damaged(find_blob_ref(ring, blob_refs, blob))?.flatten().map_or(0, |known| known.started_ms),
     };
     let rule = audio_rule(&session.config.retention, kind);
     Ok(expired(rule, at_ms, session.ended_ms.is_some(), now_ms))

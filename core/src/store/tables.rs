@@ -2,17 +2,20 @@
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
-use crate::store::db::Fault;
+use crate::store::db::{Fault, Open};
+use crate::store::keys::Ring;
 use crate::store::payload::{BlobRefPayload, SessionPayload, TurnPayload};
 use crate::store::record::TurnRecord;
 use crate::store::schema::{
     AUDIO, BLOB_REFS, BY_UPDATED, BlobKey, ChunkKey, Kind, OPEN_TURNS, SESSIONS, SessionKey, TOMBSTONES, TURNS,
     TurnKey, UpdatedKey, decode, session_key, turn_key,
 };
-use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, Table, WriteTransaction};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, WriteTransaction};
+use std::sync::Arc;
 
 /// The tables of a write transaction.
 pub(super) struct Tables<'t> {
+    pub(super) ring: Arc<Ring>,
     pub(super) sessions: Table<'t, &'static SessionKey, &'static [u8]>,
     pub(super) turns: Table<'t, &'static TurnKey, &'static [u8]>,
     pub(super) audio: Table<'t, &'static ChunkKey, &'static [u8]>,
@@ -23,8 +26,9 @@ pub(super) struct Tables<'t> {
 }
 
 impl<'t> Tables<'t> {
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
+    pub(super) fn open(transaction: &'t WriteTransaction, ring: Arc<Ring>) -> Result<Self, Fault> {
         Ok(Self {
+            ring,
             sessions: transaction.open_table(SESSIONS)?,
             turns: transaction.open_table(TURNS)?,
             audio: transaction.open_table(AUDIO)?,
@@ -37,13 +41,11 @@ impl<'t> Tables<'t> {
 }
 
 /// Does the work in one durable transaction, or nothing of it.
-pub(super) fn write<T>(
-    database: &Database,
-    work: impl FnOnce(&mut Tables<'_>) -> Result<T, Fault>,
-) -> Result<T, Fault> {
-    let transaction = database.begin_write()?;
+pub(super) fn write<T>(open: &Open<'_>, work: impl FnOnce(&mut Tables<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
+    let (_held, ring) = open.hold_ring();
+    let transaction = open.begin_write()?;
     let value = {
-        let mut tables = Tables::open(&transaction)?;
+        let mut tables = Tables::open(&transaction, ring)?;
         work(&mut tables)?
     };
     transaction.commit()?;
@@ -52,6 +54,7 @@ pub(super) fn write<T>(
 
 /// The tables that are read, as of one moment.
 pub(super) struct Snapshot {
+    pub(super) ring: Arc<Ring>,
     pub(super) sessions: ReadOnlyTable<&'static SessionKey, &'static [u8]>,
     pub(super) turns: ReadOnlyTable<&'static TurnKey, &'static [u8]>,
     pub(super) audio: ReadOnlyTable<&'static ChunkKey, &'static [u8]>,
@@ -62,9 +65,10 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
-    pub(super) fn of(database: &Database) -> Result<Snapshot, Fault> {
-        let transaction: ReadTransaction = database.begin_read()?;
+    pub(super) fn of(open: &Open<'_>) -> Result<Snapshot, Fault> {
+        let transaction: ReadTransaction = open.begin_read()?;
         Ok(Snapshot {
+            ring: open.reading_ring(),
             sessions: transaction.open_table(SESSIONS)?,
             turns: transaction.open_table(TURNS)?,
             audio: transaction.open_table(AUDIO)?,
@@ -78,34 +82,37 @@ impl Snapshot {
 
 /// The session's record; [`ErrorCode::SessionNotFound`] where there is none.
 pub(super) fn load_session(
+    ring: &Ring,
     sessions: &impl ReadableTable<&'static SessionKey, &'static [u8]>,
     id: SessionId,
 ) -> Result<SessionPayload, Fault> {
     let key = session_key(id);
     let row = sessions.get(&key)?.ok_or_else(|| session_not_found(id))?;
-    Ok(decode(Kind::Session, &key, row.value())?)
+    Ok(decode(ring, Kind::Session, &key, row.value())?)
 }
 
 /// The turn's record, if there is one.
 pub(super) fn find_turn(
+    ring: &Ring,
     turns: &impl ReadableTable<&'static TurnKey, &'static [u8]>,
     session: SessionId,
     turn: TurnId,
 ) -> Result<Option<TurnRecord>, Fault> {
     let key = turn_key(session, turn);
     match turns.get(&key)? {
-        Some(row) => Ok(Some(decode::<TurnPayload>(Kind::Turn, &key, row.value())?.record(session, turn)?)),
+        Some(row) => Ok(Some(decode::<TurnPayload>(ring, Kind::Turn, &key, row.value())?.record(session, turn)?)),
         None => Ok(None),
     }
 }
 
 /// What is known of the audio, if there is any.
 pub(super) fn find_blob_ref(
+    ring: &Ring,
     blob_refs: &impl ReadableTable<&'static BlobKey, &'static [u8]>,
     blob: &BlobKey,
 ) -> Result<Option<BlobRefPayload>, Fault> {
     match blob_refs.get(blob)? {
-        Some(row) => Ok(Some(decode(Kind::BlobRef, blob, row.value())?)),
+        Some(row) => Ok(Some(decode(ring, Kind::BlobRef, blob, row.value())?)),
         None => Ok(None),
     }
 }

@@ -5,11 +5,12 @@ use redb::{BackendError, StorageBackend};
 use std::io;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Where something was written since the last good sync. It outlives the storage, so that the next one can write it
 /// once more.
 #[derive(Debug, Default)]
-pub(super) struct Unsynced(Mutex<State>);
+pub(super) struct Unsynced(Mutex<State>, AtomicU64);
 
 #[derive(Debug, Default)]
 struct State {
@@ -25,6 +26,11 @@ impl Unsynced {
     /// Whether a sync failed that has not been made good.
     pub(super) fn is_suspect(&self) -> bool {
         self.0.lock().suspect
+    }
+
+    /// How long the storage is.
+    pub(super) fn len(&self) -> u64 {
+        self.1.load(Ordering::Relaxed)
     }
 
     fn wrote(&self, start: u64, end: u64) {
@@ -87,7 +93,9 @@ impl Storage {
 
 impl StorageBackend for Storage {
     fn len(&self) -> io::Result<u64> {
-        self.backend.len()
+        let len = self.backend.len()?;
+        self.unsynced.1.store(len, Ordering::Relaxed);
+        Ok(len)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
@@ -95,7 +103,9 @@ impl StorageBackend for Storage {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.backend.set_len(len)
+        self.backend.set_len(len)?;
+        self.unsynced.1.store(len, Ordering::Relaxed);
+        Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -3,8 +3,8 @@
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
 use crate::store::db::Fault;
-use crate::store::payload::{BlobRefPayload, SessionPayload, TurnPayload};
-use crate::store::record::{AudioInfo, AudioKind, SessionRecord, TurnRecord, TurnState};
+use crate::store::payload::{BlobRefPayload, SessionPayload, SummaryPayload, TurnPayload};
+use crate::store::record::{AudioInfo, AudioKind, SessionRecord, Summary, TurnRecord, TurnState};
 use crate::store::retention::{audio_rule, may_write, text_allowed};
 use crate::store::schema::{
     BlobKey, CHUNK_BYTES, Kind, TurnKey, blob_key, bounds, chunk_key, encode, kind_of_key, seal, session_key,
@@ -20,9 +20,17 @@ use redb::{ReadableTable, Table};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Write {
-    /// Creates the session, or replaces its settings and title. Of a session that is there, the counts, the end and
-    /// the date of creation stay, and the last change never goes back.
+    /// Creates the session, or replaces its settings and title. Of a session that is there, the counts, the end, the
+    /// date of creation and the summary stay, and the last change never goes back.
     PutSession(SessionRecord),
+    /// Replaces the session's summary. Nothing is written where the session's rule forbids texts, or took away the text
+    /// of a turn that the summary covers.
+    PutSummary {
+        /// The session.
+        session: SessionId,
+        /// The summary.
+        summary: Summary,
+    },
     /// Creates or replaces a turn; its session must be there. Its audio in the store stays as it is, and its texts
     /// are left out where the session's rule forbids them.
     PutTurn(TurnRecord),
@@ -72,7 +80,7 @@ impl Budget {
 
 impl Tables<'_> {
     pub(super) fn put_session(&mut self, record: &SessionRecord) -> Result<(), Fault> {
-        let found = match load_session(&self.sessions, record.id) {
+        let found = match load_session(&self.ring, &self.sessions, record.id) {
             Ok(session) => Some(session),
             Err(Fault::Own(error)) if error.code() == ErrorCode::SessionNotFound => None,
             Err(fault) => return Err(fault),
@@ -92,6 +100,7 @@ impl Tables<'_> {
                 next_turn: record.next_turn,
                 turns: 0,
                 text_from: 0,
+                summary: None,
             };
             if !text_allowed(&session) {
                 session.title.clear();
@@ -103,15 +112,27 @@ impl Tables<'_> {
         session.next_turn = session.next_turn.max(record.next_turn);
         session.config = record.config.clone();
         session.title = if text_allowed(&session) { record.title.clone() } else { String::new() };
+        session.summary =
+            session.summary.filter(|_| may_write(record.config.retention.text, session.ended_ms.is_some()));
         self.save_session(record.id, Some(updated_before_ms), &session)
     }
 
+    pub(super) fn put_summary(&mut self, id: SessionId, summary: &Summary) -> Result<(), Fault> {
+        let mut session = load_session(&self.ring, &self.sessions, id)?;
+        // What was swept must not come back in other words.
+        if !text_allowed(&session) || session.text_from > summary.from.0 {
+            return Ok(());
+        }
+        session.summary = Some(SummaryPayload::from(summary));
+        self.save_session(id, Some(session.updated_ms), &session)
+    }
+
     pub(super) fn put_turn(&mut self, record: &TurnRecord) -> Result<(), Fault> {
-        let mut session = load_session(&self.sessions, record.session)?;
+        let mut session = load_session(&self.ring, &self.sessions, record.session)?;
         let updated_before_ms = session.updated_ms;
         let mut turn = record.clone();
         let is_new = self.turns.get(&turn_key(turn.session, turn.turn))?.is_none();
-        let stored = unless_damaged(find_turn(&self.turns, turn.session, turn.turn))?.flatten();
+        let stored = unless_damaged(find_turn(&self.ring, &self.turns, turn.session, turn.turn))?.flatten();
         for kind in [AudioKind::User, AudioKind::Reply] {
             let info = match &stored {
                 Some(stored) => stored.audio(kind),
@@ -119,7 +140,7 @@ impl Tables<'_> {
                 // The turn's own record is damaged; what is known of its audio is not.
                 None => {
                     let blob = blob_key(turn.session, turn.turn, kind);
-                    let known = unless_damaged(find_blob_ref(&self.blob_refs, &blob))?.flatten();
+                    let known = unless_damaged(find_blob_ref(&self.ring, &self.blob_refs, &blob))?.flatten();
                     known.map(|known| AudioInfo { rate: known.rate, samples: known.samples })
                 }
             };
@@ -149,28 +170,29 @@ impl Tables<'_> {
         if rate == 0 {
             return Err(Error::new(ErrorCode::AudioInvalidRate, "the audio has a rate of 0").into());
         }
-        let settings = load_session(&self.sessions, session)?;
+        let settings = load_session(&self.ring, &self.sessions, session)?;
         if !may_write(audio_rule(&settings.config.retention, kind), settings.ended_ms.is_some()) {
             return Ok(());
         }
-        let mut record = find_turn(&self.turns, session, turn)?.ok_or_else(|| turn_not_found(session, turn))?;
+        let mut record =
+            find_turn(&self.ring, &self.turns, session, turn)?.ok_or_else(|| turn_not_found(session, turn))?;
         let blob = blob_key(session, turn, kind);
         self.tombstones.remove(&blob[..])?;
         let mut chunks = 0;
         for run in samples.chunks(CHUNK_BYTES / 2) {
-            let mut bytes = Vec::with_capacity(run.len() * 2);
-            for sample in run {
-                bytes.extend_from_slice(&sample.to_le_bytes());
+            let mut bytes = vec![0; run.len() * 2];
+            for (pair, sample) in bytes.chunks_exact_mut(2).zip(run) {
+                pair.copy_from_slice(&sample.to_le_bytes());
             }
             let key = chunk_key(&blob, chunks);
-            self.audio.insert(&key, seal(Kind::Audio, &key, &bytes).as_slice())?;
+            self.audio.insert(&key, seal(&self.ring, Kind::Audio, &key, &bytes)?.as_slice())?;
             chunks += 1;
         }
         let (_, last) = bounds(&blob);
         remove_range(&mut self.audio, chunk_key(&blob, chunks), last, &mut Budget(usize::MAX))?;
         let info = AudioInfo { rate, samples: samples.len() as u64 };
         let known = BlobRefPayload { rate, samples: info.samples, started_ms: record.started_ms };
-        self.blob_refs.insert(&blob, encode(Kind::BlobRef, &blob, &known)?.as_slice())?;
+        self.blob_refs.insert(&blob, encode(&self.ring, Kind::BlobRef, &blob, &known)?.as_slice())?;
         record.set_audio(kind, Some(info));
         self.save_turn(&record)
     }
@@ -183,7 +205,7 @@ impl Tables<'_> {
             self.tombstones.insert(&blob[..], ())?;
         }
         let (session, turn) = (session_of_key(blob), turn_of_key(blob));
-        let record = unless_damaged(find_turn(&self.turns, session, turn))?.flatten();
+        let record = unless_damaged(find_turn(&self.ring, &self.turns, session, turn))?.flatten();
         if let (Some(mut record), Some(kind)) = (record, kind_of_key(blob))
             && record.audio(kind).is_some()
         {
@@ -194,7 +216,7 @@ impl Tables<'_> {
     }
 
     pub(super) fn end_session(&mut self, id: SessionId, now_ms: u64) -> Result<(), Fault> {
-        let mut session = load_session(&self.sessions, id)?;
+        let mut session = load_session(&self.ring, &self.sessions, id)?;
         if session.ended_ms.is_none() {
             let updated_before_ms = session.updated_ms;
             session.ended_ms = Some(now_ms);
@@ -223,7 +245,7 @@ impl Tables<'_> {
         session: &SessionPayload,
     ) -> Result<(), Fault> {
         let key = session_key(id);
-        self.sessions.insert(&key, encode(Kind::Session, &key, session)?.as_slice())?;
+        self.sessions.insert(&key, encode(&self.ring, Kind::Session, &key, session)?.as_slice())?;
         if updated_before_ms == Some(session.updated_ms) {
             return Ok(());
         }
@@ -239,7 +261,7 @@ impl Tables<'_> {
 
     pub(super) fn save_turn(&mut self, turn: &TurnRecord) -> Result<(), Fault> {
         let key = turn_key(turn.session, turn.turn);
-        self.turns.insert(&key, encode(Kind::Turn, &key, &TurnPayload::from(turn))?.as_slice())?;
+        self.turns.insert(&key, encode(&self.ring, Kind::Turn, &key, &TurnPayload::from(turn))?.as_slice())?;
         if turn.state == TurnState::Open {
             self.open_turns.insert(&key, ())?;
         } else {

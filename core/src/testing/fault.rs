@@ -12,10 +12,11 @@
 //! Store::open(after_power_loss.location(), 0).unwrap();
 //! ```
 
-use crate::error::Result;
-use crate::store::StoreLocation;
+use crate::error::{Error, ErrorCode, Result};
+use crate::store::{BackendFactory, StoreLocation};
 use parking_lot::Mutex;
 use redb::{BackendError, StorageBackend};
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::ops::Bound;
@@ -31,20 +32,42 @@ pub struct FaultyDisk(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
+    /// Every file there ever was: the store's, and those that took its place or were to.
+    files: Vec<File>,
+    /// Which of them the store's name stands for.
+    named: usize,
+    /// Which of them it stands for certainly, after a power loss.
+    named_durably: usize,
+    /// Which of them is to take its place.
+    fresh: Option<usize>,
+    capacity: Option<u64>,
+    operations: u64,
+    failing: Option<Failing>,
+    /// The operation at which the power goes.
+    power_goes_at: Option<u64>,
+    syncs: u64,
+    /// The sync that does nothing.
+    left_out: Option<u64>,
+    reads: u64,
+    failing_read: Option<(u64, ErrorKind)>,
+    /// How long each operation takes.
+    pace: Duration,
+    /// Whether it can only be read.
+    protected: bool,
+}
+
+#[derive(Clone, Default)]
+struct File {
     /// What a reader sees.
     live: Vec<u8>,
     /// What survives a power loss for certain.
     durable: Vec<u8>,
     /// What was done since the last sync, and may survive or not.
     unsynced: Vec<Change>,
-    capacity: Option<u64>,
-    operations: u64,
-    failing: Option<Failing>,
-    /// How long each operation takes.
-    pace: Duration,
     locked: bool,
 }
 
+#[derive(Clone)]
 enum Change {
     SetLen(usize),
     Write(usize, Vec<u8>),
@@ -66,28 +89,28 @@ impl FaultyDisk {
 
     /// A working disk with these bytes.
     pub fn from_bytes(bytes: Vec<u8>) -> FaultyDisk {
-        FaultyDisk(Arc::new(Mutex::new(State { live: bytes.clone(), durable: bytes, ..State::default() })))
+        let file = File { live: bytes.clone(), durable: bytes, ..File::default() };
+        FaultyDisk(Arc::new(Mutex::new(State { files: vec![file], ..State::default() })))
     }
 
     /// Where to open a store on this disk. A second one at the same time is refused as locked.
     pub fn location(&self) -> StoreLocation {
-        let disk = self.clone();
-        StoreLocation::backend(move || -> Result<Box<dyn StorageBackend>> { Ok(Box::new(disk.backend())) })
+        StoreLocation::Backend(Box::new(self.clone()))
     }
 
     /// The disk as a backend of redb.
     pub fn backend(&self) -> FaultyBackend {
-        FaultyBackend { disk: self.clone(), locks: Mutex::new(false) }
+        FaultyBackend { disk: self.clone(), file: self.0.lock().name_file(), locks: Mutex::new(false) }
     }
 
     /// What is on the disk.
     pub fn bytes(&self) -> Vec<u8> {
-        self.0.lock().live.clone()
+        self.0.lock().store().live.clone()
     }
 
     /// How many bytes there are.
     pub fn len(&self) -> u64 {
-        self.0.lock().live.len() as u64
+        self.0.lock().store().live.len() as u64
     }
 
     /// Whether there are none.
@@ -102,7 +125,8 @@ impl FaultyDisk {
     }
 
     /// Lets the `nth` operation from now on fail, 0 being the next; those after it work again. Operations are
-    /// writes, changes of the length, and syncs. A failed sync forgets what it should have made durable, as an
+    /// writes, changes of the length, syncs, and the two steps in which another file takes the
+    /// store's place. A failed sync forgets what it should have made durable, as an
     /// operating system does.
     pub fn fail_operation(&self, nth: u64, kind: ErrorKind) {
         let mut state = self.0.lock();
@@ -115,6 +139,37 @@ impl FaultyDisk {
         state.failing = Some(Failing { at: state.operations + nth, kind, stays: true });
     }
 
+    /// Lets nothing be written any more: opening a store on it gives what can be read.
+    pub fn protect(&self) {
+        self.0.lock().protected = true;
+    }
+
+    /// Lets the power go at the `nth` operation from now on: it and all after it fail. Unlike with a sync that fails,
+    /// nothing is forgotten yet; [`FaultyDisk::crashed`] decides what of it all reached the disk.
+    pub fn lose_power(&self, nth: u64) {
+        let mut state = self.0.lock();
+        state.power_goes_at = Some(state.operations + nth);
+    }
+
+    /// Whether the power went.
+    pub fn has_lost_power(&self) -> bool {
+        let state = self.0.lock();
+        state.is_off()
+    }
+
+    /// Lets the `nth` read from now on fail, 0 being the next. Reads are no operations.
+    pub fn fail_read(&self, nth: u64, kind: ErrorKind) {
+        let mut state = self.0.lock();
+        state.failing_read = Some((state.reads + nth, kind));
+    }
+
+    /// Lets the `nth` sync from now on, 0 being the next, do nothing and say that it worked. A test of what outlives
+    /// a power loss has to fail then: the program behaves as if it had left that sync out.
+    pub fn leave_out_sync(&self, nth: u64) {
+        let mut state = self.0.lock();
+        state.left_out = Some(state.syncs + nth);
+    }
+
     /// Lets every operation take this long.
     pub fn slow_down(&self, per_operation: Duration) {
         self.0.lock().pace = per_operation;
@@ -124,11 +179,22 @@ impl FaultyDisk {
     pub fn recover(&self) {
         let mut state = self.0.lock();
         (state.capacity, state.failing, state.pace) = (None, None, Duration::ZERO);
+        (state.left_out, state.failing_read) = (None, None);
     }
 
     /// How many operations there were.
     pub fn operations(&self) -> u64 {
         self.0.lock().operations
+    }
+
+    /// How many of the operations were syncs.
+    pub fn syncs(&self) -> u64 {
+        self.0.lock().syncs
+    }
+
+    /// How many reads there were.
+    pub fn reads(&self) -> u64 {
+        self.0.lock().reads
     }
 
     fn take_time(&self) {
@@ -141,19 +207,24 @@ impl FaultyDisk {
     /// Turns one bit around.
     pub fn flip_bit(&self, byte: usize, bit: u8) {
         let mut state = self.0.lock();
-        state.live[byte] ^= 1 << (bit % 8);
-        state.durable = state.live.clone();
+        let file = state.name_file();
+        let file = &mut state.files[file];
+        file.live[byte] ^= 1 << (bit % 8);
+        file.durable.clone_from(&file.live);
     }
 
     /// A disk as it may be found after a power loss at this moment: of what was not synced, any sector may have
     /// reached the disk or not. `seed` decides which; 0 loses all of it.
     pub fn crashed(&self, seed: u64) -> FaultyDisk {
         let state = self.0.lock();
-        let mut bytes = state.durable.clone();
         let mut random = Random(seed);
+        // The store's name may stand for one file or the other, until that was synced too.
+        let named = if seed != 0 && random.next().is_multiple_of(2) { state.named } else { state.named_durably };
+        let file = state.files.get(named).cloned().unwrap_or_default();
+        let mut bytes = file.durable;
         // Some crashes lose nearly everything, others nearly nothing.
         let keep_of_8 = if seed == 0 { 0 } else { random.next() % 9 };
-        for change in &state.unsynced {
+        for change in &file.unsynced {
             match change {
                 Change::SetLen(len) if random.next() % 8 < keep_of_8 => bytes.resize(*len, 0),
                 Change::SetLen(_) => {}
@@ -174,7 +245,7 @@ impl fmt::Debug for FaultyDisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.0.lock();
         f.debug_struct("FaultyDisk")
-            .field("len", &state.live.len())
+            .field("len", &state.store().live.len())
             .field("operations", &state.operations)
             .finish_non_exhaustive()
     }
@@ -184,23 +255,90 @@ impl fmt::Debug for FaultyDisk {
 #[derive(Debug)]
 pub struct FaultyBackend {
     disk: FaultyDisk,
+    file: usize,
     /// Whether this backend holds the disk's lock.
     locks: Mutex<bool>,
 }
 
+impl BackendFactory for FaultyDisk {
+    fn open(&self) -> Result<Box<dyn StorageBackend>> {
+        if self.0.lock().protected {
+            return Err(ErrorCode::StoreReadOnly.into());
+        }
+        Ok(Box::new(self.backend()))
+    }
+
+    fn open_read_only(&self) -> Result<Option<Box<dyn StorageBackend>>> {
+        Ok(Some(Box::new(self.backend())))
+    }
+
+    fn fresh(&self) -> Result<Option<Box<dyn StorageBackend>>> {
+        let mut state = self.0.lock();
+        state.name_file();
+        state.files.push(File::default());
+        let file = state.files.len() - 1;
+        state.fresh = Some(file);
+        Ok(Some(Box::new(FaultyBackend { disk: self.clone(), file, locks: Mutex::new(false) })))
+    }
+
+    fn swap(&self) -> Result<()> {
+        let mut state = self.0.lock();
+        let failed = |error: io::Error| Error::new(ErrorCode::StoreIo, "the file was not replaced").with_source(error);
+        state.operation().map_err(failed)?;
+        if let Some(fresh) = state.fresh.take() {
+            let old = std::mem::replace(&mut state.named, fresh);
+            // Nobody finds it any more, unless power is lost before the name is synced.
+            state.files[old].live = Vec::new();
+        }
+        state.operation().map_err(failed)?;
+        state.named_durably = state.named;
+        Ok(())
+    }
+}
+
 impl State {
+    /// The file that the store's name stands for, which is made where there is none.
+    fn name_file(&mut self) -> usize {
+        if self.files.is_empty() {
+            self.files.push(File::default());
+        }
+        self.named
+    }
+
+    fn store(&self) -> Cow<'_, File> {
+        self.files.get(self.named).map_or_else(|| Cow::Owned(File::default()), Cow::Borrowed)
+    }
+
     fn operation(&mut self) -> io::Result<()> {
         let number = self.operations;
         self.operations += 1;
+        if self.protected {
+            return Err(ErrorKind::ReadOnlyFilesystem.into());
+        }
+        if self.power_goes_at.is_some_and(|at| number >= at) {
+            return Err(ErrorKind::ConnectionAborted.into());
+        }
         match self.failing {
             Some(failing) if number == failing.at || (failing.stays && number > failing.at) => Err(failing.kind.into()),
             _ => Ok(()),
         }
     }
 
-    fn check_capacity(&self, len: u64) -> io::Result<()> {
+    fn is_off(&self) -> bool {
+        self.power_goes_at.is_some_and(|at| self.operations > at)
+    }
+
+    /// Whether the operation that was counted last is the one that the power loss hit: it may be done in part.
+    fn is_hit(&self) -> bool {
+        self.power_goes_at.is_some_and(|at| self.operations == at + 1)
+    }
+
+    /// Whether a file may be as long as this, beside the others.
+    fn check_capacity(&self, file: usize, len: u64) -> io::Result<()> {
+        let len_before = self.files[file].live.len() as u64;
+        let others: u64 = self.files.iter().map(|file| file.live.len() as u64).sum::<u64>() - len_before;
         match self.capacity {
-            Some(capacity) if len > capacity && len > self.live.len() as u64 => Err(ErrorKind::StorageFull.into()),
+            Some(capacity) if len > len_before && len + others > capacity => Err(ErrorKind::StorageFull.into()),
             _ => Ok(()),
         }
     }
@@ -208,14 +346,20 @@ impl State {
 
 impl StorageBackend for FaultyBackend {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.disk.len())
+        Ok(self.disk.0.lock().files[self.file].live.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let state = self.disk.0.lock();
+        let mut state = self.disk.0.lock();
+        let number = state.reads;
+        state.reads += 1;
+        match state.failing_read {
+            Some((at, kind)) if at == number => return Err(kind.into()),
+            _ => {}
+        }
         let start = usize::try_from(offset).map_err(|_| ErrorKind::UnexpectedEof)?;
         let end = start.checked_add(out.len()).ok_or(ErrorKind::UnexpectedEof)?;
-        out.copy_from_slice(state.live.get(start..end).ok_or(ErrorKind::UnexpectedEof)?);
+        out.copy_from_slice(state.files[self.file].live.get(start..end).ok_or(ErrorKind::UnexpectedEof)?);
         Ok(())
     }
 
@@ -223,23 +367,33 @@ impl StorageBackend for FaultyBackend {
         self.disk.take_time();
         let mut state = self.disk.0.lock();
         state.operation()?;
-        state.check_capacity(len)?;
+        state.check_capacity(self.file, len)?;
         let len = usize::try_from(len).map_err(|_| ErrorKind::FileTooLarge)?;
-        state.live.resize(len, 0);
-        state.unsynced.push(Change::SetLen(len));
+        let file = &mut state.files[self.file];
+        file.live.resize(len, 0);
+        file.unsynced.push(Change::SetLen(len));
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
         self.disk.take_time();
         let mut state = self.disk.0.lock();
+        let number = state.syncs;
+        state.syncs += 1;
         let result = state.operation();
-        let unsynced = std::mem::take(&mut state.unsynced);
+        if state.is_off() {
+            return result;
+        }
+        if result.is_ok() && state.left_out == Some(number) {
+            return Ok(());
+        }
+        let file = &mut state.files[self.file];
+        let unsynced = std::mem::take(&mut file.unsynced);
         result?;
         for change in unsynced {
             match change {
-                Change::SetLen(len) => state.durable.resize(len, 0),
-                Change::Write(offset, data) => put(&mut state.durable, offset, &data),
+                Change::SetLen(len) => file.durable.resize(len, 0),
+                Change::Write(offset, data) => put(&mut file.durable, offset, &data),
             }
         }
         Ok(())
@@ -248,11 +402,16 @@ impl StorageBackend for FaultyBackend {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.disk.take_time();
         let mut state = self.disk.0.lock();
-        state.operation()?;
-        state.check_capacity(offset + data.len() as u64)?;
+        let result = state.operation();
         let offset = usize::try_from(offset).map_err(|_| ErrorKind::FileTooLarge)?;
-        put(&mut state.live, offset, data);
-        state.unsynced.push(Change::Write(offset, data.to_vec()));
+        if state.is_hit() {
+            state.files[self.file].unsynced.push(Change::Write(offset, data.to_vec()));
+        }
+        result?;
+        state.check_capacity(self.file, (offset + data.len()) as u64)?;
+        let file = &mut state.files[self.file];
+        put(&mut file.live, offset, data);
+        file.unsynced.push(Change::Write(offset, data.to_vec()));
         Ok(())
     }
 
@@ -266,10 +425,11 @@ impl StorageBackend for FaultyBackend {
             return Err(BackendError::Unsupported);
         }
         let mut state = self.disk.0.lock();
-        if state.locked {
+        let file = &mut state.files[self.file];
+        if file.locked {
             return Ok(false);
         }
-        state.locked = true;
+        file.locked = true;
         *self.locks.lock() = true;
         Ok(true)
     }
@@ -283,7 +443,7 @@ impl StorageBackend for FaultyBackend {
 impl FaultyBackend {
     fn unlock(&self) {
         if std::mem::take(&mut *self.locks.lock()) {
-            self.disk.0.lock().locked = false;
+            self.disk.0.lock().files[self.file].locked = false;
         }
     }
 }

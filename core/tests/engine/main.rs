@@ -11,6 +11,7 @@ mod memory;
 mod resume;
 mod settings;
 mod streaming;
+mod summary;
 mod support;
-mod tracing;
+mod suspend;
 mod turns;

@@ -1,6 +1,6 @@
 //! Sessions outlive their handles, their engine and their process.
 
-use crate::support::{Host, Reader, type_of};
+use crate::support::{Host, Reader, conversation, type_of};
 use tertulia::event::{EventKind, TurnState};
 use tertulia::store::{AudioKind, StoreLocation};
 use tertulia::testing::scripted::noise_16k;
@@ -32,7 +32,7 @@ fn a_session_goes_on_in_another_engine_with_all_it_knew() {
     assert!(second > first);
     reader.until_end_of(second);
     let request = &host.scripted.chat.requests()[0];
-    let said: Vec<&str> = request.messages[request.pinned..].iter().map(|m| m.content.as_str()).collect();
+    let said: Vec<&str> = conversation(request).iter().map(|m| m.content.as_str()).collect();
     assert_eq!(said, ["Me llamo Ana.", "¡Hola, Ana!", "¿Cómo me llamo?"]);
     let turns = session.turns().unwrap();
     assert_eq!(turns.iter().map(|turn| turn.state).collect::<Vec<_>>(), [TurnState::Finished; 2]);

@@ -1,10 +1,14 @@
 //! An engine with scripted backends, and a reader of its events.
 
 use std::time::{Duration, Instant};
+use tertulia::backend::{ChatRequest, Message};
+use tertulia::catalog::Catalog;
 use tertulia::event::{Event, EventKind};
 use tertulia::store::StoreLocation;
 use tertulia::testing::scripted::Scripted;
-use tertulia::{Engine, EngineBuilder, ErrorCode, Events, Playback, Session, SessionConfig, SessionEngine, TurnId};
+use tertulia::{
+    Engine, EngineBuilder, ErrorCode, Events, Playback, Session, SessionConfig, SessionEngine, TurnId, prompt,
+};
 
 pub(crate) struct Host {
     pub(crate) engine: Engine,
@@ -42,6 +46,12 @@ impl Host {
 
 pub(crate) fn config() -> SessionConfig {
     SessionConfig::new("en".parse().unwrap(), "es".parse().unwrap())
+}
+
+/// What a request says after the system prompt and the examples.
+pub(crate) fn conversation(request: &ChatRequest) -> &[Message] {
+    let system = prompt::system_messages(&config(), &Catalog::builtin()).unwrap();
+    &request.messages[system.len()..]
 }
 
 pub(crate) struct Reader {

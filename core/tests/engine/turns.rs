@@ -1,8 +1,9 @@
 //! Turns begun by the learner and by the host, their context and their figures.
 
-use crate::support::{Host, config, failure, type_of};
+use crate::support::{Host, config, conversation, failure, type_of};
 use tertulia::backend::Role;
 use tertulia::event::{EventKind, InterruptReason, Stage};
+use tertulia::store::AudioKind;
 use tertulia::testing::scripted::{Cue, Gate, noise_16k};
 use tertulia::{ErrorCode, Playback, SessionConfig, SessionEngine};
 
@@ -22,9 +23,8 @@ fn the_tutor_opens_then_the_learner_speaks_and_types() {
     reader.until_end_of(typed);
 
     let last = host.scripted.chat.requests().pop().unwrap();
-    let pinned = last.pinned;
-    assert!(pinned >= 1 && last.messages[0].role == Role::System);
-    let said: Vec<(Role, &str)> = last.messages[pinned..].iter().map(|m| (m.role, m.content.as_str())).collect();
+    assert!(last.pinned == last.messages.len() - 1 && last.messages[0].role == Role::System);
+    let said: Vec<(Role, &str)> = conversation(&last).iter().map(|m| (m.role, m.content.as_str())).collect();
     assert_eq!(said[1], (Role::Assistant, "¡Hola! ¿Qué tal?"));
     assert_eq!(said[2..], [(Role::User, "Muy bien, gracias."), (Role::Assistant, "Me alegro."), (Role::User, "Adiós")]);
     // One conversation from turn to turn, and only what is new is evaluated.
@@ -142,6 +142,9 @@ fn a_failed_turn_is_tried_again_without_recording_anew() {
     assert_eq!(type_of(&reader.until_end_of(again)), "turn_finished");
     let lens: Vec<usize> = host.scripted.recognizer.requests().iter().map(|r| r.audio.len()).collect();
     assert_eq!(lens[0], lens[1]);
+    // The sound lies with the turn that succeeded, once.
+    session.audio(again, AudioKind::User).unwrap();
+    assert_eq!(session.audio(failed, AudioKind::User).unwrap_err().code(), ErrorCode::AudioGone);
     assert_eq!(session.retry_turn(tertulia::TurnId(99)).unwrap_err().code(), ErrorCode::TurnNotFound);
 }
 

@@ -4,14 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use tertulia::backend::{ChatRequest, Role};
+use tertulia::catalog::Catalog;
 use tertulia::event::{InterruptReason, SpokenWord, Stage, TurnState};
 use tertulia::store::TurnRecord;
 use tertulia::testing::scripted::VOICE_RATE_HZ;
-use tertulia::{Event, EventKind, Playback, SessionConfig, TurnId};
+use tertulia::{Event, EventKind, Playback, SessionConfig, TurnId, prompt};
 
 pub(crate) struct Model {
     playback_assumed: bool,
     output_latency_ms: u64,
+    /// How many messages stand before what was said.
+    system_messages: usize,
     /// What happens at which moment is known: the engine was done with everything before the next thing happened.
     exact: bool,
     /// Turns begin in the order of their numbers, and the store never fails.
@@ -65,6 +68,7 @@ impl Model {
         Self {
             playback_assumed: config.playback == Playback::Assumed,
             output_latency_ms: u64::from(config.output_latency_ms),
+            system_messages: prompt::system_messages(config, &Catalog::builtin()).expect("known settings").len(),
             exact,
             calm,
             opened_ms: 0,
@@ -292,7 +296,7 @@ impl Model {
         let heard = Heard::new(self, records);
         let mut told = 0;
         for request in requests {
-            let conversation = &request.messages[request.pinned..];
+            let conversation = &request.messages[self.system_messages..];
             for (at, message) in conversation.iter().enumerate() {
                 let expected = if at % 2 == 0 { Role::User } else { Role::Assistant };
                 assert_eq!(message.role, expected, "the roles take turns: {conversation:?}");

@@ -12,8 +12,7 @@ pub(crate) const MINUTE_MS: u64 = 60_000;
 
 /// How often a random test is repeated; `TERTULIA_TEST_EFFORT=20 cargo test` repeats it 20 times as often.
 pub(crate) fn rounds(usual: u64) -> u64 {
-    let effort = std::env::var("TERTULIA_TEST_EFFORT").map_or(1, |effort| effort.parse().expect("a whole number"));
-    usual * effort
+    usual * effort("TERTULIA_TEST_EFFORT", 1)
 }
 
 pub(crate) fn config() -> SessionConfig {
@@ -72,6 +71,48 @@ pub(crate) fn open_turn(session: SessionId, n: u64) -> TurnRecord {
     open.user_text = whole.user_text;
     open.transcript = whole.transcript;
     open
+}
+
+/// Does the work on as many threads as there are processors: `work(worker, workers)`.
+pub(crate) fn on_all_processors<T: Send>(work: impl Fn(u64, u64) -> T + Sync) -> Vec<T> {
+    let workers = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers)
+            .map(|worker| {
+                scope.spawn({
+                    let work = &work;
+                    move || work(worker, workers)
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
+}
+
+/// A number from the environment, by which a test can be made to last longer.
+pub(crate) fn effort(variable: &str, usual: u64) -> u64 {
+    std::env::var(variable).map_or(usual, |count| count.parse().expect("a whole number"))
+}
+
+/// SplitMix64: the same choices for a seed everywhere.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Random {
+        Random(seed.wrapping_mul(0xD134_2543_DE82_EF95))
+    }
+
+    /// A number below `end`.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % end
+    }
 }
 
 /// Noise, always the same for a seed.

@@ -180,6 +180,13 @@ impl ChatModel for GgufChat {
         self.shared.header().map_or(self.shared.options.context_len, |header| header.context_len)
     }
 
+    /// Exact once the model is loaded.
+    fn count_tokens(&self, text: &str) -> usize {
+        let loaded = self.shared.loaded.try_lock().and_then(|loaded| loaded.clone());
+        let exact = loaded.and_then(|loaded| loaded.tokenizer.encode(text).ok());
+        exact.map_or(text.len().div_ceil(3), |tokens| tokens.len())
+    }
+
     fn open_conversation(&self) -> Result<Box<dyn Conversation>> {
         self.shared.loaded(&mut |_| {})?;
         Ok(Box::new(GgufConversation::new(self.shared.clone())))

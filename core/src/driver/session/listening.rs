@@ -3,6 +3,7 @@
 use super::SessionCore;
 use crate::backend::{CancelFlag, ChatRequest, RecognitionRequest, Sampling};
 use crate::config::{ListeningMode, SessionConfig};
+use crate::driver::context::learners_message;
 use crate::driver::exec::Worker;
 use crate::driver::hearing::{self, UtteranceMemory};
 use crate::driver::jobs::{self, HeardAudio};
@@ -68,7 +69,10 @@ impl SessionCore {
         let cancel = self.draft_flag(inquiry);
         let config = self.session.config.lock().clone();
         // What is wrong here will be told when the reply is due.
-        let Ok((messages, pinned)) = self.conversation_so_far(&config, TurnOrigin::Utterance, given) else { return };
+        let last = learners_message(TurnOrigin::Utterance, given);
+        let Ok(messages) = self.dialogue.messages(Some(&last), &config, &self.shared.catalog) else { return };
+        self.reading_ahead.cancel();
+        let pinned = messages.len() - 1;
         let sampling = Sampling { max_tokens: 0, ..config.sampling };
         let request = ChatRequest { messages, pinned, sampling, cancel };
         let prefill = jobs::prefill(self.shared.clone(), self.session.clone(), self.conversation.clone(), request);

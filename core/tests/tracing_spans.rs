@@ -1,6 +1,8 @@
 //! What a log tells of a turn, and what it never does.
+//!
+//! Alone in its process: `tracing` asks whoever comes to a span first whether anybody listens, and on the thread of
+//! another test nobody does.
 
-use crate::support::config;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use tertulia::testing::scripted::{Cue, Scripted, noise_16k};
@@ -32,7 +34,8 @@ fn each_stage_is_a_span_and_no_word_of_the_conversation_is_in_it() {
     tracing::subscriber::with_default(subscriber, || {
         let scripted = Scripted::new();
         let (engine, mut driver) = EngineBuilder::new().backends(scripted.backends()).build_local().unwrap();
-        let session = engine.create_session(SessionConfig { playback: Playback::Assumed, ..config() }).unwrap();
+        let config = SessionConfig::new("en".parse().unwrap(), "es".parse().unwrap());
+        let session = engine.create_session(SessionConfig { playback: Playback::Assumed, ..config }).unwrap();
         scripted.recognizer.then("Vivo en Utrecht.");
         scripted.chat.then(["Utrecht es bonita."]);
         scripted.chat.then([Cue::Item("Hasta".to_owned()), Cue::Fail(ErrorCode::ChatFailed)]);
@@ -43,7 +46,7 @@ fn each_stage_is_a_span_and_no_word_of_the_conversation_is_in_it() {
         driver.run_until_idle();
     });
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    for stage in ["stage=Decode", "stage=Recognise", "stage=Reply", "stage=Speak", "commit{turns=1}"] {
+    for stage in ["stage=Decode", "stage=Recognise", "stage=Reply", "stage=Speak", "summary{", "commit{turns=1}"] {
         let span = log.lines().find(|line| line.contains(stage)).unwrap_or_else(|| panic!("no {stage} in\n{log}"));
         assert!(span.contains("time.busy="), "{span}");
     }

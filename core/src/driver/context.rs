@@ -1,0 +1,512 @@
+//! What the chat model reads of a conversation: a summary of its beginning, and the rest word for word.
+//!
+//! Pure. Nothing leaves unnoticed: an exchange stays until a summary that covers it takes its place.
+
+use crate::backend::{Message, Role};
+use crate::catalog::Catalog;
+use crate::config::SessionConfig;
+use crate::error::Result;
+use crate::event::{InterruptReason, TurnId, TurnOrigin, TurnState};
+use crate::prompt;
+use crate::store::{Summary, TurnRecord};
+use std::sync::Arc;
+
+/// Tokens that a chat template puts around a message.
+const MESSAGE_TOKENS: usize = 8;
+/// The longest summary, in tokens, and as a part of the context.
+const SUMMARY_TOKENS_MAX: usize = 256;
+const SUMMARY_PART_OF_CONTEXT: usize = 8;
+/// Exchanges that stay word for word as long as they fit.
+const KEPT_MIN: usize = 2;
+
+/// What a turn added to the conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Exchange {
+    turn: TurnId,
+    /// Nothing where the host had the tutor speak.
+    user: Option<Message>,
+    /// Whether the learner said that, not the host.
+    is_learners: bool,
+    /// What was heard; nothing where the learner went on before a word of it.
+    reply: String,
+    /// The learner spoke into it.
+    interrupted: bool,
+}
+
+/// A conversation up to now.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Dialogue {
+    summary: Option<Summary>,
+    /// What the summary does not cover, by turn.
+    exchanges: Vec<Arc<Exchange>>,
+}
+
+/// A summary that was made, and the one that it continues, by the last turn that was covered.
+#[derive(Clone, Debug)]
+pub(crate) struct Folded {
+    pub(crate) after: Option<TurnId>,
+    pub(crate) summary: Summary,
+}
+
+/// How many tokens a prompt may have, so that there is room for the reply.
+pub(crate) fn prompt_tokens_max(context_len: usize, reply_tokens_max: u32) -> usize {
+    context_len - (reply_tokens_max as usize).clamp(1, (context_len / 4).max(1)).min(context_len)
+}
+
+/// The longest summary in tokens.
+pub(crate) fn summary_tokens_max(context_len: usize) -> usize {
+    (context_len / SUMMARY_PART_OF_CONTEXT).clamp(1, SUMMARY_TOKENS_MAX)
+}
+
+/// Tokens of the messages, marks of the chat format included.
+pub(crate) fn tokens_of(messages: &[Message], count: impl Fn(&str) -> usize) -> usize {
+    messages.iter().map(|message| count(&message.content) + MESSAGE_TOKENS).sum()
+}
+
+/// How many of the oldest exchanges are to be summarised next, given the tokens of each and how many all may have
+/// together: so many that half of the room is free, and the next time is far. At least one.
+fn to_fold(tokens: &[usize], room: usize) -> usize {
+    let kept_within = |room: usize| {
+        let mut left = room;
+        let fits = |tokens: &&usize| left.checked_sub(**tokens).map(|rest| left = rest).is_some();
+        tokens.iter().rev().take_while(fits).count()
+    };
+    let kept = kept_within(room / 2).max(kept_within(room).min(KEPT_MIN));
+    tokens.len().saturating_sub(kept).max(1)
+}
+
+impl Exchange {
+    /// What a stored turn adds to the conversation; nothing where the tutor never answered, unless the learner only went
+    /// on before it could.
+    pub(crate) fn of(record: &TurnRecord) -> Option<Exchange> {
+        let interrupted = record.state == TurnState::Interrupted { reason: InterruptReason::BargeIn };
+        let reply = record.heard_text.as_ref().unwrap_or(&record.reply_text).clone();
+        let has_words = record.origin != TurnOrigin::Say && !record.user_text.is_empty();
+        if reply.is_empty() && !(interrupted && has_words) {
+            return None;
+        }
+        let user = has_words.then(|| learners_message(record.origin, record.user_text.clone()));
+        let is_learners = matches!(record.origin, TurnOrigin::Utterance | TurnOrigin::Text);
+        Some(Exchange { turn: record.turn, user, is_learners, reply, interrupted })
+    }
+
+    fn tokens(&self, count: &impl Fn(&str) -> usize) -> usize {
+        let user = self.user.as_ref().map_or(0, |user| count(&user.content) + MESSAGE_TOKENS);
+        user + count(&self.reply) + MESSAGE_TOKENS
+    }
+
+    /// What was said, a line each; of whoever writes the summary.
+    fn lines(&self, config: &SessionConfig, catalog: &Catalog) -> String {
+        let mut lines = String::new();
+        if let Some(user) = &self.user {
+            lines += &match self.is_learners {
+                true => prompt::spoken_line(Role::User, &user.content, config, catalog),
+                false => user.content.clone(),
+            };
+            lines.push('\n');
+        }
+        if !self.reply.is_empty() {
+            lines += &prompt::spoken_line(Role::Assistant, &self.reply, config, catalog);
+            lines.push('\n');
+        }
+        lines
+    }
+}
+
+/// What the chat model reads of the learner's side.
+pub(crate) fn learners_message(origin: TurnOrigin, given: String) -> Message {
+    match origin {
+        TurnOrigin::Reply | TurnOrigin::Say => prompt::instruction_message(&given),
+        TurnOrigin::Utterance | TurnOrigin::Text => Message::new(Role::User, given),
+    }
+}
+
+impl Dialogue {
+    /// A conversation as it is stored.
+    pub(crate) fn new(summary: Option<Summary>, turns: &[TurnRecord]) -> Self {
+        let exchanges = turns.iter().filter_map(Exchange::of).map(Arc::new).collect();
+        Self { summary, exchanges }
+    }
+
+    pub(crate) fn summary(&self) -> Option<&Summary> {
+        self.summary.as_ref()
+    }
+
+    /// Whether nothing is left to summarise.
+    pub(crate) fn is_folded(&self) -> bool {
+        self.exchanges.is_empty()
+    }
+
+    /// Adds what a turn said; true where the summary says of less turns than before that it covers them: this turn began
+    /// before one of them and ended after it.
+    pub(crate) fn push(&mut self, exchange: Exchange) -> bool {
+        let turn = exchange.turn;
+        let place = self.exchanges.partition_point(|other| other.turn < turn);
+        self.exchanges.insert(place, Arc::new(exchange));
+        match self.summary.as_mut().filter(|summary| summary.through >= turn) {
+            Some(summary) => {
+                summary.through = TurnId(turn.0.saturating_sub(1));
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Takes in a summary, in place of what it covers; false where it continues another one than there is.
+    pub(crate) fn fold(&mut self, folded: Folded) -> bool {
+        if folded.after != self.through() {
+            return false;
+        }
+        self.exchanges.retain(|exchange| exchange.turn > folded.summary.through);
+        self.summary = Some(folded.summary);
+        true
+    }
+
+    /// The last turn that is covered.
+    fn through(&self) -> Option<TurnId> {
+        self.summary.as_ref().map(|summary| summary.through)
+    }
+
+    /// The summary as it becomes when `text` covers the first `count` exchanges too.
+    pub(crate) fn folded(&self, count: usize, text: String) -> Option<Folded> {
+        let (first, last) = (self.exchanges.first()?.turn, self.exchanges[..count].last()?.turn);
+        let from = self.summary.as_ref().map_or(first, |summary| summary.from.min(first));
+        Some(Folded { after: self.through(), summary: Summary { text, from, through: last } })
+    }
+
+    /// All of it for the chat model, with a new last message.
+    ///
+    /// # Errors
+    /// Those of [`prompt::system_messages`].
+    pub(crate) fn messages(
+        &self,
+        last: Option<&Message>,
+        config: &SessionConfig,
+        catalog: &Catalog,
+    ) -> Result<Vec<Message>> {
+        let mut messages = prompt::system_messages(config, catalog)?;
+        if let Some(summary) = &self.summary {
+            prompt::remember(&mut messages, &summary.text, config, catalog);
+        }
+        let pinned = messages.len();
+        let mut interrupted = false;
+        for exchange in &self.exchanges {
+            if let Some(message) = exchange.user.clone() {
+                add_user(&mut messages, message, interrupted, config, catalog);
+            }
+            if !exchange.reply.is_empty() {
+                if messages.len() == pinned {
+                    // What the host has the tutor say first answers nobody.
+                    let opening = match self.summary {
+                        Some(_) => "…".to_owned(),
+                        None => prompt::opening_instruction(config, catalog)?,
+                    };
+                    messages.push(prompt::instruction_message(&opening));
+                }
+                add_message(&mut messages, Message::new(Role::Assistant, exchange.reply.clone()));
+            }
+            interrupted = exchange.interrupted;
+        }
+        if let Some(last) = last {
+            add_user(&mut messages, last.clone(), interrupted, config, catalog);
+        }
+        Ok(messages)
+    }
+
+    /// The fewest tokens that the messages can have, everything but the last one being summarised.
+    ///
+    /// # Errors
+    /// Those of [`prompt::system_messages`].
+    pub(crate) fn tokens_min(
+        &self,
+        last: Option<&Message>,
+        config: &SessionConfig,
+        catalog: &Catalog,
+        count: impl Fn(&str) -> usize,
+    ) -> Result<usize> {
+        let bare = Dialogue { summary: self.summary.clone(), exchanges: Vec::new() };
+        Ok(tokens_of(&bare.messages(last, config, catalog)?, count))
+    }
+
+    /// How many of the oldest exchanges have to be summarised for the messages with `last` to have `tokens_max` tokens;
+    /// none where they fit.
+    ///
+    /// # Errors
+    /// Those of [`prompt::system_messages`].
+    pub(crate) fn excess(
+        &self,
+        last: &Message,
+        tokens_max: usize,
+        summary_max: usize,
+        (config, catalog): (&SessionConfig, &Catalog),
+        count: impl Fn(&str) -> usize,
+    ) -> Result<usize> {
+        let total = tokens_of(&self.messages(Some(last), config, catalog)?, &count);
+        if total <= tokens_max || self.exchanges.is_empty() {
+            return Ok(0);
+        }
+        let fixed = tokens_of(&prompt::system_messages(config, catalog)?, &count);
+        let last = count(&last.content) + MESSAGE_TOKENS;
+        Ok(to_fold(&self.exchange_tokens(&count), tokens_max.saturating_sub(fixed + summary_max + last)))
+    }
+
+    /// How many of the oldest exchanges should be summarised while there is time: none as long as three quarters of the
+    /// room suffice.
+    ///
+    /// # Errors
+    /// Those of [`prompt::system_messages`].
+    pub(crate) fn excess_to_come(
+        &self,
+        tokens_max: usize,
+        summary_max: usize,
+        (config, catalog): (&SessionConfig, &Catalog),
+        count: impl Fn(&str) -> usize,
+    ) -> Result<usize> {
+        let fixed = tokens_of(&prompt::system_messages(config, catalog)?, &count);
+        let used = tokens_of(&self.messages(None, config, catalog)?, &count).saturating_sub(fixed);
+        let room = tokens_max.saturating_sub(fixed);
+        if used * 4 <= room * 3 || self.exchanges.len() <= KEPT_MIN {
+            return Ok(0);
+        }
+        let wanted = to_fold(&self.exchange_tokens(&count), room.saturating_sub(summary_max));
+        // What was said last is not worth a summary before it has to go.
+        Ok(wanted.min(self.exchanges.len() - KEPT_MIN))
+    }
+
+    fn exchange_tokens(&self, count: &impl Fn(&str) -> usize) -> Vec<usize> {
+        self.exchanges.iter().map(|exchange| exchange.tokens(count)).collect()
+    }
+
+    /// The first of the `wanted` oldest exchanges, as lines of at most `tokens_max` tokens, and how many they are. One that
+    /// is too long by itself comes in several pieces.
+    pub(crate) fn part(
+        &self,
+        wanted: usize,
+        tokens_max: usize,
+        (config, catalog): (&SessionConfig, &Catalog),
+        count: impl Fn(&str) -> usize,
+    ) -> (usize, Vec<String>) {
+        let mut part = String::new();
+        let (mut exchanges, mut tokens) = (0, 0);
+        for exchange in &self.exchanges[..wanted] {
+            let lines = exchange.lines(config, catalog);
+            tokens += count(&lines);
+            if tokens > tokens_max {
+                break;
+            }
+            part += &lines;
+            exchanges += 1;
+        }
+        match self.exchanges[..wanted].first().filter(|_| exchanges == 0) {
+            Some(first) => (1, pieces(&first.lines(config, catalog), tokens_max, &count)),
+            None => (exchanges, vec![part]),
+        }
+    }
+}
+
+/// The text in pieces of at most `tokens_max` tokens, halved until they are; a character is never taken apart.
+fn pieces(text: &str, tokens_max: usize, count: &impl Fn(&str) -> usize) -> Vec<String> {
+    let mut pieces = Vec::new();
+    let mut rest = vec![text];
+    while let Some(piece) = rest.pop() {
+        let middle = piece.floor_char_boundary(piece.len() / 2);
+        if middle == 0 || count(piece) <= tokens_max {
+            pieces.push(piece.to_owned());
+            continue;
+        }
+        // Between two words, if there are two.
+        let middle = piece[..middle].rfind(char::is_whitespace).filter(|&space| space > 0).unwrap_or(middle);
+        let (before, after) = piece.split_at(middle);
+        rest.extend([after, before]);
+    }
+    pieces
+}
+
+/// The text up to the end of its last whole sentence, where that is most of it: what the token limit cut off is no fact.
+pub(crate) fn whole_sentences(text: &str) -> &str {
+    let ends = |c: char| matches!(c, '.' | '!' | '?' | '…' | '。' | '！' | '？' | '\n');
+    match text.rfind(ends).filter(|end| end * 2 >= text.len()) {
+        Some(end) => text[..text.ceil_char_boundary(end + 1)].trim_end(),
+        None => text,
+    }
+}
+
+/// Adds the learner's words, with a note where they came into the tutor's.
+fn add_user(
+    messages: &mut Vec<Message>,
+    message: Message,
+    interrupts: bool,
+    config: &SessionConfig,
+    catalog: &Catalog,
+) {
+    let answers = messages.last().is_some_and(|last| last.role == Role::Assistant);
+    let message = match interrupts && answers {
+        true => prompt::interrupting_message(&message.content, config, catalog),
+        false => message,
+    };
+    add_message(messages, message);
+}
+
+/// Adds a message; templates want the roles to take turns.
+fn add_message(messages: &mut Vec<Message>, message: Message) {
+    match messages.last_mut().filter(|last| last.role == message.role) {
+        Some(last) => last.content = format!("{} {}", last.content, message.content),
+        None => messages.push(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> (SessionConfig, Catalog) {
+        (SessionConfig::new("en".parse().unwrap(), "es".parse().unwrap()), Catalog::builtin())
+    }
+
+    fn exchange(turn: u64, user: &str, reply: &str) -> Exchange {
+        let user = Some(Message::new(Role::User, user));
+        Exchange { turn: TurnId(turn), user, is_learners: true, reply: reply.into(), interrupted: false }
+    }
+
+    /// Turns of 50 tokens each.
+    fn dialogue(turns: std::ops::RangeInclusive<u64>) -> Dialogue {
+        let mut dialogue = Dialogue::default();
+        for turn in turns {
+            dialogue.push(exchange(turn, &words(20), &words(30 - 2 * MESSAGE_TOKENS)));
+        }
+        dialogue
+    }
+
+    fn words(count: usize) -> String {
+        vec!["a"; count].join(" ")
+    }
+
+    fn count(text: &str) -> usize {
+        text.split_whitespace().count()
+    }
+
+    fn folded(dialogue: &Dialogue, count: usize) -> Dialogue {
+        let mut dialogue = dialogue.clone();
+        let folded = dialogue.folded(count, "notes".into()).unwrap();
+        assert!(dialogue.fold(folded));
+        dialogue
+    }
+
+    #[test]
+    fn half_of_the_room_is_kept_free_and_the_last_exchanges_stay() {
+        assert_eq!(to_fold(&[50; 10], 400), 6, "four of 50 fit half of 400");
+        assert_eq!(to_fold(&[50, 50, 150, 150], 400), 2, "two stay, though half of the room holds one");
+        assert_eq!(to_fold(&[50, 50, 150, 350], 400), 3, "but no more than fit");
+        assert_eq!(to_fold(&[50, 500], 400), 2, "and none that does not");
+        assert_eq!(to_fold(&[50], 400), 1, "somebody has found that it does not fit");
+        assert_eq!(to_fold(&[10; 3], 0), 3);
+    }
+
+    #[test]
+    fn nothing_is_summarised_before_it_has_to_be() {
+        let (config, catalog) = settings();
+        let settings = (&config, &catalog);
+        let fixed = tokens_of(&prompt::system_messages(&config, &catalog).unwrap(), count);
+        let last = Message::new(Role::User, words(42));
+        let dialogue = dialogue(1..=10);
+        let excess = |tokens_max| dialogue.excess(&last, tokens_max, 30, settings, count).unwrap();
+        assert_eq!(excess(fixed + 550), 0);
+        // 549 less 50 for the last message and 30 for the summary: four of 50 fit half of it.
+        assert_eq!(excess(fixed + 549), 6);
+        let to_come = |tokens_max| dialogue.excess_to_come(tokens_max, 30, settings, count).unwrap();
+        assert_eq!(to_come(fixed + 667), 0, "500 of 667 are three quarters");
+        assert_eq!(to_come(fixed + 666), 4, "six of 50 fit half of 636");
+        assert_eq!(to_come(fixed), 8, "the last two are not summarised ahead");
+        let mut folded = folded(&dialogue, 10);
+        assert_eq!(folded.excess(&last, 0, 30, settings, count).unwrap(), 0, "nothing is left to summarise");
+        folded.push(exchange(11, "Hola", &words(900)));
+        assert_eq!(folded.excess_to_come(fixed, 30, settings, count).unwrap(), 0);
+        assert_eq!(folded.excess(&last, fixed + 100, 30, settings, count).unwrap(), 1);
+    }
+
+    #[test]
+    fn the_limits_leave_room_for_the_reply() {
+        assert_eq!(prompt_tokens_max(4096, 256), 3840);
+        assert_eq!(prompt_tokens_max(400, 256), 300);
+        assert_eq!(prompt_tokens_max(1, 0), 0);
+        assert_eq!((summary_tokens_max(4096), summary_tokens_max(800), summary_tokens_max(1)), (256, 100, 1));
+    }
+
+    #[test]
+    fn a_summary_takes_the_place_of_what_it_covers() {
+        let (config, catalog) = settings();
+        let dialogue = dialogue(3..=6);
+        let folded = folded(&folded(&dialogue, 1), 2);
+        let summary = folded.summary().unwrap();
+        assert_eq!((summary.from, summary.through), (TurnId(3), TurnId(5)));
+        assert!([3, 4, 5].iter().all(|&turn| summary.covers(TurnId(turn))) && !summary.covers(TurnId(6)));
+        let messages = folded.messages(None, &config, &catalog).unwrap();
+        let bare = prompt::system_messages(&config, &catalog).unwrap();
+        assert_eq!(messages.len(), bare.len() + 2, "one exchange is left");
+        assert!(messages[0].content.starts_with(&bare[0].content) && messages[0].content.ends_with("notes"));
+        assert_eq!(messages[1..bare.len()], bare[1..]);
+    }
+
+    #[test]
+    fn a_summary_of_an_older_state_is_not_taken() {
+        let mut dialogue = dialogue(1..=6);
+        let late = dialogue.folded(2, "late".into()).unwrap();
+        let early = dialogue.folded(4, "early".into()).unwrap();
+        assert!(dialogue.fold(early));
+        assert!(!dialogue.fold(late));
+        assert_eq!(dialogue.summary().unwrap().text, "early");
+    }
+
+    #[test]
+    fn a_turn_that_ends_late_is_not_taken_for_covered() {
+        let mut dialogue = folded(&dialogue(1..=6), 4);
+        assert!(!dialogue.push(exchange(7, "siete", "7")));
+        assert!(dialogue.push(exchange(3, "tres", "3")));
+        assert_eq!(dialogue.summary().unwrap().through, TurnId(2));
+        let turns: Vec<u64> = dialogue.exchanges.iter().map(|exchange| exchange.turn.0).collect();
+        assert_eq!(turns, [3, 5, 6, 7]);
+        assert_eq!(folded(&dialogue, 1).summary().unwrap().through, TurnId(3));
+    }
+
+    #[test]
+    fn a_part_is_as_many_whole_exchanges_as_fit_or_one_in_pieces() {
+        let (config, catalog) = settings();
+        let settings = (&config, &catalog);
+        let mut dialogue = Dialogue::default();
+        dialogue.push(exchange(1, "uno dos", "tres"));
+        dialogue.push(exchange(2, "cuatro", "cinco"));
+        let whole = "Alumno: uno dos\nTutor: tres\n";
+        assert_eq!(dialogue.part(2, 9, settings, count), (2, vec![format!("{whole}Alumno: cuatro\nTutor: cinco\n")]));
+        assert_eq!(dialogue.part(2, 8, settings, count), (1, vec![whole.into()]));
+        assert_eq!(dialogue.part(1, 100, settings, count), (1, vec![whole.into()]));
+        let (exchanges, pieces) = dialogue.part(2, 2, settings, count);
+        assert!(exchanges == 1 && pieces.len() >= 3 && pieces.iter().all(|piece| count(piece) <= 2));
+        assert_eq!(pieces.concat(), whole);
+    }
+
+    #[test]
+    fn pieces_break_no_character_and_lose_nothing() {
+        for text in ["", "é", "ñandú", "日本語のとても長い文です", "a b  c\n\nd"] {
+            let pieces = pieces(text, 2, &str::len);
+            assert_eq!(pieces.concat(), text);
+            assert!(pieces.iter().all(|piece| piece.len() <= 2 || piece.chars().count() <= 2), "{pieces:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_cut_off_in_mid_sentence_goes() {
+        assert_eq!(whole_sentences("Se llama Ana. Vive en Lima. Le gus"), "Se llama Ana. Vive en Lima.");
+        assert_eq!(whole_sentences("Sí. Se llama Ana y vive en una ciudad"), "Sí. Se llama Ana y vive en una ciudad");
+        assert_eq!(whole_sentences("名前はアナです。それから"), "名前はアナです。");
+    }
+
+    #[test]
+    fn instructions_of_the_host_are_nobodys_words() {
+        let (config, catalog) = settings();
+        let mut record = TurnRecord::new(crate::SessionId::new(0), TurnId(1), TurnOrigin::Reply, 0);
+        (record.user_text, record.reply_text) = ("Más despacio".into(), "Buenos días.".into());
+        record.state = TurnState::Finished;
+        let lines = Exchange::of(&record).unwrap().lines(&config, &catalog);
+        assert_eq!(lines, "(Más despacio)\nTutor: Buenos días.\n");
+    }
+}

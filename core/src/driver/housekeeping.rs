@@ -1,0 +1,37 @@
+//! When the store is tidied up: soon after opening, every hour, and when there may be too much audio. Never in the way of
+//! a commit: whoever commits does it when there is nothing to commit.
+
+use super::Shared;
+use parking_lot::Mutex;
+
+/// How long after one tidying the next is due, in microseconds.
+const EVERY_US: u64 = 3_600_000_000;
+/// The same where there may be too much audio: what is in use now can be deleted only later.
+const OVER_QUOTA_EVERY_US: u64 = 10_000_000;
+
+/// When the store was tidied up last, on the clock's monotonic scale.
+#[derive(Default)]
+pub(crate) struct Housekeeping(Mutex<Option<u64>>);
+
+impl Shared {
+    /// In how many microseconds the store is to be tidied up.
+    pub(crate) fn tidying_due_in_us(&self) -> u64 {
+        let last = *self.housekeeping.0.lock();
+        let every_us = if self.store.may_exceed_quota() { OVER_QUOTA_EVERY_US } else { EVERY_US };
+        last.map_or(0, |last_us| (last_us + every_us).saturating_sub(self.clock.monotonic_us()))
+    }
+
+    /// Deletes what may not stay; false where nothing was due. A failure is logged, and tried again when it is due next.
+    pub(crate) fn tidy_if_due(&self) -> bool {
+        if self.tidying_due_in_us() > 0 {
+            return false;
+        }
+        *self.housekeeping.0.lock() = Some(self.clock.monotonic_us());
+        match self.store.sweep(self.clock.unix_ms(), false) {
+            Ok(swept) if swept.is_empty() => {}
+            Ok(swept) => tracing::info!(?swept, "what may not stay was deleted"),
+            Err(error) => tracing::warn!(code = error.code().number(), "the store could not be tidied up"),
+        }
+        true
+    }
+}

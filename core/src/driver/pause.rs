@@ -1,0 +1,91 @@
+//! A gate for everything that computes or writes: closed, it holds who comes and waits for who is inside.
+
+use parking_lot::{Condvar, Mutex};
+
+#[derive(Default)]
+pub(crate) struct Pause {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    paused: bool,
+    inside: usize,
+}
+
+/// Somebody inside; dropping it lets them out.
+pub(crate) struct Inside<'p>(&'p Pause);
+
+impl Pause {
+    /// Waits until the gate is open, and goes in.
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    pub(crate) fn enter(&self) -> Inside<'_> {
+        let mut state = self.state.lock();
+        while state.paused {
+            self.changed.wait(&mut state);
+        }
+        state.inside += 1;
+        Inside(self)
+    }
+
+    /// Closes the gate and waits until nobody is inside.
+    pub(crate) fn close(&self) {
+        let mut state = self.state.lock();
+        state.paused = true;
+        while state.inside > 0 {
+            self.changed.wait(&mut state);
+        }
+    }
+
+    pub(crate) fn open(&self) {
+        self.state.lock().paused = false;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.lock().paused
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().inside -= 1;
+        self.0.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    #[test]
+    fn a_closed_gate_waits_for_who_is_inside_and_lets_nobody_in() {
+        let pause: Arc<Pause> = Arc::default();
+        let steps: Arc<AtomicU32> = Arc::default();
+        let worker = std::thread::spawn({
+            let (pause, steps) = (pause.clone(), steps.clone());
+            move || {
+                for _ in 0..200 {
+                    let _inside = pause.enter();
+                    steps.fetch_add(1, Ordering::SeqCst);
+                    std::thread::sleep(Duration::from_micros(100));
+                    steps.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        });
+        for _ in 0..20 {
+            pause.close();
+            let before = steps.load(Ordering::SeqCst);
+            assert_eq!(before % 2, 0, "nobody is in the middle of a step");
+            std::thread::sleep(Duration::from_millis(1));
+            assert_eq!(steps.load(Ordering::SeqCst), before);
+            pause.open();
+        }
+        worker.join().unwrap();
+        assert_eq!(steps.load(Ordering::SeqCst), 400);
+    }
+}

@@ -1,0 +1,221 @@
+//! The rolling summary: what no longer fits the chat model's context is told by the chat model in a few words.
+//!
+//! It is made between turns, while nobody waits for a backend, once three quarters of the context are used; and before
+//! a reply, where that did not come about. A reply that needs it fails with it.
+
+use super::context::{self, Dialogue};
+use super::{Message, SessionShared, Shared};
+use crate::backend::{
+    Backends, CancelFlag, ChatModel, ChatRequest, ChatStep, Message as ChatMessage, Sampling, StopReason,
+};
+use crate::config::SessionConfig;
+use crate::driver::jobs::contained;
+use crate::error::{Error, ErrorCode, Result};
+use crate::prompt;
+use std::sync::Arc;
+use tracing::{Instrument, info_span};
+
+/// A summary in tokens is asked for in words; a word of the languages at hand takes no more than about so many.
+const TOKENS_PER_WORD: usize = 2;
+/// A summary that is longer is cut off, however the model counts its tokens.
+const BYTES_PER_TOKEN_MAX: usize = 6;
+/// With less room for what is to be summarised, nothing of use comes of it.
+const PART_TOKENS_MIN: usize = 16;
+/// Close to the likeliest words, for facts rather than wit.
+const TEMPERATURE: f32 = 0.3;
+
+/// What the loop hears of summaries.
+pub(crate) enum News {
+    /// One was made.
+    Made(context::Folded),
+    /// The work between two turns is over, and may begin anew.
+    Ended,
+}
+
+/// Who writes the summaries of one session.
+pub(crate) struct Writer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) session: Arc<SessionShared>,
+    pub(crate) chat: Arc<dyn ChatModel>,
+    pub(crate) config: SessionConfig,
+    pub(crate) cancel: CancelFlag,
+    /// Whether others go first.
+    pub(crate) can_wait: bool,
+}
+
+/// Summarises what will soon not fit any more. Where that fails, it is done when it has to be.
+pub(crate) async fn summarise_ahead(
+    shared: Arc<Shared>,
+    session: Arc<SessionShared>,
+    mut dialogue: Dialogue,
+    config: SessionConfig,
+    cancel: CancelFlag,
+) {
+    let key = session.key;
+    let span = info_span!("summary", session = %session.id);
+    let work = async {
+        shared.quiet.wait().await;
+        let chat = Backends::require(&shared.backends.chat, "chat model")?.clone();
+        let (shared, session) = (shared.clone(), session.clone());
+        let writer = Writer { shared, session, chat, config, cancel, can_wait: true };
+        while let Some(count) = writer.excess_to_come(&dialogue)? {
+            writer.fold(&mut dialogue, count).await?;
+        }
+        Ok(())
+    };
+    let result: Result<()> = contained(work).instrument(span).await;
+    if let Err(error) = result
+        && error.code() != ErrorCode::Cancelled
+    {
+        tracing::warn!(code = error.code().number(), "a summary failed");
+    }
+    shared.send(Message::Summary(key, News::Ended));
+}
+
+impl Writer {
+    fn summary_max(&self) -> usize {
+        context::summary_tokens_max(self.chat.context_len())
+    }
+
+    /// How many tokens a prompt may have.
+    pub(crate) fn tokens_max(&self) -> usize {
+        context::prompt_tokens_max(self.chat.context_len(), self.config.sampling.max_tokens)
+    }
+
+    pub(crate) fn tokens_of(&self, messages: &[ChatMessage]) -> usize {
+        context::tokens_of(messages, |text| self.chat.count_tokens(text))
+    }
+
+    fn excess_to_come(&self, dialogue: &Dialogue) -> Result<Option<usize>> {
+        let settings = (&self.config, &self.shared.catalog);
+        let count = |text: &str| self.chat.count_tokens(text);
+        let excess = dialogue.excess_to_come(self.tokens_max(), self.summary_max(), settings, count)?;
+        Ok((excess > 0).then_some(excess))
+    }
+
+    /// Whether summaries can make the messages have no more than `tokens_max` tokens.
+    pub(crate) fn can_make_room(&self, dialogue: &Dialogue, last: &ChatMessage, tokens_max: usize) -> Result<bool> {
+        let count = |text: &str| self.chat.count_tokens(text);
+        let tokens_min = dialogue.tokens_min(Some(last), &self.config, &self.shared.catalog, count)?;
+        Ok(!dialogue.is_folded() && tokens_min <= tokens_max)
+    }
+
+    /// Summarises until the messages with `last` have no more than `tokens_max` tokens, if that can be; gives them.
+    /// Work `ahead` on the same is stopped.
+    ///
+    /// # Errors
+    /// The chat model's; [`ErrorCode::Cancelled`].
+    pub(crate) async fn make_room(
+        &self,
+        dialogue: &mut Dialogue,
+        last: &ChatMessage,
+        tokens_max: usize,
+        ahead: Option<&CancelFlag>,
+    ) -> Result<Vec<ChatMessage>> {
+        while self.can_make_room(dialogue, last, tokens_max)? {
+            let settings = (&self.config, &self.shared.catalog);
+            let count = |text: &str| self.chat.count_tokens(text);
+            match dialogue.excess(last, tokens_max, self.summary_max(), settings, count)? {
+                0 => break,
+                excess => {
+                    if let Some(ahead) = ahead {
+                        ahead.cancel();
+                    }
+                    self.fold(dialogue, excess).await?;
+                }
+            }
+        }
+        dialogue.messages(Some(last), &self.config, &self.shared.catalog)
+    }
+
+    /// Summarises as many of the first `wanted` exchanges as one request can hold, at least one, and tells the loop.
+    async fn fold(&self, dialogue: &mut Dialogue, wanted: usize) -> Result<()> {
+        self.shared.ensure_loaded(&*self.chat)?;
+        let mut text = dialogue.summary().map(|summary| summary.text.clone()).unwrap_or_default();
+        let mut room = self.part_room(&text);
+        let count = loop {
+            if room < PART_TOKENS_MIN {
+                return Err(Error::new(ErrorCode::ContextFull, "no room for a summary"));
+            }
+            let settings = (&self.config, &self.shared.catalog);
+            let (count, parts) = dialogue.part(wanted, room, settings, |text| self.chat.count_tokens(text));
+            match self.summarise(&text, &parts).await {
+                // The model counts more tokens than it said.
+                Err(error) if error.code() == ErrorCode::ContextFull => room /= 2,
+                summary => {
+                    text = summary?;
+                    break count;
+                }
+            }
+        };
+        self.cancel.check()?;
+        if let Some(folded) = dialogue.folded(count, text) {
+            self.shared.send(Message::Summary(self.session.key, News::Made(folded.clone())));
+            dialogue.fold(folded);
+        }
+        Ok(())
+    }
+
+    /// Tokens that are free for what is to be added to this summary, or to one as long as they get.
+    fn part_room(&self, summary: &str) -> usize {
+        let asked = self.tokens_of(&self.question("", ""));
+        let summary = self.chat.count_tokens(summary).max(self.summary_max());
+        self.chat.context_len().saturating_sub(asked + summary + self.summary_max())
+    }
+
+    fn question(&self, summary: &str, part: &str) -> [ChatMessage; 2] {
+        let words = (self.summary_max() / TOKENS_PER_WORD).max(1);
+        prompt::summary_messages(summary, part.trim_end(), words, &self.config, &self.shared.catalog)
+    }
+
+    /// The summary with the parts added, one after the other.
+    async fn summarise(&self, summary: &str, parts: &[String]) -> Result<String> {
+        let mut summary = summary.to_owned();
+        for part in parts {
+            summary = self.ask(self.question(&summary, part)).await?;
+        }
+        Ok(summary)
+    }
+
+    /// Has the chat model answer in a conversation of its own: the session's keeps its cache.
+    async fn ask(&self, messages: [ChatMessage; 2]) -> Result<String> {
+        let summary_max = self.summary_max();
+        let sampling = Sampling {
+            temperature: TEMPERATURE,
+            seed: self.config.sampling.seed,
+            max_tokens: summary_max as u32,
+            ..Sampling::default()
+        };
+        let pinned = messages.len() - 1;
+        let request = ChatRequest { messages: messages.into(), pinned, sampling, cancel: self.cancel.clone() };
+        let mut conversation = self.chat.open_conversation()?;
+        let mut steps = conversation.reply(request)?;
+        let mut text = String::new();
+        let mut ended = None;
+        while ended.is_none() {
+            if self.can_wait {
+                self.shared.quiet.wait().await;
+            }
+            self.cancel.check()?;
+            match steps.step().await? {
+                Some(ChatStep::Working) => {}
+                Some(ChatStep::Text(more)) => text += &more,
+                Some(ChatStep::Done { reason, .. }) => ended = Some(reason),
+                None => return Err(Error::new(ErrorCode::ChatFailed, "it ended without saying so")),
+            }
+            if text.len() > summary_max * BYTES_PER_TOKEN_MAX {
+                text.truncate(text.floor_char_boundary(summary_max * BYTES_PER_TOKEN_MAX));
+                ended = Some(StopReason::Length);
+            }
+            futures_lite::future::yield_now().await;
+        }
+        let text = match ended {
+            Some(StopReason::Length) => context::whole_sentences(text.trim()),
+            _ => text.trim(),
+        };
+        if text.is_empty() {
+            return Err(ErrorCode::ReplyEmpty.into());
+        }
+        Ok(text.to_owned())
+    }
+}

@@ -1,0 +1,171 @@
+//! How much there is, and whether all of it is sound.
+
+use crate::error::{ErrorCode, Result};
+use crate::event::{SessionId, TurnId};
+use crate::store::db::{Db, Fault};
+use crate::store::payload::{BlobRefPayload, SessionPayload};
+use crate::store::record::AudioKind;
+use crate::store::schema::{Kind, blob_bytes, decode, kind_of_key, session_of_key, turn_of_key};
+use crate::store::tables::{Snapshot, find_turn};
+use redb::{ReadableTable, ReadableTableMetadata};
+use serde::{Deserialize, Serialize};
+
+/// What a store takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreUsage {
+    /// Bytes of the file, or whatever the store lies in.
+    pub storage_bytes: u64,
+    /// Bytes of it that nothing uses: what was deleted and replaced, and room to grow. [`Store::compact`](super::Store::compact)
+    /// gives back most of it.
+    pub unused_bytes: u64,
+    /// Sessions.
+    pub sessions: u64,
+    /// Turns.
+    pub turns: u64,
+    /// Recordings of learners.
+    pub user_audio: u64,
+    /// Their bytes.
+    pub user_audio_bytes: u64,
+    /// Recordings of replies.
+    pub reply_audio: u64,
+    /// Their bytes.
+    pub reply_audio_bytes: u64,
+    /// The quota of audio, in bytes.
+    pub audio_bytes_max: Option<u64>,
+}
+
+/// What [`Store::verify`](super::Store::verify) found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// Sessions that are sound.
+    pub sessions: u64,
+    /// Turns that are sound.
+    pub turns: u64,
+    /// Recordings that are sound.
+    pub recordings: u64,
+    /// Turns that should be there and are not.
+    pub lost_turns: u64,
+    /// What is damaged.
+    pub damaged: Vec<Damage>,
+}
+
+impl Verified {
+    /// Whether nothing is damaged.
+    pub fn is_sound(&self) -> bool {
+        self.lost_turns == 0 && self.damaged.is_empty()
+    }
+}
+
+/// Something that is damaged or lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Damage {
+    /// The session that it belongs to.
+    pub session: SessionId,
+    /// The turn; `None` for the session's own record.
+    pub turn: Option<TurnId>,
+    /// The recording; `None` for the turn's own record.
+    pub audio: Option<AudioKind>,
+    /// What reading it gives.
+    pub code: ErrorCode,
+}
+
+pub(super) fn usage(db: &Db, audio_bytes_max: Option<u64>) -> Result<StoreUsage> {
+    let storage_bytes = db.storage_len();
+    let used_bytes = db.run(|open| {
+        let transaction = open.begin_write()?;
+        let stats = transaction.stats()?;
+        transaction.abort()?;
+        Ok(stats.allocated_pages().saturating_mul(stats.page_size() as u64).saturating_sub(stats.fragmented_bytes()))
+    });
+    let used_bytes = match used_bytes {
+        Ok(bytes) => bytes,
+        // What can only be read takes what it takes.
+        Err(error) if error.code() == ErrorCode::StoreReadOnly => storage_bytes,
+        Err(error) => return Err(error),
+    };
+    db.run(|open| {
+        let snapshot = Snapshot::of(open)?;
+        let mut usage = StoreUsage {
+            storage_bytes,
+            unused_bytes: storage_bytes.saturating_sub(used_bytes),
+            sessions: snapshot.sessions.len()?,
+            turns: snapshot.turns.len()?,
+            audio_bytes_max,
+            ..StoreUsage::default()
+        };
+        for row in snapshot.blob_refs.iter()? {
+            let (key, value) = row?;
+            let Some(kind) = kind_of_key(key.value()) else { continue };
+            let known = decode::<BlobRefPayload>(&snapshot.ring, Kind::BlobRef, key.value(), value.value());
+            let bytes = known.map_or(0, |known| blob_bytes(known.samples));
+            let (count, sum) = match kind {
+                AudioKind::User => (&mut usage.user_audio, &mut usage.user_audio_bytes),
+                AudioKind::Reply => (&mut usage.reply_audio, &mut usage.reply_audio_bytes),
+            };
+            *count += 1;
+            *sum += bytes;
+        }
+        Ok(usage)
+    })
+}
+
+pub(super) fn verify(db: &Db) -> Result<Verified> {
+    db.run(|open| {
+        let snapshot = Snapshot::of(open)?;
+        let mut verified = Verified::default();
+        for row in snapshot.sessions.iter()? {
+            let (key, value) = row?;
+            let session = session_of_key(key.value());
+            let read = decode::<SessionPayload>(&snapshot.ring, Kind::Session, key.value(), value.value());
+            if let Ok(read) = &read {
+                verified.lost_turns += snapshot.missing_turns(session, read)?;
+            }
+            verified.count(read.map_err(Fault::from), session, None, None)?;
+        }
+        for row in snapshot.turns.iter()? {
+            let key = *row?.0.value();
+            let (session, turn) = (session_of_key(&key), turn_of_key(&key));
+            let read = match find_turn(&snapshot.ring, &snapshot.turns, session, turn) {
+                Ok(Some(read)) => read,
+                Ok(None) => continue,
+                Err(fault) => {
+                    verified.count::<()>(Err(fault), session, Some(turn), None)?;
+                    continue;
+                }
+            };
+            verified.turns += 1;
+            for kind in [AudioKind::User, AudioKind::Reply] {
+                if read.audio(kind).is_some() {
+                    let audio = snapshot.audio_of(session, turn, kind);
+                    verified.count(audio, session, Some(turn), Some(kind))?;
+                }
+            }
+        }
+        Ok(verified)
+    })
+}
+
+impl Verified {
+    /// Counts something that was read, or not.
+    fn count<T>(
+        &mut self,
+        read: Result<T, Fault>,
+        session: SessionId,
+        turn: Option<TurnId>,
+        audio: Option<AudioKind>,
+    ) -> Result<(), Fault> {
+        let code = match read {
+            Ok(_) => {
+                match turn {
+                    Some(_) => self.recordings += 1,
+                    None => self.sessions += 1,
+                }
+                return Ok(());
+            }
+            Err(Fault::Own(error)) => error.code(),
+            Err(fault) => return Err(fault),
+        };
+        self.damaged.push(Damage { session, turn, audio, code });
+        Ok(())
+    }
+}

@@ -1,0 +1,112 @@
+//! A phone's life: the app goes to the background in the middle of a turn, memory runs short, and it comes back.
+
+use crate::support::Host;
+use tertulia::event::{EventKind, TurnState};
+use tertulia::store::{AudioKind, Store, StoreLocation, StoreOptions};
+use tertulia::testing::scripted::noise_16k;
+use tertulia::{ErrorCode, SessionEngine, TrimLevel};
+
+/// Memory of this process in KiB, as far as it is in RAM.
+#[cfg(target_os = "linux")]
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn two_hundred_times_away_and_back_in_the_middle_of_turns() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sessions.redb");
+    let host = Host::with_store(StoreLocation::File(path.clone()));
+    let (mut session, mut reader) = host.session();
+    let mut sessions = vec![session.clone()];
+    #[cfg(target_os = "linux")]
+    let mut resident_after_50 = 0;
+    for round in 0..200u64 {
+        if round % 50 == 49 {
+            // Before the conversation outgrows the scripted model's context.
+            (session, reader) = host.session();
+            sessions.push(session.clone());
+        }
+        host.script_turn("Me llamo Ana.", "¡Hola, Ana! Encantado de conocerte.");
+        session.push_audio(&noise_16k(300), 16_000).unwrap();
+        let turn = session.end_utterance().unwrap();
+        // Away at another point of each turn.
+        match round % 5 {
+            0 => {}
+            1 => drop(reader.until("turn_started")),
+            2 => drop(reader.until("transcript_done")),
+            3 => drop(reader.until("reply_text_delta")),
+            _ => drop(reader.until("reply_audio")),
+        }
+        host.engine.suspend();
+        // The file is nobody's, and whoever opens it finds all that was told.
+        if round % 20 == 0 {
+            let other = Store::open(StoreLocation::File(path.clone()), 0).unwrap();
+            assert!(other.verify().unwrap().is_sound());
+            drop(other);
+        }
+        assert_eq!(host.engine.sessions(None, 1).unwrap_err().code(), ErrorCode::Suspended);
+        host.engine.trim(if round % 2 == 0 { TrimLevel::Models } else { TrimLevel::Caches });
+        host.engine.resume().unwrap();
+        reader.until_end_of(turn);
+        #[cfg(target_os = "linux")]
+        if round == 50 {
+            resident_after_50 = resident_kib();
+        }
+    }
+    let turns: Vec<_> = sessions.iter().flat_map(|session| session.turns().unwrap()).collect();
+    assert_eq!(turns.len(), 200);
+    for turn in &turns {
+        assert!(
+            turn.state == TurnState::Finished
+                // A look at the open file by another closes what was under way.
+                || matches!(turn.state, TurnState::Interrupted { .. }),
+            "{turn:?}"
+        );
+        assert_eq!(turn.user_text, "Me llamo Ana.");
+        let session = sessions.iter().find(|session| session.id() == turn.session).unwrap();
+        session.audio(turn.turn, AudioKind::User).unwrap();
+    }
+    #[cfg(target_os = "linux")]
+    assert!(resident_kib() < resident_after_50 + 32_768, "{resident_after_50} KiB, then {}", resident_kib());
+}
+
+#[test]
+fn nothing_computes_while_suspended() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    host.scripted.chat.then(["Hola."]);
+    let first = session.send_text("Hola").unwrap();
+    reader.until_end_of(first);
+    host.engine.suspend();
+    host.scripted.chat.then(["Adiós."]);
+    let second = session.send_text("Adiós").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert_eq!(host.scripted.chat.requests().len(), 1, "the question waits");
+    host.engine.resume().unwrap();
+    reader.until_end_of(second);
+    assert_eq!(host.scripted.chat.requests().len(), 2);
+    host.engine.suspend();
+    // Ending while suspended stores what there is all the same.
+    session.suspend();
+    host.engine.shut_down();
+}
+
+#[test]
+fn a_store_that_somebody_took_meanwhile_is_had_again_when_they_let_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sessions.redb");
+    let host = Host::with_store(StoreLocation::File(path.clone()));
+    let (session, mut reader) = host.session();
+    host.engine.suspend();
+    let other = Store::open_with(StoreLocation::File(path), StoreOptions::default(), 0).unwrap();
+    assert_eq!(host.engine.resume().unwrap_err().code(), ErrorCode::StoreLocked);
+    host.scripted.chat.then(["Hola."]);
+    let turn = session.send_text("Hola").unwrap();
+    drop(other);
+    host.engine.resume().unwrap();
+    let end = reader.until_end_of(turn);
+    assert!(matches!(end.kind, EventKind::TurnFinished { .. }));
+}
