@@ -552,6 +552,26 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 impl Backends {
+    /// Calls `each` with every model that is there, until it fails.
+    pub(crate) fn for_each_model(&self, mut each: impl FnMut(&dyn Model) -> Result<()>) -> Result<()> {
+        if let Some(model) = &self.vad {
+            each(&**model)?;
+        }
+        if let Some(model) = &self.turn_detector {
+            each(&**model)?;
+        }
+        if let Some(model) = &self.recognizer {
+            each(&**model)?;
+        }
+        if let Some(model) = &self.chat {
+            each(&**model)?;
+        }
+        if let Some(model) = &self.synthesizer {
+            each(&**model)?;
+        }
+        Ok(())
+    }
+
     /// The backend, or the error that says it is missing.
     pub(crate) fn require<'a, T: ?Sized>(backend: &'a Option<Arc<T>>, what: &str) -> Result<&'a Arc<T>> {
         backend.as_ref().ok_or_else(|| Error::new(ErrorCode::BackendMissing, format!("the engine has no {what}")))

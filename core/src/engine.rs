@@ -120,8 +120,9 @@ pub trait SessionEngine: MaybeSend + MaybeSync {
     /// Frees the models' memory; they are loaded again when they are needed.
     fn unload(&self);
 
-    /// Bytes of memory that the models take when they are loaded.
-    fn memory_needed(&self) -> u64;
+    /// Bytes of memory that the models take when they are loaded: those that a session with these settings uses, or
+    /// without settings all. Loads nothing.
+    fn memory_needed(&self, config: Option<&SessionConfig>) -> u64;
 
     /// Gives back memory that can be had again: for a platform's warning that it runs short.
     fn trim(&self, level: TrimLevel);
@@ -253,7 +254,11 @@ impl EngineBuilder {
             store_options: StoreOptions::default(),
             catalog: Catalog::builtin(),
             clock: None,
-            options: Options { utterance_seconds_max: 120, endpoint_weights: EndpointWeights::default() },
+            options: Options {
+                utterance_seconds_max: 120,
+                endpoint_weights: EndpointWeights::default(),
+                memory_bytes_max: None,
+            },
         }
     }
 
@@ -300,6 +305,14 @@ impl EngineBuilder {
     /// The longest utterance, in seconds; 120 by default.
     pub fn utterance_seconds_max(mut self, seconds: u32) -> Self {
         self.options.utterance_seconds_max = seconds;
+        self
+    }
+
+    /// How many bytes of memory the models may take together; no limit by default. A model that would go over it is not
+    /// loaded: the call or turn that needs it fails with [`ErrorCode::OutOfMemory`], rather than the platform ending the
+    /// app. [`SessionEngine::memory_needed`] tells beforehand.
+    pub fn memory_bytes_max(mut self, bytes: u64) -> Self {
+        self.options.memory_bytes_max = Some(bytes);
         self
     }
 
@@ -505,19 +518,26 @@ impl SessionEngine for Engine {
     }
 
     fn preload(&self) -> Result<()> {
-        for_each_model(&self.shared.backends, |model| self.shared.ensure_loaded(model))
+        self.shared.backends.for_each_model(|model| self.shared.ensure_loaded(model))
     }
 
     fn unload(&self) {
-        let _: Result<()> = for_each_model(&self.shared.backends, |model| {
+        let _: Result<()> = self.shared.backends.for_each_model(|model| {
             model.unload();
             Ok(())
         });
     }
 
-    fn memory_needed(&self) -> u64 {
+    fn memory_needed(&self, config: Option<&SessionConfig>) -> u64 {
+        let listens = config.is_none_or(|config| config.listening.mode == ListeningMode::Continuous);
+        let backends = &self.shared.backends;
+        let used = Backends {
+            vad: backends.vad.clone().filter(|_| listens),
+            turn_detector: backends.turn_detector.clone().filter(|_| listens),
+            ..backends.clone()
+        };
         let mut bytes = 0;
-        let _: Result<()> = for_each_model(&self.shared.backends, |model| {
+        let _: Result<()> = used.for_each_model(|model| {
             bytes += model.memory_needed();
             Ok(())
         });
@@ -677,23 +697,4 @@ fn language_capabilities(backends: &Backends) -> Vec<LanguageCapability> {
             voices: voices.iter().filter(|v| v.language.same_language(tag)).map(|v| v.name.clone()).collect(),
         })
         .collect()
-}
-
-fn for_each_model(backends: &Backends, mut each: impl FnMut(&dyn Model) -> Result<()>) -> Result<()> {
-    if let Some(model) = &backends.vad {
-        each(&**model)?;
-    }
-    if let Some(model) = &backends.turn_detector {
-        each(&**model)?;
-    }
-    if let Some(model) = &backends.recognizer {
-        each(&**model)?;
-    }
-    if let Some(model) = &backends.chat {
-        each(&**model)?;
-    }
-    if let Some(model) = &backends.synthesizer {
-        each(&**model)?;
-    }
-    Ok(())
 }

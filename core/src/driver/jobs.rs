@@ -371,6 +371,7 @@ impl Shared {
         if model.is_loaded() {
             return Ok(());
         }
+        self.check_memory(model)?;
         let tell = |progress: f32| {
             let kind = EventKind::ModelLoading { model: model.name().to_owned(), progress };
             self.engine_events.push(None, None, self.uptime_ms(), kind);
@@ -383,6 +384,26 @@ impl Shared {
             }
         })?;
         tell(1.0);
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Whether a model that is to be loaded fits beside those that are.
+    fn check_memory<M: Model + ?Sized>(&self, model: &M) -> Result<()> {
+        let Some(max) = self.options.memory_bytes_max else { return Ok(()) };
+        let mut loaded = 0;
+        self.backends.for_each_model(|other| {
+            if other.is_loaded() {
+                loaded += other.memory_needed();
+            }
+            Ok(())
+        })?;
+        let needed = model.memory_needed();
+        if loaded + needed > max {
+            let detail = format!("{} needs {needed} bytes beside {loaded}; {max} are allowed", model.name());
+            return Err(Error::new(ErrorCode::OutOfMemory, detail));
+        }
         Ok(())
     }
 }

@@ -52,6 +52,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 pub(crate) struct Options {
     pub(crate) utterance_seconds_max: u32,
     pub(crate) endpoint_weights: EndpointWeights,
+    /// Bytes that the models may take together.
+    pub(crate) memory_bytes_max: Option<u64>,
 }
 
 /// Names an opening of a session within its engine: a late message for an earlier opening finds nobody.

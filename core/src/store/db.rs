@@ -79,6 +79,10 @@ impl Open<'_> {
         }
     }
 
+    pub(super) fn storage_len(&self) -> u64 {
+        self.db.storage_len()
+    }
+
     pub(super) fn is_read_only(&self) -> bool {
         matches!(self.opened, Opened::ReadOnly(_))
     }

@@ -2,8 +2,16 @@
 
 use crate::support::config;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tertulia::backend::{
+    Backends, BoxFuture, CancelFlag, Model, RecognitionRequest, RecognitionStep, Recognizer, Steps, TurnDetector,
+    steps_from_fn,
+};
 use tertulia::testing::scripted::{Cue, Gate, Scripted, noise_16k};
-use tertulia::{EngineBuilder, Listening, ListeningMode, Session, SessionConfig, SessionEngine};
+use tertulia::{
+    EngineBuilder, ErrorCode, LanguageTag, Listening, ListeningMode, Result, Session, SessionConfig, SessionEngine,
+    TrimLevel,
+};
 
 /// A session with an open microphone, in mid-turn: its recogniser never answers.
 fn talk(engine: &impl SessionEngine, scripted: &Scripted) -> Session {
@@ -59,4 +67,77 @@ fn an_engine_with_threads_leaves_nothing_behind() {
         }
         assert_nobody_holds(&scripted);
     }
+}
+
+/// A model that only takes memory.
+struct Heavy {
+    bytes: u64,
+    loaded: AtomicBool,
+}
+
+impl Heavy {
+    fn new(bytes: u64) -> Arc<Heavy> {
+        Arc::new(Heavy { bytes, loaded: AtomicBool::new(false) })
+    }
+}
+
+impl Model for Heavy {
+    fn name(&self) -> &str {
+        "heavy"
+    }
+    fn load(&self, _progress: &mut dyn FnMut(f32)) -> Result<()> {
+        self.loaded.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+    fn unload(&self) {
+        self.loaded.store(false, Ordering::SeqCst);
+    }
+    fn is_loaded(&self) -> bool {
+        self.loaded.load(Ordering::SeqCst)
+    }
+    fn memory_needed(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl TurnDetector for Heavy {
+    fn probability_finished<'a>(&'a self, _audio: &'a [f32], _cancel: &'a CancelFlag) -> BoxFuture<'a, Result<f32>> {
+        Box::pin(async { Ok(1.0) })
+    }
+}
+
+impl Recognizer for Heavy {
+    fn languages(&self) -> Vec<LanguageTag> {
+        vec!["en".parse().unwrap(), "es".parse().unwrap()]
+    }
+    fn recognize(&self, _request: RecognitionRequest) -> Result<Steps<'static, RecognitionStep>> {
+        Ok(steps_from_fn(|| Ok(None)))
+    }
+}
+
+#[test]
+fn models_that_do_not_fit_are_an_error_and_no_more() {
+    let (detector, recognizer) = (Heavy::new(30), Heavy::new(70));
+    let backends =
+        Backends { turn_detector: Some(detector.clone()), recognizer: Some(recognizer.clone()), ..Backends::default() };
+    let build = |bytes| EngineBuilder::new().backends(backends.clone()).memory_bytes_max(bytes).build().unwrap();
+    let engine = build(99);
+    let hands_free = Listening { mode: ListeningMode::Continuous, ..Listening::default() };
+    assert_eq!(engine.memory_needed(None), 100);
+    assert_eq!(engine.memory_needed(Some(&SessionConfig { listening: hands_free, ..config() })), 100);
+    assert_eq!(engine.memory_needed(Some(&config())), 70, "push to talk asks nobody whether one has finished");
+    assert!(!recognizer.is_loaded(), "asking loads nothing");
+    let error = engine.preload().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::OutOfMemory, "{error}");
+    assert!(detector.is_loaded() && !recognizer.is_loaded(), "what did not fit was not loaded");
+    // Room is made, and it fits.
+    engine.trim(TrimLevel::Models);
+    recognizer.load(&mut |_| {}).unwrap();
+    assert!(!detector.is_loaded());
+    drop(engine);
+    detector.unload();
+    recognizer.unload();
+    let roomy = build(100);
+    roomy.preload().unwrap();
+    assert!(detector.is_loaded() && recognizer.is_loaded());
 }
