@@ -2,9 +2,9 @@
 
 use crate::support::{Host, Reader, conversation, type_of};
 use tertulia::event::{EventKind, TurnState};
-use tertulia::store::{AudioKind, StoreLocation};
+use tertulia::store::{AudioKind, StoreLocation, StoreOptions};
 use tertulia::testing::scripted::noise_16k;
-use tertulia::{ErrorCode, Keep, SessionEngine};
+use tertulia::{EngineBuilder, ErrorCode, Keep, SessionEngine};
 
 #[test]
 fn a_session_goes_on_in_another_engine_with_all_it_knew() {
@@ -123,4 +123,58 @@ fn an_engine_that_is_shut_down_has_stored_everything() {
         type_of(&tertulia::Event { kind: EventKind::PlaybackFlush, seq: 1, session: None, turn: None, at_ms: 0 }),
         "playback_flush"
     );
+}
+
+#[test]
+fn what_aged_out_meanwhile_goes_soon_after_opening_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sessions.redb");
+    let host = Host::with_store(StoreLocation::File(path.clone()));
+    let mut config = crate::support::config();
+    config.playback = tertulia::Playback::Assumed;
+    config.retention.user_audio = Keep::ForMs(300);
+    let (session, mut reader) = host.session_with(config);
+    host.script_turn("Hola.", "Hola.");
+    session.push_audio(&noise_16k(500), 16_000).unwrap();
+    let turn = session.end_utterance().unwrap();
+    reader.until_end_of(turn);
+    let id = session.id();
+    session.audio(turn, AudioKind::User).unwrap();
+    drop((session, reader, host));
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    let host = Host::with_store(StoreLocation::File(path));
+    let kept = || host.engine.session(id).unwrap().1.turns[0].user_audio.is_some();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while kept() {
+        assert!(std::time::Instant::now() < until, "nobody sweeps");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(host.engine.session(id).unwrap().1.turns[0].reply_audio.is_some(), "only what aged out goes");
+}
+
+#[test]
+fn over_the_quota_the_engine_makes_room_by_itself() {
+    let scripted = tertulia::testing::scripted::Scripted::new();
+    let options = StoreOptions { audio_bytes_max: Some(40_000), ..StoreOptions::default() };
+    let engine = EngineBuilder::new().backends(scripted.backends()).store_options(options).build().unwrap();
+    let mut config = crate::support::config();
+    config.playback = tertulia::Playback::Assumed;
+    config.retention.reply_audio = Keep::Never;
+    let session = engine.create_session(config).unwrap();
+    let mut reader = Reader::of(&session);
+    for _ in 0..3 {
+        scripted.recognizer.then("Hola.");
+        scripted.chat.then(["Hola."]);
+        session.push_audio(&noise_16k(500), 16_000).unwrap();
+        let turn = session.end_utterance().unwrap();
+        reader.until_end_of(turn);
+    }
+    let kept = || session.turns().unwrap().iter().filter(|turn| turn.user_audio.is_some()).count();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(15);
+    while kept() > 2 {
+        assert!(std::time::Instant::now() < until, "nobody makes room");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(session.turns().unwrap().len(), 3);
+    assert!(session.turns().unwrap()[2].user_audio.is_some(), "the oldest goes");
 }
