@@ -18,8 +18,8 @@ use crate::event::{Event, SessionId};
 use crate::language::LanguageTag;
 use crate::session::Session;
 use crate::store::{
-    SessionCursor, SessionExport, SessionPage, SessionRecord, Store, StoreLocation, StoreOptions, Swept, TurnRecord,
-    Turns, Write,
+    SessionCursor, SessionExport, SessionPage, SessionRecord, Store, StoreKey, StoreLocation, StoreOptions, StoreUsage,
+    Swept, TurnRecord, Turns, Verified, Write,
 };
 use crate::turn::EndpointWeights;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
@@ -144,6 +144,42 @@ pub trait SessionEngine: MaybeSend + MaybeSync {
     /// # Errors
     /// Those of the store.
     fn sweep(&self, dry_run: bool) -> Result<Swept>;
+
+    /// What the store takes.
+    ///
+    /// # Errors
+    /// Those of [`Store::usage`].
+    fn store_usage(&self) -> Result<StoreUsage>;
+
+    /// Reads everything in the store, and says what is damaged or lost.
+    ///
+    /// # Errors
+    /// Those of [`Store::verify`].
+    fn verify_store(&self) -> Result<Verified>;
+
+    /// Gives back the room that deleted data takes; see [`Store::compact`].
+    ///
+    /// # Errors
+    /// Those of [`Store::compact`].
+    fn compact_store(&self) -> Result<()>;
+
+    /// Deletes sessions so that no byte of them is left in the store; see [`Store::erase`].
+    ///
+    /// # Errors
+    /// [`ErrorCode::SessionBusy`] where one of them is open: nothing is deleted then; those of [`Store::erase`].
+    fn erase_sessions(&self, ids: &[SessionId]) -> Result<()>;
+
+    /// Deletes everything in the store, so that no byte is left; see [`Store::erase_all`].
+    ///
+    /// # Errors
+    /// [`ErrorCode::SessionBusy`] where a session is open: nothing is deleted then; those of [`Store::erase_all`].
+    fn erase_everything(&self) -> Result<()>;
+
+    /// Gives the store another key, or none; see [`Store::rotate_key`].
+    ///
+    /// # Errors
+    /// Those of [`Store::rotate_key`].
+    fn rotate_store_key(&self, key: Option<StoreKey>) -> Result<()>;
 
     /// The next event of the engine itself; `None` where there is none yet.
     ///
@@ -567,6 +603,48 @@ impl SessionEngine for Engine {
 
     fn sweep(&self, dry_run: bool) -> Result<Swept> {
         self.shared.store.sweep(self.shared.clock.unix_ms(), dry_run)
+    }
+
+    fn store_usage(&self) -> Result<StoreUsage> {
+        self.shared.store.usage()
+    }
+
+    fn verify_store(&self) -> Result<Verified> {
+        self.shared.store.verify()
+    }
+
+    fn compact_store(&self) -> Result<()> {
+        self.shared.store.compact()
+    }
+
+    fn erase_sessions(&self, ids: &[SessionId]) -> Result<()> {
+        self.check_open()?;
+        let mut reserved = Vec::new();
+        let mut result = Ok(());
+        for &id in ids {
+            match self.shared.open.reserve(id, self.closing_wait()) {
+                Ok(()) => reserved.push(id),
+                // Named twice.
+                Err(_) if reserved.contains(&id) => {}
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        let erased = result.and_then(|()| self.shared.store.erase(ids));
+        reserved.into_iter().for_each(|id| self.shared.open.release(id));
+        erased
+    }
+
+    fn erase_everything(&self) -> Result<()> {
+        self.check_open()?;
+        self.shared.open.while_none_is_open(|| self.shared.store.erase_all())
+    }
+
+    fn rotate_store_key(&self, key: Option<StoreKey>) -> Result<()> {
+        self.check_open()?;
+        self.shared.store.rotate_key(key)
     }
 
     fn try_next_event(&self) -> Result<Option<Event>> {

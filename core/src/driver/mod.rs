@@ -107,6 +107,12 @@ impl OpenSessions {
         Ok(())
     }
 
+    /// Does the work while no session is open, and lets none be opened meanwhile.
+    pub(crate) fn while_none_is_open<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let open = self.closing.lock();
+        if open.is_empty() { work() } else { Err(ErrorCode::SessionBusy.into()) }
+    }
+
     pub(crate) fn mark_closing(&self, id: SessionId) {
         self.closing.lock().insert(id, true);
     }

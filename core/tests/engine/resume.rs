@@ -178,3 +178,33 @@ fn over_the_quota_the_engine_makes_room_by_itself() {
     assert_eq!(session.turns().unwrap().len(), 3);
     assert!(session.turns().unwrap()[2].user_audio.is_some(), "the oldest goes");
 }
+
+#[test]
+fn an_open_session_is_not_erased_and_a_closed_one_without_a_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sessions.redb");
+    let host = Host::with_store(StoreLocation::File(path.clone()));
+    let traces = || {
+        let bytes = std::fs::read(&path).unwrap();
+        bytes.windows(8).filter(|window| window == b"xilofono").count()
+    };
+    let (session, mut reader) = host.session();
+    host.scripted.chat.then(["Un xilofono."]);
+    let turn = session.send_text("¿Que es un xilofono?").unwrap();
+    reader.until_end_of(turn);
+    let id = session.id();
+    assert_eq!(host.engine.erase_sessions(&[id]).unwrap_err().code(), ErrorCode::SessionBusy);
+    assert_eq!(host.engine.erase_everything().unwrap_err().code(), ErrorCode::SessionBusy);
+    assert!(traces() > 0);
+    assert_eq!(host.engine.store_usage().unwrap().turns, 1);
+    assert!(host.engine.verify_store().unwrap().is_sound());
+    drop((session, reader));
+    host.engine.erase_sessions(&[id, id]).unwrap();
+    assert_eq!(traces(), 0);
+    assert_eq!(host.engine.open_session(id).unwrap_err().code(), ErrorCode::SessionNotFound);
+    let key = tertulia::store::StoreKey::generate().unwrap();
+    host.engine.rotate_store_key(Some(key)).unwrap();
+    host.engine.erase_everything().unwrap();
+    host.engine.compact_store().unwrap();
+    let (_session, _reader) = host.session();
+}

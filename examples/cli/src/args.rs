@@ -133,6 +133,9 @@ pub(crate) struct Store {
     /// The file that holds the sessions; by default tertulia/sessions.redb in the user's data folder
     #[arg(long = "store", value_name = "PATH")]
     pub(crate) path: Option<PathBuf>,
+    /// The file that holds the key of an encrypted store: 32 bytes, or 64 hexadecimal digits. A new store is encrypted
+    #[arg(long, value_name = "PATH")]
+    pub(crate) key_file: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -210,6 +213,59 @@ pub(crate) enum Sessions {
         session: SessionId,
         #[command(flatten)]
         store: Store,
+        /// Leave no byte of it in the file, which is copied for that
+        #[arg(long)]
+        erase: bool,
+    },
+    /// Delete everything, so that no byte of it is left in the file
+    DeleteEverything {
+        #[command(flatten)]
+        store: Store,
+    },
+    /// Try a failed or interrupted turn again, with the audio or text it had
+    Retry {
+        /// The session's id
+        session: SessionId,
+        /// The turn's number
+        turn: u64,
+        #[command(flatten)]
+        store: Store,
+        #[command(flatten)]
+        chat: Chat,
+    },
+    /// Say how much there is, and what it takes
+    Usage {
+        #[command(flatten)]
+        store: Store,
+    },
+    /// Read everything, and say what is damaged or lost; fails where something is
+    Verify {
+        #[command(flatten)]
+        store: Store,
+    },
+    /// Give back the room that deleted data takes
+    Compact {
+        #[command(flatten)]
+        store: Store,
+    },
+    /// Delete what the sessions' rules no longer let stay
+    Sweep {
+        #[command(flatten)]
+        store: Store,
+        /// Only say what would be deleted
+        #[arg(long)]
+        dry_run: bool,
+        /// Delete the oldest audio where there are more bytes of it than this
+        #[arg(long, value_name = "BYTES")]
+        audio_bytes_max: Option<u64>,
+    },
+    /// Encrypt the store with another key, with its first, or no more
+    Rekey {
+        #[command(flatten)]
+        store: Store,
+        /// The file that holds the new key; without one, the encryption is taken away
+        #[arg(long, value_name = "PATH")]
+        new_key_file: Option<PathBuf>,
     },
 }
 

@@ -1,11 +1,11 @@
 //! An engine on this machine's models and store.
 
 use crate::args;
-use crate::output::{Output, file_error};
+use crate::output::{Output, file_error, read_file};
 use crate::script::Manner;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tertulia::backend::{Backends, SynthesisRequest, run_steps};
-use tertulia::store::StoreLocation;
+use tertulia::store::{StoreKey, StoreLocation, StoreOptions};
 use tertulia::{
     Engine, EngineBuilder, Error, ErrorCode, LanguageTag, Listening, Playback, Result, Session, SessionConfig,
     SessionEngine, SessionUpdate,
@@ -17,7 +17,7 @@ use tertulia_models::{BackendOptions, default_backends};
 pub(crate) fn engine(store: &args::Store, chat: Option<&str>) -> Result<Engine> {
     let models = ModelStore::open_default()?;
     let backends = default_backends(&models, &backend_options(chat))?;
-    EngineBuilder::new().backends(backends).store(StoreLocation::File(store_path(store)?)).build()
+    with_store(EngineBuilder::new().backends(backends), store, None)?.build()
 }
 
 /// An engine without a store of its own on disk, for calls that need no session.
@@ -35,7 +35,38 @@ pub(crate) fn engine_that_listens() -> Result<Engine> {
 
 /// An engine that only looks at the store: no model need be there.
 pub(crate) fn engine_without_models(store: &args::Store) -> Result<Engine> {
-    EngineBuilder::new().backends(Backends::default()).store(StoreLocation::File(store_path(store)?)).build()
+    with_store(EngineBuilder::new().backends(Backends::default()), store, None)?.build()
+}
+
+/// The same with a quota.
+pub(crate) fn engine_with_quota(store: &args::Store, audio_bytes_max: Option<u64>) -> Result<Engine> {
+    with_store(EngineBuilder::new(), store, audio_bytes_max)?.build()
+}
+
+fn with_store(builder: EngineBuilder, store: &args::Store, audio_bytes_max: Option<u64>) -> Result<EngineBuilder> {
+    let key = store.key_file.as_deref().map(read_key).transpose()?;
+    let options = StoreOptions { key, audio_bytes_max };
+    Ok(builder.store(StoreLocation::File(store_path(store)?)).store_options(options))
+}
+
+/// A key from a file: 32 bytes, or 64 hexadecimal digits with or without white space around them.
+pub(crate) fn read_key(path: &Path) -> Result<StoreKey> {
+    let bytes = read_file(path)?;
+    if bytes.len() == 32 {
+        return StoreKey::from_slice(&bytes);
+    }
+    let digits: Vec<u8> = bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let value = |digit: &u8| char::from(*digit).to_digit(16).map(|value| value as u8);
+    let halves: Option<Vec<u8>> = digits.iter().map(value).collect();
+    match halves {
+        Some(halves) if halves.len() == 64 => {
+            StoreKey::from_slice(&halves.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect::<Vec<u8>>())
+        }
+        _ => {
+            let detail = format!("{} holds neither 32 bytes nor 64 hexadecimal digits", path.display());
+            Err(Error::new(ErrorCode::InvalidArgument, detail))
+        }
+    }
 }
 
 /// The session that is gone on with, or a new one.

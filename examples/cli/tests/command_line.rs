@@ -132,8 +132,39 @@ fn a_session_goes_on_where_another_process_left_it() {
     let export = run(&["sessions", "export", &id, "--out", path_text(&out), "--store", path_text(&store)]);
     assert_success(&export);
     assert_eq!(std::fs::read_to_string(out.join("session.jsonl")).unwrap().lines().count(), 3);
-    let deleted = run(&["sessions", "delete", &id, "--store", path_text(&store)]);
+    // The store is looked after.
+    let sessions = |arguments: &[&str]| {
+        let output = run(&[&["sessions"], arguments, &["--json", "--store", path_text(&store)]].concat());
+        assert_success(&output);
+        lines(&output).remove(0)
+    };
+    let usage = sessions(&["usage"]);
+    assert_eq!((&usage["sessions"], &usage["turns"], &usage["reply_audio"]), (&1.into(), &2.into(), &2.into()));
+    assert_eq!(sessions(&["verify"])["recordings"], 2);
+    assert_eq!(sessions(&["sweep", "--dry-run", "--audio-bytes-max", "0"])["reply_audio"], 2);
+    assert_eq!(sessions(&["usage"])["reply_audio"], 2, "a dry run deletes nothing");
+    assert_eq!(sessions(&["sweep", "--audio-bytes-max", "0"])["reply_audio"], 2);
+    assert_eq!(sessions(&["usage"])["reply_audio_bytes"], 0);
+    let compacted = sessions(&["compact"]);
+    assert!(compacted["storage_bytes"].as_u64() < compacted["storage_bytes_before"].as_u64(), "{compacted}");
+
+    // It is given a key; then nothing opens it without.
+    let key = folder.path().join("key");
+    std::fs::write(&key, format!("{}\n", "5a".repeat(32))).unwrap();
+    let holds_words = || std::fs::read(&store).unwrap().windows(6).any(|window| window == b"Carmen");
+    assert!(holds_words());
+    sessions(&["rekey", "--new-key-file", path_text(&key)]);
+    assert!(!holds_words());
+    let refused = run(&["sessions", "list", "--json", "--store", path_text(&store)]);
+    assert_eq!(lines(&refused)[0]["name"], "StoreWrongKey");
+    let shown = sessions(&["show", &id, "--key-file", path_text(&key)]);
+    assert_eq!(shown["title"], "Hola, me llamo Carmen.");
+    sessions(&["rekey", "--key-file", path_text(&key)]);
+    assert!(holds_words());
+
+    let deleted = run(&["sessions", "delete", &id, "--erase", "--store", path_text(&store)]);
     assert_success(&deleted);
+    assert!(!holds_words());
     let gone = run(&["sessions", "show", &id, "--store", path_text(&store)]);
     assert_eq!(gone.status.code(), Some(11));
 }

@@ -1,13 +1,14 @@
 //! `tertulia sessions`
 
 use crate::args;
+use crate::conversation::tell_turn;
 use crate::output::{Output, file_error, write_file};
-use crate::setup::engine_without_models as open;
+use crate::setup::{self, engine_without_models as open};
 use std::fmt::Write;
 use std::path::Path;
 use tertulia::event::TurnState;
-use tertulia::store::{SessionRecord, TurnRecord};
-use tertulia::{Result, SessionEngine, SessionId};
+use tertulia::store::{SessionRecord, StoreUsage, TurnRecord};
+use tertulia::{Engine, Error, ErrorCode, Playback, Result, SessionEngine, SessionId, SessionUpdate, TurnId};
 
 pub(crate) fn run(command: args::Sessions, output: &Output) -> Result<()> {
     match command {
@@ -27,11 +28,108 @@ pub(crate) fn run(command: args::Sessions, output: &Output) -> Result<()> {
             show(&record, &turns.turns, output)
         }
         args::Sessions::Export { session, store, out } => export(&open(&store)?, session, &out, output),
-        args::Sessions::Delete { session, store } => {
-            open(&store)?.delete_session(session)?;
+        args::Sessions::Delete { session, store, erase } => {
+            let engine = open(&store)?;
+            if erase {
+                // Told where there is none: erasing takes what is not there for erased.
+                engine.session(session)?;
+                engine.erase_sessions(&[session])?;
+            } else {
+                engine.delete_session(session)?;
+            }
             output.result(&serde_json::json!({"deleted": session}), || format!("deleted {session}"))
         }
+        args::Sessions::DeleteEverything { store } => {
+            open(&store)?.erase_everything()?;
+            output.result(&serde_json::json!({"deleted": "everything"}), || "deleted everything".to_owned())
+        }
+        args::Sessions::Retry { session, turn, store, chat } => {
+            retry(&setup::engine(&store, chat.model.as_deref())?, session, TurnId(turn), output)
+        }
+        args::Sessions::Usage { store } => {
+            let usage = open(&store)?.store_usage()?;
+            output.result(&usage, || usage_text(&usage))
+        }
+        args::Sessions::Verify { store } => verify(&open(&store)?, output),
+        args::Sessions::Compact { store } => {
+            let engine = open(&store)?;
+            let before = engine.store_usage()?.storage_bytes;
+            engine.compact_store()?;
+            let after = engine.store_usage()?.storage_bytes;
+            let json = serde_json::json!({"storage_bytes_before": before, "storage_bytes": after});
+            output.result(&json, || format!("{} before, {} now", megabytes(before), megabytes(after)))
+        }
+        args::Sessions::Sweep { store, dry_run, audio_bytes_max } => {
+            let swept = setup::engine_with_quota(&store, audio_bytes_max)?.sweep(dry_run)?;
+            let verb = if dry_run { "would delete" } else { "deleted" };
+            output.result(&swept, || {
+                let (user, reply, texts) = (swept.user_audio, swept.reply_audio, swept.texts);
+                let bytes = megabytes(swept.audio_bytes);
+                format!("{verb} {user} recordings of learners and {reply} of replies ({bytes}), and {texts} texts")
+            })
+        }
+        args::Sessions::Rekey { store, new_key_file } => {
+            let key = new_key_file.as_deref().map(setup::read_key).transpose()?;
+            let encrypted = key.is_some();
+            let engine = open(&store)?;
+            engine.rotate_store_key(key)?;
+            // What the old key, or anybody, could read must not stay in the file.
+            engine.compact_store()?;
+            let text = if encrypted { "encrypted with the new key" } else { "not encrypted any more" };
+            output.result(&serde_json::json!({"encrypted": encrypted}), || text.to_owned())
+        }
     }
+}
+
+fn retry(engine: &Engine, id: SessionId, turn: TurnId, output: &Output) -> Result<()> {
+    let session = engine.open_session(id)?;
+    session.update(SessionUpdate { playback: Some(Playback::Assumed), ..SessionUpdate::default() })?;
+    let events = session.events()?;
+    let again = session.retry_turn(turn)?;
+    tell_turn(engine, &events, again, output).map(drop)
+}
+
+fn verify(engine: &Engine, output: &Output) -> Result<()> {
+    let verified = engine.verify_store()?;
+    output.result(&verified, || {
+        let (sessions, turns, recordings) = (verified.sessions, verified.turns, verified.recordings);
+        let mut text = format!("sound: {sessions} sessions, {turns} turns, {recordings} recordings");
+        for damage in &verified.damaged {
+            let _ = write!(text, "\n{} in session {}", damage.code.name(), damage.session);
+            if let Some(turn) = damage.turn {
+                let _ = write!(text, ", turn {turn}");
+            }
+            if let Some(audio) = damage.audio {
+                let _ = write!(text, ", {audio:?} audio");
+            }
+        }
+        if verified.lost_turns > 0 {
+            let _ = write!(text, "\n{} turns are lost", verified.lost_turns);
+        }
+        text
+    })?;
+    if verified.is_sound() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::RecordCorrupt, "records of the store are damaged or lost"))
+}
+
+fn usage_text(usage: &StoreUsage) -> String {
+    format!(
+        "{} sessions, {} turns\n{} recordings of learners, {}\n{} recordings of replies, {}\nfile: {}, of which unused {}",
+        usage.sessions,
+        usage.turns,
+        usage.user_audio,
+        megabytes(usage.user_audio_bytes),
+        usage.reply_audio,
+        megabytes(usage.reply_audio_bytes),
+        megabytes(usage.storage_bytes),
+        megabytes(usage.unused_bytes)
+    )
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
 /// Prints a session as it is stored.
@@ -66,7 +164,7 @@ fn turn_text(turn: &TurnRecord) -> String {
     text
 }
 
-fn export(engine: &tertulia::Engine, session: SessionId, out: &Path, output: &Output) -> Result<()> {
+fn export(engine: &Engine, session: SessionId, out: &Path, output: &Output) -> Result<()> {
     let export = engine.export_session(session)?;
     std::fs::create_dir(out).map_err(|source| file_error("made", out, source))?;
     write_file(&out.join("session.jsonl"), export.json_lines().as_bytes())?;
