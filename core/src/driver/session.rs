@@ -9,8 +9,8 @@ use crate::config::{Keep, Playback, SessionConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{ErrorInfo, EventKind, InterruptReason, SessionId, Stage, TurnId, TurnOrigin, TurnState};
 use crate::prompt;
-use crate::store::{AudioKind, SessionRecord, TurnRecord, Write, samples_to_i16};
-use crate::turn::{Input, Machine, Output, Report, Settings, Start, Ticket, TurnFacts};
+use crate::store::{AudioKind, Lineage, SessionRecord, TurnRecord, Write, samples_to_i16};
+use crate::turn::{Input, Machine, Output, Redo, Report, Settings, Start, Ticket, TurnFacts};
 use listening::Ears;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ pub(crate) struct SessionCore {
     record: SessionRecord,
     resumed: bool,
     history: Vec<Exchange>,
+    lineage: Lineage,
     conversation: ConversationSlot,
     /// Audio of accepted utterances that were not looked at yet.
     payloads: HashMap<TurnId, Payload>,
@@ -41,6 +42,8 @@ pub(crate) struct SessionCore {
 
 /// What a turn added to the conversation.
 struct Exchange {
+    turn: TurnId,
+    is_learners: bool,
     /// Nothing where the host had the tutor speak.
     user: Option<Message>,
     /// What was heard; nothing where the learner went on before a word of it.
@@ -70,7 +73,8 @@ impl SessionCore {
         resumed: bool,
     ) -> Self {
         let machine = Machine::new(machine_settings(&record.config, &shared));
-        let history = turns.iter().filter_map(exchange_of).collect();
+        let lineage: Lineage = turns.iter().collect();
+        let history = turns.iter().filter(|turn| lineage.is_current(turn.turn)).filter_map(exchange_of).collect();
         Self {
             shared,
             session,
@@ -78,6 +82,7 @@ impl SessionCore {
             record,
             resumed,
             history,
+            lineage,
             conversation: ConversationSlot::default(),
             payloads: HashMap::new(),
             turn: None,
@@ -333,7 +338,11 @@ impl SessionCore {
         let turn = facts.turn;
         let ended = facts.state != TurnState::Open;
         let record = self.turn_record(facts);
-        if self.record.title.is_empty() {
+        let gone = self.lineage.take_in(&record);
+        self.history.retain(|exchange| !gone.contains(&exchange.turn));
+        // What was misheard at first must not go on naming the session.
+        let begins_anew = record.corrects.is_some() && !self.history.iter().any(|exchange| exchange.is_learners);
+        if self.record.title.is_empty() || begins_anew {
             self.record.title = title_of(&record);
         }
         self.record.next_turn = self.record.next_turn.max(turn.0 + 1);
@@ -394,6 +403,8 @@ impl SessionCore {
         TurnRecord {
             started_ms: unix_ms(facts.started_at_us),
             ended_ms: facts.ended_at_us.map(unix_ms),
+            retry_of: facts.redoes.and_then(Redo::retry_of),
+            corrects: facts.redoes.and_then(Redo::corrects),
             user_text: facts.transcript.as_ref().map_or(facts.given_text, |transcript| transcript.text.clone()),
             transcript: facts.transcript,
             reply_text: facts.reply_text,
@@ -476,7 +487,8 @@ fn exchange_of(record: &TurnRecord) -> Option<Exchange> {
         return None;
     }
     let user = has_words.then(|| conversation_message(record.origin, record.user_text.clone()));
-    Some(Exchange { user, reply, interrupted })
+    let is_learners = matches!(record.origin, TurnOrigin::Utterance | TurnOrigin::Text);
+    Some(Exchange { turn: record.turn, is_learners, user, reply, interrupted })
 }
 
 fn title_of(record: &TurnRecord) -> String {

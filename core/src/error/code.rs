@@ -63,6 +63,13 @@ macro_rules! for_each_error_code {
             (707, StoreIo, true, "Reading or writing the store failed.");
             (708, StoreNotAStore, false, "The path is not a store: a directory, or some other program's file.");
             (709, AudioGone, false, "The audio was not kept, or its time has passed.");
+            (720, SessionExists, false, "The store holds a session with this id already.");
+            (721, ImportNotAnArchive, false, "The file is not an exported session.");
+            (722, ImportDamaged, false, "The exported session is damaged.");
+            (723, ImportTooLarge, false, "The exported session is larger than the limits allow.");
+            (724, ImportUnsafePath, false, "The exported session holds a file whose name is not safe.");
+            (725, ImportFromFuture, false, "The session was exported by a newer version that this one cannot read.");
+            (726, ArchiveIo, true, "Reading or writing the file of an exported session failed.");
             (800, Cancelled, false, "The work was cancelled.");
             (801, SessionClosed, false, "The session has ended or was closed.");
             (802, EngineClosed, false, "The engine was shut down.");
