@@ -18,8 +18,8 @@ use crate::event::{Event, SessionId};
 use crate::language::LanguageTag;
 use crate::session::Session;
 use crate::store::{
-    SessionCursor, SessionExport, SessionPage, SessionRecord, Store, StoreKey, StoreLocation, StoreOptions, StoreUsage,
-    Swept, TurnRecord, Turns, Verified, Write,
+    ArchiveSource, ExportReport, ImportOptions, ImportReport, SessionCursor, SessionPage, SessionRecord, Store,
+    StoreKey, StoreLocation, StoreOptions, StoreUsage, Swept, TurnRecord, Turns, Verified, Write,
 };
 use crate::turn::EndpointWeights;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
@@ -64,11 +64,33 @@ pub trait SessionEngine: MaybeSend + MaybeSync {
     /// [`ErrorCode::SessionNotFound`]; those of the store.
     fn session(&self, id: SessionId) -> Result<(SessionRecord, Turns)>;
 
-    /// A session as data to take along.
+    /// Writes a session as a file to take along; see [`Store::export_to`]. A session that is open is exported as it is
+    /// stored at this moment.
     ///
     /// # Errors
-    /// [`ErrorCode::SessionNotFound`]; those of the store.
-    fn export_session(&self, id: SessionId) -> Result<SessionExport>;
+    /// [`ErrorCode::SessionNotFound`], [`ErrorCode::ArchiveIo`]; those of the store.
+    fn export_session_to(&self, id: SessionId, out: &mut dyn std::io::Write) -> Result<ExportReport>;
+
+    /// Takes in a session that was exported; see [`Store::import_from`].
+    ///
+    /// ```
+    /// # use tertulia::{EngineBuilder, SessionConfig, SessionEngine};
+    /// use tertulia::store::ImportOptions;
+    /// # fn main() -> tertulia::Result<()> {
+    /// # let engine = EngineBuilder::new().build()?;
+    /// # let id = engine.create_session(SessionConfig::new("en".parse()?, "es".parse()?))?.id();
+    /// let mut file = Vec::new();
+    /// engine.export_session_to(id, &mut file)?;
+    /// engine.delete_session(id)?;
+    /// engine.import_session(&mut std::io::Cursor::new(file), &ImportOptions::default())?;
+    /// engine.open_session(id)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Store::import_from`]; [`ErrorCode::EngineClosed`].
+    fn import_session(&self, source: &mut dyn ArchiveSource, options: &ImportOptions) -> Result<ImportReport>;
 
     /// Deletes a session.
     ///
@@ -485,8 +507,13 @@ impl SessionEngine for Engine {
         Ok((self.shared.store.session(id)?, self.shared.store.turns(id)?))
     }
 
-    fn export_session(&self, id: SessionId) -> Result<SessionExport> {
-        self.shared.store.export(id)
+    fn export_session_to(&self, id: SessionId, out: &mut dyn std::io::Write) -> Result<ExportReport> {
+        self.shared.store.export_to(id, out)
+    }
+
+    fn import_session(&self, source: &mut dyn ArchiveSource, options: &ImportOptions) -> Result<ImportReport> {
+        self.check_open()?;
+        self.shared.store.import_from(source, options, self.shared.clock.unix_ms())
     }
 
     fn delete_session(&self, id: SessionId) -> Result<()> {

@@ -74,6 +74,9 @@ pub enum EventKind {
         /// The turn that is tried again.
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_of: Option<TurnId>,
+        /// The turn whose words it corrects; it takes the place of that turn and of all after it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        corrects: Option<TurnId>,
     },
     /// Someone began to speak, or went on (raw: it may turn out to be nothing).
     SpeechStarted {
@@ -301,10 +304,13 @@ pub struct Transcript {
     /// The language that was set or chosen.
     pub language: Option<LanguageTag>,
     /// The probability of that language among those allowed, 0 to 1; 1 where it was set.
+    #[serde(deserialize_with = "number")]
     pub language_probability: f32,
     /// The probability, 0 to 1, that there is no speech (the highest among the windows).
+    #[serde(deserialize_with = "number")]
     pub no_speech_probability: f32,
     /// The mean natural logarithm of the tokens' probabilities.
+    #[serde(deserialize_with = "number")]
     pub average_log_probability: f32,
     /// How likely nothing more is to come by what the recogniser hears and understands, 0 to 1; `None` where it cannot
     /// say. It is of use while somebody speaks, and is not stored.
@@ -324,7 +330,13 @@ pub struct Word {
     /// When it ends.
     pub end_ms: u64,
     /// How sure the recogniser is, 0 to 1 (the mean of its tokens' probabilities).
+    #[serde(deserialize_with = "number")]
     pub confidence: f32,
+}
+
+/// JSON has no word for what is not a finite number, and writes null.
+fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
+    Ok(Option::<f32>::deserialize(deserializer)?.unwrap_or(f32::NAN))
 }
 
 /// Where a word sounds.

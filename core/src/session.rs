@@ -9,8 +9,8 @@ use crate::engine::check_config;
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{EndReason, Event, SessionId, TurnId, TurnOrigin};
 use crate::prompt;
-use crate::store::{AudioKind, StoredAudio, TurnRecord};
-use crate::turn::{Input, Start, StartKind, WAITING_TURNS_MAX};
+use crate::store::{AudioKind, Lineage, StoredAudio, TurnRecord};
+use crate::turn::{Input, Redo, Start, StartKind, WAITING_TURNS_MAX};
 use parking_lot::Mutex;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -214,23 +214,99 @@ impl Session {
         self.inner.start(StartKind::Reply(instructions), None, None)
     }
 
-    /// Tries a failed or interrupted turn again, as a new turn, with the audio or text it had.
+    /// Tries a failed or interrupted turn again, as a new turn, with the audio or text it had. The new turn takes its
+    /// place in the conversation ([`TurnRecord::retry_of`]), at the end of it.
     ///
     /// # Errors
-    /// [`ErrorCode::TurnNotFound`] where there is no such turn, or it was the host's own;
-    /// [`ErrorCode::AudioGone`] where its audio was not kept; [`ErrorCode::QueueFull`],
+    /// [`ErrorCode::TurnNotFound`] where there is no such turn, a correction took its place, its text was not kept, or
+    /// it was the host's own; [`ErrorCode::AudioGone`] where its audio was not kept; [`ErrorCode::QueueFull`],
     /// [`ErrorCode::SessionClosed`]; those of the store.
     pub fn retry_turn(&self, turn: TurnId) -> Result<TurnId> {
         self.inner.check_open()?;
-        let record = self.inner.shared.store.turn(self.id(), turn)?;
-        match record.origin {
-            TurnOrigin::Utterance if record.user_audio.is_none() => Err(ErrorCode::AudioGone.into()),
-            TurnOrigin::Utterance => self.inner.start(StartKind::Utterance(EndReason::Recording), Some(turn), None),
-            TurnOrigin::Text => self.inner.start(StartKind::Text(record.user_text), Some(turn), None),
-            TurnOrigin::Say | TurnOrigin::Reply => {
-                Err(Error::new(ErrorCode::TurnNotFound, "a turn of the host's own is started anew, not retried"))
-            }
+        let (record, _) = self.learners_turn(turn)?;
+        // Of an utterance without a transcript the words are the learner's own: they were corrected.
+        let has_words = record.transcript.is_none() && !record.user_text.is_empty();
+        let what = match record.origin {
+            TurnOrigin::Utterance if has_words => StartKind::Corrected(record.user_text),
+            TurnOrigin::Utterance if record.user_audio.is_none() => return Err(ErrorCode::AudioGone.into()),
+            TurnOrigin::Utterance => StartKind::Utterance(EndReason::Recording),
+            _ if record.text_gone => return Err(Error::new(ErrorCode::TurnNotFound, "the turn's text was not kept")),
+            _ => StartKind::Text(record.user_text),
+        };
+        self.inner.start(what, Some(Redo::Retry(turn)), None)
+    }
+
+    /// The learner says that the words of this turn were others: the conversation goes on from there, with a new turn
+    /// that answers `text`. What was under way is cut short first, as by anything the learner says.
+    ///
+    /// The new turn takes the place of the corrected one and of all turns after it
+    /// ([`TurnRecord::corrects`], [`Turns::current`](crate::store::Turns::current)): the tutor forgets them, also when the
+    /// session is opened again. They stay in the store as they were, with what the recogniser understood and the
+    /// recording. To correct once more, correct the new turn.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # fn main() -> tertulia::Result<()> {
+    /// # use std::time::Duration;
+    /// # use tertulia::testing::scripted::{Scripted, noise_16k};
+    /// # use tertulia::{EngineBuilder, EventKind, Playback, SessionConfig, SessionEngine};
+    /// # let scripted = Scripted::new();
+    /// # scripted.recognizer.then("Tengo mucho hambre.");
+    /// # scripted.chat.then(["¿Qué quieres comer?"]);
+    /// # scripted.chat.then(["¡Un hombre! ¿Quién es?"]);
+    /// # let engine = EngineBuilder::new().backends(scripted.backends()).build()?;
+    /// # let config = SessionConfig { playback: Playback::Assumed, ..SessionConfig::new("en".parse()?, "es".parse()?) };
+    /// # let session = engine.create_session(config)?;
+    /// # let events = session.events()?;
+    /// # session.push_audio(&noise_16k(800), 16_000)?;
+    /// # let misheard = session.end_utterance()?;
+    /// # let finished = |turn| -> tertulia::Result<()> {
+    /// #     while let Some(event) = events.next_timeout(Duration::from_secs(10))? {
+    /// #         if event.turn == Some(turn) && matches!(event.kind, EventKind::TurnFinished { .. }) {
+    /// #             return Ok(());
+    /// #         }
+    /// #     }
+    /// #     panic!("the turn does not end");
+    /// # };
+    /// # finished(misheard)?;
+    /// let corrected = session.correct(misheard, "Tengo mucho hombre.")?;
+    /// # finished(corrected)?;
+    /// let turns = engine.session(session.id())?.1;
+    /// assert_eq!(turns.turns[1].corrects, Some(misheard));
+    /// assert_eq!(turns.current().map(|turn| turn.turn).collect::<Vec<_>>(), [corrected]);
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "testing"))]
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorCode::TextEmpty`], [`ErrorCode::TextTooLong`]; [`ErrorCode::TurnNotFound`] where there is no such turn
+    /// in the store yet, a correction took its place, or it was the host's own; [`ErrorCode::QueueFull`],
+    /// [`ErrorCode::SessionClosed`]; those of the store.
+    pub fn correct(&self, turn: TurnId, text: &str) -> Result<TurnId> {
+        self.inner.check_open()?;
+        let text = checked_text(text)?;
+        let (record, current) = self.learners_turn(turn)?;
+        let what = match record.origin {
+            TurnOrigin::Utterance => StartKind::Corrected(text),
+            _ => StartKind::Text(text),
+        };
+        self.inner.start(what, Some(Redo::Correction(current)), None)
+    }
+
+    /// A turn that the learner began, and which attempt at it is part of the conversation now.
+    fn learners_turn(&self, turn: TurnId) -> Result<(TurnRecord, TurnId)> {
+        let store = &self.inner.shared.store;
+        let record = store.turn(self.id(), turn)?;
+        if matches!(record.origin, TurnOrigin::Say | TurnOrigin::Reply) {
+            return Err(Error::new(ErrorCode::TurnNotFound, "a turn of the host's own is started anew, not redone"));
         }
+        let lineage: Lineage = store.turns_from(self.id(), record.retry_of.unwrap_or(turn))?.turns.iter().collect();
+        let current = lineage.current_attempt(turn);
+        let current =
+            current.ok_or_else(|| Error::new(ErrorCode::TurnNotFound, "a correction took the turn's place"))?;
+        Ok((record, current))
     }
 
     /// Stops the turn under way, at whatever stage; nothing happens where there is none.
@@ -340,7 +416,7 @@ impl Inner {
         self.session.continuous.load(Ordering::Acquire)
     }
 
-    fn start(&self, what: StartKind, retry_of: Option<TurnId>, payload: Option<Payload>) -> Result<TurnId> {
+    fn start(&self, what: StartKind, redoes: Option<Redo>, payload: Option<Payload>) -> Result<TurnId> {
         self.check_open()?;
         self.check_room()?;
         // Held until the message is on its way, so that turns arrive in the order of their numbers.
@@ -348,7 +424,7 @@ impl Inner {
         let turn = TurnId(*next_turn);
         *next_turn += 1;
         self.session.turns_open.fetch_add(1, Ordering::AcqRel);
-        self.shared.send(Message::Utterance(self.session.key, Start { turn, what, retry_of }, payload));
+        self.shared.send(Message::Utterance(self.session.key, Start { turn, what, redoes }, payload));
         Ok(turn)
     }
 

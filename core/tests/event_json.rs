@@ -20,8 +20,8 @@ fn kinds() -> Vec<EventKind> {
     let error = ErrorInfo::from(&tertulia::Error::new(ErrorCode::ChatFailed, "why"));
     vec![
         EventKind::SessionOpened { resumed: true, turns: 3 },
-        EventKind::TurnStarted { origin: TurnOrigin::Utterance, retry_of: None },
-        EventKind::TurnStarted { origin: TurnOrigin::Text, retry_of: Some(TurnId(1)) },
+        EventKind::TurnStarted { origin: TurnOrigin::Utterance, retry_of: None, corrects: None },
+        EventKind::TurnStarted { origin: TurnOrigin::Text, retry_of: Some(TurnId(1)), corrects: None },
         EventKind::SpeechStarted { start_ms: 10 },
         EventKind::SpeechStopped { end_ms: 900 },
         EventKind::UtteranceEnded { start_ms: 10, end_ms: 900, decided_ms: 1000, reason: EndReason::Host },
@@ -49,6 +49,7 @@ fn kinds() -> Vec<EventKind> {
         EventKind::Error(error),
         EventKind::Idle { silence_ms: 5_000 },
         EventKind::UtteranceEnded { start_ms: 10, end_ms: 900, decided_ms: 1200, reason: EndReason::InputStalled },
+        EventKind::TurnStarted { origin: TurnOrigin::Utterance, retry_of: None, corrects: Some(TurnId(3)) },
     ]
 }
 

@@ -70,7 +70,7 @@ fn what_is_not_there_has_its_own_code() {
     let nobody = SessionId::new(NOW_MS);
     assert_eq!(code(store.session(nobody)), ErrorCode::SessionNotFound);
     assert_eq!(code(store.turns(nobody)), ErrorCode::SessionNotFound);
-    assert_eq!(code(store.export(nobody)), ErrorCode::SessionNotFound);
+    assert_eq!(code(store.export_to(nobody, &mut Vec::new())), ErrorCode::SessionNotFound);
     assert_eq!(code(store.delete_session(nobody)), ErrorCode::SessionNotFound);
     store.apply(&[Write::PutSession(s.clone()), Write::PutTurn(turn(s.id, 3))]).unwrap();
     for missing in [0, 1, 2, 4, u64::MAX] {

@@ -1,4 +1,4 @@
-//! The list of sessions, deleting one, and taking one along.
+//! The list of sessions, and deleting one.
 
 mod store_support;
 
@@ -88,48 +88,6 @@ fn a_deleted_session_is_gone_with_all_it_had() {
 }
 
 #[test]
-fn an_export_is_json_lines_and_wav_files() {
-    let store = memory();
-    let s = session(1);
-    let turns: Vec<_> = (1..=3).map(|n| turn(s.id, n)).collect();
-    let mut writes = vec![Write::PutSession(s.clone())];
-    writes.extend(turns.iter().cloned().map(Write::PutTurn));
-    writes.push(user_audio(&turns[0], samples(1, 40_001)));
-    writes.push(reply_audio(&turns[2], samples(3, 0)));
-    store.apply(&writes).unwrap();
-    let export = store.export(s.id).unwrap();
-    assert_eq!((export.turns.damaged, export.audio_damaged), (0, 0));
-
-    let lines: Vec<serde_json::Value> =
-        export.json_lines().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.len(), 4);
-    assert_eq!(lines[0]["type"], "session");
-    assert_eq!(lines[0]["config"]["target"], "es-MX");
-    assert_eq!(lines[0]["id"], s.id.to_string());
-    for (line, turn) in lines[1..].iter().zip(&export.turns.turns) {
-        assert_eq!(line["type"], "turn");
-        let back: tertulia::store::TurnRecord = serde_json::from_value(line.clone()).unwrap();
-        assert_eq!(back, *turn);
-    }
-    assert_eq!(lines[1]["state"], "finished");
-    assert_eq!(lines[1]["user_audio_file"], "turn-1-user.wav");
-    assert_eq!(lines[1].get("reply_audio_file"), None);
-    assert_eq!(lines[2]["state"], "interrupted");
-    assert_eq!(lines[2]["reason"], "barge_in");
-
-    let names: Vec<_> = export.audio.iter().map(|audio| audio.file_name.as_str()).collect();
-    assert_eq!(names, ["turn-1-user.wav", "turn-3-reply.wav"]);
-    for (audio, expected, rate) in
-        [(&export.audio[0], samples(1, 40_001), 16_000), (&export.audio[1], Vec::new(), 24_000)]
-    {
-        let mut reader = hound::WavReader::new(&audio.wav[..]).unwrap();
-        let spec = reader.spec();
-        assert_eq!((spec.channels, spec.sample_rate, spec.bits_per_sample), (1, rate, 16));
-        assert!(reader.samples::<i16>().map(Result::unwrap).eq(expected));
-    }
-}
-
-#[test]
 fn a_session_goes_on_with_its_summary_and_the_turns_after_it() {
     let disk = FaultyDisk::new();
     let store = Store::open(disk.location(), NOW_MS).unwrap();
@@ -155,6 +113,4 @@ fn a_session_goes_on_with_its_summary_and_the_turns_after_it() {
     assert_eq!((session.title.as_str(), session.turns, session.summary), ("Otro título", 300, Some(summary(297))));
     assert_eq!(turns.iter().map(|turn| turn.turn.0).collect::<Vec<_>>(), [298, 299, 300]);
     assert_eq!(store.turns(s.id).unwrap().turns.len(), 300);
-    let exported = store.export(s.id).unwrap().json_lines();
-    assert!(exported.contains(r#""summary":{"text":"Hablamos mucho.","from":1,"through":297}"#));
 }

@@ -39,11 +39,14 @@ pub(crate) struct Dialogue {
     summary: Option<Summary>,
     /// What the summary does not cover, by turn.
     exchanges: Vec<Arc<Exchange>>,
+    /// How often something was taken out of the conversation; a summary that was begun before may tell of it.
+    generation: u32,
 }
 
 /// A summary that was made, and the one that it continues, by the last turn that was covered.
 #[derive(Clone, Debug)]
 pub(crate) struct Folded {
+    generation: u32,
     pub(crate) after: Option<TurnId>,
     pub(crate) summary: Summary,
 }
@@ -123,9 +126,25 @@ pub(crate) fn learners_message(origin: TurnOrigin, given: String) -> Message {
 
 impl Dialogue {
     /// A conversation as it is stored.
-    pub(crate) fn new(summary: Option<Summary>, turns: &[TurnRecord]) -> Self {
-        let exchanges = turns.iter().filter_map(Exchange::of).map(Arc::new).collect();
-        Self { summary, exchanges }
+    pub(crate) fn new<'t>(summary: Option<Summary>, turns: impl Iterator<Item = &'t TurnRecord>) -> Self {
+        let exchanges = turns.filter_map(Exchange::of).map(Arc::new).collect();
+        Self { summary, exchanges, generation: 0 }
+    }
+
+    /// The conversation anew, of all its turns, because the summary tells of some that are no part of it any more.
+    pub(crate) fn renew<'t>(&mut self, turns: impl Iterator<Item = &'t TurnRecord>) {
+        *self = Self { generation: self.generation + 1, ..Self::new(None, turns) };
+    }
+
+    /// Leaves out turns that others have taken the place of.
+    pub(crate) fn leave_out(&mut self, turns: &[TurnId]) {
+        self.exchanges.retain(|exchange| !turns.contains(&exchange.turn));
+        self.generation += 1;
+    }
+
+    /// Whether there are words of the learner in it.
+    pub(crate) fn has_learners_words(&self) -> bool {
+        self.summary.is_some() || self.exchanges.iter().any(|exchange| exchange.is_learners)
     }
 
     pub(crate) fn summary(&self) -> Option<&Summary> {
@@ -154,7 +173,7 @@ impl Dialogue {
 
     /// Takes in a summary, in place of what it covers; false where it continues another one than there is.
     pub(crate) fn fold(&mut self, folded: Folded) -> bool {
-        if folded.after != self.through() {
+        if folded.after != self.through() || folded.generation != self.generation {
             return false;
         }
         self.exchanges.retain(|exchange| exchange.turn > folded.summary.through);
@@ -171,7 +190,11 @@ impl Dialogue {
     pub(crate) fn folded(&self, count: usize, text: String) -> Option<Folded> {
         let (first, last) = (self.exchanges.first()?.turn, self.exchanges[..count].last()?.turn);
         let from = self.summary.as_ref().map_or(first, |summary| summary.from.min(first));
-        Some(Folded { after: self.through(), summary: Summary { text, from, through: last } })
+        Some(Folded {
+            generation: self.generation,
+            after: self.through(),
+            summary: Summary { text, from, through: last },
+        })
     }
 
     /// All of it for the chat model, with a new last message.
@@ -224,7 +247,7 @@ impl Dialogue {
         catalog: &Catalog,
         count: impl Fn(&str) -> usize,
     ) -> Result<usize> {
-        let bare = Dialogue { summary: self.summary.clone(), exchanges: Vec::new() };
+        let bare = Dialogue { exchanges: Vec::new(), ..self.clone() };
         Ok(tokens_of(&bare.messages(last, config, catalog)?, count))
     }
 

@@ -10,8 +10,8 @@ use crate::backend::{CancelFlag, LISTEN_RATE_HZ, SynthesisRequest};
 use crate::config::{Keep, Playback, SessionConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{ErrorInfo, EventKind, SessionId, Stage, TurnId, TurnOrigin, TurnState};
-use crate::store::{AudioKind, SessionRecord, TurnRecord, Write, samples_to_i16};
-use crate::turn::{Input, Machine, Output, Report, Settings, Start, Ticket, TurnFacts};
+use crate::store::{AudioKind, Lineage, SessionRecord, TurnRecord, Write, samples_to_i16};
+use crate::turn::{Input, Machine, Output, Redo, Report, Settings, Start, Ticket, TurnFacts};
 use listening::Ears;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ pub(crate) struct SessionCore {
     record: SessionRecord,
     resumed: bool,
     dialogue: Dialogue,
+    lineage: Lineage,
     conversation: ConversationSlot,
     /// Stops the work on a summary between two turns.
     summarising: Option<CancelFlag>,
@@ -69,7 +70,9 @@ impl SessionCore {
         resumed: bool,
     ) -> Self {
         let machine = Machine::new(machine_settings(&record.config, &shared));
-        let dialogue = Dialogue::new(record.summary.clone(), turns);
+        let lineage: Lineage = turns.iter().collect();
+        let current = turns.iter().filter(|turn| lineage.is_current(turn.turn));
+        let dialogue = Dialogue::new(record.summary.clone(), current);
         Self {
             shared,
             session,
@@ -77,6 +80,7 @@ impl SessionCore {
             record,
             resumed,
             dialogue,
+            lineage,
             conversation: ConversationSlot::default(),
             summarising: None,
             has_new_summary: false,
@@ -305,7 +309,10 @@ impl SessionCore {
         let ended = facts.state != TurnState::Open;
         let finished = facts.state == TurnState::Finished;
         let record = self.turn_record(facts);
-        if self.record.title.is_empty() {
+        self.take_place(&record);
+        // What was misheard at first must not go on naming the session.
+        let begins_anew = record.corrects.is_some() && !self.dialogue.has_learners_words();
+        if self.record.title.is_empty() || begins_anew {
             self.record.title = title_of(&record);
         }
         self.record.next_turn = self.record.next_turn.max(turn.0 + 1);
@@ -341,6 +348,7 @@ impl SessionCore {
     /// Keeps what a commit could not write for the next. Later ones may have been on their way, and succeed: what they
     /// wrote of a turn must not become again what it was before.
     fn keep_unsaved(&mut self, mut writes: Vec<Write>) {
+        writes.retain(|write| !matches!(write, Write::PutSummary { .. }) || self.dialogue.summary().is_some());
         for write in &mut writes {
             match write {
                 Write::PutSession(record) => record.clone_from(&self.record),
@@ -378,6 +386,8 @@ impl SessionCore {
         TurnRecord {
             started_ms: unix_ms(facts.started_at_us),
             ended_ms: facts.ended_at_us.map(unix_ms),
+            retry_of: facts.redoes.and_then(Redo::retry_of),
+            corrects: facts.redoes.and_then(Redo::corrects),
             user_text: facts.transcript.as_ref().map_or(facts.given_text, |transcript| transcript.text.clone()),
             transcript: facts.transcript,
             reply_text: facts.reply_text,

@@ -66,6 +66,13 @@ macro_rules! for_each_error_code {
             (710, StoreWrongKey, false, "The store is encrypted and the key is missing or another, or it is not encrypted and a key was given.");
             (711, StoreCannotReplace, false, "The store's storage cannot be replaced by a copy.");
             (712, StoreNeedsRepair, false, "The store was not closed cleanly, and cannot be written to repair it.");
+            (720, SessionExists, false, "The store holds a session with this id already.");
+            (721, ImportNotAnArchive, false, "The file is not an exported session.");
+            (722, ImportDamaged, false, "The exported session is damaged.");
+            (723, ImportTooLarge, false, "The exported session is larger than the limits allow.");
+            (724, ImportUnsafePath, false, "The exported session holds a file whose name is not safe.");
+            (725, ImportFromFuture, false, "The session was exported by a newer version that this one cannot read.");
+            (726, ArchiveIo, true, "Reading or writing the file of an exported session failed.");
             (800, Cancelled, false, "The work was cancelled.");
             (801, SessionClosed, false, "The session has ended or was closed.");
             (802, EngineClosed, false, "The engine was shut down.");

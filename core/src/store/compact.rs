@@ -5,7 +5,9 @@ use crate::error::{ErrorCode, Result};
 use crate::store::db::{Db, Fault};
 use crate::store::keys::{Ring, StoreKey};
 use crate::store::recover::{create, load_meta};
-use crate::store::schema::{AUDIO, BLOB_REFS, BY_UPDATED, META, META_COPY, OPEN_TURNS, SESSIONS, TOMBSTONES, TURNS};
+use crate::store::schema::{
+    AUDIO, BLOB_REFS, BY_UPDATED, IMPORTS, META, META_COPY, OPEN_TURNS, SESSIONS, TOMBSTONES, TURNS,
+};
 use redb::{Database, Key, ReadTransaction, ReadableTable, TableDefinition, TableHandle, Value};
 
 /// Bytes that one transaction copies.
@@ -25,6 +27,7 @@ pub(super) fn copy(db: &Db) -> Result<()> {
             copy_table(&old, new, BY_UPDATED)?,
             copy_table(&old, new, OPEN_TURNS)?,
             copy_table(&old, new, TOMBSTONES)?,
+            copy_table(&old, new, IMPORTS)?,
         ];
         // A table that only a newer version knows would be lost.
         match old.list_tables()?.find(|table| !known.iter().any(|known| known == table.name())) {

@@ -23,11 +23,12 @@
 //! # }
 //! ```
 
+mod archive;
 mod check;
 mod compact;
 mod db;
-mod export;
 mod keys;
+mod lineage;
 mod location;
 mod payload;
 mod quota;
@@ -42,9 +43,10 @@ mod tables;
 mod unsynced;
 mod write;
 
+pub use archive::{ArchiveSource, ExportReport, ImportOptions, ImportReport};
 pub use check::{Damage, StoreUsage, Verified};
-pub use export::{ExportedAudio, SessionExport};
 pub use keys::StoreKey;
+pub(crate) use lineage::Lineage;
 pub use location::{BackendFactory, StoreLocation};
 pub use record::{
     AudioInfo, AudioKind, SessionCursor, SessionPage, SessionRecord, SessionSummary, StoredAudio, Summary, TurnRecord,
@@ -58,7 +60,7 @@ use crate::event::{SessionId, TurnId};
 use db::{Db, Fault};
 use parking_lot::Mutex;
 use quota::Quota;
-use schema::{Kind, blob_key, damaged};
+use schema::blob_key;
 use std::sync::Arc;
 use tables::{Snapshot, load_session};
 use write::Budget;
@@ -82,6 +84,8 @@ struct Inner {
     db: Db,
     key: Mutex<Option<StoreKey>>,
     quota: Quota,
+    /// Held by the import under way.
+    importing: Mutex<()>,
 }
 
 impl Store {
@@ -108,11 +112,12 @@ impl Store {
         if !read_only {
             unless_corrupt(rekey::finish(&db, options.key.as_ref()))?;
             unless_corrupt(recover::check_list(&db))?;
+            unless_corrupt(archive::adopt_leftovers(&db))?;
             unless_corrupt(sweep::purge(&db))?;
             unless_corrupt(recover::close_open_turns(&db))?;
         }
         let (key, quota) = (Mutex::new(options.key), Quota::new(options.audio_bytes_max));
-        Ok(Store(Arc::new(Inner { db, key, quota })))
+        Ok(Store(Arc::new(Inner { db, key, quota, importing: Mutex::default() })))
     }
 
     /// Whether nothing can be written, because the storage cannot be.
@@ -366,6 +371,9 @@ impl Store {
             let (by_rules, gone) = sweep::preview(&self.0.db, now_ms)?;
             return Ok(by_rules.plus(self.0.quota.preview(&self.0.db, &gone)?));
         }
+        if let Some(_nobody_imports) = self.0.importing.try_lock() {
+            archive::adopt_leftovers(&self.0.db)?;
+        }
         sweep::purge(&self.0.db)?;
         let by_rules = sweep::sweep(&self.0.db, None, now_ms)?;
         Ok(by_rules.plus(self.0.quota.enforce(&self.0.db)?))
@@ -376,41 +384,76 @@ impl Store {
         self.0.quota.may_be_exceeded()
     }
 
-    /// The session as data to take along.
+    /// Writes the session as a file to take along: a zip archive with `session.jsonl` (one JSON object a line: the
+    /// session, then its turns), a WAV file for each recording (`audio/turn-7-user.wav`) and `manifest.json`, which comes
+    /// last. All of it is as of one moment, whatever is written meanwhile, and at most one recording is held in memory.
+    /// The file is not encrypted, whatever the store is.
+    ///
+    /// Damaged turns and recordings are left out; the report and the manifest count them. `out` is written from front to
+    /// back; put a [`BufWriter`](std::io::BufWriter) around a file. After an error, what was written is no whole archive.
+    ///
+    /// ```
+    /// # use tertulia::store::{SessionRecord, Store, StoreLocation, TurnRecord, Write};
+    /// # use tertulia::{SessionConfig, SessionId, TurnId, event::TurnOrigin};
+    /// use tertulia::store::ImportOptions;
+    /// # fn main() -> tertulia::Result<()> {
+    /// # let now_ms = 1_700_000_000_000;
+    /// # let store = Store::open(StoreLocation::Memory, now_ms)?;
+    /// # let id = SessionId::new(now_ms);
+    /// # let config = SessionConfig::new("en".parse()?, "es".parse()?);
+    /// # let turn = TurnRecord::new(id, TurnId(1), TurnOrigin::Text, now_ms);
+    /// # store.apply(&[Write::PutSession(SessionRecord::new(id, config, now_ms)), Write::PutTurn(turn)])?;
+    /// let mut file = Vec::new();
+    /// store.export_to(id, &mut file)?;
+    ///
+    /// let elsewhere = Store::open(StoreLocation::Memory, now_ms)?;
+    /// let report = elsewhere.import_from(std::io::Cursor::new(file), &ImportOptions::default(), now_ms)?;
+    /// assert_eq!((report.session, report.turns), (id, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// Those of [`Store::turns`].
-    pub fn export(&self, id: SessionId) -> Result<SessionExport> {
-        self.read(id, |snapshot| {
-            let session = load_session(&snapshot.ring, &snapshot.sessions, id)?.record(id);
-            let turns = snapshot.turns_of(id, TurnId(0), None)?;
-            let mut export = SessionExport { session, turns, audio: Vec::new(), audio_damaged: 0 };
-            for turn in &export.turns.turns {
-                for kind in [AudioKind::User, AudioKind::Reply] {
-                    if turn.audio(kind).is_none() {
-                        continue;
-                    }
-                    match tables::unless_damaged(snapshot.audio_of(id, turn.turn, kind))? {
-                        Some(audio) => export.audio.push(ExportedAudio::new(turn.turn, kind, &audio)),
-                        None => export.audio_damaged += 1,
-                    }
-                }
-            }
-            Ok(export)
-        })
+    /// [`ErrorCode::ArchiveIo`] where `out` fails; those of [`Store::turns`].
+    pub fn export_to(&self, id: SessionId, out: &mut dyn std::io::Write) -> Result<ExportReport> {
+        let (snapshot, session) = self.0.db.run(|open| {
+            let snapshot = Snapshot::of(open)?;
+            let session = snapshot.unless_lost(id, load_session(&snapshot.ring, &snapshot.sessions, id))?.record(id);
+            Ok((snapshot, session))
+        })?;
+        archive::export(&self.0.db, &snapshot, session, out)
+    }
+
+    /// Takes in a session that [`Store::export_to`] wrote; `now_ms` is Unix time. All of the archive is verified before
+    /// anything is written, and the session is seen once all of it is there: what fails, or is cut off by a crash, leaves
+    /// nothing behind. One import runs at a time; others wait for it.
+    ///
+    /// Exporting the session again gives the same `session.jsonl` and the same recordings, but for this: audio and texts
+    /// that the session's own rules forbid by now are left out, and a turn that was under way is interrupted, as by a
+    /// crash. An ended session stays ended.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ImportNotAnArchive`]; [`ErrorCode::ImportDamaged`] where a file is cut off, is not what the manifest
+    /// says, or makes no sense; [`ErrorCode::ImportTooLarge`] beyond the limits of the options;
+    /// [`ErrorCode::ImportUnsafePath`]; [`ErrorCode::ImportFromFuture`]; [`ErrorCode::SessionExists`], unless
+    /// [`ImportOptions::new_id`] gives another id; [`ErrorCode::ArchiveIo`] where `source` fails;
+    /// [`ErrorCode::StoreFull`], [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`]. After one of the last three the
+    /// session may be there nevertheless, all of it.
+    pub fn import_from(
+        &self,
+        mut source: impl ArchiveSource,
+        options: &ImportOptions,
+        now_ms: u64,
+    ) -> Result<ImportReport> {
+        let _others_wait = self.0.importing.lock();
+        archive::import(&self.0.db, &mut source, options, now_ms)
     }
 
     /// Reads of one session, as of one moment.
     fn read<T>(&self, id: SessionId, work: impl Fn(&Snapshot) -> Result<T, Fault>) -> Result<T> {
         self.0.db.run(|open| {
             let snapshot = Snapshot::of(open)?;
-            match work(&snapshot) {
-                // Not there, or lost? What is deleted is out of the list too.
-                Err(Fault::Own(error)) if error.code() == ErrorCode::SessionNotFound && snapshot.is_listed(id)? => {
-                    Err(damaged(Kind::Session).into())
-                }
-                result => result,
-            }
+            snapshot.unless_lost(id, work(&snapshot))
         })
     }
 }

@@ -113,6 +113,10 @@ struct AudioInfoPayload {
 pub(super) struct TurnPayload {
     #[serde(rename = "o")]
     origin: u8,
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    retry_of: Option<u64>,
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    corrects: Option<u64>,
     #[serde(rename = "s", default)]
     started_ms: u64,
     #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
@@ -184,6 +188,8 @@ impl From<&TurnRecord> for TurnPayload {
     fn from(turn: &TurnRecord) -> Self {
         Self {
             origin: ORIGINS.number(turn.origin),
+            retry_of: turn.retry_of.map(|of| of.0),
+            corrects: turn.corrects.map(|of| of.0),
             started_ms: turn.started_ms,
             ended_ms: turn.ended_ms,
             user_text: turn.user_text.clone(),
@@ -206,6 +212,8 @@ impl TurnPayload {
             session,
             turn,
             origin: ORIGINS.value(self.origin)?,
+            retry_of: self.retry_of.map(TurnId),
+            corrects: self.corrects.map(TurnId),
             started_ms: self.started_ms,
             ended_ms: self.ended_ms,
             user_text: self.user_text,

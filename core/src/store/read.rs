@@ -128,6 +128,17 @@ impl Snapshot {
         Ok(session.turns.saturating_sub(found))
     }
 
+    /// What reading a session gave; one that is listed but not there is damaged.
+    pub(super) fn unless_lost<T>(&self, id: SessionId, result: Result<T, Fault>) -> Result<T, Fault> {
+        match result {
+            // Not there, or lost? What is deleted is out of the list too.
+            Err(Fault::Own(error)) if error.code() == ErrorCode::SessionNotFound && self.is_listed(id)? => {
+                Err(damaged(Kind::Session).into())
+            }
+            result => result,
+        }
+    }
+
     /// Whether the list has the session. Looks at every row: a damaged key may stand in a wrong place.
     pub(super) fn is_listed(&self, id: SessionId) -> Result<bool, Fault> {
         for row in self.by_updated.iter()? {

@@ -3,6 +3,7 @@
 use crate::config::SessionConfig;
 pub use crate::event::TurnState;
 use crate::event::{Metrics, SessionId, Transcript, TurnId, TurnOrigin};
+use crate::store::lineage::Lineage;
 use serde::{Deserialize, Serialize};
 
 /// A session: its settings, and where it stands. All times are Unix times in ms.
@@ -74,11 +75,17 @@ pub struct TurnRecord {
     pub turn: TurnId,
     /// Who or what began it.
     pub origin: TurnOrigin,
+    /// The turn that it tries again. It takes that turn's place in the conversation; see [`Turns::current`].
+    pub retry_of: Option<TurnId>,
+    /// The turn whose words it corrects: `user_text` is what the learner says to have said, and the recogniser's
+    /// transcript and the recording stay with the turn that is corrected. It takes the place of that turn and of all
+    /// after it in the conversation; see [`Turns::current`].
+    pub corrects: Option<TurnId>,
     /// When it began, as a Unix time in ms.
     pub started_ms: u64,
     /// When it ended, as a Unix time in ms.
     pub ended_ms: Option<u64>,
-    /// What the learner said or typed, or what the host asked for; empty where there was nothing.
+    /// What the learner said, typed or corrected, or what the host asked for; empty where there was nothing.
     pub user_text: String,
     /// What the recogniser made of the learner's speech.
     pub transcript: Option<Transcript>,
@@ -108,6 +115,8 @@ impl TurnRecord {
             session,
             turn,
             origin,
+            retry_of: None,
+            corrects: None,
             started_ms: now_ms,
             ended_ms: None,
             user_text: String::new(),
@@ -248,5 +257,12 @@ impl Turns {
     /// Whether no turn is damaged or lost.
     pub fn is_complete(&self) -> bool {
         self.damaged == 0
+    }
+
+    /// The turns that make up the conversation as it stands, in order: those that no other has taken the place of. It
+    /// is what the tutor remembers, and what a host shows; the others stay in the store as they were.
+    pub fn current(&self) -> impl Iterator<Item = &TurnRecord> {
+        let lineage: Lineage = self.turns.iter().collect();
+        self.turns.iter().filter(move |turn| lineage.is_current(turn.turn))
     }
 }

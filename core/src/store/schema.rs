@@ -59,6 +59,8 @@ pub(super) const BY_UPDATED: TableDefinition<'_, &UpdatedKey, ()> = TableDefinit
 pub(super) const OPEN_TURNS: TableDefinition<'_, &TurnKey, ()> = TableDefinition::new("open_turns");
 /// Prefixes of keys whose rows are deleted as far as anybody can see, but still have to be removed.
 pub(super) const TOMBSTONES: TableDefinition<'_, &[u8], ()> = TableDefinition::new("tombstones");
+/// Sessions that are being imported: they have rows, and cannot be seen yet.
+pub(super) const IMPORTS: TableDefinition<'_, &SessionKey, ()> = TableDefinition::new("imports");
 
 /// The table of a record, as its checksum knows it. Numbers are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use crate::store::keys::Ring;
 use crate::store::payload::{BlobRefPayload, SessionPayload, TurnPayload};
 use crate::store::record::TurnRecord;
 use crate::store::schema::{
-    AUDIO, BLOB_REFS, BY_UPDATED, BlobKey, ChunkKey, Kind, OPEN_TURNS, SESSIONS, SessionKey, TOMBSTONES, TURNS,
-    TurnKey, UpdatedKey, decode, session_key, turn_key,
+    AUDIO, BLOB_REFS, BY_UPDATED, BlobKey, ChunkKey, IMPORTS, Kind, OPEN_TURNS, SESSIONS, SessionKey, TOMBSTONES,
+    TURNS, TurnKey, UpdatedKey, decode, session_key, turn_key,
 };
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, WriteTransaction};
 use std::sync::Arc;
@@ -26,6 +26,7 @@ pub(super) struct Tables<'t> {
     pub(super) by_updated: Table<'t, &'static UpdatedKey, ()>,
     pub(super) open_turns: Table<'t, &'static TurnKey, ()>,
     pub(super) tombstones: Table<'t, &'static [u8], ()>,
+    pub(super) imports: Table<'t, &'static SessionKey, ()>,
 }
 
 impl<'t> Tables<'t> {
@@ -39,6 +40,7 @@ impl<'t> Tables<'t> {
             by_updated: transaction.open_table(BY_UPDATED)?,
             open_turns: transaction.open_table(OPEN_TURNS)?,
             tombstones: transaction.open_table(TOMBSTONES)?,
+            imports: transaction.open_table(IMPORTS)?,
         })
     }
 }

@@ -86,11 +86,7 @@ impl Tables<'_> {
             Err(fault) => return Err(fault),
         };
         let Some(mut session) = found else {
-            // What is left of a deleted session with this id must not become part of the new one.
-            let key = session_key(record.id);
-            if self.tombstones.remove(&key[..])?.is_some() {
-                self.remove_prefix(&key, &mut Budget(usize::MAX))?;
-            }
+            self.forget_leftovers(record.id)?;
             let mut session = SessionPayload {
                 created_ms: record.created_ms,
                 updated_ms: record.updated_ms,
@@ -152,6 +148,13 @@ impl Tables<'_> {
         } else {
             session.text_from = session.text_from.min(turn.turn.0);
         }
+        let redone = turn.corrects.filter(|_| is_new);
+        if let Some(corrected) = redone
+            && session.summary.as_ref().is_some_and(|summary| summary.through >= corrected.0)
+        {
+            // It tells of what was said after the words that are corrected.
+            session.summary = None;
+        }
         session.turns += u64::from(is_new);
         session.next_turn = session.next_turn.max(turn.turn.0.saturating_add(1));
         session.updated_ms = session.updated_ms.max(turn.started_ms).max(turn.ended_ms.unwrap_or(0));
@@ -177,24 +180,46 @@ impl Tables<'_> {
         let mut record =
             find_turn(&self.ring, &self.turns, session, turn)?.ok_or_else(|| turn_not_found(session, turn))?;
         let blob = blob_key(session, turn, kind);
-        self.tombstones.remove(&blob[..])?;
         let mut chunks = 0;
         for run in samples.chunks(CHUNK_BYTES / 2) {
             let mut bytes = vec![0; run.len() * 2];
             for (pair, sample) in bytes.chunks_exact_mut(2).zip(run) {
                 pair.copy_from_slice(&sample.to_le_bytes());
             }
-            let key = chunk_key(&blob, chunks);
-            self.audio.insert(&key, seal(&self.ring, Kind::Audio, &key, &bytes)?.as_slice())?;
+            self.put_chunk(&blob, chunks, &bytes)?;
             chunks += 1;
         }
         let (_, last) = bounds(&blob);
         remove_range(&mut self.audio, chunk_key(&blob, chunks), last, &mut Budget(usize::MAX))?;
         let info = AudioInfo { rate, samples: samples.len() as u64 };
-        let known = BlobRefPayload { rate, samples: info.samples, started_ms: record.started_ms };
-        self.blob_refs.insert(&blob, encode(&self.ring, Kind::BlobRef, &blob, &known)?.as_slice())?;
+        self.put_blob_ref(&blob, info, record.started_ms)?;
         record.set_audio(kind, Some(info));
         self.save_turn(&record)
+    }
+
+    /// Writes a run of little-endian samples; each but an audio's last is [`CHUNK_BYTES`] long.
+    pub(super) fn put_chunk(&mut self, blob: &BlobKey, chunk: u32, bytes: &[u8]) -> Result<(), Fault> {
+        let key = chunk_key(blob, chunk);
+        self.audio.insert(&key, seal(&self.ring, Kind::Audio, &key, bytes)?.as_slice())?;
+        Ok(())
+    }
+
+    pub(super) fn put_blob_ref(&mut self, blob: &BlobKey, info: AudioInfo, started_ms: u64) -> Result<(), Fault> {
+        self.tombstones.remove(&blob[..])?;
+        let known = BlobRefPayload { rate: info.rate, samples: info.samples, started_ms };
+        self.blob_refs.insert(blob, encode(&self.ring, Kind::BlobRef, blob, &known)?.as_slice())?;
+        Ok(())
+    }
+
+    /// What is left of a deleted session, or of an import that was given up, must not become part of a new one with its
+    /// id.
+    pub(super) fn forget_leftovers(&mut self, id: SessionId) -> Result<(), Fault> {
+        let key = session_key(id);
+        let (deleted, imported) = (self.tombstones.remove(&key[..])?.is_some(), self.imports.remove(&key)?.is_some());
+        if deleted || imported {
+            self.remove_prefix(&key, &mut Budget(usize::MAX))?;
+        }
+        Ok(())
     }
 
     /// Deletes audio, if there is any. What the budget does not cover is left to a tombstone.
@@ -336,7 +361,7 @@ fn remove_range<const N: usize, V: redb::Value + 'static>(
 }
 
 impl TurnRecord {
-    fn set_audio(&mut self, kind: AudioKind, info: Option<AudioInfo>) {
+    pub(super) fn set_audio(&mut self, kind: AudioKind, info: Option<AudioInfo>) {
         match kind {
             AudioKind::User => self.user_audio = info,
             AudioKind::Reply => self.reply_audio = info,

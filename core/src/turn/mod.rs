@@ -70,7 +70,32 @@ pub(crate) struct ListeningSettings {
 pub(crate) struct Start {
     pub(crate) turn: TurnId,
     pub(crate) what: StartKind,
-    pub(crate) retry_of: Option<TurnId>,
+    pub(crate) redoes: Option<Redo>,
+}
+
+/// What a turn takes the place of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Redo {
+    /// This turn is tried again.
+    Retry(TurnId),
+    /// The learner's words in this turn were others; the conversation goes on from there.
+    Correction(TurnId),
+}
+
+impl Redo {
+    pub(crate) fn retry_of(self) -> Option<TurnId> {
+        match self {
+            Redo::Retry(turn) => Some(turn),
+            Redo::Correction(_) => None,
+        }
+    }
+
+    pub(crate) fn corrects(self) -> Option<TurnId> {
+        match self {
+            Redo::Retry(_) => None,
+            Redo::Correction(turn) => Some(turn),
+        }
+    }
 }
 
 /// What begins a turn.
@@ -81,6 +106,8 @@ pub(crate) enum StartKind {
     /// What was heard while listening.
     Spoken(Box<Spoken>),
     Text(String),
+    /// What the learner says to have said.
+    Corrected(String),
     Say(String),
     /// The instruction, as the chat model gets it.
     Reply(String),
@@ -89,7 +116,7 @@ pub(crate) enum StartKind {
 impl StartKind {
     fn origin(&self) -> TurnOrigin {
         match self {
-            StartKind::Utterance(_) | StartKind::Spoken(_) => TurnOrigin::Utterance,
+            StartKind::Utterance(_) | StartKind::Spoken(_) | StartKind::Corrected(_) => TurnOrigin::Utterance,
             StartKind::Text(_) => TurnOrigin::Text,
             StartKind::Say(_) => TurnOrigin::Say,
             StartKind::Reply(_) => TurnOrigin::Reply,
@@ -97,7 +124,7 @@ impl StartKind {
     }
 
     fn is_learners(&self) -> bool {
-        matches!(self, StartKind::Utterance(_) | StartKind::Spoken(_) | StartKind::Text(_))
+        !matches!(self, StartKind::Say(_) | StartKind::Reply(_))
     }
 
     /// The answer that the turn waits for, if it is about this question.
@@ -291,10 +318,10 @@ pub(crate) enum Output {
 pub(crate) struct TurnFacts {
     pub(crate) turn: TurnId,
     pub(crate) origin: TurnOrigin,
-    pub(crate) retry_of: Option<TurnId>,
+    pub(crate) redoes: Option<Redo>,
     pub(crate) started_at_us: u64,
     pub(crate) ended_at_us: Option<u64>,
-    /// What the learner typed, or the instruction for the tutor.
+    /// What the learner typed or corrected, or the instruction for the tutor.
     pub(crate) given_text: String,
     pub(crate) transcript: Option<Transcript>,
     pub(crate) reply_text: String,
@@ -497,17 +524,18 @@ impl Machine {
     }
 
     fn begin(&mut self, waiting: Waiting, now_us: u64) {
-        let Start { turn, what, retry_of } = waiting.start;
+        let Start { turn, what, redoes } = waiting.start;
+        let retry_of = redoes.and_then(Redo::retry_of);
         let given_text = match &what {
             StartKind::Utterance(_) | StartKind::Spoken(_) => String::new(),
-            StartKind::Text(text) | StartKind::Reply(text) => text.clone(),
+            StartKind::Text(text) | StartKind::Corrected(text) | StartKind::Reply(text) => text.clone(),
             StartKind::Say(_) => String::new(),
         };
         self.active = Some(Active {
             facts: TurnFacts {
                 turn,
                 origin: what.origin(),
-                retry_of,
+                redoes,
                 started_at_us: now_us,
                 ended_at_us: None,
                 given_text,
@@ -535,7 +563,8 @@ impl Machine {
             stopping: None,
             first_ticket: Ticket(self.next_ticket + 1),
         });
-        self.emit(EventKind::TurnStarted { origin: what.origin(), retry_of });
+        let corrects = redoes.and_then(Redo::corrects);
+        self.emit(EventKind::TurnStarted { origin: what.origin(), retry_of, corrects });
         if waiting.overtaken {
             self.end(TurnState::Interrupted { reason: InterruptReason::BargeIn }, None, now_us);
             return;
@@ -543,7 +572,7 @@ impl Machine {
         match what {
             StartKind::Utterance(_) => self.commands.push_back(Output::Listen { turn, retry_of }),
             StartKind::Spoken(spoken) => self.begin_spoken(*spoken, now_us),
-            StartKind::Text(_) | StartKind::Reply(_) => {
+            StartKind::Text(_) | StartKind::Corrected(_) | StartKind::Reply(_) => {
                 self.store(false);
                 self.reply(now_us);
             }

@@ -121,7 +121,7 @@ impl World {
                 }
                 Output::StartSpoken(spoken) => {
                     let what = StartKind::Spoken(spoken);
-                    let start = Start { turn: self.take_turn(), what, retry_of: None };
+                    let start = Start { turn: self.take_turn(), what, redoes: None };
                     self.machine.handle(Input::Start(start), self.now_us);
                 }
                 _ => {}
@@ -154,7 +154,7 @@ impl World {
                     _ => StartKind::Reply("Repite.".into()),
                 };
                 let turn = self.take_turn();
-                self.handle(Input::Start(Start { turn, what, retry_of: None }));
+                self.handle(Input::Start(Start { turn, what, redoes: None }));
             }
             94 => self.handle(Input::Interrupt),
             95..98 => {

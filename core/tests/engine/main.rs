@@ -1,6 +1,7 @@
 //! The engine as a host sees it, with scripted backends.
 
 mod bad_input;
+mod correct;
 mod failures;
 mod full_disk;
 mod house;

@@ -14,7 +14,7 @@ use tertulia::store::StoreLocation;
 use tertulia::testing::fault::FaultyDisk;
 use tertulia::{
     Engine, EngineBuilder, ErrorCode, Event, Events, Keep, LanguageTag, LocalDriver, Result, Session, SessionConfig,
-    SessionEngine, SessionId,
+    SessionEngine, SessionId, TurnId,
 };
 
 /// Tokens of the model's context, a quarter of them for the reply.
@@ -277,8 +277,11 @@ fn turn_300_knows_the_name_told_in_turn_1_and_so_does_another_process() {
     assert_eq!((summary.text.as_str(), summary.from.0), ("El alumno se llama Ximena.", 1));
     assert!((280..300).contains(&summary.through.0), "{:?}", summary.through);
     assert_eq!(turns.turns.len(), 300, "the turns themselves stay");
-    let exported = talk.engine.export_session(id).unwrap().json_lines();
-    assert!(exported.lines().next().unwrap().contains("El alumno se llama Ximena."));
+    let mut archive = Vec::new();
+    talk.engine.export_session_to(id, &mut archive).unwrap();
+    talk.engine.import_session(&mut std::io::Cursor::new(archive), &new_id(7)).unwrap();
+    let imported = talk.engine.session(new_id(7).new_id.unwrap()).unwrap().0;
+    assert_eq!(imported.summary, Some(summary.clone()), "it is exported and imported");
     assert!((10..100).contains(&model.summaries()), "{} summaries", model.summaries());
     drop(talk);
 
@@ -469,4 +472,35 @@ fn threads_remember_as_well() {
     assert_eq!(tell("¿Cómo me llamo?"), "Te llamas Ximena.");
     assert!(model.summaries() > 2);
     assert_eq!(model.state().refused, 0);
+}
+
+#[test]
+fn a_correction_of_what_was_summarised_is_remembered_instead_of_it() {
+    let disk = FaultyDisk::new();
+    let model = Listener::new();
+    let mut talk = Talk::new(&model, disk.location(), config());
+    let id = talk.session.id();
+    talk.tell("Me llamo Ximena.");
+    let mut turn = 1;
+    while talk.engine.session(id).unwrap().0.summary.is_none_or(|summary| summary.through < TurnId(4)) {
+        turn += 1;
+        talk.tell_turn(turn);
+        assert!(turn < 200, "nothing is summarised");
+    }
+    // From here on the tutor is to know nothing of those turns.
+    model.state().answered.clear();
+    let corrected = talk.session.correct(TurnId(1), "Me llamo Jimena.").unwrap();
+    assert_eq!(type_of(&talk.end_of_turn().unwrap()), "turn_finished");
+    let (record, turns) = talk.engine.session(id).unwrap();
+    assert_eq!(record.summary, None, "it told of what was misheard");
+    assert_eq!(turns.current().map(|turn| turn.turn).collect::<Vec<_>>(), [corrected]);
+    assert_eq!(talk.tell("Y ahora pregunto: ¿Cómo me llamo?"), "Te llamas Jimena.");
+    drop(talk);
+    let mut talk = Talk::resume(&model, disk.location(), id);
+    assert_eq!(talk.tell("Y ahora pregunto: ¿Cómo me llamo?"), "Te llamas Jimena.");
+}
+
+fn new_id(n: u128) -> tertulia::store::ImportOptions {
+    let new_id = Some(SessionId(uuid::Uuid::from_u128(n)));
+    tertulia::store::ImportOptions { new_id, ..Default::default() }
 }

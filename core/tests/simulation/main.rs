@@ -17,7 +17,7 @@ use world::World;
 const LIFE_STEPS: u64 = 500;
 
 /// What happens in one life of twenty at least.
-const KINDS: [&str; 18] = [
+const KINDS: [&str; 19] = [
     r#""type":"turn_finished""#,
     r#""reason":"barge_in""#,
     r#""reason":"cancel""#,
@@ -36,6 +36,7 @@ const KINDS: [&str; 18] = [
     r#""resumed":true"#,
     r#""estimated":true"#,
     r#""retry_of""#,
+    r#""corrects""#,
 ];
 
 fn number(variable: &str) -> Option<u64> {
@@ -122,7 +123,7 @@ fn verdict(change: impl FnOnce(&mut Vec<EventKind>)) -> Result<(), String> {
     };
     let (reason, heard_text, estimated) = (InterruptReason::Cancel, "uno".to_owned(), false);
     let mut kinds = vec![
-        EventKind::TurnStarted { origin: TurnOrigin::Say, retry_of: None },
+        EventKind::TurnStarted { origin: TurnOrigin::Say, retry_of: None, corrects: None },
         EventKind::ReplyTextDelta { text: "uno dos".to_owned() },
         chunk(0, 0..3),
         chunk(1, 4..7),

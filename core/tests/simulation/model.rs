@@ -36,6 +36,9 @@ pub(crate) struct Model {
 
 #[derive(Default)]
 struct Turn {
+    /// The turns whose place it takes, as it was told.
+    retry_of: Option<TurnId>,
+    corrects: Option<TurnId>,
     text: String,
     chunks: Vec<Chunk>,
     samples: u64,
@@ -137,7 +140,9 @@ impl Model {
         let json = Event { session: None, ..event.clone() }.to_json();
         self.told.push(json.clone());
         match (event.turn, event.kind) {
-            (Some(turn), EventKind::TurnStarted { .. }) => self.begin(turn),
+            (Some(turn), EventKind::TurnStarted { retry_of, corrects, .. }) => {
+                self.begin(turn, Turn { retry_of, corrects, ..Turn::default() });
+            }
             (Some(turn), kind) => {
                 assert_eq!(self.active, Some(turn), "not the turn under way: {json}");
                 if let EventKind::ReplyAudio { .. } = kind {
@@ -150,7 +155,7 @@ impl Model {
         }
     }
 
-    fn begin(&mut self, turn: TurnId) {
+    fn begin(&mut self, turn: TurnId, begun: Turn) {
         assert_eq!(self.active, None, "{turn} begins during another");
         if let Some(before) = self.turns.remove(&turn) {
             assert!(before.may_be_lost, "{turn} begins twice, and ended before: {:?}", before.end.map(|end| end.state));
@@ -158,7 +163,7 @@ impl Model {
             self.lost.push((turn, before.text));
         }
         assert!(!self.calm || self.begun.last().is_none_or(|last| *last < turn), "{turn} begins out of order");
-        self.turns.insert(turn, Turn::default());
+        self.turns.insert(turn, begun);
         self.begun.push(turn);
         self.active = Some(turn);
     }
@@ -279,6 +284,7 @@ impl Model {
                 (_, record) => record.unwrap_or_else(|| panic!("the end of {id} was acknowledged and is gone")),
             };
             assert_eq!(record.state, end.state, "how {id} ended");
+            assert_eq!((record.retry_of, record.corrects), (turn.retry_of, turn.corrects), "whose place {id} takes");
             // A reply of which nobody read a word may have been written for all that.
             assert_eq!(record.reply_text, turn.text, "the reply of {id}");
             match end.state {
@@ -319,19 +325,38 @@ impl Model {
                 }
             }
             if self.calm && request.sampling.max_tokens > 0 {
-                // All that was heard, in order, up to the end of some turn that is not before the last request's.
-                let mut known = replies.len();
-                let until = heard.in_order.iter().position(|(_, words)| {
-                    let ends_here = known == 0;
-                    known = known.saturating_sub(words.len());
-                    ends_here
-                });
-                let until = until.unwrap_or(heard.in_order.len()).max(told);
-                let expected: Vec<&String> = heard.in_order[..until].iter().flat_map(|(_, words)| words).collect();
-                assert_eq!(replies, expected, "what was heard before the turn");
-                told = until;
+                // What was heard of the turns before some turn that does not begin before the last request's, without
+                // those that had made way by then.
+                let fits = |asking: &usize| {
+                    let made_way = self.made_way(*asking);
+                    let stands = |turn: &TurnId| self.begun[..*asking].contains(turn) && !made_way.contains(turn);
+                    let known = heard.in_order.iter().filter(|(turn, _)| stands(turn));
+                    known.flat_map(|(_, words)| words).eq(&replies)
+                };
+                let asking = (told..self.begun.len()).find(fits);
+                told = asking.unwrap_or_else(|| panic!("what was heard before the turn is not {replies:?}"));
             }
         }
+    }
+
+    /// The turns whose places others had taken when this one was under way.
+    fn made_way(&self, asking: usize) -> BTreeSet<TurnId> {
+        let first_attempt = |mut turn: TurnId| {
+            while let Some(earlier) = self.turns.get(&turn).and_then(|turn| turn.retry_of) {
+                turn = earlier;
+            }
+            turn
+        };
+        let mut gone = BTreeSet::new();
+        for (at, id) in self.begun[..=asking].iter().enumerate() {
+            let turn = &self.turns[id];
+            let is_gone = |earlier: &&TurnId| {
+                let is_attempt = turn.retry_of.is_some() && first_attempt(**earlier) == first_attempt(*id);
+                is_attempt || turn.corrects.is_some_and(|corrected| **earlier >= corrected)
+            };
+            gone.extend(self.begun[..at].iter().filter(is_gone));
+        }
+        gone
     }
 }
 

@@ -191,6 +191,10 @@ impl World {
             2..5 => self.session.send_text(&text),
             5..7 => self.session.say(&text),
             7 => self.session.reply(Some(&text)),
+            8 if self.random.one_in(2) => {
+                let last = self.promised.last().map_or(1, |turn| turn.0);
+                self.session.correct(TurnId(last.saturating_sub(self.random.below(4))), &text)
+            }
             8 => self.session.retry_turn(TurnId(1 + self.random.below(6))),
             _ => self.session.push_encoded(*b"no audio"),
         };

@@ -197,15 +197,25 @@ pub(crate) enum Sessions {
         #[command(flatten)]
         store: Store,
     },
-    /// Write a session and its audio into a folder
+    /// Write a session and its audio into a zip archive
     Export {
         /// The session's id
         session: SessionId,
         #[command(flatten)]
         store: Store,
-        /// The folder, which must not exist
+        /// The archive, which must not exist
         #[arg(long)]
         out: PathBuf,
+    },
+    /// Take in a session that was exported
+    Import {
+        /// The archive
+        archive: PathBuf,
+        #[command(flatten)]
+        store: Store,
+        /// Give the session another id, which the store may not have yet
+        #[arg(long)]
+        id: Option<SessionId>,
     },
     /// Delete a session
     Delete {

@@ -128,10 +128,15 @@ fn a_session_goes_on_where_another_process_left_it() {
     assert_eq!(shown[1]["user_text"], "Hola, me llamo Carmen.");
     assert_eq!(shown[2]["state"], "finished");
 
-    let out = folder.path().join("export");
+    let out = folder.path().join("session.zip");
     let export = run(&["sessions", "export", &id, "--out", path_text(&out), "--store", path_text(&store)]);
     assert_success(&export);
-    assert_eq!(std::fs::read_to_string(out.join("session.jsonl")).unwrap().lines().count(), 3);
+    let deleted = run(&["sessions", "delete", &id, "--store", path_text(&store)]);
+    assert_success(&deleted);
+    let imported = run(&["sessions", "import", path_text(&out), "--store", path_text(&store)]);
+    assert_success(&imported);
+    let shown_again = run(&["sessions", "show", &id, "--json", "--store", path_text(&store)]);
+    assert_eq!(lines(&shown_again), shown);
     // The store is looked after.
     let sessions = |arguments: &[&str]| {
         let output = run(&[&["sessions"], arguments, &["--json", "--store", path_text(&store)]].concat());

@@ -99,7 +99,7 @@ impl SessionCore {
             None => CancelFlag::new(),
         };
         self.ears.spoken.insert(turn, (HeardAudio { audio, speech }, cancel));
-        let start = Start { turn, what: StartKind::Spoken(spoken), retry_of: None };
+        let start = Start { turn, what: StartKind::Spoken(spoken), redoes: None };
         self.machine.handle(Input::Start(start), self.now_us());
     }
 

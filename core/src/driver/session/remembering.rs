@@ -6,13 +6,42 @@ use crate::driver::context::Exchange;
 use crate::driver::exec::Worker;
 use crate::driver::jobs;
 use crate::driver::summary::{self, News};
-use crate::store::Write;
+use crate::store::{Lineage, TurnRecord, Write};
 use crate::turn::Ticket;
 
 impl SessionCore {
     /// Adds what a turn said to the conversation; gives what is to be written besides the turn.
     pub(super) fn remember(&mut self, exchange: Exchange) -> Option<Write> {
         if self.dialogue.push(exchange) { self.summary_write() } else { None }
+    }
+
+    /// Leaves out of the conversation what this turn takes the place of.
+    pub(super) fn take_place(&mut self, record: &TurnRecord) {
+        let gone = self.lineage.take_in(record);
+        let summary_through = self.dialogue.summary().map(|summary| summary.through);
+        let is_summarised = record.corrects.is_some_and(|corrected| summary_through >= Some(corrected));
+        if gone.is_empty() && !is_summarised {
+            return;
+        }
+        self.stop_remembering();
+        if !is_summarised {
+            self.dialogue.leave_out(&gone);
+            return;
+        }
+        // The summary tells of what was said after the words that are corrected.
+        match self.shared.store.turns(self.session.id) {
+            Ok(turns) => {
+                let mut lineage: Lineage = turns.turns.iter().collect();
+                lineage.take_in(record);
+                self.dialogue.renew(turns.turns.iter().filter(|turn| lineage.is_current(turn.turn)));
+                self.lineage = lineage;
+            }
+            // What is remembered too much is told; what is forgotten would not be.
+            Err(error) => {
+                tracing::warn!(code = error.code().number(), "the summary could not be made anew");
+                self.dialogue.leave_out(&gone);
+            }
+        }
     }
 
     /// Lets the chat model summarise, while nobody waits for it, what will soon not fit its context.

@@ -110,6 +110,10 @@ enum Call {
     Say(String),
     Reply(Option<String>),
     RetryTurn(u64),
+    Correct {
+        turn: u64,
+        text: String,
+    },
     PushEncoded(String),
     EndUtterance,
     InputInterrupted,

@@ -210,6 +210,7 @@ impl Stage {
             Call::Say(text) => session.say(text).map(drop),
             Call::Reply(instructions) => session.reply(instructions.as_deref()).map(drop),
             Call::RetryTurn(turn) => session.retry_turn(TurnId(*turn)).map(drop),
+            Call::Correct { turn, text } => session.correct(TurnId(*turn), text).map(drop),
             Call::PushEncoded(bytes) => session.push_encoded(bytes.as_bytes()).map(drop),
             Call::EndUtterance => session.end_utterance().map(drop),
             Call::InputInterrupted => session.input_interrupted(),

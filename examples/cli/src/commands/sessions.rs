@@ -2,12 +2,14 @@
 
 use crate::args;
 use crate::conversation::tell_turn;
-use crate::output::{Output, file_error, write_file};
+use crate::output::{Output, file_error};
 use crate::setup::{self, engine_without_models as open};
 use std::fmt::Write;
+use std::fs::File;
+use std::io::BufWriter;
 use std::path::Path;
 use tertulia::event::TurnState;
-use tertulia::store::{SessionRecord, StoreUsage, TurnRecord};
+use tertulia::store::{ImportOptions, SessionRecord, StoreUsage, TurnRecord};
 use tertulia::{Engine, Error, ErrorCode, Playback, Result, SessionEngine, SessionId, SessionUpdate, TurnId};
 
 pub(crate) fn run(command: args::Sessions, output: &Output) -> Result<()> {
@@ -28,6 +30,7 @@ pub(crate) fn run(command: args::Sessions, output: &Output) -> Result<()> {
             show(&record, &turns.turns, output)
         }
         args::Sessions::Export { session, store, out } => export(&open(&store)?, session, &out, output),
+        args::Sessions::Import { archive, store, id } => import(&open(&store)?, &archive, id, output),
         args::Sessions::Delete { session, store, erase } => {
             let engine = open(&store)?;
             if erase {
@@ -165,12 +168,32 @@ fn turn_text(turn: &TurnRecord) -> String {
 }
 
 fn export(engine: &Engine, session: SessionId, out: &Path, output: &Output) -> Result<()> {
-    let export = engine.export_session(session)?;
-    std::fs::create_dir(out).map_err(|source| file_error("made", out, source))?;
-    write_file(&out.join("session.jsonl"), export.json_lines().as_bytes())?;
-    for audio in &export.audio {
-        write_file(&out.join(&audio.file_name), &audio.wav)?;
-    }
-    let result = serde_json::json!({"folder": out, "turns": export.turns.turns.len(), "audio": export.audio.len()});
-    output.result(&result, || out.display().to_string())
+    // Looked up first: what is not there must not leave an empty file.
+    engine.session(session)?;
+    let file = File::create_new(out).map_err(|source| file_error("made", out, source))?;
+    let exported = engine.export_session_to(session, &mut BufWriter::new(file));
+    let report = match exported {
+        Ok(report) => report,
+        Err(error) => {
+            // Half an archive is of no use to anybody.
+            let _ = std::fs::remove_file(out);
+            return Err(error);
+        }
+    };
+    output.result(&report, || {
+        let missing = report.turns_missing + report.audio_missing;
+        let note = if missing == 0 { String::new() } else { format!(", {missing} records are damaged and left out") };
+        format!("{}: {} turns, {} recordings{note}", out.display(), report.turns, report.audio)
+    })
+}
+
+fn import(engine: &Engine, archive: &Path, id: Option<SessionId>, output: &Output) -> Result<()> {
+    let mut file = File::open(archive).map_err(|source| file_error("read", archive, source))?;
+    let options = ImportOptions { new_id: id, ..ImportOptions::default() };
+    let report = engine.import_session(&mut file, &options)?;
+    output.result(&report, || {
+        let left_out = report.audio_forbidden + report.texts_forbidden;
+        let note = if left_out == 0 { String::new() } else { format!(", {left_out} left out by the session's rules") };
+        format!("session {}: {} turns, {} recordings{note}", report.session, report.turns, report.audio)
+    })
 }

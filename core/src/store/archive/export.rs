@@ -1,0 +1,280 @@
+//! Writing an archive, from front to back.
+
+use super::{
+    FORMAT, FORMAT_VERSION, FileEntry, Hasher, LINES, LineToWrite, MANIFEST, Manifest, TurnLine, archive_io,
+    audio_name, wav_header,
+};
+use crate::error::{Error, ErrorCode, Result};
+use crate::event::{SessionId, TurnId};
+use crate::store::db::{Db, Fault};
+use crate::store::record::{AudioKind, SessionRecord, StoredAudio, TurnRecord};
+use crate::store::schema::{TurnKey, bounds, turn_key, turn_of_key};
+use crate::store::tables::{Snapshot, find_turn, unless_damaged};
+use serde::Serialize;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::rc::Rc;
+use zip::write::{SimpleFileOptions, StreamWriter};
+use zip::{CompressionMethod, ZipWriter};
+
+/// What was exported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ExportReport {
+    /// Turns in the archive.
+    pub turns: u64,
+    /// Recordings in the archive.
+    pub audio: u64,
+    /// Turns that are damaged in the store, and left out.
+    pub turns_missing: u64,
+    /// Recordings that are damaged in the store, and left out.
+    pub audio_missing: u64,
+    /// The archive's length.
+    pub bytes: u64,
+}
+
+/// Turns that are read at a time.
+const TURNS_AT_A_TIME: usize = 64;
+/// Samples that are written at a time.
+const SAMPLES_AT_A_TIME: usize = 16_384;
+/// Speech has little that could be left out, and the fastest level finds nearly all of it.
+const AUDIO_LEVEL: i64 = 1;
+const TEXT_LEVEL: i64 = 6;
+
+/// Writes the session as of the snapshot's moment.
+pub(crate) fn export(
+    db: &Db,
+    snapshot: &Snapshot,
+    mut session: SessionRecord,
+    out: &mut dyn Write,
+) -> Result<ExportReport> {
+    let id = session.id;
+    let mut report = ExportReport::default();
+    let mut archive = Archive::new(out);
+
+    let mut in_archive = BTreeSet::new();
+    let turns_counted = session.turns;
+    for_each_turn(db, snapshot, id, |turn| {
+        let Some(turn) = turn else {
+            report.turns_missing += 1;
+            return Ok(());
+        };
+        report.turns += 1;
+        for kind in [AudioKind::User, AudioKind::Reply] {
+            if turn.audio(kind).is_none() {
+                continue;
+            }
+            match db.run(|_| unless_damaged(snapshot.audio_of(id, turn.turn, kind)))? {
+                Some(audio) => {
+                    archive.file(&audio_name(turn.turn, kind), AUDIO_LEVEL, |file| write_wav(file, &audio))?;
+                    in_archive.insert((turn.turn, kind));
+                    report.audio += 1;
+                }
+                None => report.audio_missing += 1,
+            }
+        }
+        Ok(())
+    })?;
+    // Turns whose rows are lost altogether.
+    report.turns_missing += turns_counted.saturating_sub(report.turns + report.turns_missing);
+
+    // A reader shall find what the lines speak of.
+    session.turns = report.turns;
+    archive.file(LINES, TEXT_LEVEL, |file| {
+        write_line(file, &LineToWrite::Session(&session))?;
+        for_each_turn(db, snapshot, id, |turn| {
+            let Some(mut turn) = turn else { return Ok(()) };
+            let file_of = |kind| in_archive.contains(&(turn.turn, kind)).then(|| audio_name(turn.turn, kind));
+            let (user_audio_file, reply_audio_file) = (file_of(AudioKind::User), file_of(AudioKind::Reply));
+            turn.user_audio = turn.user_audio.filter(|_| user_audio_file.is_some());
+            turn.reply_audio = turn.reply_audio.filter(|_| reply_audio_file.is_some());
+            write_line(file, &LineToWrite::Turn(TurnLine { turn: &turn, user_audio_file, reply_audio_file }))
+        })
+    })?;
+
+    let manifest = Manifest {
+        format: FORMAT.into(),
+        format_version: FORMAT_VERSION,
+        engine_version: env!("CARGO_PKG_VERSION").into(),
+        files: std::mem::take(&mut archive.files),
+        turns_missing: report.turns_missing,
+        audio_missing: report.audio_missing,
+    };
+    archive.file(MANIFEST, TEXT_LEVEL, |file| write_line(file, &manifest))?;
+    report.bytes = archive.finish()?;
+    Ok(report)
+}
+
+/// Hands out the turns in their order; `None` for a damaged one.
+fn for_each_turn(
+    db: &Db,
+    snapshot: &Snapshot,
+    id: SessionId,
+    mut each: impl FnMut(Option<TurnRecord>) -> Result<()>,
+) -> Result<()> {
+    let mut from = Some(TurnId(0));
+    while let Some(first) = from {
+        // The file of the store must not be held while a host's writer takes its time.
+        let (turns, next) = db.run(|_| snapshot.some_turns(id, first))?;
+        turns.into_iter().try_for_each(&mut each)?;
+        from = next;
+    }
+    Ok(())
+}
+
+impl Snapshot {
+    /// A few turns from `from` on, and where the next ones start.
+    fn some_turns(&self, id: SessionId, from: TurnId) -> Result<(Vec<Option<TurnRecord>>, Option<TurnId>), Fault> {
+        let (_, last) = bounds::<24>(id.0.as_bytes());
+        let mut turns = Vec::new();
+        for row in self.turns.range::<&TurnKey>(&turn_key(id, from)..=&last)? {
+            let turn = turn_of_key(row?.0.value());
+            if turns.len() == TURNS_AT_A_TIME {
+                return Ok((turns, Some(turn)));
+            }
+            turns.push(unless_damaged(find_turn(&self.ring, &self.turns, id, turn))?.flatten());
+        }
+        Ok((turns, None))
+    }
+}
+
+fn write_wav(file: &mut FileWriter<'_, '_>, audio: &StoredAudio) -> Result<()> {
+    let info = crate::store::AudioInfo { rate: audio.rate, samples: audio.samples.len() as u64 };
+    file.write(&wav_header(info))?;
+    let mut bytes = Vec::with_capacity(2 * SAMPLES_AT_A_TIME);
+    for run in audio.samples.chunks(SAMPLES_AT_A_TIME) {
+        bytes.clear();
+        bytes.extend(run.iter().flat_map(|sample| sample.to_le_bytes()));
+        file.write(&bytes)?;
+    }
+    Ok(())
+}
+
+fn write_line(file: &mut FileWriter<'_, '_>, line: &impl Serialize) -> Result<()> {
+    let mut line = serde_json::to_vec(line)
+        .map_err(|source| Error::new(ErrorCode::Internal, "a record has no JSON form").with_source(source))?;
+    line.push(b'\n');
+    file.write(&line)
+}
+
+/// The archive under way.
+struct Archive<'o> {
+    /// Before the zip writer, which gives an archive an end when it is dropped: one that was given up must have none.
+    _gives_up: GivesUp,
+    zip: ZipWriter<StreamWriter<Sink<'o>>>,
+    state: Rc<RefCell<SinkState>>,
+    files: Vec<FileEntry>,
+}
+
+/// Writes one file of the archive.
+struct FileWriter<'a, 'o> {
+    archive: &'a mut Archive<'o>,
+    hasher: Hasher,
+}
+
+impl<'o> Archive<'o> {
+    fn new(out: &'o mut dyn Write) -> Self {
+        let state = Rc::<RefCell<SinkState>>::default();
+        let zip = ZipWriter::new_stream(Sink { out, state: state.clone() });
+        Self { _gives_up: GivesUp(state.clone()), zip, state, files: Vec::new() }
+    }
+
+    fn file(
+        &mut self,
+        name: &str,
+        level: i64,
+        write: impl FnOnce(&mut FileWriter<'_, 'o>) -> Result<()>,
+    ) -> Result<()> {
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Deflated)
+            .compression_level(Some(level))
+            .unix_permissions(0o644);
+        let started = self.zip.start_file(name, options);
+        started.map_err(|error| self.failed(error))?;
+        let mut file = FileWriter { archive: self, hasher: Hasher::default() };
+        write(&mut file)?;
+        let entry = file.hasher.finish(name);
+        self.files.push(entry);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<u64> {
+        let flushed = self.zip.finish().map_err(io::Error::from).and_then(|out| out.into_inner().flush());
+        flushed.map_err(|error| self.state.borrow_mut().failed(error))?;
+        let bytes = self.state.borrow().bytes;
+        Ok(bytes)
+    }
+
+    fn failed(&self, error: impl Into<io::Error>) -> Error {
+        self.state.borrow_mut().failed(error.into())
+    }
+}
+
+struct GivesUp(Rc<RefCell<SinkState>>);
+
+impl Drop for GivesUp {
+    fn drop(&mut self) {
+        self.0.borrow_mut().closed = true;
+    }
+}
+
+impl FileWriter<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.hasher.update(bytes);
+        let written = self.archive.zip.write_all(bytes);
+        written.map_err(|error| self.archive.failed(error))
+    }
+}
+
+/// The host's writer, which is left alone once it has failed or the archive was given up.
+struct Sink<'o> {
+    out: &'o mut dyn Write,
+    state: Rc<RefCell<SinkState>>,
+}
+
+#[derive(Default)]
+struct SinkState {
+    bytes: u64,
+    failure: Option<io::Error>,
+    closed: bool,
+}
+
+impl SinkState {
+    fn failed(&mut self, error: io::Error) -> Error {
+        self.closed = true;
+        archive_io(self.failure.take().unwrap_or(error))
+    }
+}
+
+impl Sink<'_> {
+    fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        result.map_err(|error| {
+            let kind = error.kind();
+            if kind != io::ErrorKind::Interrupted {
+                let mut state = self.state.borrow_mut();
+                (state.failure, state.closed) = (Some(error), true);
+            }
+            kind.into()
+        })
+    }
+}
+
+impl Write for Sink<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.state.borrow().closed {
+            return Ok(bytes.len());
+        }
+        let result = self.out.write(bytes);
+        let written = self.note(result)?;
+        self.state.borrow_mut().bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.state.borrow().closed {
+            return Ok(());
+        }
+        let result = self.out.flush();
+        self.note(result)
+    }
+}

@@ -1,0 +1,306 @@
+//! Writing what an archive holds into the store. Its rows stay invisible, under a mark, until all of them are there; a
+//! mark that a crash left behind is a deletion to be finished.
+
+use super::read::{Archive, Contents, Recording};
+use super::{ArchiveSource, audio_name};
+use crate::error::{Error, ErrorCode, Result};
+use crate::event::{InterruptReason, SessionId};
+use crate::store::db::{Db, Fault};
+use crate::store::payload::{SessionPayload, SummaryPayload};
+use crate::store::record::{AudioKind, TurnRecord, TurnState};
+use crate::store::retention::{audio_rule, expired, may_write};
+use crate::store::schema::{CHUNK_BYTES, IMPORTS, blob_key, session_key, split_updated_key};
+use crate::store::sweep;
+use crate::store::tables::{Tables, write};
+use redb::ReadableTable;
+use serde::Serialize;
+
+/// How an archive is imported. The limits keep one that was made to do harm from doing it; they count what is really
+/// inflated.
+///
+/// ```
+/// use tertulia::store::ImportOptions;
+/// let options = ImportOptions { bytes_max: 100 << 20, ..ImportOptions::default() };
+/// assert_eq!(options.new_id, None);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportOptions {
+    /// The id that the session gets; `None` for the one it had.
+    pub new_id: Option<SessionId>,
+    /// Bytes that the archive may inflate to; 2 GiB by default, which is half a day of talk.
+    pub bytes_max: u64,
+    /// How many times its own length the archive may inflate to, from 64 MiB on; 200 by default.
+    pub ratio_max: u64,
+    /// Files that the archive may have; 20,000 by default.
+    pub entries_max: usize,
+    /// Bytes that one turn may take without its audio; 4 MiB by default.
+    pub line_bytes_max: usize,
+}
+
+impl Default for ImportOptions {
+    fn default() -> Self {
+        Self { new_id: None, bytes_max: 2 << 30, ratio_max: 200, entries_max: 20_000, line_bytes_max: 4 << 20 }
+    }
+}
+
+/// What was imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ImportReport {
+    /// The session.
+    pub session: SessionId,
+    /// Its turns.
+    pub turns: u64,
+    /// Its recordings.
+    pub audio: u64,
+    /// Recordings that were left out, as the session's rule forbids them.
+    pub audio_forbidden: u64,
+    /// Turns whose texts were left out, as the session's rule forbids them.
+    pub texts_forbidden: u64,
+    /// Turns that were under way when the session was exported; they are interrupted, as by a crash.
+    pub turns_closed: u64,
+    /// Turns that the archive lacks, as they were damaged when the session was exported.
+    pub turns_missing: u64,
+    /// Recordings that the archive lacks, as they were damaged when the session was exported.
+    pub audio_missing: u64,
+}
+
+/// How much one transaction writes, about.
+const BATCH_BYTES: usize = 1 << 20;
+/// What a row costs besides its bytes, about.
+const ROW_BYTES: usize = 512;
+
+/// Imports a session: all of it, or nothing that anybody could see. One import at a time.
+pub(crate) fn import(
+    db: &Db,
+    source: &mut dyn ArchiveSource,
+    options: &ImportOptions,
+    now_ms: u64,
+) -> Result<ImportReport> {
+    let mut archive = Archive::open(source, options)?;
+    let contents = archive.verify()?;
+    let id = options.new_id.unwrap_or(contents.session.id);
+    let begun = db.run(|open| write(open, |tables| tables.begin_import(id)));
+    let imported = begun.and_then(|()| Import::new(db, &contents, id, now_ms).run(&mut archive));
+    if imported.is_err()
+        && let Err(error) = give_up(db, id)
+    {
+        tracing::warn!(%error, "an import failed, and its rows are still to be removed");
+    }
+    imported
+}
+
+/// Turns what imports left behind into deletions to be finished. Not while one is under way.
+pub(crate) fn adopt_leftovers(db: &Db) -> Result<()> {
+    db.run(|open| {
+        let imports = match open.begin_read()?.open_table(IMPORTS) {
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(()),
+            imports => imports?,
+        };
+        let mut ids = Vec::new();
+        for row in imports.iter()? {
+            ids.push(*row?.0.value());
+        }
+        if ids.is_empty() {
+            return Ok(());
+        }
+        write(open, |tables| {
+            for key in &ids {
+                tables.imports.remove(key)?;
+                tables.tombstones.insert(&key[..], ())?;
+            }
+            Ok(())
+        })
+    })
+}
+
+fn give_up(db: &Db, id: SessionId) -> Result<()> {
+    let key = session_key(id);
+    db.run(|open| {
+        write(open, |tables| {
+            // Without the mark the rows are somebody else's.
+            if tables.imports.remove(&key)?.is_some() {
+                tables.tombstones.insert(&key[..], ())?;
+            }
+            Ok(())
+        })
+    })?;
+    sweep::purge(db)
+}
+
+/// An import under way.
+struct Import<'a> {
+    db: &'a Db,
+    contents: &'a Contents,
+    id: SessionId,
+    now_ms: u64,
+    text_from: u64,
+    report: ImportReport,
+    batch: Vec<Row>,
+    batch_bytes: usize,
+}
+
+/// What is written of a session before it can be seen.
+enum Row {
+    Turn(Box<TurnRecord>),
+    Chunk { recording: Recording, chunk: u32, bytes: Vec<u8> },
+}
+
+impl<'a> Import<'a> {
+    fn new(db: &'a Db, contents: &'a Contents, id: SessionId, now_ms: u64) -> Self {
+        let report = ImportReport {
+            session: id,
+            turns: contents.turns,
+            audio: 0,
+            audio_forbidden: 0,
+            texts_forbidden: 0,
+            turns_closed: 0,
+            turns_missing: contents.turns_missing,
+            audio_missing: contents.audio_missing,
+        };
+        Self { db, contents, id, now_ms, text_from: u64::MAX, report, batch: Vec::new(), batch_bytes: 0 }
+    }
+
+    fn run(mut self, archive: &mut Archive<'_>) -> Result<ImportReport> {
+        let contents = self.contents;
+        archive.turns(contents, |turn| self.turn(turn))?;
+        let (session, now_ms) = (&contents.session, self.now_ms);
+        let wants = |recording: &Recording| audio_stays(session, recording, now_ms);
+        for recording in contents.recordings.values() {
+            match wants(recording) {
+                true => self.report.audio += 1,
+                false => self.report.audio_forbidden += 1,
+            }
+        }
+        archive.audio(contents, CHUNK_BYTES, wants, |recording, chunk, bytes| {
+            self.push(Row::Chunk { recording: *recording, chunk, bytes: bytes.to_vec() }, bytes.len())
+        })?;
+        self.flush()?;
+        self.finish()?;
+        Ok(self.report)
+    }
+
+    fn turn(&mut self, mut turn: TurnRecord) -> Result<()> {
+        let session = &self.contents.session;
+        turn.session = self.id;
+        if turn.state == TurnState::Open {
+            turn.state = TurnState::Interrupted { reason: InterruptReason::Crash };
+            turn.ended_ms = Some(turn.started_ms.max(session.updated_ms));
+            self.report.turns_closed += 1;
+        }
+        let rule = session.config.retention.text;
+        if !stays(rule, turn.ended_ms.unwrap_or(turn.started_ms), session.ended_ms.is_some(), self.now_ms) {
+            self.report.texts_forbidden += u64::from(!turn.text_gone);
+            turn.text_gone = true;
+        }
+        if turn.text_gone {
+            turn.clear_text();
+        } else {
+            self.text_from = self.text_from.min(turn.turn.0);
+        }
+        for kind in [AudioKind::User, AudioKind::Reply] {
+            let recording = self.contents.recordings.get(&audio_name(turn.turn, kind));
+            let kept = recording.filter(|recording| audio_stays(session, recording, self.now_ms));
+            turn.set_audio(kind, kept.map(|recording| recording.info));
+        }
+        let transcript = turn.transcript.as_ref().map_or(0, |transcript| transcript.words.len() * 64);
+        let bytes = turn.user_text.len() + turn.reply_text.len() + transcript;
+        self.push(Row::Turn(Box::new(turn)), bytes)
+    }
+
+    fn push(&mut self, row: Row, bytes: usize) -> Result<()> {
+        self.batch.push(row);
+        self.batch_bytes += bytes + ROW_BYTES;
+        if self.batch_bytes < BATCH_BYTES { Ok(()) } else { self.flush() }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let (id, rows) = (self.id, std::mem::take(&mut self.batch));
+        self.batch_bytes = 0;
+        self.db.run(|open| {
+            write(open, |tables| {
+                for row in &rows {
+                    match row {
+                        Row::Turn(turn) => {
+                            tables.save_turn(turn)?;
+                            for kind in [AudioKind::User, AudioKind::Reply] {
+                                if let Some(info) = turn.audio(kind) {
+                                    tables.put_blob_ref(&blob_key(id, turn.turn, kind), info, turn.started_ms)?;
+                                }
+                            }
+                        }
+                        Row::Chunk { recording, chunk, bytes } => {
+                            tables.put_chunk(&blob_key(id, recording.turn, recording.kind), *chunk, bytes)?;
+                        }
+                    }
+                }
+                Ok(())
+            })
+        })
+    }
+
+    /// Lets the session be seen.
+    fn finish(&self) -> Result<()> {
+        let (id, session) = (self.id, &self.contents.session);
+        let text_allowed = may_write(session.config.retention.text, session.ended_ms.is_some());
+        let title_stays = text_allowed && self.report.texts_forbidden == 0;
+        let title = if title_stays { session.title.clone() } else { String::new() };
+        let payload = SessionPayload {
+            created_ms: session.created_ms,
+            updated_ms: session.updated_ms,
+            ended_ms: session.ended_ms,
+            config: session.config.clone(),
+            title,
+            summary: session.summary.as_ref().filter(|_| title_stays).map(SummaryPayload::from),
+            next_turn: session.next_turn,
+            turns: self.contents.turns,
+            text_from: self.text_from.min(session.next_turn),
+        };
+        self.db.run(|open| {
+            write(open, |tables| {
+                tables.check_import(id)?;
+                tables.imports.remove(&session_key(id))?;
+                tables.save_session(id, None, &payload)
+            })
+        })
+    }
+}
+
+impl Tables<'_> {
+    fn begin_import(&mut self, id: SessionId) -> Result<(), Fault> {
+        let key = session_key(id);
+        // One that is listed and not there is damaged.
+        if self.sessions.get(&key)?.is_some() || self.is_listed(id)? {
+            return Err(exists(id).into());
+        }
+        self.forget_leftovers(id)?;
+        self.imports.insert(&key, ())?;
+        Ok(())
+    }
+
+    fn is_listed(&self, id: SessionId) -> Result<bool, Fault> {
+        for row in self.by_updated.iter()? {
+            if split_updated_key(row?.0.value()).1 == id {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the import may still write: else a session was created with its id, which took its rows away.
+    fn check_import(&self, id: SessionId) -> Result<(), Fault> {
+        if self.imports.get(&session_key(id))?.is_some() { Ok(()) } else { Err(exists(id).into()) }
+    }
+}
+
+fn audio_stays(session: &crate::store::SessionRecord, recording: &Recording, now_ms: u64) -> bool {
+    let rule = audio_rule(&session.config.retention, recording.kind);
+    stays(rule, recording.at_ms, session.ended_ms.is_some(), now_ms)
+}
+
+fn stays(rule: crate::Keep, at_ms: u64, ended: bool, now_ms: u64) -> bool {
+    may_write(rule, ended) && !expired(rule, at_ms, ended, now_ms)
+}
+
+fn exists(id: SessionId) -> Error {
+    Error::new(ErrorCode::SessionExists, format!("there is a session {id} already"))
+}

@@ -1,0 +1,153 @@
+//! A session as a file to take along, and back from one: a zip archive with the session and its turns as JSON lines, a
+//! WAV file for each recording, and a manifest, which comes last because the archive is written in one go.
+
+mod export;
+mod import;
+mod read;
+
+pub use export::ExportReport;
+pub use import::{ImportOptions, ImportReport};
+
+pub(super) use export::export;
+pub(super) use import::{adopt_leftovers, import};
+
+use crate::error::{Error, ErrorCode};
+use crate::event::TurnId;
+use crate::store::record::{AudioInfo, AudioKind, SessionRecord, TurnRecord};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::io::{Read, Seek};
+
+/// What tells our archives from others.
+const FORMAT: &str = "tertulia-session";
+/// Raised with every change that a reader cannot do without, such as a new value of an enum.
+const FORMAT_VERSION: u32 = 1;
+
+const MANIFEST: &str = "manifest.json";
+const LINES: &str = "session.jsonl";
+const AUDIO_FOLDER: &str = "audio/";
+
+/// An archive as an import reads it: from anywhere, more than once.
+pub trait ArchiveSource: Read + Seek {}
+
+impl<T: Read + Seek + ?Sized> ArchiveSource for T {}
+
+/// What an archive holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Manifest {
+    format: String,
+    format_version: u32,
+    engine_version: String,
+    /// Every other file.
+    files: Vec<FileEntry>,
+    /// Turns and recordings that were damaged in the store.
+    turns_missing: u64,
+    audio_missing: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct FileEntry {
+    name: String,
+    bytes: u64,
+    /// In hexadecimal digits.
+    sha256: String,
+}
+
+/// A line of [`LINES`], as it is written.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum LineToWrite<'a> {
+    Session(&'a SessionRecord),
+    Turn(TurnLine<&'a TurnRecord>),
+}
+
+/// A line of [`LINES`], as it is read: fields of a newer version are skipped.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Line {
+    Session(Box<SessionRecord>),
+    Turn(Box<TurnLine<TurnRecord>>),
+}
+
+#[derive(Serialize, Deserialize)]
+struct TurnLine<T> {
+    #[serde(flatten)]
+    turn: T,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user_audio_file: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reply_audio_file: Option<String>,
+}
+
+impl<T> TurnLine<T> {
+    fn file(&self, kind: AudioKind) -> Option<&str> {
+        match kind {
+            AudioKind::User => self.user_audio_file.as_deref(),
+            AudioKind::Reply => self.reply_audio_file.as_deref(),
+        }
+    }
+}
+
+/// The name of a recording in the archive, such as `audio/turn-7-user.wav`.
+fn audio_name(turn: TurnId, kind: AudioKind) -> String {
+    let whose = match kind {
+        AudioKind::User => "user",
+        AudioKind::Reply => "reply",
+    };
+    format!("{AUDIO_FOLDER}turn-{turn}-{whose}.wav")
+}
+
+const WAV_HEADER_LEN: usize = 44;
+
+/// What a WAV file begins with (RIFF, PCM, mono, 16 bits).
+fn wav_header(audio: AudioInfo) -> [u8; WAV_HEADER_LEN] {
+    // The sizes in a WAV file have 32 bits; a recording is far from that, and a longer one would be cut in its header.
+    let data_len = u32::try_from(audio.samples.saturating_mul(2)).unwrap_or(u32::MAX - 36).min(u32::MAX - 36);
+    let (pcm, channels, block_len, bits) = (1u16, 1u16, 2u16, 16u16);
+    let mut header = [0; WAV_HEADER_LEN];
+    let mut at = 0;
+    let mut put = |bytes: &[u8]| {
+        header[at..at + bytes.len()].copy_from_slice(bytes);
+        at += bytes.len();
+    };
+    put(b"RIFF");
+    put(&(36 + data_len).to_le_bytes());
+    put(b"WAVEfmt ");
+    put(&16u32.to_le_bytes());
+    put(&pcm.to_le_bytes());
+    put(&channels.to_le_bytes());
+    put(&audio.rate.to_le_bytes());
+    put(&audio.rate.saturating_mul(2).to_le_bytes());
+    put(&block_len.to_le_bytes());
+    put(&bits.to_le_bytes());
+    put(b"data");
+    put(&data_len.to_le_bytes());
+    header
+}
+
+/// Counts the bytes of a file and works out its hash.
+#[derive(Default)]
+struct Hasher {
+    bytes: u64,
+    sha256: Sha256,
+}
+
+impl Hasher {
+    fn update(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        self.sha256.update(bytes);
+    }
+
+    fn finish(self, name: &str) -> FileEntry {
+        let mut sha256 = String::with_capacity(64);
+        for byte in self.sha256.finalize() {
+            let _ = write!(sha256, "{byte:02x}");
+        }
+        FileEntry { name: name.to_owned(), bytes: self.bytes, sha256 }
+    }
+}
+
+fn archive_io(error: std::io::Error) -> Error {
+    Error::new(ErrorCode::ArchiveIo, "the archive could not be read or written").with_source(error)
+}

@@ -1,0 +1,532 @@
+//! Reading an archive, and believing nothing that it says of itself.
+
+use super::{
+    AUDIO_FOLDER, ArchiveSource, FORMAT, FORMAT_VERSION, FileEntry, Hasher, ImportOptions, LINES, Line, MANIFEST,
+    Manifest, TurnLine, WAV_HEADER_LEN, archive_io, audio_name, wav_header,
+};
+use crate::error::{Error, ErrorCode, Result};
+use crate::event::TurnId;
+use crate::store::record::{AudioInfo, AudioKind, SessionRecord, TurnRecord, TurnState};
+use serde::Deserialize;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::rc::Rc;
+use zip::ZipArchive;
+use zip::read::{ArchiveOffset, Config};
+
+/// Bytes that are inflated at a time.
+const BLOCK_BYTES: usize = 1 << 16;
+/// Up to here nobody asks how well an archive is compressed: silence is, very.
+const RATIO_FROM_BYTES: u64 = 64 << 20;
+/// What the directory of an archive takes for each file, names of ours being short.
+const DIRECTORY_BYTES_PER_FILE: u64 = 256;
+const MANIFEST_BYTES_PER_FILE: u64 = 512;
+const NAME_BYTES_MAX: usize = 255;
+/// The year 10000: what comes later is no time, and would break sums.
+const TIME_MS_MAX: u64 = 253_402_300_800_000;
+/// More turns than anybody takes, with room for those to come.
+const TURN_MAX: u64 = 1 << 48;
+
+/// What an archive turned out to hold.
+pub(super) struct Contents {
+    pub(super) session: SessionRecord,
+    pub(super) turns: u64,
+    /// By the names of their files.
+    pub(super) recordings: BTreeMap<String, Recording>,
+    pub(super) turns_missing: u64,
+    pub(super) audio_missing: u64,
+    lines: FileEntry,
+    audio: Vec<FileEntry>,
+}
+
+/// A recording, as its turn describes it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Recording {
+    pub(super) turn: TurnId,
+    pub(super) kind: AudioKind,
+    pub(super) info: AudioInfo,
+    /// From when its age counts.
+    pub(super) at_ms: u64,
+}
+
+/// An open archive.
+pub(super) struct Archive<'s> {
+    zip: ZipArchive<BufReader<Watched<'s>>>,
+    failure: Rc<RefCell<Option<io::Error>>>,
+    bytes: u64,
+    /// The files, by name, and their places in the zip archive.
+    files: BTreeMap<String, usize>,
+    options: ImportOptions,
+}
+
+impl<'s> Archive<'s> {
+    /// Opens an archive, and looks at the names in it.
+    pub(super) fn open(source: &'s mut dyn ArchiveSource, options: &ImportOptions) -> Result<Self> {
+        let bytes = source.seek(SeekFrom::End(0)).map_err(archive_io)?;
+        check_directory(source, bytes, options)?;
+        let failure = Rc::<RefCell<Option<io::Error>>>::default();
+        let watched = Watched { source, failure: failure.clone() };
+        let config = Config { archive_offset: ArchiveOffset::Known(0) };
+        let zip = ZipArchive::with_config(config, BufReader::new(watched))
+            .map_err(|_| failed(&failure, "its directory cannot be read"))?;
+        let mut archive = Archive { zip, failure, bytes, files: BTreeMap::new(), options: options.clone() };
+        archive.check_names()?;
+        Ok(archive)
+    }
+
+    fn check_names(&mut self) -> Result<()> {
+        if self.zip.len() > self.options.entries_max {
+            return Err(too_large("it has too many files"));
+        }
+        if self.zip.has_duplicate_names() {
+            return Err(unsafe_path("two files have the same name"));
+        }
+        for index in 0..self.zip.len() {
+            let entry = self.zip.by_index_data(index).map_err(|_| damaged("its directory cannot be read"))?;
+            let name = checked_name(entry.name_raw())?;
+            const TYPE: u32 = 0o170_000;
+            const FILE: u32 = 0o100_000;
+            const FOLDER: u32 = 0o040_000;
+            let is_folder = name.ends_with('/');
+            match entry.unix_mode().map_or(0, |mode| mode & TYPE) {
+                0 => {}
+                FILE if !is_folder => {}
+                FOLDER if is_folder => {}
+                _ => return Err(unsafe_path("an entry is neither a file nor a folder")),
+            }
+            if entry.encrypted() {
+                return Err(damaged("a file is encrypted"));
+            }
+            if is_folder {
+                // Programs that pack a folder note it; it says nothing.
+                if name != AUDIO_FOLDER || entry.size() != 0 {
+                    return Err(damaged("there is a folder that does not belong there"));
+                }
+                continue;
+            }
+            self.files.insert(name.to_owned(), index);
+        }
+        Ok(())
+    }
+
+    /// Reads all of it once: every byte is what the manifest says, and makes sense.
+    pub(super) fn verify(&mut self) -> Result<Contents> {
+        let mut meter = self.meter();
+        let manifest = self.manifest(&mut meter)?;
+        let mut listed = BTreeMap::new();
+        let mut total = 0u64;
+        for file in manifest.files {
+            total = total.saturating_add(file.bytes);
+            if !self.files.contains_key(&file.name) {
+                return Err(damaged("a file that the manifest lists is not there"));
+            }
+            if listed.insert(file.name.clone(), file).is_some() {
+                return Err(damaged("the manifest lists a file twice"));
+            }
+        }
+        if self.files.keys().any(|name| name != MANIFEST && !listed.contains_key(name)) {
+            return Err(damaged("there is a file that the manifest does not list"));
+        }
+        if total > self.options.bytes_max {
+            return Err(too_large("it holds too many bytes"));
+        }
+        let lines = listed.remove(LINES).ok_or_else(|| damaged("the session itself is missing"))?;
+
+        let mut reader = LineChecks::default();
+        self.for_each_line(&lines, &mut meter, |line| reader.take_in(line))?;
+        let LineChecks { session, turns, recordings, .. } = reader;
+        let session = session.ok_or_else(|| damaged("the session itself is missing"))?;
+        if session.turns != turns {
+            return Err(damaged("not as many turns as it says"));
+        }
+        let mut audio = Vec::with_capacity(recordings.len());
+        for (name, recording) in &recordings {
+            let file = listed.remove(name).ok_or_else(|| damaged("a recording is missing"))?;
+            self.check_wav(&file, recording.info, &mut meter)?;
+            audio.push(file);
+        }
+        for file in listed.values() {
+            if file.name.starts_with(AUDIO_FOLDER) {
+                return Err(damaged("there is a recording of no turn"));
+            }
+            // A newer version may add files that this one can do without.
+            self.read(file, &mut meter, |_| Ok(()))?;
+        }
+        let (turns_missing, audio_missing) = (manifest.turns_missing, manifest.audio_missing);
+        Ok(Contents { session, turns, recordings, turns_missing, audio_missing, lines, audio })
+    }
+
+    /// Hands out the turns of a verified archive.
+    pub(super) fn turns(&mut self, contents: &Contents, mut each: impl FnMut(TurnRecord) -> Result<()>) -> Result<()> {
+        let mut meter = self.meter();
+        self.for_each_line(&contents.lines, &mut meter, |line| match line {
+            Line::Session(_) => Ok(()),
+            Line::Turn(line) => each(line.turn),
+        })
+    }
+
+    /// Hands out the sound of a verified archive: the recordings for which `wants` is true, each in runs of
+    /// little-endian samples that are `run_bytes` long except for the last.
+    pub(super) fn audio(
+        &mut self,
+        contents: &Contents,
+        run_bytes: usize,
+        wants: impl Fn(&Recording) -> bool,
+        mut each: impl FnMut(&Recording, u32, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut meter = self.meter();
+        for file in &contents.audio {
+            let recording = &contents.recordings[&file.name];
+            if !wants(recording) {
+                continue;
+            }
+            let (mut header_left, mut runs, mut run) = (WAV_HEADER_LEN, 0, Vec::with_capacity(run_bytes));
+            self.read(file, &mut meter, |mut bytes| {
+                let header = header_left.min(bytes.len());
+                header_left -= header;
+                bytes = &bytes[header..];
+                while !bytes.is_empty() {
+                    let taken = (run_bytes - run.len()).min(bytes.len());
+                    run.extend_from_slice(&bytes[..taken]);
+                    bytes = &bytes[taken..];
+                    if run.len() == run_bytes {
+                        each(recording, runs, &run)?;
+                        runs += 1;
+                        run.clear();
+                    }
+                }
+                Ok(())
+            })?;
+            if !run.is_empty() {
+                each(recording, runs, &run)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn manifest(&mut self, meter: &mut Meter) -> Result<Manifest> {
+        /// What every version's manifest has.
+        #[derive(Deserialize)]
+        struct Head {
+            format: Option<String>,
+            format_version: Option<u64>,
+        }
+        if !self.files.contains_key(MANIFEST) {
+            return Err(Error::new(ErrorCode::ImportNotAnArchive, "the archive has no manifest"));
+        }
+        let bytes_max = BLOCK_BYTES as u64 + self.options.entries_max as u64 * MANIFEST_BYTES_PER_FILE;
+        let mut json = Vec::new();
+        self.inflate(MANIFEST, meter, |bytes| {
+            if (json.len() + bytes.len()) as u64 > bytes_max {
+                return Err(too_large("its manifest is too long"));
+            }
+            json.extend_from_slice(bytes);
+            Ok(())
+        })?;
+        let not_json = |_: serde_json::Error| damaged("its manifest is not what it should be");
+        let head: Head = serde_json::from_slice(&json).map_err(not_json)?;
+        if head.format.as_deref() != Some(FORMAT) {
+            return Err(Error::new(ErrorCode::ImportNotAnArchive, "the archive is none of a session"));
+        }
+        match head.format_version {
+            Some(version) if version > u64::from(FORMAT_VERSION) => {
+                let detail = format!("the archive is of version {version}, this reads up to {FORMAT_VERSION}");
+                Err(Error::new(ErrorCode::ImportFromFuture, detail))
+            }
+            Some(1..) => serde_json::from_slice(&json).map_err(not_json),
+            _ => Err(damaged("its manifest has no version")),
+        }
+    }
+
+    fn for_each_line(
+        &mut self,
+        file: &FileEntry,
+        meter: &mut Meter,
+        mut each: impl FnMut(Line) -> Result<()>,
+    ) -> Result<()> {
+        let line_bytes_max = self.options.line_bytes_max;
+        let (mut line, mut number) = (Vec::new(), 0u64);
+        let mut parse = |line: &[u8]| {
+            number += 1;
+            // What serde says of an error may quote what somebody said.
+            each(serde_json::from_slice(line).map_err(|_| damaged(format!("line {number} cannot be read")))?)
+        };
+        self.read(file, meter, |bytes| {
+            for part in bytes.split_inclusive(|&byte| byte == b'\n') {
+                if line.len() + part.len() > line_bytes_max {
+                    return Err(too_large("it has too long a line"));
+                }
+                line.extend_from_slice(part);
+                if line.ends_with(b"\n") {
+                    parse(&line)?;
+                    line.clear();
+                }
+            }
+            Ok(())
+        })?;
+        if line.is_empty() { Ok(()) } else { parse(&line) }
+    }
+
+    fn check_wav(&mut self, file: &FileEntry, info: AudioInfo, meter: &mut Meter) -> Result<()> {
+        let samples_bytes = info.samples.checked_mul(2).and_then(|bytes| bytes.checked_add(WAV_HEADER_LEN as u64));
+        if info.rate == 0 || samples_bytes != Some(file.bytes) {
+            return Err(damaged("a recording is not as long as its turn says"));
+        }
+        let mut header = Vec::with_capacity(WAV_HEADER_LEN);
+        self.read(file, meter, |bytes| {
+            header.extend_from_slice(&bytes[..bytes.len().min(WAV_HEADER_LEN - header.len())]);
+            Ok(())
+        })?;
+        if header == wav_header(info) { Ok(()) } else { Err(damaged("a recording is no WAV file of its turn")) }
+    }
+
+    /// Hands out the bytes of a file that is what the manifest says.
+    fn read(&mut self, file: &FileEntry, meter: &mut Meter, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let mut hasher = Hasher::default();
+        self.inflate(&file.name, meter, |bytes| {
+            hasher.update(bytes);
+            if hasher.bytes > file.bytes {
+                return Err(damaged("a file is longer than the manifest says"));
+            }
+            each(bytes)
+        })?;
+        match hasher.finish(&file.name) == *file {
+            true => Ok(()),
+            false => Err(damaged("a file is not what the manifest says")),
+        }
+    }
+
+    fn inflate(&mut self, name: &str, meter: &mut Meter, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let index = *self.files.get(name).ok_or_else(|| damaged("a file is missing"))?;
+        let failure = &self.failure;
+        let mut file = self.zip.by_index(index).map_err(|_| failed(failure, "a file cannot be read"))?;
+        let mut block = vec![0; BLOCK_BYTES];
+        loop {
+            match file.read(&mut block) {
+                Ok(0) => return Ok(()),
+                Ok(len) => {
+                    meter.count(len)?;
+                    each(&block[..len])?;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Err(failed(failure, "a file cannot be inflated")),
+            }
+        }
+    }
+
+    fn meter(&self) -> Meter {
+        let ratio_bytes_max = self.bytes.saturating_mul(self.options.ratio_max).max(RATIO_FROM_BYTES);
+        Meter { left: self.options.bytes_max.min(ratio_bytes_max) }
+    }
+}
+
+/// How much may still be inflated. What an archive says of its sizes counts for nothing.
+struct Meter {
+    left: u64,
+}
+
+impl Meter {
+    fn count(&mut self, bytes: usize) -> Result<()> {
+        self.left = self.left.checked_sub(bytes as u64).ok_or_else(|| too_large("it inflates to too many bytes"))?;
+        Ok(())
+    }
+}
+
+/// What the lines say, line by line.
+#[derive(Default)]
+struct LineChecks {
+    session: Option<SessionRecord>,
+    turns: u64,
+    last: Option<TurnId>,
+    recordings: BTreeMap<String, Recording>,
+}
+
+impl LineChecks {
+    fn take_in(&mut self, line: Line) -> Result<()> {
+        match (line, self.session.take()) {
+            (Line::Session(session), None) => {
+                let times = [session.created_ms, session.updated_ms, session.ended_ms.unwrap_or(0)];
+                if times.iter().any(|&at_ms| at_ms > TIME_MS_MAX) || session.next_turn > TURN_MAX {
+                    return Err(damaged("a number of the session is out of range"));
+                }
+                self.session = Some(*session);
+                Ok(())
+            }
+            (Line::Turn(line), Some(session)) => {
+                self.take_in_turn(&session, &line)?;
+                self.session = Some(session);
+                Ok(())
+            }
+            (Line::Session(_), Some(_)) => Err(damaged("there is a second session")),
+            (Line::Turn(_), None) => Err(damaged("a turn comes before its session")),
+        }
+    }
+
+    fn take_in_turn(&mut self, session: &SessionRecord, line: &TurnLine<TurnRecord>) -> Result<()> {
+        let turn = &line.turn;
+        let number = turn.turn;
+        if turn.session != session.id || number.0 >= session.next_turn {
+            return Err(damaged("a turn is not of this session"));
+        }
+        if self.last.is_some_and(|last| number <= last) {
+            return Err(damaged("the turns are out of order"));
+        }
+        if [turn.retry_of, turn.corrects].into_iter().flatten().any(|earlier| earlier >= number) {
+            return Err(damaged("a turn redoes a later one"));
+        }
+        if turn.started_ms > TIME_MS_MAX || turn.ended_ms.is_some_and(|at_ms| at_ms > TIME_MS_MAX) {
+            return Err(damaged("a time of a turn is out of range"));
+        }
+        for kind in [AudioKind::User, AudioKind::Reply] {
+            let name = audio_name(number, kind);
+            match (turn.audio(kind), line.file(kind)) {
+                (None, None) => {}
+                (Some(info), Some(file)) if file == name => {
+                    // A turn under way ends with the import, when its session was last seen to change.
+                    let last_ms = if turn.state == TurnState::Open { session.updated_ms } else { 0 };
+                    let at_ms = turn.ended_ms.unwrap_or(turn.started_ms).max(last_ms);
+                    self.recordings.insert(name, Recording { turn: number, kind, info, at_ms });
+                }
+                _ => return Err(damaged("a turn and its recording do not agree")),
+            }
+        }
+        self.last = Some(number);
+        self.turns += 1;
+        Ok(())
+    }
+}
+
+/// Sees to it that the archive ends in a directory, and that the directory is not so large that reading it would do
+/// harm.
+fn check_directory(source: &mut dyn ArchiveSource, bytes: u64, options: &ImportOptions) -> Result<()> {
+    const END_LEN: u64 = 22;
+    const LOCATOR_LEN: u64 = 20;
+    const END_64_LEN: u64 = 56;
+    let mut first = [0; 4];
+    read_at(source, 0, &mut first, bytes)?;
+    let begins = [*b"PK\x03\x04", *b"PK\x05\x06"].contains(&first);
+    let no_end = || match begins {
+        true => damaged("its end is missing"),
+        false => Error::new(ErrorCode::ImportNotAnArchive, "the file is no zip archive"),
+    };
+    let end_at = bytes.checked_sub(END_LEN).ok_or_else(no_end)?;
+    let mut end = [0; END_LEN as usize];
+    read_at(source, end_at, &mut end, bytes)?;
+    if !begins || !end.starts_with(b"PK\x05\x06") || end[20..] != [0, 0] {
+        return Err(no_end());
+    }
+    let mut files = u64::from(u16::from_le_bytes([end[10], end[11]]));
+    let mut directory_len = u64::from(u32_at(&end, 12));
+    let mut directory_at = u64::from(u32_at(&end, 16));
+    let mut directory_end = end_at;
+    let saturated = files == u64::from(u16::MAX) || [directory_len, directory_at].contains(&u64::from(u32::MAX));
+    if saturated {
+        // An archive of more than 4 GiB or 65,534 files.
+        let mut locator = [0; LOCATOR_LEN as usize];
+        let locator_at = end_at.checked_sub(LOCATOR_LEN).ok_or_else(no_end)?;
+        directory_end = locator_at.checked_sub(END_64_LEN).ok_or_else(no_end)?;
+        let mut end_64 = [0; END_64_LEN as usize];
+        read_at(source, locator_at, &mut locator, bytes)?;
+        read_at(source, directory_end, &mut end_64, bytes)?;
+        if !locator.starts_with(b"PK\x06\x07") || !end_64.starts_with(b"PK\x06\x06") {
+            return Err(no_end());
+        }
+        files = u64_at(&end_64, 32);
+        directory_len = u64_at(&end_64, 40);
+        directory_at = u64_at(&end_64, 48);
+    }
+    let entries_max = options.entries_max as u64;
+    if files > entries_max || directory_len > BLOCK_BYTES as u64 + entries_max * DIRECTORY_BYTES_PER_FILE {
+        return Err(too_large("it has too many files"));
+    }
+    if directory_at.checked_add(directory_len) != Some(directory_end) {
+        return Err(damaged("its directory is not where it should be"));
+    }
+    Ok(())
+}
+
+/// Reads bytes; zeros where the file is too short.
+fn read_at(source: &mut dyn ArchiveSource, at: u64, out: &mut [u8], bytes: u64) -> Result<()> {
+    if bytes.checked_sub(at).is_none_or(|left| left < out.len() as u64) {
+        return Ok(());
+    }
+    source.seek(SeekFrom::Start(at)).and_then(|_| source.read_exact(out)).map_err(archive_io)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("the slice has the array's length"))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("the slice has the array's length"))
+}
+
+/// A name that could be given to a file in a folder, without reaching out of it on any system.
+fn checked_name(name: &[u8]) -> Result<&str> {
+    let Ok(name) = std::str::from_utf8(name) else {
+        return Err(unsafe_path("a name is not UTF-8"));
+    };
+    if name.len() > NAME_BYTES_MAX || name.contains(|c: char| c.is_control() || matches!(c, '\\' | ':')) {
+        return Err(unsafe_path("a name is too long, or has characters that mean something to a system"));
+    }
+    let path = name.strip_suffix('/').unwrap_or(name);
+    if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err(unsafe_path("a name leads out of the archive"));
+    }
+    Ok(name)
+}
+
+pub(super) fn damaged(detail: impl Into<String>) -> Error {
+    Error::new(ErrorCode::ImportDamaged, detail)
+}
+
+fn too_large(detail: &str) -> Error {
+    Error::new(ErrorCode::ImportTooLarge, detail)
+}
+
+fn unsafe_path(detail: &str) -> Error {
+    Error::new(ErrorCode::ImportUnsafePath, detail)
+}
+
+/// Whose fault it is: the host's reader's, where that said so, else the archive's.
+fn failed(failure: &RefCell<Option<io::Error>>, detail: &str) -> Error {
+    match failure.borrow_mut().take() {
+        Some(error) => archive_io(error),
+        None => damaged(detail),
+    }
+}
+
+/// The host's reader, whose errors are remembered.
+struct Watched<'s> {
+    source: &'s mut dyn ArchiveSource,
+    failure: Rc<RefCell<Option<io::Error>>>,
+}
+
+impl Watched<'_> {
+    fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        result.map_err(|error| {
+            let kind = error.kind();
+            // These come of a place that a damaged archive points to.
+            let of_archive = [ErrorKind::Interrupted, ErrorKind::InvalidInput, ErrorKind::UnexpectedEof];
+            if !of_archive.contains(&kind) {
+                *self.failure.borrow_mut() = Some(error);
+            }
+            kind.into()
+        })
+    }
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let result = self.source.read(out);
+        self.note(result)
+    }
+}
+
+impl Seek for Watched<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let result = self.source.seek(to);
+        self.note(result)
+    }
+}
