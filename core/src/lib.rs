@@ -57,7 +57,8 @@
 //! - Every call returns at once; what follows arrives as [`Event`]s, read by one reader ([`Session::events`]).
 //! - A turn begins with [`Session::end_utterance`], [`push_encoded`](Session::push_encoded),
 //!   [`send_text`](Session::send_text), [`say`](Session::say) or [`reply`](Session::reply), and ends exactly once:
-//!   `turn_finished`, `turn_interrupted` or `turn_failed`. A turn that fails leaves the session usable.
+//!   `turn_finished`, `turn_interrupted` or `turn_failed`. A turn that fails leaves the session usable, and can be tried
+//!   again ([`Session::retry_turn`]); what was understood wrongly can be corrected ([`Session::correct`]).
 //! - With [`ListeningMode::Continuous`] the microphone stays open: the engine hears when somebody starts to speak and has
 //!   finished, and who speaks over the tutor interrupts it (`playback_pause`, then `playback_resume` or `playback_flush`).
 //! - A microphone that hears the speaker needs an echo canceller: the platform's, or, where the host tells what the

@@ -223,7 +223,12 @@ impl Session {
     /// [`ErrorCode::SessionClosed`]; those of the store.
     pub fn retry_turn(&self, turn: TurnId) -> Result<TurnId> {
         self.inner.check_open()?;
-        let (record, _) = self.learners_turn(turn)?;
+        let (mut record, current) = self.learners_turn(turn)?;
+        let mut turn = turn;
+        if record.user_audio.is_none() && current != turn {
+            // An attempt that succeeded has the recording now.
+            (record, turn) = (self.inner.shared.store.turn(self.id(), current)?, current);
+        }
         // Of an utterance without a transcript the words are the learner's own: they were corrected.
         let has_words = record.transcript.is_none() && !record.user_text.is_empty();
         let what = match record.origin {

@@ -38,6 +38,7 @@ impl<T> Inbox<T> {
         Ok(())
     }
 
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
     pub(crate) fn is_empty(&self) -> bool {
         self.state.lock().items.is_empty()
     }

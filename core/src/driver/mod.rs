@@ -176,6 +176,7 @@ pub(crate) enum Message {
     Updated(SessionKey),
     Committed(SessionKey, Ticket, Box<CommitOutcome>),
     /// Everything sent before is handled.
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
     Barrier(std::sync::mpsc::Sender<()>),
     /// Sessions that are between two turns let go of what they can compute anew.
     Trim,
@@ -338,6 +339,7 @@ impl EngineLoop {
                 self.with_session(key, |session| session.handle_committed(ticket, *outcome));
             }
             // Who asked may have given up waiting.
+            #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
             Message::Barrier(reached) => drop(reached.send(())),
             Message::Trim => self.sessions.values_mut().for_each(SessionCore::trim),
             Message::Summary(key, news) => self.with_session(key, |session| session.handle_summary(news)),

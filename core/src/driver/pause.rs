@@ -14,6 +14,7 @@ struct State {
     inside: usize,
 }
 
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 /// Somebody inside; dropping it lets them out.
 pub(crate) struct Inside<'p>(&'p Pause);
 
@@ -48,6 +49,7 @@ impl Pause {
     }
 }
 
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
         self.0.state.lock().inside -= 1;

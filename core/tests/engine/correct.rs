@@ -1,7 +1,7 @@
 //! The learner corrects what was understood, and the conversation goes on from there; a turn that is tried again is in
 //! it once.
 
-use crate::support::{Host, Reader, config, failure, type_of};
+use crate::support::{Host, Reader, config, conversation, failure, type_of};
 use tertulia::backend::Role;
 use tertulia::event::{EventKind, InterruptReason, Stage, TurnOrigin, TurnState};
 use tertulia::store::{AudioKind, StoreLocation};
@@ -31,10 +31,10 @@ fn correct(host: &Host, session: &Session, reader: &mut Reader, turn: TurnId, te
     corrected
 }
 
-/// What the chat model was asked last, without what is pinned.
+/// What the chat model was asked last, without the system prompt.
 fn asked(host: &Host) -> Vec<(Role, String)> {
     let request = host.scripted.chat.requests().pop().unwrap();
-    request.messages[request.pinned..].iter().map(|message| (message.role, message.content.clone())).collect()
+    conversation(&request).iter().map(|message| (message.role, message.content.clone())).collect()
 }
 
 fn said(lines: &[&str]) -> Vec<(Role, String)> {
@@ -166,12 +166,15 @@ fn a_turn_that_is_tried_again_is_in_the_conversation_once() {
     gate.open();
     assert_eq!(type_of(&reader.until_end_of(interrupted)), "turn_interrupted");
     assert!(session.turns().unwrap()[1].heard_text.as_deref().is_some_and(|heard| heard.starts_with("Claro")));
+    // The recording goes on to whichever attempt succeeded last.
+    let mut has_recording = interrupted;
     for attempt in ["¡Vamos a comer!", "¡A comer!"] {
         host.script_turn("Tengo hambre.", attempt);
         let again = session.retry_turn(interrupted).unwrap();
         reader.until_end_of(again);
         assert_eq!(asked(&host), said(&["Hola.", "¡Hola!", "Tengo hambre."]));
-        assert_eq!(session.turns().unwrap().last().unwrap().retry_of, Some(interrupted));
+        assert_eq!(session.turns().unwrap().last().unwrap().retry_of, Some(has_recording));
+        has_recording = again;
         assert_eq!(current(&host, &session), [first.0, again.0]);
     }
     let id = session.id();

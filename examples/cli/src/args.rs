@@ -243,6 +243,19 @@ pub(crate) enum Sessions {
         #[command(flatten)]
         chat: Chat,
     },
+    /// Say that the words of a turn were others: the conversation goes on from there
+    Correct {
+        /// The session's id
+        session: SessionId,
+        /// The turn's number
+        turn: u64,
+        /// What was really said
+        text: String,
+        #[command(flatten)]
+        store: Store,
+        #[command(flatten)]
+        chat: Chat,
+    },
     /// Say how much there is, and what it takes
     Usage {
         #[command(flatten)]

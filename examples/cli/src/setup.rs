@@ -4,8 +4,9 @@ use crate::args;
 use crate::output::{Output, file_error, read_file};
 use crate::script::Manner;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 use tertulia::backend::{Backends, SynthesisRequest, run_steps};
-use tertulia::store::{StoreKey, StoreLocation, StoreOptions};
+use tertulia::store::{Store, StoreKey, StoreLocation, StoreOptions};
 use tertulia::{
     Engine, EngineBuilder, Error, ErrorCode, LanguageTag, Listening, Playback, Result, Session, SessionConfig,
     SessionEngine, SessionUpdate,
@@ -17,7 +18,7 @@ use tertulia_models::{BackendOptions, default_backends};
 pub(crate) fn engine(store: &args::Store, chat: Option<&str>) -> Result<Engine> {
     let models = ModelStore::open_default()?;
     let backends = default_backends(&models, &backend_options(chat))?;
-    with_store(EngineBuilder::new().backends(backends), store, None)?.build()
+    with_store(EngineBuilder::new().backends(backends), store)?.build()
 }
 
 /// An engine without a store of its own on disk, for calls that need no session.
@@ -35,18 +36,28 @@ pub(crate) fn engine_that_listens() -> Result<Engine> {
 
 /// An engine that only looks at the store: no model need be there.
 pub(crate) fn engine_without_models(store: &args::Store) -> Result<Engine> {
-    with_store(EngineBuilder::new().backends(Backends::default()), store, None)?.build()
+    with_store(EngineBuilder::new().backends(Backends::default()), store)?.build()
 }
 
-/// The same with a quota.
-pub(crate) fn engine_with_quota(store: &args::Store, audio_bytes_max: Option<u64>) -> Result<Engine> {
-    with_store(EngineBuilder::new(), store, audio_bytes_max)?.build()
+fn with_store(builder: EngineBuilder, store: &args::Store) -> Result<EngineBuilder> {
+    Ok(builder.store(StoreLocation::File(store_path(store)?)).store_options(store_options(store, None)?))
 }
 
-fn with_store(builder: EngineBuilder, store: &args::Store, audio_bytes_max: Option<u64>) -> Result<EngineBuilder> {
-    let key = store.key_file.as_deref().map(read_key).transpose()?;
-    let options = StoreOptions { key, audio_bytes_max };
-    Ok(builder.store(StoreLocation::File(store_path(store)?)).store_options(options))
+/// The store without an engine.
+pub(crate) fn store(store: &args::Store, audio_bytes_max: Option<u64>) -> Result<Store> {
+    let options = store_options(store, audio_bytes_max)?;
+    Store::open_with(StoreLocation::File(store_path(store)?), options, unix_ms()?)
+}
+
+/// The time.
+pub(crate) fn unix_ms() -> Result<u64> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let since = since.map_err(|_| Error::new(ErrorCode::InvalidConfig, "the clock is set to before 1970"))?;
+    Ok(since.as_millis() as u64)
+}
+
+fn store_options(store: &args::Store, audio_bytes_max: Option<u64>) -> Result<StoreOptions> {
+    Ok(StoreOptions { key: store.key_file.as_deref().map(read_key).transpose()?, audio_bytes_max })
 }
 
 /// A key from a file: 32 bytes, or 64 hexadecimal digits with or without white space around them.

@@ -137,6 +137,13 @@ fn a_session_goes_on_where_another_process_left_it() {
     assert_success(&imported);
     let shown_again = run(&["sessions", "show", &id, "--json", "--store", path_text(&store)]);
     assert_eq!(lines(&shown_again), shown);
+    // The words of a turn are corrected, and the conversation goes on from there.
+    let corrected =
+        run(&["sessions", "correct", &id, "1", "Hola, me llamo Ximena.", "--json", "--store", path_text(&store)]);
+    assert_success(&corrected);
+    let started = lines(&corrected).into_iter().find(|event| event["type"] == "turn_started").unwrap();
+    assert_eq!((&started["turn"], &started["corrects"]), (&3.into(), &1.into()));
+
     // The store is looked after.
     let sessions = |arguments: &[&str]| {
         let output = run(&[&["sessions"], arguments, &["--json", "--store", path_text(&store)]].concat());
@@ -144,11 +151,11 @@ fn a_session_goes_on_where_another_process_left_it() {
         lines(&output).remove(0)
     };
     let usage = sessions(&["usage"]);
-    assert_eq!((&usage["sessions"], &usage["turns"], &usage["reply_audio"]), (&1.into(), &2.into(), &2.into()));
-    assert_eq!(sessions(&["verify"])["recordings"], 2);
-    assert_eq!(sessions(&["sweep", "--dry-run", "--audio-bytes-max", "0"])["reply_audio"], 2);
-    assert_eq!(sessions(&["usage"])["reply_audio"], 2, "a dry run deletes nothing");
-    assert_eq!(sessions(&["sweep", "--audio-bytes-max", "0"])["reply_audio"], 2);
+    assert_eq!((&usage["sessions"], &usage["turns"], &usage["reply_audio"]), (&1.into(), &3.into(), &3.into()));
+    assert_eq!(sessions(&["verify"])["recordings"], 3);
+    assert_eq!(sessions(&["sweep", "--dry-run", "--audio-bytes-max", "0"])["reply_audio"], 3);
+    assert_eq!(sessions(&["usage"])["reply_audio"], 3, "a dry run deletes nothing");
+    assert_eq!(sessions(&["sweep", "--audio-bytes-max", "0"])["reply_audio"], 3);
     assert_eq!(sessions(&["usage"])["reply_audio_bytes"], 0);
     let compacted = sessions(&["compact"]);
     assert!(compacted["storage_bytes"].as_u64() < compacted["storage_bytes_before"].as_u64(), "{compacted}");

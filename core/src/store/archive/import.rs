@@ -218,6 +218,7 @@ impl<'a> Import<'a> {
         self.batch_bytes = 0;
         self.db.run(|open| {
             write(open, |tables| {
+                tables.check_import(id)?;
                 for row in &rows {
                     match row {
                         Row::Turn(turn) => {

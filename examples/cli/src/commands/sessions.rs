@@ -10,7 +10,7 @@ use std::io::BufWriter;
 use std::path::Path;
 use tertulia::event::TurnState;
 use tertulia::store::{ImportOptions, SessionRecord, StoreUsage, TurnRecord};
-use tertulia::{Engine, Error, ErrorCode, Playback, Result, SessionEngine, SessionId, SessionUpdate, TurnId};
+use tertulia::{Engine, Error, ErrorCode, Playback, Result, Session, SessionEngine, SessionId, SessionUpdate, TurnId};
 
 pub(crate) fn run(command: args::Sessions, output: &Output) -> Result<()> {
     match command {
@@ -47,7 +47,12 @@ pub(crate) fn run(command: args::Sessions, output: &Output) -> Result<()> {
             output.result(&serde_json::json!({"deleted": "everything"}), || "deleted everything".to_owned())
         }
         args::Sessions::Retry { session, turn, store, chat } => {
-            retry(&setup::engine(&store, chat.model.as_deref())?, session, TurnId(turn), output)
+            let engine = setup::engine(&store, chat.model.as_deref())?;
+            redo(&engine, session, output, |session| session.retry_turn(TurnId(turn)))
+        }
+        args::Sessions::Correct { session, turn, text, store, chat } => {
+            let engine = setup::engine(&store, chat.model.as_deref())?;
+            redo(&engine, session, output, |session| session.correct(TurnId(turn), &text))
         }
         args::Sessions::Usage { store } => {
             let usage = open(&store)?.store_usage()?;
@@ -63,7 +68,8 @@ pub(crate) fn run(command: args::Sessions, output: &Output) -> Result<()> {
             output.result(&json, || format!("{} before, {} now", megabytes(before), megabytes(after)))
         }
         args::Sessions::Sweep { store, dry_run, audio_bytes_max } => {
-            let swept = setup::engine_with_quota(&store, audio_bytes_max)?.sweep(dry_run)?;
+            // The store itself: an engine tidies up by itself, before anybody could be told.
+            let swept = setup::store(&store, audio_bytes_max)?.sweep(setup::unix_ms()?, dry_run)?;
             let verb = if dry_run { "would delete" } else { "deleted" };
             output.result(&swept, || {
                 let (user, reply, texts) = (swept.user_audio, swept.reply_audio, swept.texts);
@@ -84,11 +90,12 @@ pub(crate) fn run(command: args::Sessions, output: &Output) -> Result<()> {
     }
 }
 
-fn retry(engine: &Engine, id: SessionId, turn: TurnId, output: &Output) -> Result<()> {
+/// Begins a turn in a stored session, and tells it to its end.
+fn redo(engine: &Engine, id: SessionId, output: &Output, begin: impl FnOnce(&Session) -> Result<TurnId>) -> Result<()> {
     let session = engine.open_session(id)?;
     session.update(SessionUpdate { playback: Some(Playback::Assumed), ..SessionUpdate::default() })?;
     let events = session.events()?;
-    let again = session.retry_turn(turn)?;
+    let again = begin(&session)?;
     tell_turn(engine, &events, again, output).map(drop)
 }
 
