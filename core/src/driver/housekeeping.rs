@@ -1,7 +1,9 @@
 //! When the store is tidied up: soon after opening, every hour, and when there may be too much audio. Never in the way of
-//! a commit: whoever commits does it when there is nothing to commit.
+//! a commit: whoever commits does it when there is nothing to commit. While no session is open it is compacted, too, where
+//! most of it is unused.
 
 use super::Shared;
+use crate::error::ErrorCode;
 use parking_lot::Mutex;
 
 /// How long after one tidying the next is due, in microseconds.
@@ -32,6 +34,21 @@ impl Shared {
             Ok(swept) => tracing::info!(?swept, "what may not stay was deleted"),
             Err(error) => tracing::warn!(code = error.code().number(), "the store could not be tidied up"),
         }
+        self.compact_if_idle();
         true
+    }
+
+    /// Gives back room while no session is open; who opens one waits for it.
+    fn compact_if_idle(&self) {
+        let compacted = self.open.while_none_is_open(|| match self.store.wastes_room()? {
+            true => self.store.compact(),
+            false => Ok(()),
+        });
+        match compacted {
+            Ok(()) => {}
+            // The next time will do; storage of the host's may have no second.
+            Err(error) if matches!(error.code(), ErrorCode::SessionBusy | ErrorCode::StoreCannotReplace) => {}
+            Err(error) => tracing::warn!(code = error.code().number(), "the store could not be compacted"),
+        }
     }
 }

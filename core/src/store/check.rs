@@ -10,6 +10,9 @@ use crate::store::tables::{Snapshot, find_turn};
 use redb::{ReadableTable, ReadableTableMetadata};
 use serde::{Deserialize, Serialize};
 
+/// From so many unused bytes on they are worth a copy. The storage grows by doubling: half of it may be new room.
+const UNUSED_BYTES_MIN: u64 = 16 << 20;
+
 /// What a store takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreUsage {
@@ -69,7 +72,8 @@ pub struct Damage {
     pub code: ErrorCode,
 }
 
-pub(super) fn usage(db: &Db, audio_bytes_max: Option<u64>) -> Result<StoreUsage> {
+/// Bytes of the storage, and of those that are used.
+fn room(db: &Db) -> Result<(u64, u64)> {
     let storage_bytes = db.storage_len();
     let used_bytes = db.run(|open| {
         let transaction = open.begin_write()?;
@@ -77,12 +81,23 @@ pub(super) fn usage(db: &Db, audio_bytes_max: Option<u64>) -> Result<StoreUsage>
         transaction.abort()?;
         Ok(stats.allocated_pages().saturating_mul(stats.page_size() as u64).saturating_sub(stats.fragmented_bytes()))
     });
-    let used_bytes = match used_bytes {
-        Ok(bytes) => bytes,
+    match used_bytes {
+        Ok(used_bytes) => Ok((storage_bytes, used_bytes)),
         // What can only be read takes what it takes.
-        Err(error) if error.code() == ErrorCode::StoreReadOnly => storage_bytes,
-        Err(error) => return Err(error),
-    };
+        Err(error) if error.code() == ErrorCode::StoreReadOnly => Ok((storage_bytes, storage_bytes)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether most of the storage is of no use to anybody.
+pub(super) fn wastes_room(db: &Db) -> Result<bool> {
+    let (storage_bytes, used_bytes) = room(db)?;
+    let unused_bytes = storage_bytes.saturating_sub(used_bytes);
+    Ok(unused_bytes >= UNUSED_BYTES_MIN && unused_bytes > storage_bytes / 3 * 2)
+}
+
+pub(super) fn usage(db: &Db, audio_bytes_max: Option<u64>) -> Result<StoreUsage> {
+    let (storage_bytes, used_bytes) = room(db)?;
     db.run(|open| {
         let snapshot = Snapshot::of(open)?;
         let mut usage = StoreUsage {

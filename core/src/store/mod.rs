@@ -359,6 +359,14 @@ impl Store {
         compact::copy(&self.0.db)
     }
 
+    /// Whether more than two thirds of the storage, and 16 MB, are unused, so that [`Store::compact`] is worth its time.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`].
+    pub fn wastes_room(&self) -> Result<bool> {
+        check::wastes_room(&self.0.db)
+    }
+
     /// Deletes what the sessions' rules no longer let stay at `now_ms` (Unix time), or only counts it. Age counts
     /// from the end of a turn; a turn under way has none, and a clock that was put back deletes nothing early. Runs
     /// in many small transactions, between which others get their turn. Where there is a quota and more audio than it

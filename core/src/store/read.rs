@@ -11,7 +11,7 @@ use crate::store::schema::{
     CHUNK_BYTES, Kind, TurnKey, UpdatedKey, blob_key, bounds, chunk_key, damaged, decode, session_of_key,
     split_updated_key, turn_key, turn_of_key, unseal, updated_key,
 };
-use crate::store::tables::{Snapshot, find_turn, load_session, turn_not_found, unless_damaged};
+use crate::store::tables::{Snapshot, find_turn, is_listed, load_session, turn_not_found, unless_damaged};
 use redb::{AccessGuard, ReadableTable};
 use std::collections::HashSet;
 
@@ -132,21 +132,13 @@ impl Snapshot {
     pub(super) fn unless_lost<T>(&self, id: SessionId, result: Result<T, Fault>) -> Result<T, Fault> {
         match result {
             // Not there, or lost? What is deleted is out of the list too.
-            Err(Fault::Own(error)) if error.code() == ErrorCode::SessionNotFound && self.is_listed(id)? => {
+            Err(Fault::Own(error))
+                if error.code() == ErrorCode::SessionNotFound && is_listed(&self.by_updated, id)? =>
+            {
                 Err(damaged(Kind::Session).into())
             }
             result => result,
         }
-    }
-
-    /// Whether the list has the session. Looks at every row: a damaged key may stand in a wrong place.
-    pub(super) fn is_listed(&self, id: SessionId) -> Result<bool, Fault> {
-        for row in self.by_updated.iter()? {
-            if split_updated_key(row?.0.value()).1 == id {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// Sessions with a record that are not in the list.

@@ -8,7 +8,7 @@ use crate::store::payload::{BlobRefPayload, SessionPayload, TurnPayload};
 use crate::store::record::TurnRecord;
 use crate::store::schema::{
     AUDIO, BLOB_REFS, BY_UPDATED, BlobKey, ChunkKey, IMPORTS, Kind, OPEN_TURNS, SESSIONS, SessionKey, TOMBSTONES,
-    TURNS, TurnKey, UpdatedKey, decode, session_key, turn_key,
+    TURNS, TurnKey, UpdatedKey, decode, session_key, split_updated_key, turn_key,
 };
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, WriteTransaction};
 use std::sync::Arc;
@@ -123,6 +123,19 @@ pub(super) fn find_blob_ref(
         Some(row) => Ok(Some(decode(ring, Kind::BlobRef, blob, row.value())?)),
         None => Ok(None),
     }
+}
+
+/// Whether the list has the session. Looks at every row: a damaged key may stand in a wrong place.
+pub(super) fn is_listed(
+    by_updated: &impl ReadableTable<&'static UpdatedKey, ()>,
+    id: SessionId,
+) -> Result<bool, Fault> {
+    for row in by_updated.iter()? {
+        if split_updated_key(row?.0.value()).1 == id {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The value, or `None` where only this record is damaged.

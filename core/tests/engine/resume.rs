@@ -207,3 +207,40 @@ fn an_open_session_is_not_erased_and_a_closed_one_without_a_trace() {
     host.engine.compact_store().unwrap();
     let (_session, _reader) = host.session();
 }
+
+#[test]
+fn room_that_nothing_uses_is_given_back_while_no_session_is_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sessions.redb");
+    let len = || std::fs::metadata(&path).unwrap().len();
+    let host = Host::with_store(StoreLocation::File(path.clone()));
+    let (session, mut reader) = host.session();
+    for _ in 0..10 {
+        host.script_turn("Hola.", "Hola.");
+        session.push_audio(&noise_16k(100_000), 16_000).unwrap();
+        let turn = session.end_utterance().unwrap();
+        reader.until_end_of(turn);
+    }
+    let id = session.id();
+    drop((session, reader));
+    // What comes last in the file stays, and keeps it long.
+    let (session, mut reader) = host.session();
+    for _ in 0..3 {
+        host.script_turn("Hola.", "Hola.");
+        session.push_audio(&noise_16k(20_000), 16_000).unwrap();
+        let turn = session.end_utterance().unwrap();
+        reader.until_end_of(turn);
+    }
+    drop((session, reader));
+    host.engine.delete_session(id).unwrap();
+    drop(host);
+    let before = len();
+    assert!(before > 24 << 20, "{before}");
+    let host = Host::with_store(StoreLocation::File(path.clone()));
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while len() > before / 4 {
+        assert!(std::time::Instant::now() < until, "nobody compacts");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let (_session, _reader) = host.session();
+}

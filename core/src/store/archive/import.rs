@@ -9,9 +9,9 @@ use crate::store::db::{Db, Fault};
 use crate::store::payload::{SessionPayload, SummaryPayload};
 use crate::store::record::{AudioKind, TurnRecord, TurnState};
 use crate::store::retention::{audio_rule, expired, may_write};
-use crate::store::schema::{CHUNK_BYTES, IMPORTS, blob_key, session_key, split_updated_key};
+use crate::store::schema::{CHUNK_BYTES, IMPORTS, blob_key, session_key};
 use crate::store::sweep;
-use crate::store::tables::{Tables, write};
+use crate::store::tables::{Tables, is_listed, write};
 use redb::ReadableTable;
 use serde::Serialize;
 
@@ -270,21 +270,12 @@ impl Tables<'_> {
     fn begin_import(&mut self, id: SessionId) -> Result<(), Fault> {
         let key = session_key(id);
         // One that is listed and not there is damaged.
-        if self.sessions.get(&key)?.is_some() || self.is_listed(id)? {
+        if self.sessions.get(&key)?.is_some() || is_listed(&self.by_updated, id)? {
             return Err(exists(id).into());
         }
         self.forget_leftovers(id)?;
         self.imports.insert(&key, ())?;
         Ok(())
-    }
-
-    fn is_listed(&self, id: SessionId) -> Result<bool, Fault> {
-        for row in self.by_updated.iter()? {
-            if split_updated_key(row?.0.value()).1 == id {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// Whether the import may still write: else a session was created with its id, which took its rows away.
