@@ -57,8 +57,6 @@ struct TurnWork {
     reply_pcm: Vec<i16>,
     reply_rate: u32,
     user_audio_saved: bool,
-    /// The failed turn that this one tries again.
-    retry_of: Option<TurnId>,
 }
 
 impl SessionCore {
@@ -237,7 +235,6 @@ impl SessionCore {
     }
 
     fn listen(&mut self, turn: TurnId, retry_of: Option<TurnId>) {
-        self.work(turn).retry_of = retry_of;
         let payload = match (self.payloads.remove(&turn), retry_of) {
             (Some(payload), _) => Ok(payload),
             (None, Some(earlier)) => self.stored_payload(earlier),
@@ -318,6 +315,7 @@ impl SessionCore {
         self.record.next_turn = self.record.next_turn.max(turn.0 + 1);
         let session = self.session.id;
         let exchange = Exchange::of(&record).filter(|_| ended);
+        let retried = record.retry_of.filter(|_| finished);
         let mut writes = vec![Write::PutSession(self.touched_record()), Write::PutTurn(record)];
         let work = self.work(turn);
         if with_audio {
@@ -331,7 +329,7 @@ impl SessionCore {
                 writes.push(Write::PutAudio { session, turn, kind: AudioKind::Reply, rate, samples });
             }
         }
-        if let Some(earlier) = work.retry_of.filter(|_| finished) {
+        if let Some(earlier) = retried {
             // The same sound lies with this turn now.
             writes.push(Write::DropAudio { session, turn: earlier, kind: AudioKind::User });
         }
@@ -420,7 +418,6 @@ impl SessionCore {
                 reply_pcm: Vec::new(),
                 reply_rate: 0,
                 user_audio_saved: false,
-                retry_of: None,
             }
         })
     }
