@@ -150,8 +150,8 @@ pub trait SessionEngine: MaybeSend + MaybeSync {
     fn trim(&self, level: TrimLevel);
 
     /// Stops computing within one step and closes the store, so that its file is locked no more: for an app that goes to
-    /// the background. What was acknowledged is stored, and what waits to be stored is, before this returns; turns under
-    /// way stand still. Sessions stay open: what is pushed and asked of them is done after [`resume`](Self::resume).
+    /// the background. What was acknowledged is stored, and so is what waits to be, as far as a second suffices; turns
+    /// under way stand still. Sessions stay open: what is pushed and asked of them is done after [`resume`](Self::resume).
     /// Reading the store fails with [`ErrorCode::Suspended`] meanwhile.
     fn suspend(&self);
 
@@ -380,7 +380,8 @@ impl EngineBuilder {
         self
     }
 
-    /// An engine with threads of its own: one for the sessions, one for each heavy backend, one for commits.
+    /// An engine with threads of its own: one for the sessions, one for each heavy backend, one for commits,
+    /// one that tidies up the store.
     ///
     /// # Errors
     /// Those of [`Store::open`]; [`ErrorCode::OutOfMemory`] where the system gives no thread.
@@ -692,6 +693,7 @@ impl SessionEngine for Engine {
         self.shared.send(Message::ShutDown);
         #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
         if let Some(threads) = self.threads.lock().take() {
+            self.shared.stop_tidying();
             threads.join();
             self.shared.inbox.close();
         }

@@ -11,7 +11,8 @@ use store_support::{
 };
 use tertulia::event::InterruptReason;
 use tertulia::store::{
-    AudioKind, ExportReport, ImportOptions, ImportReport, SessionRecord, Store, TurnRecord, TurnState, Write,
+    AudioKind, ExportReport, ImportOptions, ImportReport, SessionRecord, Store, StoreLocation, StoreOptions,
+    TurnRecord, TurnState, Write,
 };
 use tertulia::testing::fault::FaultyDisk;
 use tertulia::{ErrorCode, Keep, Result, Retention, SessionId, TurnId};
@@ -994,4 +995,17 @@ fn sweeping_and_deleting_do_not_disturb_an_import() {
     let source = Fickle { bytes: Cursor::new(&archive), left: archive.len() * 12 / 10, then: &then };
     store.import_from(source, &ImportOptions::default(), NOW_MS).unwrap();
     assert!(exported(&store, kept(1).id) == archive);
+}
+
+#[test]
+fn imported_audio_counts_for_the_quota() {
+    let options = StoreOptions { audio_bytes_max: Some(100_000), ..StoreOptions::default() };
+    let store = Store::open_with(StoreLocation::Memory, options, NOW_MS).unwrap();
+    store.sweep(NOW_MS, false).unwrap();
+    assert!(!store.may_exceed_quota());
+    import(&store, &long_archive()).unwrap();
+    assert!(store.may_exceed_quota());
+    store.sweep(NOW_MS, false).unwrap();
+    let usage = store.usage().unwrap();
+    assert!(usage.user_audio_bytes + usage.reply_audio_bytes <= 100_000, "{usage:?}");
 }

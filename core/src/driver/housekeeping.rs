@@ -1,8 +1,10 @@
 //! When the store is tidied up: soon after opening, every hour, and when there may be too much audio. Never in the way of
-//! a commit: whoever commits does it when there is nothing to commit. While no session is open it is compacted, too, where
-//! most of it is unused.
+//! a commit: on a thread of its own, where there are threads, in small transactions between which commits get their turn.
+//! While no session is open the store is compacted, too, where most of it is unused.
 
 use super::Shared;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+use super::inbox::Inbox;
 use crate::error::ErrorCode;
 use parking_lot::Mutex;
 
@@ -11,16 +13,58 @@ const EVERY_US: u64 = 3_600_000_000;
 /// The same where there may be too much audio: what is in use now can be deleted only later.
 const OVER_QUOTA_EVERY_US: u64 = 10_000_000;
 
-/// When the store was tidied up last, on the clock's monotonic scale.
 #[derive(Default)]
-pub(crate) struct Housekeeping(Mutex<Option<u64>>);
+pub(crate) struct Housekeeping {
+    /// When the store was tidied up last, on the clock's monotonic scale.
+    last_us: Mutex<Option<u64>>,
+    /// Knocks at the thread that tidies up.
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    door: Inbox<Knock>,
+}
+
+/// What whoever tidies up is told.
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+enum Knock {
+    /// It may be due by now.
+    Look,
+    Leave,
+}
 
 impl Shared {
     /// In how many microseconds the store is to be tidied up.
     pub(crate) fn tidying_due_in_us(&self) -> u64 {
-        let last = *self.housekeeping.0.lock();
+        let last = *self.housekeeping.last_us.lock();
         let every_us = if self.store.may_exceed_quota() { OVER_QUOTA_EVERY_US } else { EVERY_US };
         last.map_or(0, |last_us| (last_us + every_us).saturating_sub(self.clock.monotonic_us()))
+    }
+
+    /// Tidies up whenever it is due, until [`stop_tidying`](Shared::stop_tidying).
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    pub(crate) fn keep_tidy(&self) {
+        loop {
+            match self.housekeeping.door.pop_timeout(self.tidying_due_in_us()) {
+                Some(Knock::Leave) => return,
+                Some(Knock::Look) => {}
+                None => {
+                    // Not while the host is suspended; but who suspends need not wait for the end of it.
+                    drop(self.commit_pause.enter());
+                    self.tidy_if_due();
+                }
+            }
+        }
+    }
+
+    /// To be called when audio was written: there may be too much now.
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    pub(crate) fn look_at_quota(&self) {
+        if self.store.may_exceed_quota() {
+            self.housekeeping.door.push(Knock::Look);
+        }
+    }
+
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    pub(crate) fn stop_tidying(&self) {
+        self.housekeeping.door.push(Knock::Leave);
     }
 
     /// Deletes what may not stay; false where nothing was due. A failure is logged, and tried again when it is due next.
@@ -28,10 +72,14 @@ impl Shared {
         if self.tidying_due_in_us() > 0 {
             return false;
         }
-        *self.housekeeping.0.lock() = Some(self.clock.monotonic_us());
+        *self.housekeeping.last_us.lock() = Some(self.clock.monotonic_us());
         match self.store.sweep(self.clock.unix_ms(), false) {
             Ok(swept) if swept.is_empty() => {}
             Ok(swept) => tracing::info!(?swept, "what may not stay was deleted"),
+            Err(error) if error.code() == ErrorCode::Suspended => {
+                *self.housekeeping.last_us.lock() = None;
+                return true;
+            }
             Err(error) => tracing::warn!(code = error.code().number(), "the store could not be tidied up"),
         }
         self.compact_if_idle();
@@ -47,7 +95,11 @@ impl Shared {
         match compacted {
             Ok(()) => {}
             // The next time will do; storage of the host's may have no second.
-            Err(error) if matches!(error.code(), ErrorCode::SessionBusy | ErrorCode::StoreCannotReplace) => {}
+            Err(error)
+                if matches!(
+                    error.code(),
+                    ErrorCode::SessionBusy | ErrorCode::StoreCannotReplace | ErrorCode::Suspended
+                ) => {}
             Err(error) => tracing::warn!(code = error.code().number(), "the store could not be compacted"),
         }
     }

@@ -14,8 +14,8 @@ struct State {
     inside: usize,
 }
 
-#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 /// Somebody inside; dropping it lets them out.
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub(crate) struct Inside<'p>(&'p Pause);
 
 impl Pause {

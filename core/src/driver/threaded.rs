@@ -11,6 +11,7 @@ use std::thread::{Builder, JoinHandle};
 pub(crate) struct Threads {
     engine: JoinHandle<()>,
     commits: JoinHandle<()>,
+    keeper: JoinHandle<()>,
     workers: Vec<JoinHandle<()>>,
     queues: Workers,
     /// Takes `None` to stop the commits, after those that wait.
@@ -33,12 +34,14 @@ impl Threads {
         let committer = shared.clone();
         let stop_commits = queue.clone();
         let commits = spawn("tertulia-store", move || run_commits(&committer, &queue))?;
+        let house = shared.clone();
+        let keeper = spawn("tertulia-keeper", move || house.keep_tidy())?;
         let engine = spawn("tertulia-engine", move || {
             while !engine_loop.is_done() {
                 engine_loop.turn();
             }
         })?;
-        Ok(Threads { engine, commits, workers, queues: shared.workers.clone(), stop_commits })
+        Ok(Threads { engine, commits, keeper, workers, queues: shared.workers.clone(), stop_commits })
     }
 
     /// Waits until the loop has closed every session, then stops the rest.
@@ -51,21 +54,13 @@ impl Threads {
         self.queues.close();
         self.stop_commits.push(None);
         let _ = self.commits.join();
+        let _ = self.keeper.join();
     }
 }
 
-/// Commits what waits, all of it with one sync, and tidies up when nothing waits.
+/// Commits what waits, all of it with one sync.
 fn run_commits(shared: &Shared, commits: &Inbox<Option<Commit>>) {
-    loop {
-        let first = match commits.pop_timeout(shared.tidying_due_in_us()) {
-            Some(Some(first)) => first,
-            Some(None) => return,
-            None => {
-                let _inside = shared.commit_pause.enter();
-                shared.tidy_if_due();
-                continue;
-            }
-        };
+    while let Some(Some(first)) = commits.pop() {
         let mut group = vec![first];
         let mut last = false;
         while let Some(next) = commits.try_pop() {
@@ -77,6 +72,7 @@ fn run_commits(shared: &Shared, commits: &Inbox<Option<Commit>>) {
         let inside = shared.commit_pause.enter();
         shared.commit_all(group);
         drop(inside);
+        shared.look_at_quota();
         if last {
             return;
         }

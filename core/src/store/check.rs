@@ -3,9 +3,10 @@
 use crate::error::{ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
 use crate::store::db::{Db, Fault};
-use crate::store::payload::{BlobRefPayload, SessionPayload};
+use crate::store::payload::SessionPayload;
+use crate::store::quota::bytes_of;
 use crate::store::record::AudioKind;
-use crate::store::schema::{Kind, blob_bytes, decode, kind_of_key, session_of_key, turn_of_key};
+use crate::store::schema::{Kind, decode, session_of_key, turn_of_key};
 use crate::store::tables::{Snapshot, find_turn};
 use redb::{ReadableTable, ReadableTableMetadata};
 use serde::{Deserialize, Serialize};
@@ -72,7 +73,10 @@ pub struct Damage {
     pub code: ErrorCode,
 }
 
-/// Bytes of the storage, and of those that are used.
+/// About what a turn or a session takes, its words included.
+const RECORD_BYTES: u64 = 4 << 10;
+
+/// Bytes of the storage, and of those that are used. Looks at every page of the storage, and lets nobody write meanwhile.
 fn room(db: &Db) -> Result<(u64, u64)> {
     let storage_bytes = db.storage_len();
     let used_bytes = db.run(|open| {
@@ -91,9 +95,21 @@ fn room(db: &Db) -> Result<(u64, u64)> {
 
 /// Whether most of the storage is of no use to anybody.
 pub(super) fn wastes_room(db: &Db) -> Result<bool> {
-    let (storage_bytes, used_bytes) = room(db)?;
-    let unused_bytes = storage_bytes.saturating_sub(used_bytes);
-    Ok(unused_bytes >= UNUSED_BYTES_MIN && unused_bytes > storage_bytes / 3 * 2)
+    let is_waste = |(storage_bytes, used_bytes): (u64, u64)| {
+        let unused_bytes = storage_bytes.saturating_sub(used_bytes);
+        unused_bytes >= UNUSED_BYTES_MIN && unused_bytes > storage_bytes / 3 * 2
+    };
+    let storage_bytes = db.storage_len();
+    if !is_waste((storage_bytes, 0)) {
+        return Ok(false);
+    }
+    // First by what the entries say, which costs little and keeps nobody waiting.
+    let used_bytes = db.run(|open| {
+        let snapshot = Snapshot::of(open)?;
+        let records = snapshot.sessions.len()? + snapshot.turns.len()?;
+        Ok(bytes_of(&snapshot.recordings()?).saturating_add(records.saturating_mul(RECORD_BYTES)))
+    })?;
+    Ok(is_waste((storage_bytes, used_bytes)) && is_waste(room(db)?))
 }
 
 pub(super) fn usage(db: &Db, audio_bytes_max: Option<u64>) -> Result<StoreUsage> {
@@ -108,17 +124,13 @@ pub(super) fn usage(db: &Db, audio_bytes_max: Option<u64>) -> Result<StoreUsage>
             audio_bytes_max,
             ..StoreUsage::default()
         };
-        for row in snapshot.blob_refs.iter()? {
-            let (key, value) = row?;
-            let Some(kind) = kind_of_key(key.value()) else { continue };
-            let known = decode::<BlobRefPayload>(&snapshot.ring, Kind::BlobRef, key.value(), value.value());
-            let bytes = known.map_or(0, |known| blob_bytes(known.samples));
-            let (count, sum) = match kind {
+        for recording in snapshot.recordings()? {
+            let (count, sum) = match recording.kind {
                 AudioKind::User => (&mut usage.user_audio, &mut usage.user_audio_bytes),
                 AudioKind::Reply => (&mut usage.reply_audio, &mut usage.reply_audio_bytes),
             };
             *count += 1;
-            *sum += bytes;
+            *sum += recording.bytes;
         }
         Ok(usage)
     })

@@ -143,7 +143,7 @@ impl Store {
         self.0.db.resume()
     }
 
-    /// How much there is. Looks at every recording's entry.
+    /// How much there is, and what it takes. Looks at every page of the storage, and lets nobody write meanwhile.
     ///
     /// # Errors
     /// [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`].
@@ -454,7 +454,9 @@ impl Store {
         now_ms: u64,
     ) -> Result<ImportReport> {
         let _others_wait = self.0.importing.lock();
-        archive::import(&self.0.db, &mut source, options, now_ms)
+        let imported = archive::import(&self.0.db, &mut source, options, now_ms);
+        self.0.quota.lose_count();
+        imported
     }
 
     /// Reads of one session, as of one moment.

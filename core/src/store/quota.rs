@@ -25,12 +25,12 @@ pub(super) struct Quota {
     bytes_at_most: AtomicU64,
 }
 
-/// One recording.
-struct Recording {
-    blob: BlobKey,
-    kind: AudioKind,
-    bytes: u64,
-    started_ms: u64,
+/// One recording, by its entry. Of a damaged entry nothing is known but that it is there.
+pub(super) struct Recording {
+    pub(super) blob: BlobKey,
+    pub(super) kind: AudioKind,
+    pub(super) bytes: u64,
+    pub(super) started_ms: u64,
 }
 
 impl Quota {
@@ -48,6 +48,11 @@ impl Quota {
         let add = |known: u64| Some(known.saturating_add(bytes));
         // The update never fails: the closure always gives a value.
         let _ = self.bytes_at_most.fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
+    }
+
+    /// Notes that nobody knows how much audio there is, until it is counted.
+    pub(super) fn lose_count(&self) {
+        self.bytes_at_most.store(u64::MAX, Ordering::Release);
     }
 
     /// Whether there may be too much.
@@ -114,24 +119,30 @@ impl Quota {
 }
 
 impl Snapshot {
-    /// How much audio there is, and which recordings have to go so that at most `max` bytes stay.
-    fn recordings_to_evict(&self, max: u64, gone: &BTreeSet<BlobKey>) -> Result<(u64, Vec<Recording>), Fault> {
+    /// Every recording of every session.
+    pub(super) fn recordings(&self) -> Result<Vec<Recording>, Fault> {
         let mut recordings = Vec::new();
-        let mut total = 0u64;
         for row in self.blob_refs.iter()? {
             let (key, value) = row?;
             let blob = *key.value();
-            let Some(kind) = kind_of_key(&blob).filter(|_| !gone.contains(&blob)) else { continue };
+            let Some(kind) = kind_of_key(&blob) else { continue };
             let known = decode::<BlobRefPayload>(&self.ring, Kind::BlobRef, &blob, value.value());
-            // Of a damaged one nothing is known but that it is there: it goes first.
             let known = unless_damaged(known.map_err(Fault::from))?;
             let (bytes, started_ms) = known.map_or((0, 0), |known| (blob_bytes(known.samples), known.started_ms));
-            total = total.saturating_add(bytes);
             recordings.push(Recording { blob, kind, bytes, started_ms });
         }
+        Ok(recordings)
+    }
+
+    /// How much audio there is, and which recordings have to go so that at most `max` bytes stay.
+    fn recordings_to_evict(&self, max: u64, gone: &BTreeSet<BlobKey>) -> Result<(u64, Vec<Recording>), Fault> {
+        let mut recordings = self.recordings()?;
+        recordings.retain(|recording| !gone.contains(&recording.blob));
+        let total = bytes_of(&recordings);
         if total <= max {
             return Ok((total, Vec::new()));
         }
+        // A damaged entry has no time, and goes first.
         recordings.sort_by(|a, b| (a.started_ms, &a.blob).cmp(&(b.started_ms, &b.blob)));
         let aim = max - max / SLACK;
         let (mut left, mut victims, mut needed) = (total, Vec::new(), Vec::new());
@@ -170,6 +181,11 @@ impl Snapshot {
             _ => Need::None,
         })
     }
+}
+
+/// Bytes of all these together.
+pub(super) fn bytes_of(recordings: &[Recording]) -> u64 {
+    recordings.iter().fold(0, |sum, recording| sum.saturating_add(recording.bytes))
 }
 
 /// What audio is needed for.

@@ -10,7 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Where something was written since the last good sync. It outlives the storage, so that the next one can write it
 /// once more.
 #[derive(Debug, Default)]
-pub(super) struct Unsynced(Mutex<State>, AtomicU64);
+pub(super) struct Unsynced {
+    state: Mutex<State>,
+    /// How long the storage is.
+    len: AtomicU64,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -25,16 +29,16 @@ const RANGES_MAX: usize = 4096;
 impl Unsynced {
     /// Whether a sync failed that has not been made good.
     pub(super) fn is_suspect(&self) -> bool {
-        self.0.lock().suspect
+        self.state.lock().suspect
     }
 
     /// How long the storage is.
     pub(super) fn len(&self) -> u64 {
-        self.1.load(Ordering::Relaxed)
+        self.len.load(Ordering::Relaxed)
     }
 
     fn wrote(&self, start: u64, end: u64) {
-        let ranges = &mut self.0.lock().ranges;
+        let ranges = &mut self.state.lock().ranges;
         match ranges.last_mut() {
             Some(last) if last.1 == start => last.1 = end,
             _ => ranges.push((start, end)),
@@ -47,7 +51,7 @@ impl Unsynced {
     }
 
     fn synced(&self, result: &io::Result<()>) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if result.is_err() {
             state.suspect = true;
         } else if !state.suspect {
@@ -71,7 +75,7 @@ impl Storage {
     /// Writes what is unsynced once more, as it reads, and syncs.
     pub(super) fn rewrite(&self) -> io::Result<()> {
         const BLOCK_BYTES: u64 = 1 << 20;
-        let ranges = self.unsynced.0.lock().ranges.clone();
+        let ranges = self.unsynced.state.lock().ranges.clone();
         let len = self.backend.len()?;
         self.backend.set_len(len)?;
         let mut block = Vec::new();
@@ -86,7 +90,7 @@ impl Storage {
             }
         }
         self.backend.sync_data()?;
-        *self.unsynced.0.lock() = State::default();
+        *self.unsynced.state.lock() = State::default();
         Ok(())
     }
 }
@@ -94,7 +98,7 @@ impl Storage {
 impl StorageBackend for Storage {
     fn len(&self) -> io::Result<u64> {
         let len = self.backend.len()?;
-        self.unsynced.1.store(len, Ordering::Relaxed);
+        self.unsynced.len.store(len, Ordering::Relaxed);
         Ok(len)
     }
 
@@ -104,7 +108,7 @@ impl StorageBackend for Storage {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.backend.set_len(len)?;
-        self.unsynced.1.store(len, Ordering::Relaxed);
+        self.unsynced.len.store(len, Ordering::Relaxed);
         Ok(())
     }
 
