@@ -331,7 +331,8 @@ impl Session {
         self.inner.tell(Input::Played { turn, samples_total })
     }
 
-    /// Changes settings from the next turn on, without reloading models.
+    /// Changes settings from the next turn on, without reloading models. They are stored soon after; where that fails, an
+    /// `error` event tells, and they are written with the next turn.
     ///
     /// # Errors
     /// Those of [`SessionEngine::create_session`](crate::SessionEngine::create_session) for the settings; nothing is

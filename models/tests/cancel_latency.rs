@@ -15,6 +15,7 @@ use tertulia::backend::{
 use tertulia_models::chat::{ChatOptions, GgufChat};
 use tertulia_models::kokoro::Kokoro;
 
+/// At each of four stages: a thousand in all.
 const CANCELS: u32 = 250;
 /// Far over what a quiet machine needs (100 ms): only work that does not look at its flag takes so long.
 const LATENCY_MAX: Duration = Duration::from_secs(2);
@@ -80,18 +81,28 @@ fn synthesis_stops() {
     });
 }
 
-#[test]
-#[ignore = "measures time"]
-fn a_reply_stops() {
+/// A conversation's reply of at most `tokens` to `text`, as work that can be cancelled.
+fn measure_reply(name: &str, text: &str, tokens: u32) {
     let path = model_path("qwen2.5-coder-0.5b-instruct-q4_k_m");
     let chat = GgufChat::new(path, Default::default(), ChatOptions::default());
     chat.load(&mut |_| {}).unwrap();
-    let text =
-        "The narrative would be tedious to you and painful to me, so let us speak of something else. ".repeat(12);
-    measure("Chat, a long prompt and its reply", |cancel| {
-        let sampling = Sampling { temperature: 0.0, max_tokens: 32, ..Sampling::default() };
-        let messages = vec![Message::new(Role::User, text.clone())];
+    measure(name, |cancel| {
+        let sampling = Sampling { temperature: 0.0, max_tokens: tokens, ..Sampling::default() };
+        let messages = vec![Message::new(Role::User, text)];
         let mut conversation = chat.open_conversation()?;
         run_steps(conversation.reply(ChatRequest { messages, pinned: 0, sampling, cancel })?, |_| Ok(()))
     });
+}
+
+#[test]
+#[ignore = "measures time"]
+fn reading_a_prompt_stops() {
+    let text = "The narrative would be tedious to you and painful to me, so let us speak of something else. ";
+    measure_reply("Chat, a long prompt", &text.repeat(8), 1);
+}
+
+#[test]
+#[ignore = "measures time"]
+fn a_reply_stops() {
+    measure_reply("Chat, a long reply", "Tell me a long story.", 64);
 }

@@ -171,6 +171,12 @@ impl SessionCore {
             self.turns_written.clear();
         }
         let error = outcome.error.map(ErrorInfo::from);
+        if ticket == Ticket(0)
+            && let Some(error) = &error
+        {
+            // No turn tells of it.
+            self.emit(None, EventKind::Error(error.clone()));
+        }
         self.handle(Input::Stored { ticket, error });
     }
 

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod correct;
+mod disk_errors;
 mod failures;
 mod full_disk;
 mod house;
