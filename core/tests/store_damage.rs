@@ -79,6 +79,11 @@ fn unreadable(bytes: Vec<u8>, contents: &Contents, context: &str) -> usize {
             assert!(found.turns.iter().all(|turn| of_it.contains(&turn)), "{context}: a turn is wrong");
             assert!(found.turns.len() as u64 + found.damaged >= of_it.len() as u64, "{context}: a turn is missing");
         }
+        if let Ok(found) = store.last_turns(expected.id, 2) {
+            let last = contents.turns.iter().filter(|turn| turn.session == expected.id).rev().take(2);
+            let missing = last.filter(|turn| !found.turns.contains(turn)).count() as u64;
+            assert!(missing <= found.damaged, "{context}: one of the last turns is missing");
+        }
     }
     for expected in &contents.turns {
         let found = store.turn(expected.session, expected.turn);

@@ -3,7 +3,10 @@
 mod store_support;
 
 use store_support::{NOW_MS, code, config, memory, open_turn, reply_audio, samples, session, turn, user_audio};
-use tertulia::store::{AudioInfo, AudioKind, SessionRecord, Store, StoreLocation, TurnState, Write, samples_to_i16};
+use tertulia::store::{
+    AudioInfo, AudioKind, SessionRecord, Store, StoreLocation, Summary, TurnState, Write, samples_to_i16,
+};
+use tertulia::testing::fault::FaultyDisk;
 use tertulia::{ErrorCode, SessionId, TurnId};
 
 #[test]
@@ -145,6 +148,33 @@ fn turns_are_read_from_any_place() {
     assert_eq!(numbers(store.last_turns(s.id, 2).unwrap()), [299, 300]);
     assert_eq!(numbers(store.last_turns(s.id, 1000).unwrap()).len(), 300);
     assert_eq!(numbers(store.turns(session(0).id).unwrap()), [1]);
+}
+
+#[test]
+fn going_on_reads_the_end_of_a_long_session_only() {
+    const TURNS: u64 = 5_000;
+    let disk = FaultyDisk::new();
+    let store = Store::open(disk.location(), NOW_MS).unwrap();
+    let s = session(1);
+    let mut writes = vec![Write::PutSession(s.clone())];
+    writes.extend((1..=TURNS).map(|n| Write::PutTurn(turn(s.id, n))));
+    let summary = Summary { text: "Todo lo anterior.".into(), from: TurnId(1), through: TurnId(TURNS - 10) };
+    writes.push(Write::PutSummary { session: s.id, summary });
+    store.apply(&writes).unwrap();
+    drop(store);
+    let bytes = disk.bytes();
+    let reads_of = |read: &dyn Fn(&Store) -> u64| {
+        let disk = FaultyDisk::from_bytes(bytes.clone());
+        let store = Store::open(disk.location(), NOW_MS).unwrap();
+        let before = disk.reads();
+        (read(&store), disk.reads() - before)
+    };
+    let (all, reads_of_all) = reads_of(&|store| store.turns(s.id).unwrap().turns.len() as u64);
+    assert!(all == TURNS && reads_of_all > 500, "{reads_of_all} reads");
+    let (resumed, reads) = reads_of(&|store| store.resume_session(s.id).unwrap().1.len() as u64);
+    assert!(resumed == 10 && reads < 20, "{resumed} turns in {reads} reads");
+    let (last, reads) = reads_of(&|store| store.last_turns(s.id, 20).unwrap().turns.len() as u64);
+    assert!(last == 20 && reads < 20, "{last} turns in {reads} reads");
 }
 
 #[test]
