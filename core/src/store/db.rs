@@ -10,7 +10,8 @@
 use crate::error::{Error, ErrorCode, Result};
 use crate::store::keys::Ring;
 use crate::store::location::BackendFactory;
-use crate::store::unsynced::{Storage, Unsynced};
+use crate::store::log::Log;
+use crate::store::unsynced::{HEADER_LEN, Storage, Unsynced};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use redb::{
     BackendError, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, StorageBackend, WriteTransaction,
@@ -25,7 +26,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const CACHE_BYTES: usize = 16 << 20;
 
 pub(super) struct Db {
-    factory: Box<dyn BackendFactory>,
+    factory: Arc<dyn BackendFactory>,
+    log: Arc<Log>,
     slot: RwLock<Option<Opened>>,
     /// Whether the database is closed on purpose.
     suspended: AtomicBool,
@@ -116,12 +118,15 @@ pub(super) enum Fault {
 
 impl Db {
     pub(super) fn open(factory: Box<dyn BackendFactory>) -> Result<Db> {
+        let factory: Arc<dyn BackendFactory> = factory.into();
+        let log = Arc::new(Log::new(factory.clone()));
         let unsynced = Mutex::default();
         let plain = Arc::new(Ring::plain());
         let rings = RwLock::new(Rings { current: plain.clone(), reading: plain });
         let broken = AtomicBool::new(false);
         let db = Db {
             factory,
+            log,
             slot: RwLock::new(None),
             suspended: AtomicBool::new(false),
             broken,
@@ -200,9 +205,17 @@ impl Db {
 
 impl Db {
     fn open_database(&self) -> Result<Opened> {
+        if self.log.is_left()? {
+            let recovered = self.locked(|storage| Ok(self.log.recover(storage.backend())?));
+            recovered.map_err(|error| match error.code() {
+                ErrorCode::StoreReadOnly => needs_repair(),
+                _ => error,
+            })?;
+        }
         let create = || {
             contain(|| {
-                let storage = Storage::new(self.factory.open()?, self.unsynced());
+                let (log, is_on) = (self.log.clone(), Arc::new(AtomicBool::new(true)));
+                let storage = Storage::with_log(self.factory.open()?, self.unsynced(), log, is_on);
                 Ok(Opened::Writable(database(storage)?))
             })
         };
@@ -225,9 +238,7 @@ impl Db {
             Ok(Opened::ReadOnly(builder.set_cache_size(CACHE_BYTES).open_read_only_with_backend(storage)?))
         });
         opened.map_err(|fault| match fault {
-            Fault::Redb(redb::Error::RepairAborted) => {
-                Error::new(ErrorCode::StoreNeedsRepair, "the store was not closed, and cannot be written to repair it")
-            }
+            Fault::Redb(redb::Error::RepairAborted) => needs_repair(),
             fault => match fault.into_open_error() {
                 other if matches!(other.code(), ErrorCode::StoreNotAStore | ErrorCode::StoreLocked) => other,
                 // No store yet, or not enough of one.
@@ -273,8 +284,9 @@ impl Db {
         old.writable().map_err(Fault::into_error)?;
         let fresh = self.factory.fresh()?.ok_or(ErrorCode::StoreCannotReplace)?;
         let unsynced: Arc<Unsynced> = Arc::default();
+        let is_on = Arc::new(AtomicBool::new(false));
         let new = contain(|| {
-            let new = database(Storage::new(fresh, unsynced.clone()))?;
+            let new = database(Storage::with_log(fresh, unsynced.clone(), self.log.clone(), is_on.clone()))?;
             fill(&old, &new)?;
             Ok(new)
         });
@@ -288,6 +300,9 @@ impl Db {
         }
         *self.unsynced.lock() = unsynced;
         close(slot.replace(Opened::Writable(new)));
+        // The old storage's log is nobody's now, and must not tell of it.
+        self.log.clear().map_err(|error| Fault::from(error).into_error())?;
+        is_on.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -343,7 +358,6 @@ fn database(storage: Storage) -> Result<Database, Fault> {
 /// been acknowledged in it.
 fn clear_unfinished(storage: &Storage) -> Result<(), Fault> {
     const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
-    const HEADER_LEN: usize = 320;
     const UNFINISHED_LEN_MAX: u64 = 16 << 20;
     let len = storage.len()?;
     let mut bytes = vec![0; len.min(UNFINISHED_LEN_MAX) as usize];
@@ -359,6 +373,10 @@ fn clear_unfinished(storage: &Storage) -> Result<(), Fault> {
     storage.set_len(0)?;
     storage.sync_data()?;
     Ok(())
+}
+
+fn needs_repair() -> Error {
+    Error::new(ErrorCode::StoreNeedsRepair, "the store was not closed, and cannot be written to repair it")
 }
 
 pub(super) fn not_a_store() -> Error {

@@ -12,7 +12,9 @@ use std::sync::Arc;
 pub enum StoreLocation {
     /// In memory, gone with the last clone of the [`Store`](super::Store).
     Memory,
-    /// In this file, which is created where it is missing; its folder must be there.
+    /// In this file, which is created where it is missing; its folder must be there. While the store is open there is a
+    /// log beside it, the same name with `.log`, and after a crash what was written last may be in there alone: the two
+    /// belong together until the store was opened and closed again.
     #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
     File(std::path::PathBuf),
     /// In what the factory opens; see [`StoreLocation::backend`].
@@ -84,6 +86,30 @@ pub trait BackendFactory: MaybeSend + MaybeSync {
     fn swap(&self) -> Result<()> {
         Err(crate::ErrorCode::StoreCannotReplace.into())
     }
+
+    /// Opens a third, small storage, in which commits are written down in a row: most then wait for a sync of this one
+    /// alone, which is faster. Where there is none it is created if `create`; `None` where there is none then. It has to
+    /// be found again after a crash, and needs no locks.
+    ///
+    /// # Errors
+    /// As in [`open`](BackendFactory::open). The store goes on without.
+    fn log(&self, _create: bool) -> Result<Option<Box<dyn StorageBackend>>> {
+        Ok(None)
+    }
+
+    /// After how many bytes the log starts anew; what one commit writes beyond that goes the slower way. The storage is
+    /// synced whenever it starts anew.
+    fn log_bytes_max(&self) -> u64 {
+        4 << 20
+    }
+
+    /// Removes the log, which is empty and closed.
+    ///
+    /// # Errors
+    /// Those of the platform.
+    fn remove_log(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl<F: Fn() -> Result<Box<dyn StorageBackend>> + MaybeSend + MaybeSync> BackendFactory for F {
@@ -153,13 +179,17 @@ mod file {
     pub(super) struct Files {
         path: PathBuf,
         fresh: PathBuf,
+        log: PathBuf,
     }
 
     impl Files {
         pub(super) fn new(path: PathBuf) -> Self {
-            let mut name = path.file_name().map(OsString::from).unwrap_or_default();
-            name.push(".fresh");
-            Self { fresh: path.with_file_name(name), path }
+            let beside = |ending| {
+                let mut name = path.file_name().map(OsString::from).unwrap_or_default();
+                name.push(ending);
+                path.with_file_name(name)
+            };
+            Self { fresh: beside(".fresh"), log: beside(".log"), path }
         }
     }
 
@@ -180,10 +210,7 @@ mod file {
             }
             let file = OpenOptions::new().read(true).write(true).create_new(true).open(&self.fresh);
             let file = file.map_err(|error| open_failed(&self.fresh, error))?;
-            // Who may read the one may read the other.
-            if let Ok(metadata) = std::fs::metadata(&self.path) {
-                file.set_permissions(metadata.permissions()).map_err(|error| open_failed(&self.fresh, error))?;
-            }
+            self.permit(&self.fresh, &file)?;
             Ok(Some(backend(&self.fresh, file)?))
         }
 
@@ -194,6 +221,44 @@ mod file {
             };
             std::fs::rename(&self.fresh, &self.path).map_err(failed)?;
             sync_folder(&self.path).map_err(failed)
+        }
+
+        fn log(&self, create: bool) -> Result<Option<Box<dyn StorageBackend>>> {
+            let failed = |error| open_failed(&self.log, error);
+            if std::fs::metadata(&self.log).is_ok_and(|metadata| !metadata.is_file()) {
+                return Ok(None);
+            }
+            let file = match OpenOptions::new().read(true).write(true).open(&self.log) {
+                Ok(file) => file,
+                Err(error) if error.kind() == ErrorKind::NotFound && !create => return Ok(None),
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    let file = OpenOptions::new().read(true).write(true).create_new(true).open(&self.log);
+                    let file = file.map_err(failed)?;
+                    self.permit(&self.log, &file)?;
+                    sync_folder(&self.log).map_err(failed)?;
+                    file
+                }
+                // To be looked at only.
+                Err(error) => File::open(&self.log).map_err(|_| failed(error))?,
+            };
+            Ok(Some(backend(&self.log, file)?))
+        }
+
+        fn remove_log(&self) -> Result<()> {
+            match std::fs::remove_file(&self.log) {
+                Err(error) if error.kind() != ErrorKind::NotFound => Err(open_failed(&self.log, error)),
+                _ => Ok(()),
+            }
+        }
+    }
+
+    impl Files {
+        /// Who may read the one may read the other.
+        fn permit(&self, path: &Path, file: &File) -> Result<()> {
+            match std::fs::metadata(&self.path) {
+                Ok(metadata) => file.set_permissions(metadata.permissions()).map_err(|error| open_failed(path, error)),
+                Err(_) => Ok(()),
+            }
         }
     }
 

@@ -30,6 +30,7 @@ mod db;
 mod keys;
 mod lineage;
 mod location;
+mod log;
 mod payload;
 mod quota;
 mod read;

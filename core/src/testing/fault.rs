@@ -40,6 +40,10 @@ struct State {
     named_durably: usize,
     /// Which of them is to take its place.
     fresh: Option<usize>,
+    /// Which of them is the log.
+    log: Option<usize>,
+    log_bytes_max: Option<u64>,
+    log_operations: u64,
     capacity: Option<u64>,
     operations: u64,
     failing: Option<Failing>,
@@ -108,7 +112,33 @@ impl FaultyDisk {
         self.0.lock().store().live.clone()
     }
 
-    /// How many bytes there are.
+    /// What is in the log.
+    pub fn log_bytes(&self) -> Vec<u8> {
+        let state = self.0.lock();
+        state.log.map(|log| state.files[log].live.clone()).unwrap_or_default()
+    }
+
+    /// Cuts the log off after so many bytes.
+    pub fn cut_log(&self, len: usize) {
+        let mut state = self.0.lock();
+        if let Some(log) = state.log {
+            let file = &mut state.files[log];
+            file.live.truncate(len);
+            file.durable.clone_from(&file.live);
+        }
+    }
+
+    /// How many of the operations were on the log.
+    pub fn log_operations(&self) -> u64 {
+        self.0.lock().log_operations
+    }
+
+    /// Lets the next store have a log that starts anew after so many bytes, so that it does so soon.
+    pub fn set_log_bytes_max(&self, bytes: u64) {
+        self.0.lock().log_bytes_max = Some(bytes);
+    }
+
+    /// How many bytes there are, without the log.
     pub fn len(&self) -> u64 {
         self.0.lock().store().live.len() as u64
     }
@@ -220,24 +250,32 @@ impl FaultyDisk {
         let mut random = Random(seed);
         // The store's name may stand for one file or the other, until that was synced too.
         let named = if seed != 0 && random.next().is_multiple_of(2) { state.named } else { state.named_durably };
-        let file = state.files.get(named).cloned().unwrap_or_default();
-        let mut bytes = file.durable;
         // Some crashes lose nearly everything, others nearly nothing.
         let keep_of_8 = if seed == 0 { 0 } else { random.next() % 9 };
-        for change in &file.unsynced {
-            match change {
-                Change::SetLen(len) if random.next() % 8 < keep_of_8 => bytes.resize(*len, 0),
-                Change::SetLen(_) => {}
-                Change::Write(offset, data) => {
-                    for (start, sector) in sectors(*offset, data) {
-                        if random.next() % 8 < keep_of_8 {
-                            put(&mut bytes, start, sector);
+        let mut find = |file: &File| {
+            let mut bytes = file.durable.clone();
+            for change in &file.unsynced {
+                match change {
+                    Change::SetLen(len) if random.next() % 8 < keep_of_8 => bytes.resize(*len, 0),
+                    Change::SetLen(_) => {}
+                    Change::Write(offset, data) => {
+                        for (start, sector) in sectors(*offset, data) {
+                            if random.next() % 8 < keep_of_8 {
+                                put(&mut bytes, start, sector);
+                            }
                         }
                     }
                 }
             }
+            File { live: bytes.clone(), durable: bytes, ..File::default() }
+        };
+        let mut found = State { log_bytes_max: state.log_bytes_max, ..State::default() };
+        found.files.push(state.files.get(named).map(&mut find).unwrap_or_default());
+        if let Some(log) = state.log {
+            found.files.push(find(&state.files[log]));
+            found.log = Some(1);
         }
-        FaultyDisk::from_bytes(bytes)
+        FaultyDisk(Arc::new(Mutex::new(found)))
     }
 }
 
@@ -294,6 +332,30 @@ impl BackendFactory for FaultyDisk {
         state.named_durably = state.named;
         Ok(())
     }
+
+    fn log(&self, create: bool) -> Result<Option<Box<dyn StorageBackend>>> {
+        let mut state = self.0.lock();
+        if state.log.is_none() && create {
+            state.name_file();
+            state.files.push(File::default());
+            state.log = Some(state.files.len() - 1);
+        }
+        let file = state.log;
+        let backend = file.map(|file| FaultyBackend { disk: self.clone(), file, locks: Mutex::new(false) });
+        Ok(backend.map(|backend| Box::new(backend) as Box<dyn StorageBackend>))
+    }
+
+    fn log_bytes_max(&self) -> u64 {
+        self.0.lock().log_bytes_max.unwrap_or(4 << 20)
+    }
+
+    fn remove_log(&self) -> Result<()> {
+        let mut state = self.0.lock();
+        if let Some(log) = state.log.take() {
+            state.files[log] = File::default();
+        }
+        Ok(())
+    }
 }
 
 impl State {
@@ -307,6 +369,12 @@ impl State {
 
     fn store(&self) -> Cow<'_, File> {
         self.files.get(self.named).map_or_else(|| Cow::Owned(File::default()), Cow::Borrowed)
+    }
+
+    /// An operation on a file.
+    fn operation_on(&mut self, file: usize) -> io::Result<()> {
+        self.log_operations += u64::from(self.log == Some(file));
+        self.operation()
     }
 
     fn operation(&mut self) -> io::Result<()> {
@@ -366,7 +434,7 @@ impl StorageBackend for FaultyBackend {
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.disk.take_time();
         let mut state = self.disk.0.lock();
-        state.operation()?;
+        state.operation_on(self.file)?;
         state.check_capacity(self.file, len)?;
         let len = usize::try_from(len).map_err(|_| ErrorKind::FileTooLarge)?;
         let file = &mut state.files[self.file];
@@ -380,7 +448,7 @@ impl StorageBackend for FaultyBackend {
         let mut state = self.disk.0.lock();
         let number = state.syncs;
         state.syncs += 1;
-        let result = state.operation();
+        let result = state.operation_on(self.file);
         if state.is_off() {
             return result;
         }
@@ -402,7 +470,7 @@ impl StorageBackend for FaultyBackend {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.disk.take_time();
         let mut state = self.disk.0.lock();
-        let result = state.operation();
+        let result = state.operation_on(self.file);
         let offset = usize::try_from(offset).map_err(|_| ErrorKind::FileTooLarge)?;
         if state.is_hit() {
             state.files[self.file].unsynced.push(Change::Write(offset, data.to_vec()));

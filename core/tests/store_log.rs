@@ -1,0 +1,241 @@
+//! The log beside the storage: commits wait for it alone, a crash is made good from it, and nobody else's is believed.
+
+mod store_support;
+
+use std::path::{Path, PathBuf};
+use store_support::{Expected, NOW_MS, code, reply_audio, samples, session, turn, user_audio};
+use tertulia::store::{BackendFactory, Store, StoreLocation, Write};
+use tertulia::testing::fault::FaultyDisk;
+use tertulia::{ErrorCode, SessionId, TurnId};
+
+fn open(path: &Path) -> Store {
+    Store::open(StoreLocation::File(path.into()), NOW_MS).unwrap()
+}
+
+fn spoken(session: SessionId, n: u64) -> [Write; 2] {
+    [Write::PutTurn(turn(session, n)), user_audio(&turn(session, n), samples(n, 10_000))]
+}
+
+/// A store on a disk, with a session.
+fn begin(disk: &FaultyDisk, expected: &mut Expected) -> Store {
+    let store = Store::open(disk.location(), NOW_MS).unwrap();
+    let step = [Write::PutSession(session(1))];
+    store.apply(&step).unwrap();
+    expected.acknowledge(&step);
+    store
+}
+
+/// The process is killed: nobody closes the store, and what was written stays.
+fn kill(store: Store, path: &Path) -> (PathBuf, PathBuf) {
+    let log = log_of(path);
+    let copies = (path.with_extension("killed"), log_of(&path.with_extension("killed")));
+    std::fs::copy(path, &copies.0).unwrap();
+    std::fs::copy(&log, &copies.1).unwrap();
+    drop(store);
+    copies
+}
+
+fn log_of(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap().to_owned();
+    name.push(".log");
+    path.with_file_name(name)
+}
+
+#[test]
+fn a_commit_waits_for_the_log_alone() {
+    let (disk, mut expected) = (FaultyDisk::new(), Expected::default());
+    let store = begin(&disk, &mut expected);
+    for n in 1..=20 {
+        let (syncs, step) = (disk.syncs(), spoken(session(1).id, n));
+        let len = disk.len();
+        store.apply(&step).unwrap();
+        expected.acknowledge(&step);
+        // A storage that grows is told so first.
+        assert_eq!(disk.syncs() - syncs, 1 + u64::from(disk.len() > len), "turn {n}");
+    }
+    // A power loss that loses all that was not synced: the storage alone has none of it.
+    let crashed = disk.crashed(0);
+    let without = Store::open(FaultyDisk::from_bytes(crashed.bytes()).location(), NOW_MS).unwrap();
+    assert!(without.turn(session(1).id, TurnId(20)).is_err());
+    expected.assert_in(&Store::open(crashed.location(), NOW_MS).unwrap(), "with the log");
+    drop(store);
+    assert!(disk.log_bytes().is_empty());
+    expected.assert_in(&Store::open(FaultyDisk::from_bytes(disk.bytes()).location(), NOW_MS).unwrap(), "closed");
+}
+
+#[test]
+fn a_log_starts_anew_and_large_commits_go_without_it() {
+    for log_bytes_max in [40_000, 70_000, 200_000] {
+        let (disk, mut expected) = (FaultyDisk::new(), Expected::default());
+        disk.set_log_bytes_max(log_bytes_max);
+        let store = begin(&disk, &mut expected);
+        for n in 1..=40 {
+            let mut step = spoken(session(1).id, n).to_vec();
+            if n % 7 == 0 {
+                step.push(reply_audio(&turn(session(1).id, n), samples(n, 100_000)));
+            }
+            store.apply(&step).unwrap();
+            expected.acknowledge(&step);
+            let log_len = disk.log_bytes().len() as u64;
+            assert!(log_len <= log_bytes_max + 8192, "{log_len} of {log_bytes_max}");
+            for seed in [0, n] {
+                let found = Store::open(disk.crashed(seed).location(), NOW_MS).unwrap();
+                expected.assert_in(&found, &format!("a log of {log_bytes_max}, turn {n}, seed {seed}"));
+            }
+        }
+    }
+}
+
+/// Wherever a log is cut off, what comes before is found, and nothing else.
+#[test]
+fn a_torn_log_gives_what_is_whole() {
+    let disk = FaultyDisk::new();
+    let store = begin(&disk, &mut Expected::default());
+    (1..=4).for_each(|n| store.apply(&spoken(session(1).id, n)).unwrap());
+    let crashed = disk.crashed(0);
+    let len = crashed.log_bytes().len();
+    let mut turns_before = 0;
+    for cut in (0..=len).step_by(4096) {
+        let torn = crashed.crashed(0);
+        torn.cut_log(cut);
+        let store = Store::open(torn.location(), NOW_MS).unwrap();
+        let turns = store.turns(session(1).id).map(|turns| turns.turns.len()).unwrap_or(0);
+        assert!(store.verify().unwrap().is_sound(), "cut at {cut}");
+        assert!(turns >= turns_before, "cut at {cut}");
+        turns_before = turns;
+    }
+    assert_eq!(turns_before, 4);
+}
+
+#[test]
+fn a_closed_store_is_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let store = open(&path);
+    store.apply(&[Write::PutSession(session(1))]).unwrap();
+    store.apply(&[Write::PutSession(session(2))]).unwrap();
+    assert!(log_of(&path).exists());
+    store.suspend();
+    assert!(!log_of(&path).exists());
+    store.resume().unwrap();
+    store.apply(&[Write::PutSession(session(3))]).unwrap();
+    store.apply(&[Write::PutSession(session(4))]).unwrap();
+    drop(store);
+    let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(files, ["store.redb"]);
+    assert_eq!(open(&path).sessions(None, 10).unwrap().sessions.len(), 4);
+}
+
+#[test]
+fn a_log_of_another_store_is_not_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mine, other) = (folder.path().join("mine.redb"), folder.path().join("other.redb"));
+    let mut expected = Expected::default();
+    let store = open(&mine);
+    for step in [vec![Write::PutSession(session(1))], spoken(session(1).id, 1).to_vec()] {
+        store.apply(&step).unwrap();
+        expected.acknowledge(&step);
+    }
+    drop(store);
+    let store = open(&other);
+    for step in [vec![Write::PutSession(session(2))], spoken(session(2).id, 1).to_vec()] {
+        store.apply(&step).unwrap();
+    }
+    let (_, log) = kill(store, &other);
+    assert!(std::fs::metadata(&log).unwrap().len() > 0);
+    std::fs::copy(&log, log_of(&mine)).unwrap();
+    let store = open(&mine);
+    expected.assert_in(&store, "with another store's log");
+    assert_eq!(code(store.session(session(2).id)), ErrorCode::SessionNotFound);
+    assert!(store.verify().unwrap().is_sound());
+    // Nor where the store is gone, and a new one takes its place.
+    drop(store);
+    std::fs::remove_file(&mine).unwrap();
+    std::fs::copy(&log, log_of(&mine)).unwrap();
+    assert!(open(&mine).sessions(None, 10).unwrap().sessions.is_empty());
+    // Nor is a log that is none.
+    std::fs::write(log_of(&mine), b"a letter to a friend").unwrap();
+    assert!(open(&mine).sessions(None, 10).unwrap().sessions.is_empty());
+}
+
+#[test]
+fn an_older_copy_of_the_store_stays_as_it_is_beside_a_newer_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, backup) = (folder.path().join("store.redb"), folder.path().join("backup"));
+    let mut expected = Expected::default();
+    let store = open(&path);
+    for step in [vec![Write::PutSession(session(1))], spoken(session(1).id, 1).to_vec()] {
+        store.apply(&step).unwrap();
+        expected.acknowledge(&step);
+    }
+    drop(store);
+    std::fs::copy(&path, &backup).unwrap();
+    let store = open(&path);
+    (2..=30).for_each(|n| store.apply(&spoken(session(1).id, n)).unwrap());
+    let (_, log) = kill(store, &path);
+    std::fs::copy(&backup, &path).unwrap();
+    std::fs::copy(&log, log_of(&path)).unwrap();
+    let store = open(&path);
+    expected.assert_in(&store, "restored");
+    assert!(store.verify().unwrap().is_sound());
+    assert_eq!(store.turns(session(1).id).unwrap().turns.len(), 1);
+}
+
+#[test]
+fn a_killed_store_is_whole_with_its_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let mut expected = Expected::default();
+    let store = open(&path);
+    let step = [Write::PutSession(session(1))];
+    store.apply(&step).unwrap();
+    expected.acknowledge(&step);
+    for n in 1..=300 {
+        let step = spoken(session(1).id, n);
+        store.apply(&step).unwrap();
+        expected.acknowledge(&step);
+    }
+    let (killed, log) = kill(store, &path);
+    let store = open(&killed);
+    expected.assert_in(&store, "killed");
+    drop(store);
+    assert!(!log.exists());
+}
+
+#[test]
+fn where_there_can_be_no_log_the_store_goes_on_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    std::fs::create_dir(log_of(&path)).unwrap();
+    let store = open(&path);
+    let mut expected = Expected::default();
+    for step in [vec![Write::PutSession(session(1))], spoken(session(1).id, 1).to_vec()] {
+        store.apply(&step).unwrap();
+        expected.acknowledge(&step);
+    }
+    expected.assert_in(&store, "without a log");
+    drop(store);
+
+    let disk = FaultyDisk::new();
+    let location = StoreLocation::backend({
+        let disk = disk.clone();
+        move || BackendFactory::open(&disk)
+    });
+    let store = Store::open(location, NOW_MS).unwrap();
+    store.apply(&[Write::PutSession(session(1))]).unwrap();
+    store.apply(&spoken(session(1).id, 1)).unwrap();
+    assert!(disk.log_bytes().is_empty());
+    assert!(Store::open(disk.crashed(0).location(), NOW_MS).unwrap().turn(session(1).id, TurnId(1)).is_ok());
+}
+
+#[test]
+fn what_can_only_be_read_needs_its_log_first() {
+    let disk = FaultyDisk::new();
+    let store = begin(&disk, &mut Expected::default());
+    store.apply(&spoken(session(1).id, 1)).unwrap();
+    store.apply(&spoken(session(1).id, 2)).unwrap();
+    let crashed = disk.crashed(0);
+    assert!(!crashed.log_bytes().is_empty());
+    crashed.protect();
+    assert_eq!(code(Store::open(crashed.location(), NOW_MS)), ErrorCode::StoreNeedsRepair);
+}
