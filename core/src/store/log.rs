@@ -98,6 +98,11 @@ impl Log {
         self.bytes_max
     }
 
+    /// Whether it turned out that there can be none.
+    pub(super) fn is_missing(&self) -> bool {
+        self.state.lock().is_missing
+    }
+
     /// Whether a crash would have to look into it.
     pub(super) fn is_used(&self) -> bool {
         self.state.lock().is_used

@@ -108,10 +108,10 @@ impl Pending {
         }
     }
 
-    fn is_synced(&mut self) {
+    fn is_synced(&mut self, log: &Log) {
         self.writes.clear();
         self.is_changed = false;
-        self.can_log = self.durable_header.is_some();
+        self.can_log = self.durable_header.is_some() && !log.is_missing();
     }
 }
 
@@ -264,7 +264,7 @@ impl StorageBackend for Storage {
             if !self.sync_log(log, pending)? {
                 self.sync_storage(log, pending)?;
             }
-            pending.is_synced();
+            pending.is_synced(log);
         }
         Ok(())
     }
