@@ -410,6 +410,30 @@ fn an_export_is_as_of_one_moment() {
 }
 
 #[test]
+fn a_compaction_waits_for_an_export() {
+    let store = memory();
+    talk(&store, &kept(1));
+    let (expected, mut compacting) = (exported(&store, kept(1).id), None);
+    let mut out = Meddler(
+        Vec::new(),
+        Box::new(|written| {
+            if compacting.is_none() && written > 1000 {
+                let store = store.clone();
+                compacting = Some(std::thread::spawn(move || store.compact()));
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+            Ok(())
+        }),
+    );
+    store.export_to(kept(1).id, &mut out).unwrap();
+    let archive = std::mem::take(&mut out.0);
+    drop(out);
+    assert!(archive == expected);
+    compacting.expect("the archive is long enough").join().unwrap().unwrap();
+    assert!(exported(&store, kept(1).id) == expected);
+}
+
+#[test]
 fn a_writer_that_fails_ends_the_export_and_gets_no_whole_archive() {
     let store = memory();
     talk(&store, &kept(1));

@@ -16,8 +16,9 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use store_support::{Random, effort};
+use tertulia::audio::to_i16;
 use tertulia::event::{EventKind, InterruptReason};
-use tertulia::store::{AudioKind, StoreLocation, TurnRecord, TurnState, samples_to_i16};
+use tertulia::store::{AudioKind, StoreLocation, TurnRecord, TurnState};
 use tertulia::testing::scripted::{SAMPLES_PER_BYTE, Scripted, noise_16k};
 use tertulia::{Engine, EngineBuilder, Events, Playback, Session, SessionConfig, SessionEngine, SessionId, TurnId};
 
@@ -211,7 +212,7 @@ fn check(path: &Path, told: &mut Told, seen: &mut Seen, context: &str) {
 fn check_turn(session: &Session, record: &TurnRecord, transcripts: u64, finished: u64, context: &str) {
     let number = record.turn.0;
     let user = session.audio(record.turn, AudioKind::User).unwrap_or_else(|error| panic!("{context}: {error}"));
-    assert!(user.samples == samples_to_i16(&sound(number)), "{context}: other audio");
+    assert!(user.samples == to_i16(&sound(number)), "{context}: other audio");
     // The audio is stored first, so that it can be recognised again.
     if number <= transcripts || !record.user_text.is_empty() {
         assert_eq!(record.user_text, words(number), "{context}");

@@ -3,9 +3,8 @@
 mod store_support;
 
 use store_support::{NOW_MS, code, config, memory, open_turn, reply_audio, samples, session, turn, user_audio};
-use tertulia::store::{
-    AudioInfo, AudioKind, SessionRecord, Store, StoreLocation, Summary, TurnState, Write, samples_to_i16,
-};
+use tertulia::audio::to_i16;
+use tertulia::store::{AudioInfo, AudioKind, SessionRecord, Store, StoreLocation, Summary, TurnState, Write};
 use tertulia::testing::fault::FaultyDisk;
 use tertulia::{ErrorCode, SessionId, TurnId};
 
@@ -179,7 +178,7 @@ fn going_on_reads_the_end_of_a_long_session_only() {
 
 #[test]
 fn loud_and_broken_samples_are_stored_as_what_they_sound_like() {
-    let put = samples_to_i16(&[0.0, 0.5, -1.0, 1.0, 7.0, -7.0, f32::NAN, f32::INFINITY]);
+    let put = to_i16(&[0.0, 0.5, -1.0, 1.0, 7.0, -7.0, f32::NAN, f32::INFINITY]);
     assert_eq!(put, [0, 16_384, -32_768, 32_767, 32_767, -32_768, 0, 32_767]);
 }
 

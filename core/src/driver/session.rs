@@ -6,11 +6,12 @@ mod remembering;
 use super::context::{Dialogue, Exchange, learners_message};
 use super::jobs::{self, ConversationSlot, HeardAudio, Job, Payload};
 use super::{Commit, CommitOutcome, SessionKey, SessionShared, Shared};
+use crate::audio::to_i16;
 use crate::backend::{CancelFlag, LISTEN_RATE_HZ, SynthesisRequest};
 use crate::config::{Keep, Playback, SessionConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{ErrorInfo, EventKind, SessionId, Stage, TurnId, TurnOrigin, TurnState};
-use crate::store::{AudioKind, Lineage, SessionRecord, TurnRecord, Write, samples_to_i16};
+use crate::store::{AudioKind, Lineage, SessionRecord, TurnRecord, Write};
 use crate::turn::{Input, Machine, Output, Redo, Report, Settings, Start, Ticket, TurnFacts};
 use listening::Ears;
 use std::collections::HashMap;
@@ -202,7 +203,7 @@ impl SessionCore {
             Output::Keep { turn, pcm, rate } => {
                 let work = self.work(turn);
                 if work.config.retention.reply_audio != Keep::Never {
-                    work.reply_pcm.extend(samples_to_i16(&pcm));
+                    work.reply_pcm.extend(to_i16(&pcm));
                     work.reply_rate = rate;
                 }
             }
@@ -327,7 +328,7 @@ impl SessionCore {
         if with_audio {
             if let Some(heard) = work.heard.as_ref().filter(|_| !work.user_audio_saved) {
                 work.user_audio_saved = true;
-                let samples = samples_to_i16(&heard.audio);
+                let samples = to_i16(&heard.audio);
                 writes.push(Write::PutAudio { session, turn, kind: AudioKind::User, rate: LISTEN_RATE_HZ, samples });
             }
             if ended && !work.reply_pcm.is_empty() {

@@ -39,6 +39,8 @@ pub(super) struct Db {
     rings: RwLock<Rings>,
     /// Held by every transaction that writes records, so that the key that seals changes between two of them.
     sealing: RwLock<()>,
+    /// Held by who reads one snapshot for long, in several goes: the storage is not replaced meanwhile.
+    long_reads: RwLock<()>,
 }
 
 /// The database, or where its storage cannot be written, what can be read of it.
@@ -133,6 +135,7 @@ impl Db {
             unsynced,
             rings,
             sealing: RwLock::new(()),
+            long_reads: RwLock::new(()),
         };
         drop(db.opened()?);
         Ok(db)
@@ -191,7 +194,7 @@ impl Db {
         drop(slot);
         let mut slot = self.slot.write();
         if self.suspended.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorCode::Suspended, "the store is closed until the host resumes"));
+            return Err(suspended());
         }
         if !usable(&slot) {
             close(slot.take());
@@ -272,13 +275,27 @@ impl Db {
         self.unsynced.lock().clone()
     }
 
+    /// Keeps the storage from being replaced.
+    pub(super) fn read_for_long(&self) -> RwLockReadGuard<'_, ()> {
+        self.long_reads.read_recursive()
+    }
+
+    /// Whether somebody keeps it from being replaced.
+    pub(super) fn is_read_for_long(&self) -> bool {
+        self.long_reads.try_write().is_none()
+    }
+
     /// Lets a new database, which `fill` fills from the one that is there, take its place. Nobody reads or writes
-    /// meanwhile. Where it fails, everything stays as it was.
+    /// meanwhile; who reads for long is waited for. Where it fails, everything stays as it was.
     pub(super) fn replace(&self, fill: impl FnOnce(&Open<'_>, &Database) -> Result<(), Fault>) -> Result<()> {
+        let _nobody_reads = self.long_reads.write();
         drop(self.opened()?);
         let mut slot = self.slot.write();
         let Some(opened) = slot.as_ref().filter(|_| !self.broken.load(Ordering::Acquire)) else {
-            return Err(Error::new(ErrorCode::StoreIo, "the store broke just before"));
+            return Err(match self.suspended.load(Ordering::Acquire) {
+                true => suspended(),
+                false => Error::new(ErrorCode::StoreIo, "the store broke just before"),
+            });
         };
         let old = Open { opened, db: self };
         old.writable().map_err(Fault::into_error)?;
@@ -373,6 +390,10 @@ fn clear_unfinished(storage: &Storage) -> Result<(), Fault> {
     storage.set_len(0)?;
     storage.sync_data()?;
     Ok(())
+}
+
+fn suspended() -> Error {
+    Error::new(ErrorCode::Suspended, "the store is closed until the host resumes")
 }
 
 fn needs_repair() -> Error {

@@ -51,7 +51,7 @@ pub(crate) use lineage::Lineage;
 pub use location::{BackendFactory, StoreLocation};
 pub use record::{
     AudioInfo, AudioKind, SessionCursor, SessionPage, SessionRecord, SessionSummary, StoredAudio, Summary, TurnRecord,
-    TurnState, Turns, samples_to_i16,
+    TurnState, Turns,
 };
 pub use sweep::Swept;
 pub use write::Write;
@@ -360,12 +360,13 @@ impl Store {
         compact::copy(&self.0.db)
     }
 
-    /// Whether more than two thirds of the storage, and 16 MB, are unused, so that [`Store::compact`] is worth its time.
+    /// Whether more than two thirds of the storage, and 16 MB, are unused, so that [`Store::compact`] is worth its time. Not
+    /// while it would have to wait for an export.
     ///
     /// # Errors
     /// [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`].
     pub fn wastes_room(&self) -> Result<bool> {
-        check::wastes_room(&self.0.db)
+        Ok(!self.0.db.is_read_for_long() && check::wastes_room(&self.0.db)?)
     }
 
     /// Deletes what the sessions' rules no longer let stay at `now_ms` (Unix time), or only counts it. Age counts
@@ -425,6 +426,7 @@ impl Store {
     /// # Errors
     /// [`ErrorCode::ArchiveIo`] where `out` fails; those of [`Store::turns`].
     pub fn export_to(&self, id: SessionId, out: &mut dyn std::io::Write) -> Result<ExportReport> {
+        let _not_replaced = self.0.db.read_for_long();
         let (snapshot, session) = self.0.db.run(|open| {
             let snapshot = Snapshot::of(open)?;
             let session = snapshot.unless_lost(id, load_session(&snapshot.ring, &snapshot.sessions, id))?.record(id);

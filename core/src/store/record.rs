@@ -183,11 +183,6 @@ impl StoredAudio {
     }
 }
 
-/// Samples between -1 and 1 as 16 bits; what is louder is clipped, what is not a number becomes silence.
-pub fn samples_to_i16(samples: &[f32]) -> Vec<i16> {
-    samples.iter().map(|&sample| (sample * 32_768.0).round() as i16).collect()
-}
-
 /// One line of a list of sessions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionSummary {

@@ -44,7 +44,7 @@ pub enum Write {
         kind: AudioKind,
         /// Samples per second.
         rate: u32,
-        /// Mono samples; see [`samples_to_i16`](super::samples_to_i16).
+        /// Mono samples.
         samples: Vec<i16>,
     },
     /// Deletes audio of a turn, if there is any.
@@ -180,9 +180,9 @@ impl Tables<'_> {
         let mut record =
             find_turn(&self.ring, &self.turns, session, turn)?.ok_or_else(|| turn_not_found(session, turn))?;
         let blob = blob_key(session, turn, kind);
-        let mut chunks = 0;
+        let (mut chunks, mut bytes) = (0, Vec::new());
         for run in samples.chunks(CHUNK_BYTES / 2) {
-            let mut bytes = vec![0; run.len() * 2];
+            bytes.resize(run.len() * 2, 0);
             for (pair, sample) in bytes.chunks_exact_mut(2).zip(run) {
                 pair.copy_from_slice(&sample.to_le_bytes());
             }
