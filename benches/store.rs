@@ -7,8 +7,8 @@ mod store_work;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
-use store_work::{Bare, SAMPLES, Sqlite, noise, open, session, spoken, turn};
-use tertulia::store::Write;
+use store_work::{Bare, NOW_MS, SAMPLES, Sqlite, noise, open, session, spoken, turn};
+use tertulia::store::{Store, StoreKey, StoreLocation, StoreOptions, Write};
 
 /// A turn with 200 KB of audio, made durable.
 fn commit(criterion: &mut Criterion) {
@@ -29,6 +29,17 @@ fn commit(criterion: &mut Criterion) {
             spoken(&turn, samples)
         };
         bencher.iter_batched(&mut writes, |writes| store.apply(&writes).expect("room"), BatchSize::PerIteration);
+    });
+    let options = StoreOptions { key: Some(StoreKey::generate().expect("random bytes")), ..StoreOptions::default() };
+    let sealed = StoreLocation::File(folder.path().join("sealed.redb"));
+    let sealed = Store::open_with(sealed, options, NOW_MS).expect("a store");
+    sealed.apply(&[Write::PutSession(s.clone())]).expect("room");
+    group.bench_function("store, encrypted", |bencher| {
+        let mut writes = || {
+            let (turn, samples) = next();
+            spoken(&turn, samples)
+        };
+        bencher.iter_batched(&mut writes, |writes| sealed.apply(&writes).expect("room"), BatchSize::PerIteration);
     });
     let mut bare = Bare::create(&folder.path().join("bare"));
     group.bench_function("write + fdatasync", |bencher| {

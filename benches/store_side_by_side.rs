@@ -4,7 +4,7 @@
 //! medians, 99th percentiles, ratios and bytes on disk. `--check` fails where a bound is broken; the folder should be
 //! on a disk, since memory has no sync to wait for; the parts are `commits`, `concurrent` and `many`. What is compared
 //! takes turns, so that a busy machine is as bad for each. The faster the disk syncs, the more of the ratio to a bare
-//! write is the dozen small pages that a commit writes besides the sound.
+//! write is the work of the database, and the sound's second writing, in its place.
 
 #![allow(clippy::print_stdout, reason = "its result is what it prints")]
 

@@ -14,7 +14,7 @@ use tertulia::{EngineBuilder, EventKind, SessionConfig, SessionEngine};
 use tertulia_models::chat::{ChatOptions, GgufChat};
 
 /// Tokens of the model's context: so few that the beginning is soon out of it.
-const CONTEXT_LEN: usize = 1024;
+const CONTEXT_LEN: usize = 768;
 
 const FIRST: &str = "Hola, me llamo Ximena y soy de Sevilla.";
 const SMALL_TALK: [&str; 12] = [
@@ -34,7 +34,7 @@ const SMALL_TALK: [&str; 12] = [
 
 #[test]
 fn the_name_told_first_is_in_the_notes_after_many_turns() {
-    let turns: usize = std::env::var("TERTULIA_TURNS").map_or(30, |turns| turns.parse().expect("a whole number"));
+    let turns: usize = std::env::var("TERTULIA_TURNS").map_or(20, |turns| turns.parse().expect("a whole number"));
     let path = model_path("qwen2.5-coder-0.5b-instruct-q4_k_m");
     let options = ChatOptions { context_len: CONTEXT_LEN, ..ChatOptions::default() };
     let chat = Arc::new(GgufChat::new(path, Default::default(), options));

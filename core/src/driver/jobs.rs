@@ -131,11 +131,12 @@ pub(crate) async fn recognise(
     job.conclude(Stage::Recognise, async move {
         let start = heard.speech.start.saturating_sub(SPEECH_MARGIN_SAMPLES);
         let end = (heard.speech.end + SPEECH_MARGIN_SAMPLES).min(heard.audio.len());
-        let request = RecognitionRequest {
-            vocabulary,
-            cancel: work.cancel.clone(),
-            ..RecognitionRequest::new(&heard.audio[start..end], languages)
+        let audio = match start..end {
+            all if all == (0..heard.audio.len()) => heard.audio.clone(),
+            part => heard.audio[part].into(),
         };
+        let request =
+            RecognitionRequest { vocabulary, cancel: work.cancel.clone(), ..RecognitionRequest::new(audio, languages) };
         let mut transcript = transcript_of(&work.shared, &work.session, request, |step| {
             if let RecognitionStep::Partial { text, stable_len } = step {
                 work.report(Report::Partial { text, stable_len });

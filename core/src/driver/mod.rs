@@ -15,6 +15,7 @@ pub(crate) mod inbox;
 pub(crate) mod jobs;
 pub(crate) mod local;
 pub(crate) mod microphone;
+mod notes;
 mod pause;
 pub(crate) mod queue;
 mod quiet;

@@ -4,9 +4,10 @@
 //! a reply, where that did not come about. A reply that needs it fails with it.
 
 use super::context::{self, Dialogue};
+use super::notes::{self, Labels};
 use super::{Message, SessionShared, Shared};
 use crate::backend::{
-    Backends, CancelFlag, ChatModel, ChatRequest, ChatStep, Message as ChatMessage, Sampling, StopReason,
+    Backends, CancelFlag, ChatModel, ChatRequest, ChatStep, Message as ChatMessage, Role, Sampling, StopReason,
 };
 use crate::config::SessionConfig;
 use crate::driver::jobs::contained;
@@ -170,9 +171,14 @@ impl Writer {
 
     /// The summary with the parts added, one after the other.
     async fn summarise(&self, summary: &str, parts: &[String]) -> Result<String> {
+        let label = |role| prompt::spoken_line(role, "", &self.config, &self.shared.catalog);
+        let (learner, tutor) = (label(Role::User), label(Role::Assistant));
+        let labels = Labels { learner: &learner, tutor: &tutor };
+        let count = |text: &str| self.chat.count_tokens(text);
         let mut summary = summary.to_owned();
         for part in parts {
-            summary = self.ask(self.question(&summary, part)).await?;
+            let made = self.ask(self.question(&summary, part)).await?;
+            summary = notes::complete(&made, &summary, part, &labels, self.summary_max(), count);
         }
         Ok(summary)
     }
