@@ -153,9 +153,22 @@ fn a_log_of_another_store_is_not_believed() {
     std::fs::remove_file(&mine).unwrap();
     std::fs::copy(&log, log_of(&mine)).unwrap();
     assert!(open(&mine).sessions(None, 10).unwrap().sessions.is_empty());
-    // Nor is a log that is none.
-    std::fs::write(log_of(&mine), b"a letter to a friend").unwrap();
-    assert!(open(&mine).sessions(None, 10).unwrap().sessions.is_empty());
+}
+
+#[test]
+fn a_file_that_is_no_log_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    for letter in [&b"Dear friend, this is what the app did today."[..], b"?"] {
+        std::fs::write(log_of(&path), letter).unwrap();
+        let store = open(&path);
+        for n in 1..=3 {
+            store.apply(&[Write::PutSession(session(n))]).unwrap();
+        }
+        drop(store);
+        assert_eq!(open(&path).sessions(None, 10).unwrap().sessions.len(), 3);
+        assert_eq!(std::fs::read(log_of(&path)).unwrap(), letter);
+    }
 }
 
 #[test]

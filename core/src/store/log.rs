@@ -22,6 +22,8 @@ use std::sync::Arc;
 const BLOCK_BYTES: u64 = 4096;
 /// By how much the log grows at a time. What is there already is overwritten faster than a file grows.
 const GROWTH_BYTES: u64 = 1 << 20;
+/// Bytes of a log that are looked at, be its limit less by now.
+const LOG_BYTES_READ: u64 = 64 << 20;
 /// Memory that is kept for the next record.
 const BYTES_KEPT: usize = 1 << 20;
 const MAGIC: [u8; 8] = *b"tertlog1";
@@ -127,13 +129,11 @@ impl Log {
     pub(super) fn append(&self, writes: &Writes, before: &[u8], len: u64) -> io::Result<()> {
         let state = &mut *self.state.lock();
         if state.file.is_none() && !state.is_missing {
-            match self.factory.log(true) {
-                Ok(file) => (state.is_missing, state.file) = (file.is_none(), file),
-                Err(error) => {
-                    tracing::warn!(code = error.code().number(), "a store goes on without its log");
-                    state.is_missing = true;
-                }
-            }
+            state.file = self.open(true).unwrap_or_else(|error| {
+                tracing::warn!(code = error.code().number(), "a store goes on without its log");
+                None
+            });
+            state.is_missing = state.file.is_none();
         }
         let Some(file) = &state.file else { return Err(io::ErrorKind::Unsupported.into()) };
         let before = if state.records == 0 { before } else { &[] };
@@ -205,21 +205,33 @@ impl Log {
     /// Those of [`BackendFactory::log`].
     pub(super) fn is_left(&self) -> Result<bool> {
         let state = &mut *self.state.lock();
-        state.file = self.factory.log(false)?;
-        let len = match &state.file {
-            Some(file) => file.len().map_err(|error| Fault::from(error).into_error())?,
-            None => 0,
-        };
-        (state.records, state.end, state.is_used) = (0, 0, len > 0);
-        Ok(len > 0)
+        state.file = self.open(false)?;
+        let len = state.file.as_ref().map_or(Ok(0), |file| file.len());
+        let is_left = len.map_err(|error| Fault::from(error).into_error())? > 0;
+        (state.records, state.end, state.is_used) = (0, 0, is_left);
+        Ok(is_left)
+    }
+
+    /// The log's storage. What is in the way by its name and no log stays as it is, and there is none.
+    fn open(&self, create: bool) -> Result<Option<Box<dyn StorageBackend>>> {
+        let Some(file) = self.factory.log(create)? else { return Ok(None) };
+        match is_log(&*file) {
+            Ok(true) => Ok(Some(file)),
+            Ok(false) => {
+                tracing::warn!("a file that is no log is in the way of a store's log");
+                Ok(None)
+            }
+            Err(error) => Err(Fault::from(error).into_error()),
+        }
     }
 
     /// Writes to the storage what a crash left in the log, if it is the storage's, and empties it. To be called by the
     /// storage's owner, before anybody looks at it. What is cut off goes on the next time.
     pub(super) fn recover(&self, storage: &dyn StorageBackend) -> io::Result<()> {
         {
-            if let Some(file) = &self.state.lock().file {
-                let mut bytes = vec![0; usize::try_from(file.len()?).map_err(|_| io::ErrorKind::OutOfMemory)?];
+            let state = self.state.lock();
+            if let Some(file) = &state.file {
+                let mut bytes = vec![0; file.len()?.min(self.bytes_max.max(LOG_BYTES_READ)) as usize];
                 file.read(0, &mut bytes)?;
                 let records = Record::all(&bytes);
                 if is_log_of(&records, storage)? {
@@ -231,6 +243,16 @@ impl Log {
         }
         self.clear()
     }
+}
+
+/// Whether it is empty, or begins as a log does. Room that was not written yet is zero.
+fn is_log(file: &dyn StorageBackend) -> io::Result<bool> {
+    let mut start = [0; MAGIC.len()];
+    if file.len()? < start.len() as u64 {
+        return Ok(file.len()? == 0);
+    }
+    file.read(0, &mut start)?;
+    Ok(start == MAGIC || start == [0; MAGIC.len()])
 }
 
 /// Whether the storage is as it was at some time of this log.

@@ -1,4 +1,4 @@
-//! The store: sessions, turns and audio in one redb file.
+//! The store: sessions, turns and audio in one redb file; while it is open, with a log beside it.
 //!
 //! Calls block until the disk has answered; none of them belongs on an audio thread. Acknowledged means durable:
 //! when [`Store::apply`] returns, its writes survive the end of the process and of the power. A full disk or an IO
