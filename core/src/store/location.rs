@@ -1,6 +1,5 @@
 //! Where a store lives, and how its storage is opened.
 
-use crate::backend::{MaybeSend, MaybeSync};
 use crate::error::Result;
 use parking_lot::Mutex;
 use redb::StorageBackend;
@@ -24,9 +23,7 @@ pub enum StoreLocation {
 impl StoreLocation {
     /// A store in a redb backend. `open` is called again after an IO error, once the backend before was dropped. Its
     /// storage cannot be replaced: see [`BackendFactory::fresh`].
-    pub fn backend(
-        open: impl Fn() -> Result<Box<dyn StorageBackend>> + MaybeSend + MaybeSync + 'static,
-    ) -> StoreLocation {
+    pub fn backend(open: impl Fn() -> Result<Box<dyn StorageBackend>> + Send + Sync + 'static) -> StoreLocation {
         StoreLocation::Backend(Box::new(open))
     }
 
@@ -51,8 +48,9 @@ impl std::fmt::Debug for StoreLocation {
     }
 }
 
-/// Opens the storage of a store; any closure that does is one.
-pub trait BackendFactory: MaybeSend + MaybeSync {
+/// Opens the storage of a store; any closure that does is one. Like the storage itself it may be used from any thread, in
+/// a browser too.
+pub trait BackendFactory: Send + Sync {
     /// Opens the storage.
     ///
     /// # Errors
@@ -112,7 +110,7 @@ pub trait BackendFactory: MaybeSend + MaybeSync {
     }
 }
 
-impl<F: Fn() -> Result<Box<dyn StorageBackend>> + MaybeSend + MaybeSync> BackendFactory for F {
+impl<F: Fn() -> Result<Box<dyn StorageBackend>> + Send + Sync> BackendFactory for F {
     fn open(&self) -> Result<Box<dyn StorageBackend>> {
         self()
     }
