@@ -21,26 +21,19 @@ fn commit(criterion: &mut Criterion) {
         n += 1;
         (turn(s.id, n), noise(n, SAMPLES))
     };
-    let store = open(&folder.path().join("store.redb"));
-    store.apply(&[Write::PutSession(s.clone())]).expect("room");
-    group.bench_function("store", |bencher| {
-        let mut writes = || {
-            let (turn, samples) = next();
-            spoken(&turn, samples)
-        };
-        bencher.iter_batched(&mut writes, |writes| store.apply(&writes).expect("room"), BatchSize::PerIteration);
-    });
-    let options = StoreOptions { key: Some(StoreKey::generate().expect("random bytes")), ..StoreOptions::default() };
-    let sealed = StoreLocation::File(folder.path().join("sealed.redb"));
-    let sealed = Store::open_with(sealed, options, NOW_MS).expect("a store");
-    sealed.apply(&[Write::PutSession(s.clone())]).expect("room");
-    group.bench_function("store, encrypted", |bencher| {
-        let mut writes = || {
-            let (turn, samples) = next();
-            spoken(&turn, samples)
-        };
-        bencher.iter_batched(&mut writes, |writes| sealed.apply(&writes).expect("room"), BatchSize::PerIteration);
-    });
+    for (name, key) in [("store", None), ("store, encrypted", Some(StoreKey::generate().expect("random bytes")))] {
+        let location = StoreLocation::File(folder.path().join(name));
+        let options = StoreOptions { key, ..StoreOptions::default() };
+        let store = Store::open_with(location, options, NOW_MS).expect("a store");
+        store.apply(&[Write::PutSession(s.clone())]).expect("room");
+        group.bench_function(name, |bencher| {
+            let mut writes = || {
+                let (turn, samples) = next();
+                spoken(&turn, samples)
+            };
+            bencher.iter_batched(&mut writes, |writes| store.apply(&writes).expect("room"), BatchSize::PerIteration);
+        });
+    }
     let mut bare = Bare::create(&folder.path().join("bare"));
     group.bench_function("write + fdatasync", |bencher| {
         bencher.iter_batched(&mut next, |(turn, samples)| bare.put(&turn, &samples), BatchSize::PerIteration);

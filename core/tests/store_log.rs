@@ -16,13 +16,16 @@ fn spoken(session: SessionId, n: u64) -> [Write; 2] {
     [Write::PutTurn(turn(session, n)), user_audio(&turn(session, n), samples(n, 10_000))]
 }
 
-/// A store on a disk, with a session.
-fn begin(disk: &FaultyDisk, expected: &mut Expected) -> Store {
-    let store = Store::open(disk.location(), NOW_MS).unwrap();
-    let step = [Write::PutSession(session(1))];
-    store.apply(&step).unwrap();
-    expected.acknowledge(&step);
-    store
+/// A session of so many turns, which the store acknowledged.
+fn talk(store: &Store, number: u64, turns: u64) -> Expected {
+    let id = session(number).id;
+    let mut expected = Expected::default();
+    store.apply(&[Write::PutSession(session(number))]).unwrap();
+    for step in (1..=turns).map(|n| spoken(id, n)) {
+        store.apply(&step).unwrap();
+        expected.acknowledge(&step);
+    }
+    expected
 }
 
 /// The process is killed: nobody closes the store, and what was written stays.
@@ -43,8 +46,9 @@ fn log_of(path: &Path) -> PathBuf {
 
 #[test]
 fn a_commit_waits_for_the_log_alone() {
-    let (disk, mut expected) = (FaultyDisk::new(), Expected::default());
-    let store = begin(&disk, &mut expected);
+    let disk = FaultyDisk::new();
+    let store = Store::open(disk.location(), NOW_MS).unwrap();
+    let mut expected = talk(&store, 1, 0);
     for n in 1..=20 {
         let (syncs, step) = (disk.syncs(), spoken(session(1).id, n));
         let len = disk.len();
@@ -66,9 +70,10 @@ fn a_commit_waits_for_the_log_alone() {
 #[test]
 fn a_log_starts_anew_and_large_commits_go_without_it() {
     for log_bytes_max in [40_000, 70_000, 200_000] {
-        let (disk, mut expected) = (FaultyDisk::new(), Expected::default());
+        let disk = FaultyDisk::new();
         disk.set_log_bytes_max(log_bytes_max);
-        let store = begin(&disk, &mut expected);
+        let store = Store::open(disk.location(), NOW_MS).unwrap();
+        let mut expected = talk(&store, 1, 0);
         for n in 1..=40 {
             let mut step = spoken(session(1).id, n).to_vec();
             if n % 7 == 0 {
@@ -90,8 +95,8 @@ fn a_log_starts_anew_and_large_commits_go_without_it() {
 #[test]
 fn a_torn_log_gives_what_is_whole() {
     let disk = FaultyDisk::new();
-    let store = begin(&disk, &mut Expected::default());
-    (1..=4).for_each(|n| store.apply(&spoken(session(1).id, n)).unwrap());
+    let store = Store::open(disk.location(), NOW_MS).unwrap();
+    talk(&store, 1, 4);
     let crashed = disk.crashed(0);
     let len = crashed.log_bytes().len();
     let mut turns_before = 0;
@@ -130,17 +135,11 @@ fn a_closed_store_is_one_file() {
 fn a_log_of_another_store_is_not_believed() {
     let folder = tempfile::tempdir().unwrap();
     let (mine, other) = (folder.path().join("mine.redb"), folder.path().join("other.redb"));
-    let mut expected = Expected::default();
     let store = open(&mine);
-    for step in [vec![Write::PutSession(session(1))], spoken(session(1).id, 1).to_vec()] {
-        store.apply(&step).unwrap();
-        expected.acknowledge(&step);
-    }
+    let expected = talk(&store, 1, 1);
     drop(store);
     let store = open(&other);
-    for step in [vec![Write::PutSession(session(2))], spoken(session(2).id, 1).to_vec()] {
-        store.apply(&step).unwrap();
-    }
+    talk(&store, 2, 1);
     let (_, log) = kill(store, &other);
     assert!(std::fs::metadata(&log).unwrap().len() > 0);
     std::fs::copy(&log, log_of(&mine)).unwrap();
@@ -175,12 +174,8 @@ fn a_file_that_is_no_log_is_left_alone() {
 fn an_older_copy_of_the_store_stays_as_it_is_beside_a_newer_log() {
     let folder = tempfile::tempdir().unwrap();
     let (path, backup) = (folder.path().join("store.redb"), folder.path().join("backup"));
-    let mut expected = Expected::default();
     let store = open(&path);
-    for step in [vec![Write::PutSession(session(1))], spoken(session(1).id, 1).to_vec()] {
-        store.apply(&step).unwrap();
-        expected.acknowledge(&step);
-    }
+    let expected = talk(&store, 1, 1);
     drop(store);
     std::fs::copy(&path, &backup).unwrap();
     let store = open(&path);
@@ -198,16 +193,8 @@ fn an_older_copy_of_the_store_stays_as_it_is_beside_a_newer_log() {
 fn a_killed_store_is_whole_with_its_log() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");
-    let mut expected = Expected::default();
     let store = open(&path);
-    let step = [Write::PutSession(session(1))];
-    store.apply(&step).unwrap();
-    expected.acknowledge(&step);
-    for n in 1..=300 {
-        let step = spoken(session(1).id, n);
-        store.apply(&step).unwrap();
-        expected.acknowledge(&step);
-    }
+    let expected = talk(&store, 1, 300);
     let (killed, log) = kill(store, &path);
     let store = open(&killed);
     expected.assert_in(&store, "killed");
@@ -221,11 +208,7 @@ fn where_there_can_be_no_log_the_store_goes_on_without() {
     let path = folder.path().join("store.redb");
     std::fs::create_dir(log_of(&path)).unwrap();
     let store = open(&path);
-    let mut expected = Expected::default();
-    for step in [vec![Write::PutSession(session(1))], spoken(session(1).id, 1).to_vec()] {
-        store.apply(&step).unwrap();
-        expected.acknowledge(&step);
-    }
+    let expected = talk(&store, 1, 1);
     expected.assert_in(&store, "without a log");
     drop(store);
 
@@ -235,8 +218,7 @@ fn where_there_can_be_no_log_the_store_goes_on_without() {
         move || BackendFactory::open(&disk)
     });
     let store = Store::open(location, NOW_MS).unwrap();
-    store.apply(&[Write::PutSession(session(1))]).unwrap();
-    store.apply(&spoken(session(1).id, 1)).unwrap();
+    talk(&store, 1, 1);
     assert!(disk.log_bytes().is_empty());
     assert!(Store::open(disk.crashed(0).location(), NOW_MS).unwrap().turn(session(1).id, TurnId(1)).is_ok());
 }
@@ -244,9 +226,8 @@ fn where_there_can_be_no_log_the_store_goes_on_without() {
 #[test]
 fn what_can_only_be_read_needs_its_log_first() {
     let disk = FaultyDisk::new();
-    let store = begin(&disk, &mut Expected::default());
-    store.apply(&spoken(session(1).id, 1)).unwrap();
-    store.apply(&spoken(session(1).id, 2)).unwrap();
+    let store = Store::open(disk.location(), NOW_MS).unwrap();
+    talk(&store, 1, 2);
     let crashed = disk.crashed(0);
     assert!(!crashed.log_bytes().is_empty());
     crashed.protect();

@@ -2,6 +2,7 @@
 //!
 //! Pure. Nothing leaves unnoticed: an exchange stays until a summary that covers it takes its place.
 
+use super::notes::ends_sentence;
 use crate::backend::{Message, Role};
 use crate::catalog::Catalog;
 use crate::config::SessionConfig;
@@ -347,7 +348,7 @@ fn pieces(text: &str, tokens_max: usize, count: &impl Fn(&str) -> usize) -> Vec<
 
 /// The text up to the end of its last whole sentence, where that is most of it: what the token limit cut off is no fact.
 pub(crate) fn whole_sentences(text: &str) -> &str {
-    let ends = |c: char| matches!(c, '.' | '!' | '?' | '…' | '。' | '！' | '？' | '\n');
+    let ends = |c: char| ends_sentence(c) || c == '\n';
     match text.rfind(ends).filter(|end| end * 2 >= text.len()) {
         Some(end) => text[..text.ceil_char_boundary(end + 1)].trim_end(),
         None => text,

@@ -58,10 +58,14 @@ fn is_of(line: &str, label: &str) -> bool {
     !label.is_empty() && line.starts_with(label)
 }
 
+/// Whether a sentence may end with it.
+pub(super) fn ends_sentence(c: char) -> bool {
+    matches!(c, '.' | '!' | '?' | '…' | '。' | '！' | '？')
+}
+
 /// The sentences of a line, each with its sign.
 fn sentences(line: &str) -> impl Iterator<Item = &str> {
-    let ends = |c: char| matches!(c, '.' | '!' | '?' | '…' | '。' | '！' | '？');
-    line.split_inclusive(ends).map(str::trim).filter(|sentence| sentence.chars().any(char::is_alphanumeric))
+    line.split_inclusive(ends_sentence).map(str::trim).filter(|sentence| sentence.chars().any(char::is_alphanumeric))
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {

@@ -264,7 +264,7 @@ fn unseal(cipher: &XChaCha20Poly1305, aad: &[u8], sealed: &[u8]) -> Option<Vec<u
     cipher.decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad }).ok()
 }
 
-fn fill_random(bytes: &mut [u8]) -> Result<()> {
+pub(super) fn fill_random(bytes: &mut [u8]) -> Result<()> {
     getrandom::fill(bytes)
         .map_err(|error| Error::new(ErrorCode::Internal, format!("the system gives no random bytes: {error}")))
 }

@@ -6,6 +6,9 @@ use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
 use std::sync::Arc;
 
+/// After how many bytes a log starts anew, unless a factory says otherwise.
+pub(crate) const LOG_BYTES_MAX: u64 = 4 << 20;
+
 /// Where a store lives.
 #[non_exhaustive]
 pub enum StoreLocation {
@@ -90,7 +93,8 @@ pub trait BackendFactory: Send + Sync {
     /// be found again after a crash, and needs no locks.
     ///
     /// # Errors
-    /// As in [`open`](BackendFactory::open). The store goes on without.
+    /// As in [`open`](BackendFactory::open), where there may be one that a crash left; one that cannot be created the store
+    /// goes on without.
     fn log(&self, _create: bool) -> Result<Option<Box<dyn StorageBackend>>> {
         Ok(None)
     }
@@ -98,7 +102,7 @@ pub trait BackendFactory: Send + Sync {
     /// After how many bytes the log starts anew; what one commit writes beyond that goes the slower way. The storage is
     /// synced whenever it starts anew.
     fn log_bytes_max(&self) -> u64 {
-        4 << 20
+        LOG_BYTES_MAX
     }
 
     /// Removes the log, which is empty and closed.

@@ -12,6 +12,7 @@
 
 use crate::error::Result;
 use crate::store::db::Fault;
+use crate::store::keys::fill_random;
 use crate::store::location::BackendFactory;
 use parking_lot::Mutex;
 use redb::StorageBackend;
@@ -138,7 +139,9 @@ impl Log {
         let Some(file) = &state.file else { return Err(io::ErrorKind::Unsupported.into()) };
         let before = if state.records == 0 { before } else { &[] };
         if state.records == 0 {
-            state.pass = random().ok_or(io::ErrorKind::Unsupported)?;
+            let mut pass = [0; 8];
+            fill_random(&mut pass).map_err(io::Error::other)?;
+            state.pass = u64::from_le_bytes(pass);
         }
         let mut head = Vec::with_capacity(writes.head_len(before.len()));
         head.extend_from_slice(&MAGIC);
@@ -348,10 +351,4 @@ fn checksum(head: &[u8], bytes: &[u8]) -> u32 {
     hasher.update(head);
     hasher.update(bytes);
     hasher.finalize()
-}
-
-fn random() -> Option<u64> {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).ok()?;
-    Some(u64::from_le_bytes(bytes))
 }

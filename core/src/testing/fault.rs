@@ -13,7 +13,7 @@
 //! ```
 
 use crate::error::{Error, ErrorCode, Result};
-use crate::store::{BackendFactory, StoreLocation};
+use crate::store::{BackendFactory, LOG_BYTES_MAX, StoreLocation};
 use parking_lot::Mutex;
 use redb::{BackendError, StorageBackend};
 use std::borrow::Cow;
@@ -346,7 +346,7 @@ impl BackendFactory for FaultyDisk {
     }
 
     fn log_bytes_max(&self) -> u64 {
-        self.0.lock().log_bytes_max.unwrap_or(4 << 20)
+        self.0.lock().log_bytes_max.unwrap_or(LOG_BYTES_MAX)
     }
 
     fn remove_log(&self) -> Result<()> {
