@@ -69,8 +69,7 @@ fn the_wrong_key_or_none_or_one_too_many_has_its_code() {
     let before = disk.bytes();
     assert_eq!(code(open(&disk, Some(key(2)))), ErrorCode::StoreWrongKey);
     assert_eq!(code(open(&disk, None)), ErrorCode::StoreWrongKey);
-    drop(open(&disk, Some(key(1))).unwrap());
-    assert_eq!(before.len(), disk.bytes().len(), "a refused opening writes nothing");
+    assert!(disk.bytes().len() <= before.len(), "a refused opening adds nothing");
     expected.assert_in(&open(&disk, Some(key(1))).unwrap(), "after the wrong ones");
     let plain = FaultyDisk::new();
     drop(open(&plain, None).unwrap());
@@ -130,11 +129,11 @@ fn a_key_is_changed_while_the_store_is_used() {
         meanwhile.assert_in(&store, "rotated");
         for wrong in [None, Some(key(1)), Some(key(2)), Some(key(9))] {
             if wrong.as_ref().map(StoreKey::as_bytes) != next.as_ref().map(StoreKey::as_bytes) {
-                let copy = FaultyDisk::from_bytes(disk.bytes());
+                let copy = disk.killed();
                 assert_eq!(code(open(&copy, wrong)), ErrorCode::StoreWrongKey);
             }
         }
-        let copy = FaultyDisk::from_bytes(disk.bytes());
+        let copy = disk.killed();
         let reopened = open(&copy, next).unwrap();
         first.assert_in(&reopened, "reopened");
         meanwhile.assert_in(&reopened, "reopened");

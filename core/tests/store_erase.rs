@@ -175,7 +175,7 @@ fn a_full_disk_leaves_everything_as_it_was() {
     let disk = FaultyDisk::new();
     let store = Store::open(disk.location(), NOW_MS).unwrap();
     let others = talk(&store, 2, b"otra cosa", &[1, 2, 3]);
-    disk.set_capacity(Some(disk.len() + 10_000));
+    disk.set_capacity(Some(disk.bytes_used() + 10_000));
     assert_eq!(code(store.compact()), ErrorCode::StoreFull);
     others.assert_in(&store, "full");
     disk.set_capacity(None);

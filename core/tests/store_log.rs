@@ -2,11 +2,13 @@
 
 mod store_support;
 
+use redb::StorageBackend;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use store_support::{Expected, NOW_MS, code, reply_audio, samples, session, turn, user_audio};
 use tertulia::store::{BackendFactory, Store, StoreLocation, Write};
 use tertulia::testing::fault::FaultyDisk;
-use tertulia::{ErrorCode, SessionId, TurnId};
+use tertulia::{Error, ErrorCode, SessionId, TurnId};
 
 fn open(path: &Path) -> Store {
     Store::open(StoreLocation::File(path.into()), NOW_MS).unwrap()
@@ -232,4 +234,35 @@ fn what_can_only_be_read_needs_its_log_first() {
     assert!(!crashed.log_bytes().is_empty());
     crashed.protect();
     assert_eq!(code(Store::open(crashed.location(), NOW_MS)), ErrorCode::StoreNeedsRepair);
+}
+
+/// Just before one process locks the file, another opens it, commits for the first time, and loses its power.
+#[test]
+fn a_log_that_appears_while_the_store_is_opened_is_read() {
+    #[derive(Clone, Default)]
+    struct Raced {
+        disk: Arc<Mutex<FaultyDisk>>,
+        before: Arc<Mutex<Option<Expected>>>,
+    }
+    impl BackendFactory for Raced {
+        fn open(&self) -> Result<Box<dyn StorageBackend>, Error> {
+            let mut before = self.before.lock().unwrap();
+            if before.is_none() {
+                let mut disk = self.disk.lock().unwrap();
+                let other = Store::open(disk.location(), NOW_MS).unwrap();
+                *before = Some(talk(&other, 1, 3));
+                let crashed = disk.crashed(0);
+                assert!(!crashed.log_bytes().is_empty());
+                *disk = crashed;
+            }
+            BackendFactory::open(&*self.disk.lock().unwrap())
+        }
+
+        fn log(&self, create: bool) -> Result<Option<Box<dyn StorageBackend>>, Error> {
+            self.disk.lock().unwrap().log(create)
+        }
+    }
+    let raced = Raced::default();
+    let store = Store::open(StoreLocation::Backend(Box::new(raced.clone())), NOW_MS).unwrap();
+    raced.before.lock().unwrap().as_ref().unwrap().assert_in(&store, "the other's commits");
 }

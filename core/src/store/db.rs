@@ -11,7 +11,8 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::store::keys::Ring;
 use crate::store::location::BackendFactory;
 use crate::store::log::Log;
-use crate::store::unsynced::{HEADER_LEN, Storage, Unsynced};
+use crate::store::storage::{HEADER_LEN, Storage};
+use crate::store::unsynced::Unsynced;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use redb::{
     BackendError, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, StorageBackend, WriteTransaction,
@@ -208,17 +209,10 @@ impl Db {
 
 impl Db {
     fn open_database(&self) -> Result<Opened> {
-        if self.log.is_left()? {
-            let recovered = self.locked(|storage| Ok(self.log.recover(storage.backend())?));
-            recovered.map_err(|error| match error.code() {
-                ErrorCode::StoreReadOnly => needs_repair(),
-                _ => error,
-            })?;
-        }
         let create = || {
             contain(|| {
-                let (log, is_on) = (self.log.clone(), Arc::new(AtomicBool::new(true)));
-                let storage = Storage::with_log(self.factory.open()?, self.unsynced(), log, is_on);
+                let storage =
+                    Storage::with_log(self.factory.open()?, self.unsynced(), self.log.clone(), self.factory.clone());
                 Ok(Opened::Writable(database(storage)?))
             })
         };
@@ -240,14 +234,20 @@ impl Db {
             let mut builder = redb::Builder::new();
             Ok(Opened::ReadOnly(builder.set_cache_size(CACHE_BYTES).open_read_only_with_backend(storage)?))
         });
-        opened.map_err(|fault| match fault {
+        let opened = opened.map_err(|fault| match fault {
             Fault::Redb(redb::Error::RepairAborted) => needs_repair(),
             fault => match fault.into_open_error() {
                 other if matches!(other.code(), ErrorCode::StoreNotAStore | ErrorCode::StoreLocked) => other,
                 // No store yet, or not enough of one.
                 _ => error,
             },
-        })
+        });
+        // Looked at now that nobody can write the one or the other.
+        match self.log.is_left() {
+            Ok(true) if !matches!(&opened, Err(error) if error.code() == ErrorCode::StoreLocked) => Err(needs_repair()),
+            Ok(_) => opened,
+            Err(error) => Err(Fault::from(error).into_error()),
+        }
     }
 
     /// Bytes of the storage.
@@ -303,7 +303,9 @@ impl Db {
         let unsynced: Arc<Unsynced> = Arc::default();
         let is_on = Arc::new(AtomicBool::new(false));
         let new = contain(|| {
-            let new = database(Storage::with_log(fresh, unsynced.clone(), self.log.clone(), is_on.clone()))?;
+            let (log, factory) = (self.log.clone(), self.factory.clone());
+            let storage = Storage::with_log_later(fresh, unsynced.clone(), log, factory, is_on.clone());
+            let new = database(storage)?;
             fill(&old, &new)?;
             Ok(new)
         });
@@ -425,10 +427,10 @@ impl Fault {
         let error = match self {
             Fault::Own(error) => return error,
             Fault::Panic => return Error::new(ErrorCode::StoreCorrupt, "the database gave up on the file"),
+            Fault::Redb(E::Io(error)) => return io_error(error),
             Fault::Redb(error) => error,
         };
         let (code, detail) = match &error {
-            E::Io(io) => return io_error(io_code(io.kind()), error),
             E::Corrupted(_) | E::RepairAborted => (ErrorCode::StoreCorrupt, "the store is damaged"),
             E::DatabaseAlreadyOpen | E::LockProtocolMismatch => (ErrorCode::StoreLocked, "the store is open elsewhere"),
             E::UpgradeRequired(_) => (ErrorCode::StoreNotAStore, "the file is of an old database format"),
@@ -465,7 +467,13 @@ fn io_code(kind: ErrorKind) -> ErrorCode {
     }
 }
 
-fn io_error(code: ErrorCode, error: redb::Error) -> Error {
+/// An error of the storage; what we handed through redb comes back as it was.
+fn io_error(error: io::Error) -> Error {
+    let error = match error.downcast::<Error>() {
+        Ok(own) => return own,
+        Err(error) => error,
+    };
+    let code = io_code(error.kind());
     let detail = match code {
         ErrorCode::StoreFull => "there is no room for the store to grow",
         ErrorCode::StoreReadOnly => "the store cannot be written",

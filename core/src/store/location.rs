@@ -4,6 +4,7 @@ use crate::error::Result;
 use parking_lot::Mutex;
 use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// After how many bytes a log starts anew, unless a factory says otherwise.
@@ -105,6 +106,17 @@ pub trait BackendFactory: Send + Sync {
         LOG_BYTES_MAX
     }
 
+    /// Sees to it that the storage that is open has room for these of its bytes, so that writing there cannot fail for want
+    /// of room from then on, whoever else fills the disk. `false` where the platform cannot promise that: what is written
+    /// there then goes to the storage at once and not only to the log, which takes longer. All of the range is within the
+    /// storage.
+    ///
+    /// # Errors
+    /// [`StorageFull`](std::io::ErrorKind::StorageFull) where there is no room; others of the platform.
+    fn reserve(&self, _range: Range<u64>) -> std::io::Result<bool> {
+        Ok(false)
+    }
+
     /// Removes the log, which is empty and closed.
     ///
     /// # Errors
@@ -171,10 +183,13 @@ impl StorageBackend for SharedMemory {
 mod file {
     use super::BackendFactory;
     use crate::error::{Error, ErrorCode, Result};
+    use parking_lot::Mutex;
     use redb::StorageBackend;
+    use room::{allocating_handle, reserve};
     use std::ffi::OsString;
     use std::fs::{File, OpenOptions};
     use std::io::{self, ErrorKind};
+    use std::ops::Range;
     use std::path::{Path, PathBuf};
 
     /// A store's file, and beside it, while the store is copied, the one that will take its place.
@@ -182,6 +197,8 @@ mod file {
         path: PathBuf,
         fresh: PathBuf,
         log: PathBuf,
+        /// Handles to have room allocated with: of the store's file, and of the fresh one.
+        handles: Mutex<[Option<File>; 2]>,
     }
 
     impl Files {
@@ -191,13 +208,15 @@ mod file {
                 name.push(ending);
                 path.with_file_name(name)
             };
-            Self { fresh: beside(".fresh"), log: beside(".log"), path }
+            Self { fresh: beside(".fresh"), log: beside(".log"), path, handles: Mutex::default() }
         }
     }
 
     impl BackendFactory for Files {
         fn open(&self) -> Result<Box<dyn StorageBackend>> {
-            open(&self.path)
+            let file = open(&self.path)?;
+            self.handles.lock()[0] = allocating_handle(&file);
+            backend(&self.path, file)
         }
 
         fn open_read_only(&self) -> Result<Option<Box<dyn StorageBackend>>> {
@@ -213,6 +232,7 @@ mod file {
             let file = OpenOptions::new().read(true).write(true).create_new(true).open(&self.fresh);
             let file = file.map_err(|error| open_failed(&self.fresh, error))?;
             self.permit(&self.fresh, &file)?;
+            self.handles.lock()[1] = allocating_handle(&file);
             Ok(Some(backend(&self.fresh, file)?))
         }
 
@@ -222,6 +242,8 @@ mod file {
                 Error::new(ErrorCode::StoreIo, detail).with_source(error)
             };
             std::fs::rename(&self.fresh, &self.path).map_err(failed)?;
+            let [handle, fresh] = &mut *self.handles.lock();
+            *handle = fresh.take();
             sync_folder(&self.path).map_err(failed)
         }
 
@@ -244,6 +266,10 @@ mod file {
                 Err(error) => File::open(&self.log).map_err(|_| failed(error))?,
             };
             Ok(Some(backend(&self.log, file)?))
+        }
+
+        fn reserve(&self, range: Range<u64>) -> io::Result<bool> {
+            reserve(self.handles.lock()[0].as_ref(), range)
         }
 
         fn remove_log(&self) -> Result<()> {
@@ -271,7 +297,46 @@ mod file {
         })?))
     }
 
-    fn open(path: &Path) -> Result<Box<dyn StorageBackend>> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    mod room {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        use std::fs::File;
+        use std::io;
+        use std::ops::Range;
+
+        pub(super) fn allocating_handle(file: &File) -> Option<File> {
+            file.try_clone().ok()
+        }
+
+        /// Has the bytes allocated: a file may have holes.
+        pub(super) fn reserve(file: Option<&File>, range: Range<u64>) -> io::Result<bool> {
+            let Some(file) = file else { return Ok(false) };
+            match fallocate(file, FallocateFlags::KEEP_SIZE, range.start, range.end - range.start) {
+                Ok(()) => Ok(true),
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
+                Err(error) => Err(error.into()),
+            }
+        }
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    mod room {
+        use std::fs::File;
+        use std::io;
+        use std::ops::Range;
+
+        pub(super) fn allocating_handle(_file: &File) -> Option<File> {
+            None
+        }
+
+        /// Windows allocates what a file is long; elsewhere that cannot be had.
+        pub(super) fn reserve(_file: Option<&File>, _range: Range<u64>) -> io::Result<bool> {
+            Ok(cfg!(windows))
+        }
+    }
+
+    fn open(path: &Path) -> Result<File> {
         let at = || format!("{}", path.display());
         // Looked at before opening: a named pipe would block, a directory is an error of its own.
         let is_new = match std::fs::metadata(path) {
@@ -292,7 +357,7 @@ mod file {
         if is_new {
             sync_folder(path).map_err(|error| open_failed(path, error))?;
         }
-        backend(path, file)
+        Ok(file)
     }
 
     /// Makes the file's name durable: syncing a new file does not see to that everywhere.

@@ -1,11 +1,11 @@
 //! A log beside the storage, so that a commit waits for one write in a row instead of a dozen scattered ones.
 //!
 //! A commit of redb writes its pages wherever there is room, and then syncs. On a disk each of these places costs about as
-//! much as the whole commit in a row. So what was written since the last sync is written once more, in a row, behind what
-//! is in the log, and only the log is synced; the storage itself is synced when the log is full, and when it is closed. A
-//! crash in between leaves in the log what the storage may lack: opening writes it there before redb looks.
+//! much as the whole commit in a row. So what was written since the last sync is written in a row, behind what is in the
+//! log, and only the log is synced; the storage itself is written when the log is full, and when it is closed. A crash in
+//! between leaves in the log what the storage lacks: opening writes it there before redb looks.
 //!
-//! A record is `[head][where each write goes][what was written]`, padded to whole blocks, so that writing one never touches
+//! A record is `[head][where each write goes][what was written, without the zeros at its end]`, padded to whole blocks, so that writing one never touches
 //! another. The head names the pass through the log, and its place in it: what is left of an earlier pass is none of this
 //! one's. The first record of a pass says which header the storage had: a log that was left beside another storage is not
 //! its log. Records follow one another without a gap, and what is torn ends them: its sync had not returned.
@@ -16,6 +16,7 @@ use crate::store::keys::fill_random;
 use crate::store::location::BackendFactory;
 use parking_lot::Mutex;
 use redb::StorageBackend;
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
@@ -25,40 +26,37 @@ const BLOCK_BYTES: u64 = 4096;
 const GROWTH_BYTES: u64 = 1 << 20;
 /// Bytes of a log that are looked at, be its limit less by now.
 const LOG_BYTES_READ: u64 = 64 << 20;
-/// Memory that is kept for the next record.
-const BYTES_KEPT: usize = 1 << 20;
 const MAGIC: [u8; 8] = *b"tertlog1";
 const HEAD_LEN: usize = 64;
-const RANGE_LEN: usize = 12;
+const RANGE_LEN: usize = 16;
 
 /// What was written since the last sync, in its order.
-#[derive(Debug, Default)]
-pub(super) struct Writes {
-    /// Where, and how many bytes.
-    ranges: Vec<(u64, u32)>,
-    bytes: Vec<u8>,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Writes<'w> {
+    pub(super) ranges: &'w [Range],
+    /// What, one after the other.
+    pub(super) bytes: &'w [u8],
 }
 
-impl Writes {
-    /// Whether it was taken in; a record may have `len_max` bytes.
-    pub(super) fn push(&mut self, offset: u64, data: &[u8], len_max: u64) -> bool {
-        let Ok(len) = u32::try_from(data.len()) else { return false };
-        self.ranges.push((offset, len));
-        self.bytes.extend_from_slice(data);
-        self.record_len(0) <= len_max
-    }
+/// Where a write goes and how many bytes it is, of which the first so many are kept: the others are zero.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Range {
+    pub(super) offset: u64,
+    pub(super) len: usize,
+    pub(super) kept: usize,
+}
 
-    pub(super) fn clear(&mut self) {
-        self.ranges.clear();
-        self.bytes.clear();
-        self.bytes.shrink_to(BYTES_KEPT);
+impl Writes<'_> {
+    /// How long its record is, but for a header that it builds upon.
+    pub(super) fn record_len(&self) -> u64 {
+        self.len(0)
     }
 
     fn head_len(&self, before_len: usize) -> usize {
         HEAD_LEN + self.ranges.len() * RANGE_LEN + before_len
     }
 
-    fn record_len(&self, before_len: usize) -> u64 {
+    fn len(&self, before_len: usize) -> u64 {
         ((self.head_len(before_len) + self.bytes.len()) as u64).next_multiple_of(BLOCK_BYTES)
     }
 }
@@ -112,22 +110,23 @@ impl Log {
     }
 
     /// Whether these writes find room behind the others of this pass; at its start everything does that is a record.
-    pub(super) fn has_room(&self, writes: &Writes) -> bool {
+    pub(super) fn has_room(&self, writes: Writes<'_>) -> bool {
         let state = self.state.lock();
-        state.records == 0 || state.end + writes.record_len(0) <= self.bytes_max
+        state.records == 0 || state.end + writes.record_len() <= self.bytes_max
     }
 
-    /// Begins the next pass. What the log holds is found until the pass has a record.
+    /// Begins the next pass. To be called when all of the log is durable in the storage, be it that it is found until the
+    /// pass has a record: writing it once more does no harm.
     pub(super) fn start_anew(&self) {
         let mut state = self.state.lock();
-        (state.records, state.end) = (0, 0);
+        (state.records, state.end, state.is_used) = (0, 0, false);
     }
 
-    /// Makes the writes durable, behind those before. `before` is the storage's header before the first record of a pass;
+    /// Makes the writes durable, none of which has more than 4 GB, behind those before. `before` is the storage's header before the first record of a pass;
     /// `len` is how long the storage is.
     ///
     /// Where it fails the record may be found later or not, and the log has to be [cleared](Log::clear).
-    pub(super) fn append(&self, writes: &Writes, before: &[u8], len: u64) -> io::Result<()> {
+    pub(super) fn append(&self, writes: Writes<'_>, before: &[u8], len: u64) -> io::Result<()> {
         let state = &mut *self.state.lock();
         if state.file.is_none() && !state.is_missing {
             state.file = self.open(true).unwrap_or_else(|error| {
@@ -153,23 +152,24 @@ impl Log {
         head.extend_from_slice(&(writes.ranges.len() as u32).to_le_bytes());
         head.extend_from_slice(&(before.len() as u32).to_le_bytes());
         head.resize(HEAD_LEN, 0);
-        for (offset, len) in &writes.ranges {
+        for Range { offset, len, kept } in writes.ranges {
             head.extend_from_slice(&offset.to_le_bytes());
-            head.extend_from_slice(&len.to_le_bytes());
+            head.extend_from_slice(&(*len as u32).to_le_bytes());
+            head.extend_from_slice(&(*kept as u32).to_le_bytes());
         }
         head.extend_from_slice(before);
-        let checksum = checksum(&head, &writes.bytes);
+        let checksum = checksum(&head, writes.bytes);
         head[8..12].copy_from_slice(&checksum.to_le_bytes());
 
         state.is_used = true;
-        let end = state.end + writes.record_len(before.len());
+        let end = state.end + writes.len(before.len());
         let allocated = file.len()?;
         let to_allocate = end.max(end.next_multiple_of(GROWTH_BYTES).min(self.bytes_max));
         if end > allocated {
             file.set_len(to_allocate)?;
         }
         file.write(state.end, &head)?;
-        file.write(state.end + head.len() as u64, &writes.bytes)?;
+        file.write(state.end + head.len() as u64, writes.bytes)?;
         if end > allocated {
             // Room that was never written is not there yet, as far as the next sync is concerned.
             file.write(end, &vec![0; (to_allocate - end) as usize])?;
@@ -180,7 +180,7 @@ impl Log {
         Ok(())
     }
 
-    /// Empties the log for good. To be called when all of it is durable in the storage.
+    /// The same, and nothing of it is found any more.
     pub(super) fn clear(&self) -> io::Result<()> {
         let state = &mut *self.state.lock();
         if let Some(file) = &state.file {
@@ -202,19 +202,6 @@ impl Log {
         Ok(())
     }
 
-    /// Whether a crash left records.
-    ///
-    /// # Errors
-    /// Those of [`BackendFactory::log`].
-    pub(super) fn is_left(&self) -> Result<bool> {
-        let state = &mut *self.state.lock();
-        state.file = self.open(false)?;
-        let len = state.file.as_ref().map_or(Ok(0), |file| file.len());
-        let is_left = len.map_err(|error| Fault::from(error).into_error())? > 0;
-        (state.records, state.end, state.is_used) = (0, 0, is_left);
-        Ok(is_left)
-    }
-
     /// The log's storage. What is in the way by its name and no log stays as it is, and there is none.
     fn open(&self, create: bool) -> Result<Option<Box<dyn StorageBackend>>> {
         let Some(file) = self.factory.log(create)? else { return Ok(None) };
@@ -231,20 +218,33 @@ impl Log {
     /// Writes to the storage what a crash left in the log, if it is the storage's, and empties it. To be called by the
     /// storage's owner, before anybody looks at it. What is cut off goes on the next time.
     pub(super) fn recover(&self, storage: &dyn StorageBackend) -> io::Result<()> {
-        {
-            let state = self.state.lock();
-            if let Some(file) = &state.file {
-                let mut bytes = vec![0; file.len()?.min(self.bytes_max.max(LOG_BYTES_READ)) as usize];
-                file.read(0, &mut bytes)?;
-                let records = Record::all(&bytes);
-                if is_log_of(&records, storage)? {
-                    write_all(&records, storage)?;
-                } else if !records.is_empty() {
-                    tracing::warn!("a log that belongs to another store was left beside this one, and is ignored");
-                }
+        if self.is_left()? {
+            let bytes = self.read()?;
+            let records = Record::all(&bytes);
+            if is_log_of(&records, storage)? {
+                write_all(&records, storage)?;
+            } else if !records.is_empty() {
+                tracing::warn!("a log that belongs to another store was left beside this one, and is ignored");
             }
         }
         self.clear()
+    }
+
+    /// Whether a crash left something.
+    pub(super) fn is_left(&self) -> io::Result<bool> {
+        let state = &mut *self.state.lock();
+        state.file = self.open(false).map_err(io::Error::other)?;
+        let is_left = state.file.as_ref().map_or(Ok(0), |file| file.len())? > 0;
+        (state.records, state.end, state.is_used) = (0, 0, is_left);
+        Ok(is_left)
+    }
+
+    fn read(&self) -> io::Result<Vec<u8>> {
+        let state = self.state.lock();
+        let Some(file) = &state.file else { return Ok(Vec::new()) };
+        let mut bytes = vec![0; file.len()?.min(self.bytes_max.max(LOG_BYTES_READ)) as usize];
+        file.read(0, &mut bytes)?;
+        Ok(bytes)
     }
 }
 
@@ -261,13 +261,13 @@ fn is_log(file: &dyn StorageBackend) -> io::Result<bool> {
 /// Whether the storage is as it was at some time of this log.
 fn is_log_of(records: &[Record<'_>], storage: &dyn StorageBackend) -> io::Result<bool> {
     let Some(first) = records.first() else { return Ok(false) };
-    let headers = records.iter().flat_map(|record| &record.writes).filter(|(offset, _)| *offset == 0);
+    let headers = records.iter().flat_map(|record| &record.writes).filter(|write| write.offset == 0);
     let len = storage.len()?;
-    for header in headers.map(|(_, header)| *header).chain([first.before]) {
+    for header in headers.map(Write::whole).chain([first.before.into()]) {
         let mut found = vec![0; header.len()];
         if (1..=len).contains(&(header.len() as u64)) {
             storage.read(0, &mut found)?;
-            if found == header {
+            if found == *header {
                 return Ok(true);
             }
         }
@@ -278,12 +278,12 @@ fn is_log_of(records: &[Record<'_>], storage: &dyn StorageBackend) -> io::Result
 fn write_all(records: &[Record<'_>], storage: &dyn StorageBackend) -> io::Result<()> {
     let Some(last) = records.last() else { return Ok(()) };
     let writes = || records.iter().flat_map(|record| &record.writes);
-    let end = writes().map(|(offset, data)| offset + data.len() as u64).max().unwrap_or(0);
+    let end = writes().map(|write| write.offset + write.len as u64).max().unwrap_or(0);
     if storage.len()? < end.max(last.storage_len) {
         storage.set_len(end.max(last.storage_len))?;
     }
-    for (offset, data) in writes() {
-        storage.write(*offset, data)?;
+    for write in writes() {
+        storage.write(write.offset, &write.whole())?;
     }
     if storage.len()? != last.storage_len {
         storage.set_len(last.storage_len)?;
@@ -291,11 +291,33 @@ fn write_all(records: &[Record<'_>], storage: &dyn StorageBackend) -> io::Result
     storage.sync_data()
 }
 
+/// What goes where, with how many bytes: those that are not there are zero.
+struct Write<'b> {
+    offset: u64,
+    data: &'b [u8],
+    len: usize,
+}
+
+impl<'b> Write<'b> {
+    fn whole(&self) -> Cow<'b, [u8]> {
+        padded(self.data, self.len)
+    }
+}
+
+/// The data with zeros behind, up to this length.
+pub(super) fn padded(data: &[u8], len: usize) -> Cow<'_, [u8]> {
+    let mut whole = Cow::Borrowed(data);
+    if data.len() < len {
+        whole.to_mut().resize(len, 0);
+    }
+    whole
+}
+
 /// A record that is whole.
 struct Record<'b> {
     storage_len: u64,
     before: &'b [u8],
-    writes: Vec<(u64, &'b [u8])>,
+    writes: Vec<Write<'b>>,
 }
 
 impl<'b> Record<'b> {
@@ -336,10 +358,10 @@ impl<'b> Record<'b> {
         let mut writes = Vec::with_capacity(ranges);
         for range in head[HEAD_LEN..ranges_end].chunks_exact(RANGE_LEN) {
             let offset = u64::from_le_bytes(range[..8].try_into().expect("eight bytes"));
-            let len = u32::from_le_bytes(range[8..].try_into().expect("four bytes")) as usize;
+            let [len, kept] = [8, 12].map(|at| u32::from_le_bytes(range[at..at + 4].try_into().expect("four bytes")));
             let data;
-            (data, bytes) = bytes.split_at_checked(len)?;
-            writes.push((offset, data));
+            (data, bytes) = bytes.split_at_checked(kept as usize)?;
+            writes.push(Write { offset, data, len: len.max(kept) as usize });
         }
         let len = end.next_multiple_of(BLOCK_BYTES as usize);
         Some((Record { storage_len, before: &head[ranges_end..], writes }, pass, len))

@@ -39,9 +39,11 @@ mod recover;
 mod rekey;
 mod retention;
 mod schema;
+mod storage;
 mod sweep;
 mod tables;
 mod unsynced;
+mod waiting;
 mod write;
 
 pub use archive::{ArchiveSource, ExportReport, ImportOptions, ImportReport};

@@ -19,12 +19,14 @@ use redb::{BackendError, StorageBackend};
 use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What is written in one piece or not at all, in bytes.
 pub const SECTOR_BYTES: usize = 512;
+/// What the disk gives room in, in bytes.
+const BLOCK_BYTES: usize = 4096;
 
 /// The disk. Clones are the same disk; it outlives the stores that are opened on it.
 #[derive(Clone, Default)]
@@ -45,6 +47,8 @@ struct State {
     log_bytes_max: Option<u64>,
     log_operations: u64,
     capacity: Option<u64>,
+    /// Whether room cannot be reserved.
+    cannot_reserve: bool,
     operations: u64,
     failing: Option<Failing>,
     /// The operation at which the power goes.
@@ -68,7 +72,21 @@ struct File {
     durable: Vec<u8>,
     /// What was done since the last sync, and may survive or not.
     unsynced: Vec<Change>,
+    /// Which of its blocks have room on the disk: what was never written is a hole.
+    has_room: Vec<bool>,
     locked: bool,
+}
+
+impl File {
+    /// A file with these bytes, all of them written.
+    fn of(bytes: Vec<u8>) -> File {
+        let has_room = vec![true; bytes.len().div_ceil(BLOCK_BYTES)];
+        File { live: bytes.clone(), durable: bytes, has_room, ..File::default() }
+    }
+
+    fn bytes_used(&self) -> u64 {
+        self.has_room.iter().filter(|has_room| **has_room).count() as u64 * BLOCK_BYTES as u64
+    }
 }
 
 #[derive(Clone)]
@@ -93,8 +111,7 @@ impl FaultyDisk {
 
     /// A working disk with these bytes.
     pub fn from_bytes(bytes: Vec<u8>) -> FaultyDisk {
-        let file = File { live: bytes.clone(), durable: bytes, ..File::default() };
-        FaultyDisk(Arc::new(Mutex::new(State { files: vec![file], ..State::default() })))
+        FaultyDisk(Arc::new(Mutex::new(State { files: vec![File::of(bytes)], ..State::default() })))
     }
 
     /// Where to open a store on this disk. A second one at the same time is refused as locked.
@@ -128,6 +145,11 @@ impl FaultyDisk {
         }
     }
 
+    /// From the next opening on the disk cannot reserve room for what is to be written later.
+    pub fn cannot_reserve(&self) {
+        self.0.lock().cannot_reserve = true;
+    }
+
     /// How many of the operations were on the log.
     pub fn log_operations(&self) -> u64 {
         self.0.lock().log_operations
@@ -143,21 +165,25 @@ impl FaultyDisk {
         self.0.lock().store().live.len() as u64
     }
 
+    /// How many bytes of room everything takes, the log included. What was never written and not reserved takes none.
+    pub fn bytes_used(&self) -> u64 {
+        self.0.lock().files.iter().map(File::bytes_used).sum()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Lets the disk hold this many bytes at most; `None` frees it. What needs more fails with
-    /// [`ErrorKind::StorageFull`].
+    /// Lets the disk hold this many [used](FaultyDisk::bytes_used) bytes at most; `None` frees it. What needs more fails
+    /// with [`ErrorKind::StorageFull`]; a file that only gets longer needs none.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.0.lock().capacity = bytes;
     }
 
     /// Lets the `nth` operation from now on fail, 0 being the next; those after it work again. Operations are
-    /// writes, changes of the length, syncs, and the two steps in which another file takes the
-    /// store's place. A failed sync forgets what it should have made durable, as an
-    /// operating system does.
+    /// writes, changes of the length, syncs, reservations of room, and the two steps in which another file takes the
+    /// store's place. A failed sync forgets what it should have made durable, as an operating system does.
     pub fn fail_operation(&self, nth: u64, kind: ErrorKind) {
         let mut state = self.0.lock();
         state.failing = Some(Failing { at: state.operations + nth, kind, stays: false });
@@ -243,6 +269,23 @@ impl FaultyDisk {
         file.durable.clone_from(&file.live);
     }
 
+    /// Disks whose stores take different ways: with the usual log, with one that often starts anew or is too short for a
+    /// commit, the same where no room can be reserved, and with none.
+    pub fn kinds() -> [FaultyDisk; 4] {
+        let disks = [(); 4].map(|()| FaultyDisk::new());
+        disks[1].set_log_bytes_max(60_000);
+        disks[2].set_log_bytes_max(60_000);
+        disks[2].cannot_reserve();
+        disks[3].set_log_bytes_max(0);
+        disks
+    }
+
+    /// A disk as it is found after the process was killed at this moment: all that was written is there.
+    pub fn killed(&self) -> FaultyDisk {
+        let state = self.0.lock();
+        state.found(state.named, |file| file.live.clone())
+    }
+
     /// A disk as it may be found after a power loss at this moment: of what was not synced, any sector may have
     /// reached the disk or not. `seed` decides which; 0 loses all of it.
     pub fn crashed(&self, seed: u64) -> FaultyDisk {
@@ -252,7 +295,7 @@ impl FaultyDisk {
         let named = if seed != 0 && random.next().is_multiple_of(2) { state.named } else { state.named_durably };
         // Some crashes lose nearly everything, others nearly nothing.
         let keep_of_8 = if seed == 0 { 0 } else { random.next() % 9 };
-        let mut find = |file: &File| {
+        let find = |file: &File| {
             let mut bytes = file.durable.clone();
             for change in &file.unsynced {
                 match change {
@@ -267,15 +310,9 @@ impl FaultyDisk {
                     }
                 }
             }
-            File { live: bytes.clone(), durable: bytes, ..File::default() }
+            bytes
         };
-        let mut found = State { log_bytes_max: state.log_bytes_max, ..State::default() };
-        found.files.push(state.files.get(named).map(&mut find).unwrap_or_default());
-        if let Some(log) = state.log {
-            found.files.push(find(&state.files[log]));
-            found.log = Some(1);
-        }
-        FaultyDisk(Arc::new(Mutex::new(found)))
+        state.found(named, find)
     }
 }
 
@@ -326,7 +363,7 @@ impl BackendFactory for FaultyDisk {
         if let Some(fresh) = state.fresh.take() {
             let old = std::mem::replace(&mut state.named, fresh);
             // Nobody finds it any more, unless power is lost before the name is synced.
-            state.files[old].live = Vec::new();
+            (state.files[old].live, state.files[old].has_room) = (Vec::new(), Vec::new());
         }
         state.operation().map_err(failed)?;
         state.named_durably = state.named;
@@ -349,6 +386,18 @@ impl BackendFactory for FaultyDisk {
         self.0.lock().log_bytes_max.unwrap_or(LOG_BYTES_MAX)
     }
 
+    fn reserve(&self, range: Range<u64>) -> io::Result<bool> {
+        let mut state = self.0.lock();
+        if state.cannot_reserve {
+            return Ok(false);
+        }
+        let file = state.name_file();
+        state.operation_on(file)?;
+        let [start, end] = [range.start, range.end].map(|at| usize::try_from(at).map_err(|_| ErrorKind::FileTooLarge));
+        state.give_room(file, start?..end?)?;
+        Ok(true)
+    }
+
     fn remove_log(&self) -> Result<()> {
         let mut state = self.0.lock();
         if let Some(log) = state.log.take() {
@@ -359,6 +408,18 @@ impl BackendFactory for FaultyDisk {
 }
 
 impl State {
+    /// A working disk on which `find` says what is left of this store file and of the log.
+    fn found(&self, named: usize, mut find: impl FnMut(&File) -> Vec<u8>) -> FaultyDisk {
+        let State { log_bytes_max, cannot_reserve, .. } = *self;
+        let mut found = State { log_bytes_max, cannot_reserve, ..State::default() };
+        found.files.push(File::of(self.files.get(named).map(&mut find).unwrap_or_default()));
+        if let Some(log) = self.log {
+            found.files.push(File::of(find(&self.files[log])));
+            found.log = Some(1);
+        }
+        FaultyDisk(Arc::new(Mutex::new(found)))
+    }
+
     /// The file that the store's name stands for, which is made where there is none.
     fn name_file(&mut self) -> usize {
         if self.files.is_empty() {
@@ -401,14 +462,20 @@ impl State {
         self.power_goes_at.is_some_and(|at| self.operations == at + 1)
     }
 
-    /// Whether a file may be as long as this, beside the others.
-    fn check_capacity(&self, file: usize, len: u64) -> io::Result<()> {
-        let len_before = self.files[file].live.len() as u64;
-        let others: u64 = self.files.iter().map(|file| file.live.len() as u64).sum::<u64>() - len_before;
-        match self.capacity {
-            Some(capacity) if len > len_before && len + others > capacity => Err(ErrorKind::StorageFull.into()),
-            _ => Ok(()),
+    /// Gives these bytes of a file room, if there is any left.
+    fn give_room(&mut self, file: usize, range: Range<usize>) -> io::Result<()> {
+        let blocks = range.start / BLOCK_BYTES..range.end.div_ceil(BLOCK_BYTES);
+        let used: u64 = self.files.iter().map(File::bytes_used).sum();
+        let has_room = &mut self.files[file].has_room;
+        if has_room.len() < blocks.end {
+            has_room.resize(blocks.end, false);
         }
+        let wanted = has_room[blocks.clone()].iter().filter(|has_room| !**has_room).count() * BLOCK_BYTES;
+        if wanted > 0 && self.capacity.is_some_and(|capacity| used + wanted as u64 > capacity) {
+            return Err(ErrorKind::StorageFull.into());
+        }
+        has_room[blocks].fill(true);
+        Ok(())
     }
 }
 
@@ -435,10 +502,10 @@ impl StorageBackend for FaultyBackend {
         self.disk.take_time();
         let mut state = self.disk.0.lock();
         state.operation_on(self.file)?;
-        state.check_capacity(self.file, len)?;
         let len = usize::try_from(len).map_err(|_| ErrorKind::FileTooLarge)?;
         let file = &mut state.files[self.file];
         file.live.resize(len, 0);
+        file.has_room.resize(len.div_ceil(BLOCK_BYTES), false);
         file.unsynced.push(Change::SetLen(len));
         Ok(())
     }
@@ -476,7 +543,7 @@ impl StorageBackend for FaultyBackend {
             state.files[self.file].unsynced.push(Change::Write(offset, data.to_vec()));
         }
         result?;
-        state.check_capacity(self.file, (offset + data.len()) as u64)?;
+        state.give_room(self.file, offset..offset + data.len())?;
         let file = &mut state.files[self.file];
         put(&mut file.live, offset, data);
         file.unsynced.push(Change::Write(offset, data.to_vec()));

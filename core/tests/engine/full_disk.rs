@@ -33,7 +33,7 @@ fn fill_up_in_mid_turn(pace: Duration) {
     assert_eq!(type_of(&reader.until_end_of(before)), "turn_finished");
 
     // Room for the words, and none for three megabytes of audio, whatever the file holds in reserve.
-    disk.set_capacity(Some(disk.len() + 1_000_000));
+    disk.set_capacity(Some(disk.bytes_used() + 1_000_000));
     disk.slow_down(pace);
     let during = speak("Durante.", 100);
     let transcript = reader.until("transcript_done");
