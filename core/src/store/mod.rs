@@ -207,9 +207,11 @@ impl Store {
                             tables.put_audio(*session, *turn, *kind, *rate, samples)?;
                         }
                         Write::DropAudio { session, turn, kind } => {
+                            tables.settle()?;
                             tables.drop_audio(&blob_key(*session, *turn, *kind), &mut budget)?;
                         }
                         Write::EndSession { id, now_ms } => {
+                            tables.settle()?;
                             tables.end_session(*id, *now_ms)?;
                             tables.expire_session(*id, *now_ms)?;
                         }

@@ -27,6 +27,22 @@ pub(super) struct Tables<'t> {
     pub(super) open_turns: Table<'t, &'static TurnKey, ()>,
     pub(super) tombstones: Table<'t, &'static [u8], ()>,
     pub(super) imports: Table<'t, &'static SessionKey, ()>,
+    /// What several changes in a row are made to, before it is written once. See [`Tables::settle`].
+    pub(super) at_hand: AtHand,
+}
+
+/// A session and a turn that are changed, and not written yet.
+#[derive(Default)]
+pub(super) struct AtHand {
+    pub(super) session: Option<ChangedSession>,
+    pub(super) turn: Option<TurnRecord>,
+}
+
+pub(super) struct ChangedSession {
+    pub(super) id: SessionId,
+    /// The last change as the list has it; `None` where it does not have the session.
+    pub(super) listed_ms: Option<u64>,
+    pub(super) session: SessionPayload,
 }
 
 impl<'t> Tables<'t> {
@@ -41,6 +57,7 @@ impl<'t> Tables<'t> {
             open_turns: transaction.open_table(OPEN_TURNS)?,
             tombstones: transaction.open_table(TOMBSTONES)?,
             imports: transaction.open_table(IMPORTS)?,
+            at_hand: AtHand::default(),
         })
     }
 }
@@ -54,7 +71,9 @@ pub(super) fn write<T>(open: &Open<'_>, work: impl FnOnce(&mut Tables<'_>) -> Re
     transaction.set_quick_repair(open.storage_len() >= QUICK_REPAIR_BYTES);
     let value = {
         let mut tables = Tables::open(&transaction, ring)?;
-        work(&mut tables)?
+        let value = work(&mut tables)?;
+        tables.settle()?;
+        value
     };
     transaction.commit()?;
     Ok(value)

@@ -11,9 +11,11 @@ use crate::store::schema::{
     session_of_key, split_updated_key, turn_key, turn_of_key, updated_key,
 };
 use crate::store::tables::{
-    Tables, find_blob_ref, find_turn, load_session, session_not_found, turn_not_found, unless_damaged,
+    AtHand, ChangedSession, Tables, find_blob_ref, find_turn, load_session, session_not_found, turn_not_found,
+    unless_damaged,
 };
 use redb::{ReadableTable, Table};
+use std::borrow::Cow;
 
 /// One change. The changes of one [`Store::apply`](super::Store::apply) happen together or not at all, in their
 /// order.
@@ -80,12 +82,12 @@ impl Budget {
 
 impl Tables<'_> {
     pub(super) fn put_session(&mut self, record: &SessionRecord) -> Result<(), Fault> {
-        let found = match load_session(&self.ring, &self.sessions, record.id) {
+        let found = match self.take_session(record.id) {
             Ok(session) => Some(session),
             Err(Fault::Own(error)) if error.code() == ErrorCode::SessionNotFound => None,
             Err(fault) => return Err(fault),
         };
-        let Some(mut session) = found else {
+        let Some(mut changed) = found else {
             self.forget_leftovers(record.id)?;
             let mut session = SessionPayload {
                 created_ms: record.created_ms,
@@ -101,34 +103,39 @@ impl Tables<'_> {
             if !text_allowed(&session) {
                 session.title.clear();
             }
-            return self.save_session(record.id, None, &session);
+            self.at_hand.session = Some(ChangedSession { id: record.id, listed_ms: None, session });
+            return Ok(());
         };
-        let updated_before_ms = session.updated_ms;
+        let session = &mut changed.session;
         session.updated_ms = session.updated_ms.max(record.updated_ms);
         session.next_turn = session.next_turn.max(record.next_turn);
         session.config = record.config.clone();
-        session.title = if text_allowed(&session) { record.title.clone() } else { String::new() };
-        session.summary =
-            session.summary.filter(|_| may_write(record.config.retention.text, session.ended_ms.is_some()));
-        self.save_session(record.id, Some(updated_before_ms), &session)
+        session.title = if text_allowed(session) { record.title.clone() } else { String::new() };
+        if !may_write(record.config.retention.text, session.ended_ms.is_some()) {
+            session.summary = None;
+        }
+        self.at_hand.session = Some(changed);
+        Ok(())
     }
 
     pub(super) fn put_summary(&mut self, id: SessionId, summary: &Summary) -> Result<(), Fault> {
-        let mut session = load_session(&self.ring, &self.sessions, id)?;
+        let mut changed = self.take_session(id)?;
+        let session = &mut changed.session;
         // What was swept must not come back in other words.
-        if !text_allowed(&session) || session.text_from > summary.from.0 {
-            return Ok(());
+        if text_allowed(session) && session.text_from <= summary.from.0 {
+            session.summary = Some(SummaryPayload::from(summary));
         }
-        session.summary = Some(SummaryPayload::from(summary));
-        self.save_session(id, Some(session.updated_ms), &session)
+        self.at_hand.session = Some(changed);
+        Ok(())
     }
 
     pub(super) fn put_turn(&mut self, record: &TurnRecord) -> Result<(), Fault> {
-        let mut session = load_session(&self.ring, &self.sessions, record.session)?;
-        let updated_before_ms = session.updated_ms;
+        let mut changed = self.take_session(record.session)?;
+        let session = &mut changed.session;
         let mut turn = record.clone();
-        let is_new = self.turns.get(&turn_key(turn.session, turn.turn))?.is_none();
-        let stored = unless_damaged(find_turn(&self.ring, &self.turns, turn.session, turn.turn))?.flatten();
+        let found = unless_damaged(self.take_turn(turn.session, turn.turn))?;
+        let is_new = matches!(found, Some(None));
+        let stored = found.flatten();
         for kind in [AudioKind::User, AudioKind::Reply] {
             let info = match &stored {
                 Some(stored) => stored.audio(kind),
@@ -142,7 +149,7 @@ impl Tables<'_> {
             };
             turn.set_audio(kind, info);
         }
-        turn.text_gone = !text_allowed(&session);
+        turn.text_gone = !text_allowed(session);
         if turn.text_gone {
             turn.clear_text();
         } else {
@@ -158,8 +165,8 @@ impl Tables<'_> {
         session.turns += u64::from(is_new);
         session.next_turn = session.next_turn.max(turn.turn.0.saturating_add(1));
         session.updated_ms = session.updated_ms.max(turn.started_ms).max(turn.ended_ms.unwrap_or(0));
-        self.save_turn(&turn)?;
-        self.save_session(turn.session, Some(updated_before_ms), &session)
+        self.at_hand = AtHand { session: Some(changed), turn: Some(turn) };
+        Ok(())
     }
 
     pub(super) fn put_audio(
@@ -173,20 +180,18 @@ impl Tables<'_> {
         if rate == 0 {
             return Err(Error::new(ErrorCode::AudioInvalidRate, "the audio has a rate of 0").into());
         }
-        let settings = load_session(&self.ring, &self.sessions, session)?;
-        if !may_write(audio_rule(&settings.config.retention, kind), settings.ended_ms.is_some()) {
+        let changed = self.take_session(session)?;
+        let settings = &changed.session;
+        let may_write = may_write(audio_rule(&settings.config.retention, kind), settings.ended_ms.is_some());
+        self.at_hand.session = Some(changed);
+        if !may_write {
             return Ok(());
         }
-        let mut record =
-            find_turn(&self.ring, &self.turns, session, turn)?.ok_or_else(|| turn_not_found(session, turn))?;
+        let mut record = self.take_turn(session, turn)?.ok_or_else(|| turn_not_found(session, turn))?;
         let blob = blob_key(session, turn, kind);
-        let (mut chunks, mut bytes) = (0, Vec::new());
+        let mut chunks = 0;
         for run in samples.chunks(CHUNK_BYTES / 2) {
-            bytes.resize(run.len() * 2, 0);
-            for (pair, sample) in bytes.chunks_exact_mut(2).zip(run) {
-                pair.copy_from_slice(&sample.to_le_bytes());
-            }
-            self.put_chunk(&blob, chunks, &bytes)?;
+            self.put_chunk(&blob, chunks, &little_endian(run))?;
             chunks += 1;
         }
         let (_, last) = bounds(&blob);
@@ -194,7 +199,42 @@ impl Tables<'_> {
         let info = AudioInfo { rate, samples: samples.len() as u64 };
         self.put_blob_ref(&blob, info, record.started_ms)?;
         record.set_audio(kind, Some(info));
-        self.save_turn(&record)
+        self.at_hand.turn = Some(record);
+        Ok(())
+    }
+
+    /// The session that the next changes are made to, from what is at hand or its row; what else is at hand is written. To
+    /// be put at hand again.
+    fn take_session(&mut self, id: SessionId) -> Result<ChangedSession, Fault> {
+        match self.at_hand.session.take() {
+            Some(changed) if changed.id == id => return Ok(changed),
+            Some(other) => self.save_session(other.id, other.listed_ms, &other.session)?,
+            None => {}
+        }
+        let session = load_session(&self.ring, &self.sessions, id)?;
+        Ok(ChangedSession { id, listed_ms: Some(session.updated_ms), session })
+    }
+
+    /// The same with a turn, if there is one.
+    fn take_turn(&mut self, session: SessionId, turn: TurnId) -> Result<Option<TurnRecord>, Fault> {
+        match self.at_hand.turn.take() {
+            Some(record) if (record.session, record.turn) == (session, turn) => return Ok(Some(record)),
+            Some(other) => self.save_turn(&other)?,
+            None => {}
+        }
+        find_turn(&self.ring, &self.turns, session, turn)
+    }
+
+    /// Writes what is at hand. To be called before anything but the `put` methods looks at the tables.
+    pub(super) fn settle(&mut self) -> Result<(), Fault> {
+        let AtHand { session, turn } = std::mem::take(&mut self.at_hand);
+        if let Some(turn) = turn {
+            self.save_turn(&turn)?;
+        }
+        if let Some(changed) = session {
+            self.save_session(changed.id, changed.listed_ms, &changed.session)?;
+        }
+        Ok(())
     }
 
     /// Writes a run of little-endian samples; each but an audio's last is [`CHUNK_BYTES`] long.
@@ -334,6 +374,15 @@ impl Tables<'_> {
             self.by_updated.remove(key)?;
         }
         Ok(!rows.is_empty())
+    }
+}
+
+/// The samples' bytes, least significant first, which on most machines they are already.
+fn little_endian(samples: &[i16]) -> Cow<'_, [u8]> {
+    if cfg!(target_endian = "little") {
+        Cow::Borrowed(bytemuck::cast_slice(samples))
+    } else {
+        Cow::Owned(samples.iter().flat_map(|sample| sample.to_le_bytes()).collect())
     }
 }
 
