@@ -83,7 +83,7 @@ fn commits(folder: &Path, effort: &Effort, bounds: &mut Bounds) {
             }
         }
     }
-    let with_log = [store_path.clone(), folder.join("store.redb.log")];
+    let with_log = [store_path.clone(), log_of(&store_path)];
     let open_bytes = (bytes_on_disk(&with_log), bytes_on_disk(&sqlite.paths()));
     let long = len(&store_path);
     drop(store);
@@ -258,7 +258,11 @@ fn many_turns(folder: &Path, turns: u64, turns_a_session: u64, bounds: &mut Boun
     let memory_written = resident_bytes();
     print_memory("with all written", memory_written);
     let killed = folder.join("killed.redb");
-    std::fs::copy(&path, &killed).expect("room");
+    for (from, to) in [(&path, &killed), (&log_of(&path), &log_of(&killed))] {
+        std::fs::copy(from, to).expect("room");
+        // Opening is not to wait for the copy.
+        std::fs::File::open(to).and_then(|copy| copy.sync_all()).expect("a disk");
+    }
     drop(store);
     print_memory("closed", resident_bytes());
     let mut opened = Vec::new();
@@ -361,6 +365,10 @@ fn bytes_on_disk(paths: &[PathBuf]) -> u64 {
     #[cfg(not(unix))]
     let taken = |metadata: std::fs::Metadata| metadata.len();
     paths.iter().filter_map(|path| std::fs::metadata(path).ok()).map(taken).sum()
+}
+
+fn log_of(path: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.log", path.display()))
 }
 
 fn remove(paths: &[PathBuf]) {

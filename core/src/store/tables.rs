@@ -13,7 +13,8 @@ use crate::store::schema::{
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, WriteTransaction};
 use std::sync::Arc;
 
-/// From this length of the storage on, opening it after a kill must not mean reading all of it: 140 MB take 0.2 to 0.4 s.
+/// From this length of the storage on, opening it after a kill must not mean reading all of it: 480 MB take 0.33 s out of
+/// the system's memory, and 0.02 s this way.
 const QUICK_REPAIR_BYTES: u64 = 256 << 20;
 
 /// The tables of a write transaction.
@@ -67,7 +68,7 @@ pub(super) fn write<T>(open: &Open<'_>, work: impl FnOnce(&mut Tables<'_>) -> Re
     let (_held, ring) = open.hold_ring();
     let mut transaction = open.begin_write()?;
     // A large file takes long to check after a kill, unless each commit writes down what is free; that costs one more
-    // wait for the disk.
+    // wait for the disk, about 0.4 ms on a fast one.
     transaction.set_quick_repair(open.storage_len() >= QUICK_REPAIR_BYTES);
     let value = {
         let mut tables = Tables::open(&transaction, ring)?;
