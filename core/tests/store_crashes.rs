@@ -111,7 +111,7 @@ impl Tally {
 fn lose_power(seed: u64, cheat: Cheat, tally: &mut Tally) {
     let disk = FaultyDisk::new();
     // Some logs are so short that they often start anew, or that a change is too much for them.
-    disk.set_log_bytes_max([30_000, 120_000, 4 << 20][seed as usize % 3]);
+    disk.set_log_bytes_max([100_000, 400_000, 4 << 20][seed as usize % 3]);
     // And some disks cannot promise room.
     if seed % 4 == 3 {
         disk.cannot_reserve();

@@ -71,7 +71,7 @@ fn a_commit_waits_for_the_log_alone() {
 
 #[test]
 fn a_log_starts_anew_and_large_commits_go_without_it() {
-    for log_bytes_max in [40_000, 70_000, 200_000] {
+    for log_bytes_max in [150_000, 300_000, 700_000] {
         let disk = FaultyDisk::new();
         disk.set_log_bytes_max(log_bytes_max);
         let store = Store::open(disk.location(), NOW_MS).unwrap();

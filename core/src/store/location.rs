@@ -100,8 +100,8 @@ pub trait BackendFactory: Send + Sync {
         Ok(None)
     }
 
-    /// After how many bytes the log starts anew; what one commit writes beyond that goes the slower way. The storage is
-    /// synced whenever it starts anew.
+    /// After how many bytes the log starts anew; a commit that writes more than a quarter of it goes the slower way. The
+    /// storage is synced whenever it starts anew.
     fn log_bytes_max(&self) -> u64 {
         LOG_BYTES_MAX
     }

@@ -94,9 +94,10 @@ impl Log {
         Self { bytes_max: factory.log_bytes_max(), factory, state: Mutex::default() }
     }
 
-    /// How long it gets, nearly, and a record at most.
-    pub(super) fn bytes_max(&self) -> u64 {
-        self.bytes_max
+    /// How long a record should be at most. One that is longer gains little: most of its time is that of its bytes, which
+    /// are written twice.
+    pub(super) fn record_bytes_max(&self) -> u64 {
+        self.bytes_max / 4
     }
 
     /// Whether it turned out that there can be none.

@@ -314,7 +314,7 @@ impl StorageBackend for Storage {
                 }
             }
         }
-        if pending.can_log && pending.waiting.recent().record_len() > logging.log.bytes_max() {
+        if pending.can_log && pending.waiting.recent().record_len() > logging.log.record_bytes_max() {
             self.spill(pending)?;
         }
         Ok(())

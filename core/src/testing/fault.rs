@@ -273,8 +273,8 @@ impl FaultyDisk {
     /// commit, the same where no room can be reserved, and with none.
     pub fn kinds() -> [FaultyDisk; 4] {
         let disks = [(); 4].map(|()| FaultyDisk::new());
-        disks[1].set_log_bytes_max(60_000);
-        disks[2].set_log_bytes_max(60_000);
+        disks[1].set_log_bytes_max(150_000);
+        disks[2].set_log_bytes_max(150_000);
         disks[2].cannot_reserve();
         disks[3].set_log_bytes_max(0);
         disks
