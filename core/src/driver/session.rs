@@ -158,7 +158,7 @@ impl SessionCore {
         let settings = machine_settings(&config, &self.shared);
         self.record.config = config;
         let write = Write::PutSession(self.touched_record());
-        self.commit(Ticket(0), vec![write]);
+        self.commit(Ticket::OF_NO_EVENT, vec![write]);
         self.handle(Input::Settings(settings));
         self.start_listening();
     }
@@ -172,12 +172,6 @@ impl SessionCore {
             self.turns_written.clear();
         }
         let error = outcome.error.map(ErrorInfo::from);
-        if ticket == Ticket(0)
-            && let Some(error) = &error
-        {
-            // No turn tells of it.
-            self.emit(None, EventKind::Error(error.clone()));
-        }
         self.handle(Input::Stored { ticket, error });
     }
 

@@ -234,7 +234,12 @@ pub(crate) enum Report {
 
 /// A write that events wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Ticket(pub(crate) u64);
+pub(crate) struct Ticket(u64);
+
+impl Ticket {
+    /// A write that no event waits for, such as one of the session's settings.
+    pub(crate) const OF_NO_EVENT: Ticket = Ticket(0);
+}
 
 /// What the driver has to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -834,6 +839,15 @@ impl Machine {
     }
 
     fn stored(&mut self, ticket: Ticket, error: Option<ErrorInfo>) {
+        if let (Ticket::OF_NO_EVENT, Some(error)) = (ticket, &error) {
+            // No turn tells of it.
+            self.events.push_back(Queued {
+                after: None,
+                since: None,
+                turn: None,
+                kind: EventKind::Error(error.clone()),
+            });
+        }
         for queued in &mut self.events {
             let Some(last) = queued.after else { continue };
             // An earlier write of the turn may fail where the last one, being small, does not.

@@ -269,6 +269,16 @@ impl World {
     }
 }
 
+#[test]
+fn a_write_that_no_event_waits_for_is_told_of_where_it_fails() {
+    for (error, told) in [(None, 0), (Some(failure()), 1)] {
+        let mut world = World::new(1);
+        world.handle(Input::Stored { ticket: Ticket::OF_NO_EVENT, error });
+        let is_error = |output: &&Output| matches!(output, Output::Emit { turn: None, kind: EventKind::Error(_) });
+        assert_eq!(world.outputs.iter().filter(is_error).count(), told);
+    }
+}
+
 fn lived(seed: u64) -> Vec<Output> {
     let mut world = World::new(seed);
     for _ in 0..600 {

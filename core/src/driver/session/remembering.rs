@@ -61,7 +61,7 @@ impl SessionCore {
                 if self.dialogue.fold(folded) {
                     self.has_new_summary = true;
                     let write = self.summary_write();
-                    self.commit(Ticket(0), write.into_iter().collect());
+                    self.commit(Ticket::OF_NO_EVENT, write.into_iter().collect());
                 }
             }
             News::Ended => {
