@@ -225,6 +225,68 @@ fn where_there_can_be_no_log_the_store_goes_on_without() {
     assert!(Store::open(disk.crashed(0).location(), NOW_MS).unwrap().turn(session(1).id, TurnId(1)).is_ok());
 }
 
+/// What is in the log alone outlives a commit that goes another way, wherever the power goes meanwhile.
+#[test]
+fn a_large_commit_that_is_cut_off_loses_nothing_of_the_log() {
+    let large = |n| [Write::PutTurn(turn(session(1).id, n)), user_audio(&turn(session(1).id, n), samples(n, 300_000))];
+    let begin = || {
+        let disk = FaultyDisk::new();
+        disk.set_log_bytes_max(400_000);
+        let store = Store::open(disk.location(), NOW_MS).unwrap();
+        let expected = talk(&store, 1, 4);
+        (disk, store, expected)
+    };
+    let (disk, store, _) = begin();
+    let before = disk.operations();
+    store.apply(&large(5)).unwrap();
+    let operations = disk.operations() - before;
+    for nth in 0..operations {
+        let (disk, store, expected) = begin();
+        disk.lose_power(nth);
+        store.apply(&large(5)).unwrap_err();
+        for seed in 0..8 {
+            let found = Store::open(disk.crashed(seed).location(), NOW_MS);
+            let context = format!("operation {nth} of {operations}, seed {seed}");
+            expected.assert_in(&found.unwrap_or_else(|error| panic!("{context}: {error}")), &context);
+        }
+    }
+}
+
+/// The log cannot be written, nor emptied, while the storage can.
+#[test]
+fn a_log_that_fails_costs_nothing() {
+    for kind in 0..4 {
+        let disk = FaultyDisk::kinds()[kind].clone();
+        let store = Store::open(disk.location(), NOW_MS).unwrap();
+        let mut expected = talk(&store, 1, 5);
+        disk.fail_log();
+        for n in 6..=12 {
+            let step = spoken(session(1).id, n);
+            store.apply(&step).unwrap();
+            expected.acknowledge(&step);
+            for seed in 0..8 {
+                let found = Store::open(disk.crashed(seed).location(), NOW_MS).unwrap();
+                expected.assert_in(&found, &format!("disk {kind}, turn {n}, seed {seed}"));
+            }
+        }
+        if kind % 2 == 0 {
+            disk.recover();
+        }
+        for n in 13..=15 {
+            let step = spoken(session(1).id, n);
+            store.apply(&step).unwrap();
+            expected.acknowledge(&step);
+        }
+        // The power goes at any time while it is closed.
+        disk.lose_power(2 * kind as u64);
+        drop(store);
+        for seed in 0..8 {
+            let found = Store::open(disk.crashed(seed).location(), NOW_MS).unwrap();
+            expected.assert_in(&found, &format!("disk {kind}, closed, seed {seed}"));
+        }
+    }
+}
+
 #[test]
 fn what_can_only_be_read_needs_its_log_first() {
     let disk = FaultyDisk::new();

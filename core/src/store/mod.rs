@@ -50,6 +50,7 @@ pub use archive::{ArchiveSource, ExportReport, ImportOptions, ImportReport};
 pub use check::{Damage, StoreUsage, Verified};
 pub use keys::StoreKey;
 pub(crate) use lineage::Lineage;
+#[cfg(feature = "testing")]
 pub(crate) use location::LOG_BYTES_MAX;
 pub use location::{BackendFactory, StoreLocation};
 pub use record::{

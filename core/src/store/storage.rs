@@ -69,11 +69,11 @@ impl std::fmt::Debug for Storage {
 
 impl Pending {
     /// All of it is in the storage.
-    fn is_synced(&mut self, header: Vec<u8>, log: &Log) {
+    fn is_synced(&mut self, header: Option<Vec<u8>>, log: &Log) {
         self.waiting.clear();
         self.is_changed = false;
-        self.durable_header = Some(header);
-        self.can_log = !log.is_missing();
+        self.can_log = header.is_some() && !log.is_missing();
+        self.durable_header = header;
     }
 }
 
@@ -188,14 +188,15 @@ impl Storage {
         }
         self.write_all(waiting.recent_header())?;
         self.sync_backend()?;
-        if pending.can_log {
-            // It failed. What it takes may be what others lack.
-            log.clear()?;
-        } else {
-            log.start_anew();
-        }
-        let header = self.header()?;
+        // From here on nothing of what the log has may be written any more, whatever fails.
+        log.start_anew();
+        let log_failed = pending.can_log;
+        let header = self.header().ok();
         pending.with_upgraded(|pending| pending.is_synced(header, log));
+        // What it takes may be what others lack. That it is found does no harm: it is nobody's.
+        if log_failed && let Err(error) = log.clear() {
+            tracing::debug!(%error, "the log could not be emptied");
+        }
         Ok(())
     }
 

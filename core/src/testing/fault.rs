@@ -46,6 +46,8 @@ struct State {
     log: Option<usize>,
     log_bytes_max: Option<u64>,
     log_operations: u64,
+    /// Whether nothing can be written to the log.
+    log_fails: bool,
     capacity: Option<u64>,
     /// Whether room cannot be reserved.
     cannot_reserve: bool,
@@ -145,6 +147,11 @@ impl FaultyDisk {
         }
     }
 
+    /// Lets every operation on the log fail until [`FaultyDisk::recover`].
+    pub fn fail_log(&self) {
+        self.0.lock().log_fails = true;
+    }
+
     /// From the next opening on the disk cannot reserve room for what is to be written later.
     pub fn cannot_reserve(&self) {
         self.0.lock().cannot_reserve = true;
@@ -235,7 +242,7 @@ impl FaultyDisk {
     pub fn recover(&self) {
         let mut state = self.0.lock();
         (state.capacity, state.failing, state.pace) = (None, None, Duration::ZERO);
-        (state.left_out, state.failing_read) = (None, None);
+        (state.left_out, state.failing_read, state.log_fails) = (None, None, false);
     }
 
     /// How many operations there were.
@@ -434,8 +441,10 @@ impl State {
 
     /// An operation on a file.
     fn operation_on(&mut self, file: usize) -> io::Result<()> {
-        self.log_operations += u64::from(self.log == Some(file));
-        self.operation()
+        let is_log = self.log == Some(file);
+        self.log_operations += u64::from(is_log);
+        self.operation()?;
+        if is_log && self.log_fails { Err(ErrorKind::Other.into()) } else { Ok(()) }
     }
 
     fn operation(&mut self) -> io::Result<()> {
