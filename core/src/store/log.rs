@@ -5,10 +5,11 @@
 //! log, and only the log is synced; the storage itself is written when the log is full, and when it is closed. A crash in
 //! between leaves in the log what the storage lacks: opening writes it there before redb looks.
 //!
-//! A record is `[head][where each write goes][what was written, without the zeros at its end]`, padded to whole blocks, so that writing one never touches
-//! another. The head names the pass through the log, and its place in it: what is left of an earlier pass is none of this
-//! one's. The first record of a pass says which header the storage had: a log that was left beside another storage is not
-//! its log. Records follow one another without a gap, and what is torn ends them: its sync had not returned.
+//! A record is `[head][where each write goes][what was written, without the zeros at its end]`, padded to whole blocks, so
+//! that writing one never touches another. The head names the pass through the log, and its place in it: what is left of an
+//! earlier pass is none of this one's. The first record of a pass says which header the storage had: a log that was left
+//! beside another storage is not its log, nor one that was left beside a storage that went on without it. Records follow one
+//! another without a gap, and what is torn ends them: its sync had not returned.
 
 use crate::error::Result;
 use crate::store::db::Fault;
@@ -123,10 +124,10 @@ impl Log {
         (state.records, state.end, state.is_used) = (0, 0, false);
     }
 
-    /// Makes the writes durable, none of which has more than 4 GB, behind those before. `before` is the storage's header before the first record of a pass;
-    /// `len` is how long the storage is.
+    /// Makes the writes durable, none of which has more than 4 GB, behind those before. `before` is the storage's header
+    /// before the first record of a pass; `len` is how long the storage is.
     ///
-    /// Where it fails the record may be found later or not, and the log has to be [cleared](Log::clear).
+    /// Where it fails the record may be found later or not; the storage is to be synced next.
     pub(super) fn append(&self, writes: Writes<'_>, before: &[u8], len: u64) -> io::Result<()> {
         let state = &mut *self.state.lock();
         if state.file.is_none() && !state.is_missing {
