@@ -115,7 +115,7 @@ fn no_room_at_any_growth(kind: usize) {
             expected.acknowledge(&step);
         }
         // A log that finds no room is done without.
-        assert!(refused == 1 || kind < 3, "{context}");
+        assert!(refused == 1 || (kind < 3 && refused == 0), "{context}: {refused}");
         expected.assert_in(&store, &context);
         expected.assert_in(&open(&disk.crashed(0)), &format!("{context}, then a power loss"));
     }
@@ -211,7 +211,7 @@ fn each_kind_of_error_has_its_code() {
 
 #[test]
 fn a_full_disk_loses_nothing_and_is_usable_again_once_there_is_room() {
-    for room in [20_000, 40_000, 80_000, 300_000] {
+    for room in [0, 40_000, 80_000, 300_000] {
         let disk = FaultyDisk::new();
         // A log gives back its room when something fails.
         disk.set_log_bytes_max(0);
@@ -221,10 +221,10 @@ fn a_full_disk_loses_nothing_and_is_usable_again_once_there_is_room() {
             store.apply(&step).unwrap();
             expected.acknowledge(&step);
         }
-        // The disk is full now, or nearly.
-        disk.set_capacity(Some(disk.bytes_used() + room));
         let s = session(10);
         store.apply(&[Write::PutSession(s.clone())]).unwrap();
+        // The disk is full now, or nearly.
+        disk.set_capacity(Some(disk.bytes_used() + room));
         let mut n = 0;
         let rejected = loop {
             n += 1;

@@ -223,7 +223,7 @@ fn disk_without_log() -> FaultyDisk {
 #[test]
 fn an_error_at_any_operation_costs_nothing_or_one_message() {
     // What the next write of the same turn makes good needs no message, nor where the log alone fails.
-    for (disk, told_of_min) in [(disk as fn() -> FaultyDisk, 0), (disk_without_log, 50)] {
+    for (disk, told_of_min) in [(disk as fn() -> FaultyDisk, 0), (disk_without_log, 51)] {
         let mut told_of = 0;
         for nth in 0..clean(&disk(), SECONDS).ended {
             let disk = disk();
