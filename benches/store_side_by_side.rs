@@ -96,7 +96,7 @@ fn commits(folder: &Path, effort: &Effort, bounds: &mut Bounds) {
     bounds.at_most("median, to SQLite", median(&of_store) / median(&of_sqlite), 1.05);
     let closed_bytes = (bytes_on_disk(std::slice::from_ref(&store_path)), bytes_on_disk(&sqlite_paths));
     println!(
-        "  on disk, of {} MB of sound: open {:.1} MB (SQLite {:.1}), both with their logs, closed {:.1} MB (SQLite {:.1}); the \
+        "  on disk, of {} MB of sound: open with logs {:.1} MB (SQLite {:.1}), closed {:.1} MB (SQLite {:.1}); the \
          file is {:.1} MB long, holes included, and {:.1} once closed",
         data_bytes / 1_000_000,
         mb(open_bytes.0),

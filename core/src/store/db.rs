@@ -211,8 +211,7 @@ impl Db {
     fn open_database(&self) -> Result<Opened> {
         let create = || {
             contain(|| {
-                let storage =
-                    Storage::with_log(self.factory.open()?, self.unsynced(), self.log.clone(), self.factory.clone());
+                let storage = Storage::with_log(self.factory.open()?, self.unsynced(), self.log.clone());
                 Ok(Opened::Writable(database(storage)?))
             })
         };
@@ -303,8 +302,7 @@ impl Db {
         let unsynced: Arc<Unsynced> = Arc::default();
         let is_on = Arc::new(AtomicBool::new(false));
         let new = contain(|| {
-            let (log, factory) = (self.log.clone(), self.factory.clone());
-            let storage = Storage::with_log_later(fresh, unsynced.clone(), log, factory, is_on.clone());
+            let storage = Storage::with_log_later(fresh, unsynced.clone(), self.log.clone(), is_on.clone());
             let new = database(storage)?;
             fill(&old, &new)?;
             Ok(new)

@@ -101,6 +101,11 @@ impl Log {
         self.bytes_max / 4
     }
 
+    /// Sees to it that the log's storage has room, as [`BackendFactory::reserve`] does.
+    pub(super) fn reserve(&self, range: std::ops::Range<u64>) -> io::Result<bool> {
+        self.factory.reserve(range)
+    }
+
     /// Whether it turned out that there can be none.
     pub(super) fn is_missing(&self) -> bool {
         self.state.lock().is_missing

@@ -1,7 +1,6 @@
 //! The storage under redb, with a memory of what was written since the last good sync, and a log that makes most syncs
 //! cheap.
 
-use crate::store::location::BackendFactory;
 use crate::store::log::Log;
 use crate::store::unsynced::Unsynced;
 use crate::store::waiting::{Waiting, is_whole};
@@ -25,17 +24,18 @@ const RESERVED_BYTES: u64 = 1 << 20;
 ///
 /// With a log, what is written waits in memory until the log is full: a commit is durable in the log, and the storage gets
 /// all of them at once, each place once. So the storage never has a header that the log does not know. Only what the
-/// storage has room for waits: where it [cannot be had for certain](BackendFactory::reserve), the storage is given at once
+/// storage has room for waits: where it [cannot be had for certain](Log::reserve), the storage is given at once
 /// what is not a header.
+#[derive(Debug)]
 pub(super) struct Storage {
     backend: Box<dyn StorageBackend>,
     unsynced: Arc<Unsynced>,
     logging: Option<Logging>,
 }
 
+#[derive(Debug)]
 struct Logging {
     log: Arc<Log>,
-    factory: Arc<dyn BackendFactory>,
     /// Whether the log is this storage's yet, and all that a crash left in it is in the storage.
     is_on: Arc<AtomicBool>,
     /// Whether the first who looks at the storage is to see to that.
@@ -43,6 +43,7 @@ struct Logging {
     pending: RwLock<Pending>,
 }
 
+#[derive(Debug)]
 struct Pending {
     waiting: Waiting,
     /// Whether what was written since the last sync waits, all of it; otherwise only headers do.
@@ -58,12 +59,6 @@ impl Default for Pending {
     fn default() -> Self {
         let waiting = Waiting::default();
         Self { waiting, can_log: false, is_changed: false, durable_header: None, reserved: Some(HashSet::new()) }
-    }
-}
-
-impl std::fmt::Debug for Storage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Storage").field(&self.backend).finish()
     }
 }
 
@@ -84,13 +79,8 @@ impl Storage {
 
     /// The same with a log. What a crash left in it is written to the storage before anybody looks at the storage, which
     /// its owner alone does.
-    pub(super) fn with_log(
-        backend: Box<dyn StorageBackend>,
-        unsynced: Arc<Unsynced>,
-        log: Arc<Log>,
-        factory: Arc<dyn BackendFactory>,
-    ) -> Self {
-        let logging = Logging { log, factory, is_on: Arc::default(), recovers: true, pending: RwLock::default() };
+    pub(super) fn with_log(backend: Box<dyn StorageBackend>, unsynced: Arc<Unsynced>, log: Arc<Log>) -> Self {
+        let logging = Logging { log, is_on: Arc::default(), recovers: true, pending: RwLock::default() };
         Self { backend, unsynced, logging: Some(logging) }
     }
 
@@ -99,10 +89,9 @@ impl Storage {
         backend: Box<dyn StorageBackend>,
         unsynced: Arc<Unsynced>,
         log: Arc<Log>,
-        factory: Arc<dyn BackendFactory>,
         is_on: Arc<AtomicBool>,
     ) -> Self {
-        let logging = Logging { log, factory, is_on, recovers: false, pending: RwLock::default() };
+        let logging = Logging { log, is_on, recovers: false, pending: RwLock::default() };
         Self { backend, unsynced, logging: Some(logging) }
     }
 
@@ -213,7 +202,7 @@ impl Storage {
     }
 
     /// Whether the storage has room there for certain.
-    fn reserve(&self, logging: &Logging, reserved: &mut Option<HashSet<u64>>, range: Range<u64>) -> io::Result<bool> {
+    fn reserve(&self, log: &Log, reserved: &mut Option<HashSet<u64>>, range: Range<u64>) -> io::Result<bool> {
         let Some(runs) = reserved else { return Ok(false) };
         for run in range.start / RESERVED_BYTES..range.end.div_ceil(RESERVED_BYTES) {
             if runs.contains(&run) {
@@ -221,14 +210,14 @@ impl Storage {
             }
             let (start, end) = (run * RESERVED_BYTES, (run + 1) * RESERVED_BYTES);
             let (first, last) = (range.start.max(start), range.end.min(end));
-            let is_there = match logging.factory.reserve(start..end.min(self.backend.len()?).max(last)) {
+            let is_there = match log.reserve(start..end.min(self.backend.len()?).max(last)) {
                 Ok(is_there) => {
                     runs.insert(run);
                     is_there
                 }
                 // There may be room for less.
                 Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
-                    logging.factory.reserve(first..last)?
+                    log.reserve(first..last)?
                 }
                 Err(error) => return Err(error),
             };
@@ -296,8 +285,8 @@ impl StorageBackend for Storage {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let Some(logging) = self.logging()? else { return self.write_backend(offset, data) };
-        let pending = &mut *logging.pending.write();
+        let Some(Logging { log, pending, .. }) = self.logging()? else { return self.write_backend(offset, data) };
+        let pending = &mut *pending.write();
         pending.is_changed = true;
         if offset < HEADER_END {
             pending.waiting.push_header(offset, data);
@@ -306,7 +295,7 @@ impl StorageBackend for Storage {
                 self.spill(pending)?;
             }
             let range = offset..offset.saturating_add(data.len() as u64);
-            if pending.can_log && self.reserve(logging, &mut pending.reserved, range)? {
+            if pending.can_log && self.reserve(log, &mut pending.reserved, range)? {
                 pending.waiting.push_blocks(offset, data);
             } else {
                 self.write_backend(offset, data)?;
@@ -315,7 +304,7 @@ impl StorageBackend for Storage {
                 }
             }
         }
-        if pending.can_log && pending.waiting.recent().record_len() > logging.log.record_bytes_max() {
+        if pending.can_log && pending.waiting.recent().record_len() > log.record_bytes_max() {
             self.spill(pending)?;
         }
         Ok(())
