@@ -36,7 +36,7 @@ fn main() {
             let event = events.next_timeout(Duration::from_millis(1)).expect("an open session");
             let since = cancelled.map_or(Duration::ZERO, |at| at.elapsed());
             match event.map(|event| event.kind) {
-                Some(EventKind::ReplyAudio { .. }) => sound = since,
+                Some(EventKind::ReplyAudioDelta { .. }) => sound = since,
                 Some(EventKind::TurnInterrupted { .. } | EventKind::TurnFinished { .. }) => {
                     ended.push(since);
                     break;

@@ -277,7 +277,7 @@ pub enum RecognitionStep {
     },
     /// The whole utterance as it was understood at first. Word times, and a second hearing where doubts remain, take
     /// more work; then a final transcript follows that may differ. Who can do with these words need not wait for it.
-    FirstHearing(Transcript),
+    FirstPass(Transcript),
     /// The last item.
     Final(Transcript),
 }

@@ -107,7 +107,7 @@ pub enum EventKind {
     },
     /// What was said, so far. A later delta replaces an earlier one. While somebody is still speaking, it belongs to no
     /// turn.
-    TranscriptDelta {
+    TranscriptPartial {
         /// All of it so far.
         text: String,
         /// How many bytes of it will not change any more, until the transcript is done.
@@ -132,7 +132,7 @@ pub enum EventKind {
         text: String,
     },
     /// More of the reply's sound.
-    ReplyAudio {
+    ReplyAudioDelta {
         /// The chunk's number in the turn, from 0.
         chunk: u32,
         /// Samples per second.
@@ -182,7 +182,7 @@ pub enum EventKind {
     /// How long the turn took, and what it cost; just before the event that ends the turn.
     Metrics(Metrics),
     /// The session has ended or was closed; the last event.
-    SessionEnded {
+    SessionClosed {
         /// False where it can be opened again: it was only closed, or its end could not be stored.
         ended: bool,
     },

@@ -31,7 +31,7 @@
 //! while let Some(event) = events.next_timeout(Duration::from_secs(10))? {
 //!     match event.kind {
 //!         EventKind::TranscriptDone { transcript, .. } => assert_eq!(transcript.text, "Hola, me llamo Ana."),
-//!         EventKind::ReplyAudio { pcm, rate, .. } => { /* play it */ let _ = (pcm, rate); }
+//!         EventKind::ReplyAudioDelta { pcm, rate, .. } => { /* play it */ let _ = (pcm, rate); }
 //!         EventKind::TurnFinished { reply_text } => {
 //!             assert_eq!(reply_text, "¡Encantado, Ana! ¿De dónde eres?");
 //!             break;
@@ -67,7 +67,7 @@
 //! - The tutor remembers the whole session: where it outgrows the chat model's context, the chat model summarises its
 //!   beginning, between turns, or else before a reply, which fails where that fails ([`store::Summary`]).
 //! - `transcript_done`, `turn_finished` and `turn_interrupted` come after they are on disk.
-//! - With a `tracing` subscriber each stage of a turn is a span (`turn_work`, `turn_detector`, `words_so_far`, `read_ahead`,
+//! - With a `tracing` subscriber each stage of a turn is a span (`turn_work`, `turn_detector`, `partial_recognition`, `prefill`,
 //!   `summary`, `commit`). What people say and type is in none of them.
 //! - Errors are an [`ErrorCode`] with context; the numbers are the same in every language.
 
@@ -90,7 +90,7 @@ mod turn;
 pub use config::{Keep, Listening, ListeningMode, Persona, Playback, Retention, SessionConfig, SessionUpdate};
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub use driver::clock::SystemClock;
-pub use driver::recording::{ListenRequest, WitnessLatency};
+pub use driver::recording::{CueLatency, ListenRequest};
 pub use driver::{clock::Clock, local::LocalDriver};
 pub use engine::{
     Capabilities, Engine, EngineBuilder, LanguageCapability, ModelNames, SessionEngine, Speech, TrimLevel,

@@ -378,7 +378,7 @@ impl Session {
     }
 
     /// Ends the session for good: the turn under way is cut short, what was kept until the end is deleted, and the
-    /// last event is `session_ended`. The session's text can still be read through the engine.
+    /// last event is `session_closed`. The session's text can still be read through the engine.
     ///
     /// # Errors
     /// [`ErrorCode::SessionClosed`].
@@ -472,7 +472,7 @@ impl Events {
     /// The next event; `None` where there is none yet.
     ///
     /// # Errors
-    /// [`ErrorCode::SessionClosed`] once the last event, `session_ended`, was read.
+    /// [`ErrorCode::SessionClosed`] once the last event, `session_closed`, was read.
     pub fn try_next(&self) -> Result<Option<Event>> {
         self.session.events.try_next()
     }
@@ -480,7 +480,7 @@ impl Events {
     /// The next event, waiting for it up to `timeout`.
     ///
     /// # Errors
-    /// [`ErrorCode::SessionClosed`] once the last event, `session_ended`, was read.
+    /// [`ErrorCode::SessionClosed`] once the last event, `session_closed`, was read.
     #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
     pub fn next_timeout(&self, timeout: std::time::Duration) -> Result<Option<Event>> {
         self.session.events.next_timeout(timeout)

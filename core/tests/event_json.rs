@@ -25,11 +25,11 @@ fn kinds() -> Vec<EventKind> {
         EventKind::SpeechStarted { start_ms: 10 },
         EventKind::SpeechStopped { end_ms: 900 },
         EventKind::UtteranceEnded { start_ms: 10, end_ms: 900, decided_ms: 1000, reason: EndReason::Host },
-        EventKind::TranscriptDelta { text: "Hola".into(), stable_len: 4 },
+        EventKind::TranscriptPartial { text: "Hola".into(), stable_len: 4 },
         EventKind::TranscriptDone { transcript, stored: true },
         EventKind::ReplyTextDelta { text: "¿Qué".into() },
         EventKind::ReplyTextDone { text: "¿Qué tal?".into() },
-        EventKind::ReplyAudio {
+        EventKind::ReplyAudioDelta {
             chunk: 0,
             rate: 24_000,
             pcm: Arc::from([0.5_f32; 3]),
@@ -44,7 +44,7 @@ fn kinds() -> Vec<EventKind> {
         EventKind::TurnInterrupted { reason: InterruptReason::BargeIn, heard_text: "¿Qué".into(), estimated: false },
         EventKind::TurnFailed { stage: Stage::Reply, error: error.clone() },
         EventKind::Metrics(Metrics { first_audio_ms: Some(800), evaluated_tokens: 12, ..Metrics::default() }),
-        EventKind::SessionEnded { ended: true },
+        EventKind::SessionClosed { ended: true },
         EventKind::ModelLoading { model: "whisper-base".into(), progress: 0.5 },
         EventKind::Error(error),
         EventKind::Idle { silence_ms: 5_000 },

@@ -16,7 +16,7 @@ fn silent_steps(steps: &[RecognitionStep]) -> usize {
 
 fn first_hearing(steps: &[RecognitionStep]) -> Option<&String> {
     steps.iter().find_map(|step| match step {
-        RecognitionStep::FirstHearing(transcript) => Some(&transcript.text),
+        RecognitionStep::FirstPass(transcript) => Some(&transcript.text),
         _ => None,
     })
 }

@@ -303,7 +303,7 @@ impl Room {
         self.driver.run_until_idle();
         while let Some(event) = self.events.try_next()? {
             match event.kind {
-                EventKind::ReplyAudio { pcm, .. } => self.reply.extend_from_slice(&pcm),
+                EventKind::ReplyAudioDelta { pcm, .. } => self.reply.extend_from_slice(&pcm),
                 EventKind::PlaybackPause => (self.paused, self.outcome.held) = (true, true),
                 EventKind::PlaybackResume => self.paused = false,
                 EventKind::PlaybackFlush => {

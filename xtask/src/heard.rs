@@ -111,7 +111,7 @@ fn cut_short(session: &Session, events: &Events, text: &str, share: f64) -> Resu
     let mut reply = Reply { sound: Vec::new(), played: 0, rate: 0, heard: String::new() };
     while let Some(event) = events.next_timeout(PATIENCE)? {
         match event.kind {
-            EventKind::ReplyAudio { pcm, rate, .. } => {
+            EventKind::ReplyAudioDelta { pcm, rate, .. } => {
                 reply.sound.extend_from_slice(&pcm);
                 reply.rate = rate;
             }

@@ -3,7 +3,7 @@
 //! Pieces of the clips' beginnings, 1 to 10 s long, go through the recogniser as the words so far (no word times) and as
 //! a final transcript, and through the turn detector. Printed are the median and the 95th percentile of the
 //! time to the first hearing, and the mean CPU time of all, by length; then the straight line through the percentiles,
-//! for `WitnessLatency`.
+//! for `CueLatency`.
 
 use crate::wer::{Failure, decode, manifest};
 use clap::Args;
@@ -58,7 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
         let request = request(audio, word_times, &memory)?;
         let (begun, mut first_ms) = (Instant::now(), None);
         run_steps(whisper.recognize(request)?, |step| {
-            if let RecognitionStep::FirstHearing(_) = step {
+            if let RecognitionStep::FirstPass(_) = step {
                 first_ms = Some(ms_since(begun));
             }
             Ok(())

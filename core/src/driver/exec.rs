@@ -13,26 +13,27 @@ pub(crate) enum Worker {
     /// The microphone and its VAD: nothing that takes long, so that nobody waits to be heard.
     Microphone,
     /// The turn detector.
-    Turns,
+    TurnDetector,
     /// Decoding, the recogniser.
-    Ears,
+    Recognizer,
     /// The chat model.
-    Mind,
+    Chat,
     /// The synthesizer.
-    Voice,
+    Synthesizer,
 }
 
 impl Worker {
-    pub(crate) const ALL: [Worker; 5] = [Worker::Microphone, Worker::Turns, Worker::Ears, Worker::Mind, Worker::Voice];
+    pub(crate) const ALL: [Worker; 5] =
+        [Worker::Microphone, Worker::TurnDetector, Worker::Recognizer, Worker::Chat, Worker::Synthesizer];
 
     #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
     pub(crate) fn thread_name(self) -> &'static str {
         match self {
             Worker::Microphone => "tertulia-mic",
-            Worker::Turns => "tertulia-turns",
-            Worker::Ears => "tertulia-ears",
-            Worker::Mind => "tertulia-mind",
-            Worker::Voice => "tertulia-voice",
+            Worker::TurnDetector => "tertulia-turn-detector",
+            Worker::Recognizer => "tertulia-recognizer",
+            Worker::Chat => "tertulia-chat",
+            Worker::Synthesizer => "tertulia-synthesizer",
         }
     }
 }
@@ -157,7 +158,7 @@ mod tests {
             let lock: Arc<async_lock::Mutex<()>> = Arc::default();
             let held = lock.clone();
             workers.spawn(
-                Worker::Mind,
+                Worker::Chat,
                 Box::pin(async move {
                     let _guard = held.lock().await;
                     loop {
@@ -168,7 +169,7 @@ mod tests {
             let weak = Arc::downgrade(&lock);
             for _ in 0..3 {
                 let lock = lock.clone();
-                workers.spawn(Worker::Ears, Box::pin(async move { drop(lock.lock().await) }));
+                workers.spawn(Worker::Recognizer, Box::pin(async move { drop(lock.lock().await) }));
             }
             drop(lock);
             (0..6).for_each(|_| _ = workers.try_tick());

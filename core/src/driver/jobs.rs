@@ -42,7 +42,7 @@ pub(crate) enum Payload {
 
 /// The part of an utterance in which somebody speaks, in samples at [`LISTEN_RATE_HZ`].
 #[derive(Clone, Debug)]
-pub(crate) struct HeardAudio {
+pub(crate) struct UtteranceAudio {
     pub(crate) audio: Arc<[f32]>,
     pub(crate) speech: std::ops::Range<usize>,
 }
@@ -72,7 +72,7 @@ impl Job {
 }
 
 /// Reads the audio and finds the speech in it.
-pub(crate) async fn listen(job: Job, payload: Payload, heard: impl FnOnce(HeardAudio) + MaybeSend) {
+pub(crate) async fn listen(job: Job, payload: Payload, heard: impl FnOnce(UtteranceAudio) + MaybeSend) {
     let work = job.clone();
     job.conclude(Stage::Decode, async move {
         let audio = match payload {
@@ -95,7 +95,7 @@ pub(crate) async fn listen(job: Job, payload: Payload, heard: impl FnOnce(HeardA
             end_ms: samples_to_ms(speech.end),
             audio_ms: samples_to_ms(audio.len()),
         };
-        heard(HeardAudio { audio, speech });
+        heard(UtteranceAudio { audio, speech });
         work.report(report);
         Ok(())
     })
@@ -123,7 +123,7 @@ fn find_speech(vad: &mut dyn Vad, audio: &[f32], cancel: &CancelFlag) -> Result<
 /// Recognises the speech that `listen` found.
 pub(crate) async fn recognise(
     job: Job,
-    heard: HeardAudio,
+    heard: UtteranceAudio,
     languages: Vec<crate::LanguageTag>,
     vocabulary: Vec<String>,
 ) {
@@ -162,10 +162,10 @@ pub(crate) async fn answer_words(
 ) {
     let _urgent = shared.quiet.disturb();
     let (cancel, samples) = (request.cancel.clone(), request.audio.len());
-    let span = info_span!("words_so_far", session = %session.id, samples);
+    let span = info_span!("partial_recognition", session = %session.id, samples);
     let first = |step| {
-        if let RecognitionStep::FirstHearing(transcript) = step {
-            shared.send(Message::Machine(session.key, Input::FirstHeard { inquiry, transcript }));
+        if let RecognitionStep::FirstPass(transcript) = step {
+            shared.send(Message::Machine(session.key, Input::FirstPass { inquiry, transcript }));
         }
     };
     let answer = contained(transcript_of(&shared, &session, request, first)).instrument(span).await;
@@ -214,7 +214,7 @@ pub(crate) async fn prefill(
         }
         Ok(())
     };
-    let _ = contained(read).instrument(info_span!("read_ahead", session = %session.id)).await;
+    let _ = contained(read).instrument(info_span!("prefill", session = %session.id)).await;
 }
 
 /// The result of a backend's work, a panic being an error.

@@ -37,7 +37,7 @@ use exec::Workers;
 use hearing::History;
 use housekeeping::Housekeeping;
 use inbox::Inbox;
-use jobs::{HeardAudio, Payload};
+use jobs::{Payload, UtteranceAudio};
 use microphone::Microphone;
 use parking_lot::{Condvar, Mutex};
 use pause::Pause;
@@ -173,7 +173,7 @@ pub(crate) enum Message {
     Open(Box<SessionCore>),
     Machine(SessionKey, Input),
     Utterance(SessionKey, Start, Option<Payload>),
-    Heard(SessionKey, TurnId, HeardAudio),
+    Heard(SessionKey, TurnId, UtteranceAudio),
     Updated(SessionKey),
     Committed(SessionKey, Ticket, Box<CommitOutcome>),
     /// Everything sent before is handled.

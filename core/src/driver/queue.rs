@@ -50,8 +50,8 @@ impl EventQueue {
                 return;
             }
             // A newer partial transcript stands for the one before.
-            if let (EventKind::TranscriptDelta { .. }, Some(last)) = (&event.kind, inner.unread.back_mut())
-                && matches!(last.kind, EventKind::TranscriptDelta { .. })
+            if let (EventKind::TranscriptPartial { .. }, Some(last)) = (&event.kind, inner.unread.back_mut())
+                && matches!(last.kind, EventKind::TranscriptPartial { .. })
                 && last.turn == event.turn
             {
                 *last = event;
@@ -71,7 +71,7 @@ impl EventQueue {
     pub(crate) fn purge_audio(&self, turn: TurnId) -> u64 {
         let mut samples = 0;
         self.inner.lock().unread.retain(|event| match &event.kind {
-            EventKind::ReplyAudio { pcm, .. } if event.turn == Some(turn) => {
+            EventKind::ReplyAudioDelta { pcm, .. } if event.turn == Some(turn) => {
                 samples += pcm.len() as u64;
                 false
             }

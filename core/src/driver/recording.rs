@@ -38,7 +38,7 @@ pub struct ListenRequest {
     /// How to listen; the mode plays no part.
     pub listening: Listening,
     /// When the backends' answers count.
-    pub latency: WitnessLatency,
+    pub latency: CueLatency,
     /// Whether the words so far are shown while somebody speaks.
     pub partials: bool,
     /// Stops the work.
@@ -55,7 +55,7 @@ impl ListenRequest {
             patience: 0.5,
             weights: EndpointWeights::default(),
             listening: Listening::default(),
-            latency: WitnessLatency::default(),
+            latency: CueLatency::default(),
             partials: false,
             cancel: CancelFlag::new(),
         }
@@ -69,18 +69,18 @@ impl ListenRequest {
 /// The median is 0.14 to 0.25 s for 1 to 10 s of speech. A final transcript that is heard again comes 1 to 3 s later;
 /// decisions do not wait for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WitnessLatency {
+pub struct CueLatency {
     /// Of the turn detector.
     pub turn_detector_ms: u32,
     /// Of the recogniser, whatever the length of the utterance.
     pub recognizer_ms: u32,
     /// Of the recogniser, for each second of the utterance.
     pub recognizer_ms_per_s: u32,
-    /// Of the recogniser, from a [first hearing](RecognitionStep::FirstHearing) to the final transcript.
+    /// Of the recogniser, from a [first hearing](RecognitionStep::FirstPass) to the final transcript.
     pub recognizer_final_ms: u32,
 }
 
-impl Default for WitnessLatency {
+impl Default for CueLatency {
     fn default() -> Self {
         Self { turn_detector_ms: 120, recognizer_ms: 240, recognizer_ms_per_s: 15, recognizer_final_ms: 2_800 }
     }
@@ -109,7 +109,7 @@ pub(crate) struct Recording {
 
 enum Answer {
     Detected(f32),
-    FirstHeard(Transcript),
+    FirstPass(Transcript),
     Recognised(Result<Transcript, ErrorInfo>),
 }
 
@@ -188,7 +188,7 @@ impl Recording {
         while self.answers.first().is_some_and(|(due, ..)| *due <= now) {
             match self.answers.remove(0) {
                 (_, inquiry, Answer::Detected(probability)) => self.listener.hear_detector(inquiry, probability),
-                (_, inquiry, Answer::FirstHeard(transcript)) => self.listener.hear_first(inquiry, transcript),
+                (_, inquiry, Answer::FirstPass(transcript)) => self.listener.hear_first(inquiry, transcript),
                 (due, inquiry, Answer::Recognised(answer)) => {
                     if let Some(at) = self.untold.iter().position(|(waiting, _)| *waiting == inquiry) {
                         let (_, turn) = self.untold.remove(at);
@@ -222,7 +222,7 @@ impl Recording {
                 Notice::AskPartial { inquiry, start, end } => self.recognise(inquiry, start..end, false).await?,
                 Notice::Drop { inquiry } => self.answers.retain(|(_, asked, _)| *asked != inquiry),
                 Notice::Words { shown, stable_len, .. } => {
-                    self.tell(None, now, EventKind::TranscriptDelta { text: shown, stable_len });
+                    self.tell(None, now, EventKind::TranscriptPartial { text: shown, stable_len });
                 }
                 Notice::Ended(spoken) => self.end(spoken, now).await?,
                 Notice::Void => {}
@@ -262,8 +262,8 @@ impl Recording {
         let mut last = None;
         while let Some(step) = steps.step().await? {
             match step {
-                RecognitionStep::FirstHearing(transcript) => {
-                    self.answers.push((due, inquiry, Answer::FirstHeard(transcript)));
+                RecognitionStep::FirstPass(transcript) => {
+                    self.answers.push((due, inquiry, Answer::FirstPass(transcript)));
                     due += u64::from(latency.recognizer_final_ms) * SAMPLES_PER_MS;
                 }
                 RecognitionStep::Final(transcript) => last = Some(transcript),

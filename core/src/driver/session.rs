@@ -4,7 +4,7 @@ mod listening;
 mod remembering;
 
 use super::context::{Dialogue, Exchange, learners_message};
-use super::jobs::{self, ConversationSlot, HeardAudio, Job, Payload};
+use super::jobs::{self, ConversationSlot, Job, Payload, UtteranceAudio};
 use super::{Commit, CommitOutcome, SessionKey, SessionShared, Shared};
 use crate::audio::to_i16;
 use crate::backend::{CancelFlag, LISTEN_RATE_HZ, SynthesisRequest};
@@ -54,7 +54,7 @@ struct TurnWork {
     /// The settings as they were when it began.
     config: SessionConfig,
     cancel: CancelFlag,
-    heard: Option<HeardAudio>,
+    heard: Option<UtteranceAudio>,
     reply_pcm: Vec<i16>,
     reply_rate: u32,
     user_audio_saved: bool,
@@ -147,7 +147,7 @@ impl SessionCore {
         self.handle(Input::Start(start));
     }
 
-    pub(crate) fn handle_heard(&mut self, turn: TurnId, heard: HeardAudio) {
+    pub(crate) fn handle_heard(&mut self, turn: TurnId, heard: UtteranceAudio) {
         if let Some(work) = self.turn.as_mut().filter(|work| work.id == turn) {
             work.heard = Some(heard);
         }
@@ -246,7 +246,7 @@ impl SessionCore {
             Ok(payload) => {
                 let (shared, key) = (self.shared.clone(), self.session.key);
                 let heard = move |heard| shared.send(super::Message::Heard(key, turn, heard));
-                self.shared.workers.spawn(super::exec::Worker::Ears, Box::pin(jobs::listen(job, payload, heard)));
+                self.shared.workers.spawn(super::exec::Worker::Recognizer, Box::pin(jobs::listen(job, payload, heard)));
             }
             Err(error) => job.report(Report::Failed { stage: Stage::Decode, error: error.into() }),
         }
@@ -268,7 +268,7 @@ impl SessionCore {
         };
         let (languages, vocabulary) = (work.config.languages(), work.config.vocabulary.clone());
         let recognise = jobs::recognise(job, heard, languages, vocabulary);
-        self.shared.workers.spawn(super::exec::Worker::Ears, Box::pin(recognise));
+        self.shared.workers.spawn(super::exec::Worker::Recognizer, Box::pin(recognise));
     }
 
     fn reply(&mut self, turn: TurnId, origin: TurnOrigin, given: String) {
@@ -278,7 +278,7 @@ impl SessionCore {
         self.has_new_summary = false;
         let (dialogue, last) = (self.dialogue.clone(), learners_message(origin, given));
         let reply = jobs::reply(job, self.conversation.clone(), dialogue, last, config, self.summarising.clone());
-        self.shared.workers.spawn(super::exec::Worker::Mind, Box::pin(reply));
+        self.shared.workers.spawn(super::exec::Worker::Chat, Box::pin(reply));
     }
 
     fn speak(&mut self, turn: TurnId, text: String) {
@@ -299,7 +299,7 @@ impl SessionCore {
             cancel: job.cancel.clone(),
             ..SynthesisRequest::new(text, config.languages(), voice)
         };
-        self.shared.workers.spawn(super::exec::Worker::Voice, Box::pin(jobs::speak(job, request)));
+        self.shared.workers.spawn(super::exec::Worker::Synthesizer, Box::pin(jobs::speak(job, request)));
     }
 
     fn store(&mut self, ticket: Ticket, facts: TurnFacts, with_audio: bool) {

@@ -186,7 +186,7 @@ impl Machine {
                     self.commands.push_back(Output::DropInquiry { inquiry });
                 }
                 Notice::Words { transcript, shown, stable_len, is_draft } => {
-                    self.emit_heard(EventKind::TranscriptDelta { text: shown, stable_len });
+                    self.emit_heard(EventKind::TranscriptPartial { text: shown, stable_len });
                     self.hear_words(&transcript, is_draft, now_us);
                 }
                 Notice::Ended(spoken) => self.hear_end(spoken, now_us),

@@ -156,7 +156,7 @@ pub(crate) enum Input {
         probability: f32,
     },
     /// What the recogniser understood at first, up to a stop; its answer follows.
-    FirstHeard {
+    FirstPass {
         inquiry: Inquiry,
         transcript: Transcript,
     },
@@ -430,7 +430,7 @@ impl Machine {
             Input::Interrupt => self.stop_active(InterruptReason::Cancel, now_us),
             Input::Speech { end, probability } => self.hear(end, probability, now_us),
             Input::Detected { inquiry, probability } => self.hear_detector(inquiry, probability, now_us),
-            Input::FirstHeard { inquiry, transcript } => self.hear_first(inquiry, transcript, now_us),
+            Input::FirstPass { inquiry, transcript } => self.hear_first(inquiry, transcript, now_us),
             Input::Recognised { inquiry, answer } => self.hear_recognizer(inquiry, answer, now_us),
             Input::EndUtterance { reason, turn } => self.end_utterance(reason, turn, now_us),
             Input::Played { turn, samples_total } => self.played(turn, samples_total, now_us),
@@ -625,7 +625,7 @@ impl Machine {
                 self.store(true);
                 self.commands.push_back(Output::Recognise { turn });
             }
-            Report::Partial { text, stable_len } => self.emit(EventKind::TranscriptDelta { text, stable_len }),
+            Report::Partial { text, stable_len } => self.emit(EventKind::TranscriptPartial { text, stable_len }),
             Report::Transcribed(transcript) => self.transcribed(transcript, now_us, now_us),
             Report::ReplyText(text) => self.reply_text(text, now_us),
             Report::ReplyDone { prompt_tokens, evaluated_tokens, reply_tokens, dropped_messages } => {
@@ -746,7 +746,7 @@ impl Machine {
         let chunk = active.chunks;
         active.chunks += 1;
         self.commands.push_back(Output::Keep { turn: active.facts.turn, pcm: pcm.clone(), rate });
-        self.emit(EventKind::ReplyAudio { chunk, rate, pcm, text_span, words });
+        self.emit(EventKind::ReplyAudioDelta { chunk, rate, pcm, text_span, words });
     }
 
     fn played(&mut self, turn: TurnId, samples_total: u64, now_us: u64) {
@@ -788,7 +788,7 @@ impl Machine {
             // Audio events that are not even in the host's queue are taken back here.
             let mut withdrawn = 0;
             self.events.retain(|queued| match &queued.kind {
-                EventKind::ReplyAudio { pcm, .. } => {
+                EventKind::ReplyAudioDelta { pcm, .. } => {
                     withdrawn += pcm.len() as u64;
                     false
                 }
@@ -834,7 +834,7 @@ impl Machine {
         if let Some(ticket) = ticket {
             self.commands.push_back(Output::StoreEnd { ticket });
         }
-        let kind = EventKind::SessionEnded { ended };
+        let kind = EventKind::SessionClosed { ended };
         self.events.push_back(Queued { after: ticket, since: None, turn: None, kind });
     }
 
@@ -860,7 +860,7 @@ impl Machine {
             let Some(error) = &error else { continue };
             match &mut queued.kind {
                 EventKind::TranscriptDone { stored, .. } => *stored = false,
-                EventKind::SessionEnded { ended } => *ended = false,
+                EventKind::SessionClosed { ended } => *ended = false,
                 kind @ (EventKind::TurnFinished { .. } | EventKind::TurnInterrupted { .. }) => {
                     *kind = EventKind::TurnFailed { stage: Stage::Store, error: error.clone() };
                 }

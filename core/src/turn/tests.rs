@@ -203,7 +203,7 @@ impl World {
                 let text = ["", "Sí.", "Quiero un café y", "No, espera un momento."][self.random.below(4) as usize];
                 let transcript = Transcript { text: text.into(), language: "es".parse().ok(), ..Default::default() };
                 if self.random.one_in(3) {
-                    self.handle(Input::FirstHeard { inquiry, transcript: transcript.clone() });
+                    self.handle(Input::FirstPass { inquiry, transcript: transcript.clone() });
                 }
                 let answer = if self.random.one_in(8) { Err(failure()) } else { Ok(transcript) };
                 self.handle(Input::Recognised { inquiry, answer });
@@ -319,10 +319,10 @@ fn assert_sound(seed: u64, outputs: &[Output]) {
                 paused = None;
                 flushed.insert(*turn);
             }
-            EventKind::ReplyTextDelta { .. } | EventKind::ReplyAudio { .. } if flushed.contains(turn) => {
+            EventKind::ReplyTextDelta { .. } | EventKind::ReplyAudioDelta { .. } if flushed.contains(turn) => {
                 panic!("seed {seed}: {turn:?} goes on after it was flushed");
             }
-            EventKind::ReplyTextDelta { .. } | EventKind::ReplyAudio { .. } | EventKind::TranscriptDone { .. } => {
+            EventKind::ReplyTextDelta { .. } | EventKind::ReplyAudioDelta { .. } | EventKind::TranscriptDone { .. } => {
                 assert!(alive(), "seed {seed}: {turn:?} goes on after its end");
             }
             _ => {}

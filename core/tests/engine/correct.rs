@@ -161,7 +161,7 @@ fn a_turn_that_is_tried_again_is_in_the_conversation_once() {
     host.scripted.chat.then([Cue::Item("Claro que sí. Vamos".to_owned()), Cue::Wait(gate.clone())]);
     session.push_audio(&noise_16k(600), 16_000).unwrap();
     let interrupted = session.end_utterance().unwrap();
-    reader.until("reply_audio");
+    reader.until("reply_audio_delta");
     session.interrupt().unwrap();
     gate.open();
     assert_eq!(type_of(&reader.until_end_of(interrupted)), "turn_interrupted");

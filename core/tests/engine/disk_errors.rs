@@ -87,7 +87,7 @@ impl Host {
                 EventKind::TurnFailed { error, .. } | EventKind::Error(error) => {
                     self.told.fault(&self.disk, error.code);
                 }
-                EventKind::SessionEnded { ended } => self.told.ended = ended,
+                EventKind::SessionClosed { ended } => self.told.ended = ended,
                 kind => assert!(!matches!(kind, EventKind::TurnInterrupted { .. }), "{}: {kind:?}", self.context),
             }
         }

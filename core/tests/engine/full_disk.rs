@@ -38,7 +38,7 @@ fn fill_up_in_mid_turn(pace: Duration) {
     let during = speak("Durante.", 100);
     let transcript = reader.until("transcript_done");
     let EventKind::TranscriptDone { stored, .. } = transcript.kind else { unreachable!() };
-    reader.until("reply_audio");
+    reader.until("reply_audio_delta");
     assert_eq!(failure(&reader.until_end_of(during)), (Stage::Store, ErrorCode::StoreFull));
     // The words alone may find room before it is known that the sound does not.
     let acknowledged = if stored { vec!["Antes.", "Durante."] } else { vec!["Antes."] };

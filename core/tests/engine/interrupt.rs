@@ -58,14 +58,14 @@ fn unread_audio_of_a_cancelled_turn_is_taken_back() {
     let host = Host::new();
     let (session, mut reader) = host.session_with(config());
     let turn = session.say("uno dos tres cuatro cinco").unwrap();
-    let first = reader.until("reply_audio");
+    let first = reader.until("reply_audio_delta");
     assert_eq!(first.turn, Some(turn));
     std::thread::sleep(std::time::Duration::from_millis(100));
     session.interrupt().unwrap();
     // The call only tells the engine; a host that reads on at once may still get some.
     std::thread::sleep(std::time::Duration::from_millis(50));
     reader.until_end_of(turn);
-    assert_eq!(reader.types().iter().filter(|kind| *kind == "reply_audio").count(), 1, "{:?}", reader.types());
+    assert_eq!(reader.types().iter().filter(|kind| *kind == "reply_audio_delta").count(), 1, "{:?}", reader.types());
 }
 
 #[test]

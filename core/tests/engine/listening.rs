@@ -64,7 +64,7 @@ fn an_open_microphone_becomes_turns() {
         assert!(matches!(&end.kind, EventKind::TurnFinished { reply_text } if reply_text == answer));
     }
     // Whether the draft comes before the decision depends on how fast the sound is pushed here.
-    let in_time = |kind: &String| !kind.starts_with("reply") && kind != "transcript_delta";
+    let in_time = |kind: &String| !kind.starts_with("reply") && kind != "transcript_partial";
     let order: Vec<String> = reader.types().into_iter().filter(in_time).collect();
     let turn = [
         "speech_started",
@@ -107,8 +107,8 @@ fn the_words_so_far_are_shown_while_someone_speaks() {
     let mut shown = Vec::new();
     for _ in 0..2 {
         speak(&session, 640);
-        let delta = reader.until("transcript_delta");
-        let EventKind::TranscriptDelta { text, stable_len } = delta.kind else { unreachable!() };
+        let delta = reader.until("transcript_partial");
+        let EventKind::TranscriptPartial { text, stable_len } = delta.kind else { unreachable!() };
         assert_eq!(delta.turn, None, "no turn has begun");
         shown.push((text, stable_len));
     }
@@ -127,7 +127,7 @@ fn a_pause_to_think_does_not_end_the_utterance() {
     host.scripted.recognizer.then("Ayer fui a la");
     speak(&session, 400);
     be_silent(&session, 400);
-    reader.until("transcript_delta");
+    reader.until("transcript_partial");
     be_silent(&session, 800);
     host.scripted.recognizer.then("Ayer fui a la playa.");
     host.scripted.chat.then(["¡Qué bien!"]);
@@ -146,7 +146,7 @@ fn the_reply_is_read_ahead_before_the_end_is_decided() {
     host.script_turn("Ayer fui a la", "Sigue.");
     speak(&session, 400);
     be_silent(&session, 320);
-    reader.until("transcript_delta");
+    reader.until("transcript_partial");
     wait_until(|| !host.scripted.chat.requests().is_empty());
     let ahead = host.scripted.chat.requests();
     assert_eq!((ahead.len(), ahead[0].sampling.max_tokens), (1, 0));
@@ -372,7 +372,7 @@ fn a_long_silence_is_told_once() {
     assert!(matches!(idle.kind, EventKind::Idle { silence_ms } if silence_ms.abs_diff(5_000) <= 32));
     drop(session);
     reader.read_to_the_end();
-    assert_eq!(reader.types(), ["session_opened", "idle", "session_ended"]);
+    assert_eq!(reader.types(), ["session_opened", "idle", "session_closed"]);
 }
 
 #[test]
@@ -473,7 +473,7 @@ fn a_recording_is_listened_to_in_its_own_time() {
     assert_eq!((ended[0]["start_ms"].as_u64(), ended[0]["end_ms"].as_u64()), (Some(512), Some(1_152)));
     assert!(ended.iter().all(|event| event["at_ms"] == event["decided_ms"]), "{ended:?}");
     // The words came 250 ms after they were asked for, not at once: the decision could not be earlier.
-    let words = &of_type("transcript_delta")[0];
+    let words = &of_type("transcript_partial")[0];
     assert!(words["at_ms"].as_u64().unwrap() >= 1_152 + 120 + 250, "{words}");
 
     // What comes later plays no part: cut off at the second decision, the trace up to there is the same.

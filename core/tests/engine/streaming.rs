@@ -17,14 +17,14 @@ fn the_events_of_a_spoken_turn_come_in_order() {
     types.dedup();
     // Text and audio pass each other; everything else has its place.
     let frame: Vec<&str> =
-        types.iter().map(String::as_str).filter(|t| !["reply_text_delta", "reply_audio"].contains(t)).collect();
+        types.iter().map(String::as_str).filter(|t| !["reply_text_delta", "reply_audio_delta"].contains(t)).collect();
     assert_eq!(
         frame,
         [
             "session_opened",
             "turn_started",
             "utterance_ended",
-            "transcript_delta",
+            "transcript_partial",
             "transcript_done",
             "reply_text_done",
             "reply_audio_done",
@@ -50,8 +50,8 @@ fn the_first_text_and_sound_arrive_while_the_second_step_is_held_back() {
     // The gate is shut: these come from the first step alone.
     let text = reader.until("reply_text_delta");
     assert!(matches!(&text.kind, EventKind::ReplyTextDelta { text } if text.starts_with("¡Buenos")));
-    let audio = reader.until("reply_audio");
-    assert!(matches!(&audio.kind, EventKind::ReplyAudio { chunk: 0, pcm, .. } if !pcm.is_empty()));
+    let audio = reader.until("reply_audio_delta");
+    assert!(matches!(&audio.kind, EventKind::ReplyAudioDelta { chunk: 0, pcm, .. } if !pcm.is_empty()));
     assert!(!reader.types().contains(&"reply_text_done".to_owned()));
     gate.open();
     assert_eq!(type_of(&reader.until_end_of(turn)), "turn_finished");
@@ -65,10 +65,10 @@ fn the_first_sound_arrives_while_the_rest_of_the_clause_is_held_back() {
     host.scripted.voice.before_next_word(Cue::Item(()));
     host.scripted.voice.before_next_word(Cue::Wait(gate.clone()));
     let turn = session.say("Buenos días.").unwrap();
-    reader.until("reply_audio");
+    reader.until("reply_audio_delta");
     gate.open();
     reader.until_end_of(turn);
-    assert_eq!(reader.types().iter().filter(|t| *t == "reply_audio").count(), 2);
+    assert_eq!(reader.types().iter().filter(|t| *t == "reply_audio_delta").count(), 2);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_reader_that_lags_behind_holds_the_backends_back() {
     let word = "no ";
     host.scripted.chat.then([word.repeat(1000).as_str()]);
     let turn = session.send_text("Habla mucho").unwrap();
-    reader.until("reply_audio");
+    reader.until("reply_audio_delta");
     std::thread::sleep(std::time::Duration::from_millis(300));
     // What is read now is what had been made ahead: not a thousand words.
     let mut ahead = 0;
@@ -93,7 +93,7 @@ fn a_reader_that_lags_behind_holds_the_backends_back() {
         }
     }
     reader.until_end_of(turn);
-    assert_eq!(reader.types().iter().filter(|t| *t == "reply_audio").count(), 1000);
+    assert_eq!(reader.types().iter().filter(|t| *t == "reply_audio_delta").count(), 1000);
 }
 
 #[test]
@@ -109,7 +109,9 @@ fn markdown_and_emoji_are_shown_and_not_spoken() {
     assert_eq!(spoken.split_whitespace().collect::<Vec<_>>().join(" "), "¡Muy bien! Has dicho quiero . ¿Algo más?");
     // The places of the words are those in the text that is shown.
     let word = reader.seen.iter().find_map(|event| match &event.kind {
-        EventKind::ReplyAudio { words, .. } => words.iter().find(|word| reply[word.text_span.clone()] == *"quiero"),
+        EventKind::ReplyAudioDelta { words, .. } => {
+            words.iter().find(|word| reply[word.text_span.clone()] == *"quiero")
+        }
         _ => None,
     });
     assert!(word.is_some());

@@ -115,7 +115,7 @@ impl Reader {
     /// Samples of the turn's audio that were read.
     pub(crate) fn samples_of(&self, turn: TurnId) -> u64 {
         let samples = |event: &Event| match &event.kind {
-            EventKind::ReplyAudio { pcm, .. } if event.turn == Some(turn) => pcm.len() as u64,
+            EventKind::ReplyAudioDelta { pcm, .. } if event.turn == Some(turn) => pcm.len() as u64,
             _ => 0,
         };
         self.seen.iter().map(samples).sum()

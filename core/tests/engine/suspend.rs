@@ -38,7 +38,7 @@ fn two_hundred_times_away_and_back_in_the_middle_of_turns() {
             1 => drop(reader.until("turn_started")),
             2 => drop(reader.until("transcript_done")),
             3 => drop(reader.until("reply_text_delta")),
-            _ => drop(reader.until("reply_audio")),
+            _ => drop(reader.until("reply_audio_delta")),
         }
         host.engine.suspend();
         // The file is nobody's, and whoever opens it finds all that was told.

@@ -164,7 +164,7 @@ fn after_the_end_every_call_says_so() {
     let id = session.id();
     session.end().unwrap();
     reader.read_to_the_end();
-    assert_eq!(reader.types().last().unwrap(), "session_ended");
+    assert_eq!(reader.types().last().unwrap(), "session_closed");
     assert_eq!(session.send_text("Hola").unwrap_err().code(), ErrorCode::SessionClosed);
     assert_eq!(session.push_audio(&[0.0], 16_000).unwrap_err().code(), ErrorCode::SessionClosed);
     assert_eq!(session.end().unwrap_err().code(), ErrorCode::SessionClosed);

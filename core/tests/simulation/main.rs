@@ -114,7 +114,7 @@ fn verdict(change: impl FnOnce(&mut Vec<EventKind>)) -> Result<(), String> {
         start_sample,
         end_sample,
     };
-    let chunk = |chunk, text_span: std::ops::Range<usize>| EventKind::ReplyAudio {
+    let chunk = |chunk, text_span: std::ops::Range<usize>| EventKind::ReplyAudioDelta {
         chunk,
         rate: 8_000,
         pcm: vec![0.0; 500].into(),

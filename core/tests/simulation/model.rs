@@ -145,12 +145,12 @@ impl Model {
             }
             (Some(turn), kind) => {
                 assert_eq!(self.active, Some(turn), "not the turn under way: {json}");
-                if let EventKind::ReplyAudio { .. } = kind {
+                if let EventKind::ReplyAudioDelta { .. } = kind {
                     self.audio_read_ms = now_ms;
                 }
                 self.follow(turn, kind, at_ms, &json);
             }
-            (None, EventKind::SessionEnded { .. }) => self.closed = true,
+            (None, EventKind::SessionClosed { .. }) => self.closed = true,
             (None, _) => {}
         }
     }
@@ -179,7 +179,7 @@ impl Model {
                 turn.text += &text;
             }
             EventKind::ReplyTextDone { text } => assert_eq!(text, turn.text),
-            EventKind::ReplyAudio { chunk, pcm, text_span, words, .. } => {
+            EventKind::ReplyAudioDelta { chunk, pcm, text_span, words, .. } => {
                 assert!(!turn.flushed, "sound after the flush: {json}");
                 assert_eq!(chunk as usize, turn.chunks.len(), "chunks are counted");
                 let samples = turn.samples..turn.samples + pcm.len() as u64;

@@ -271,7 +271,7 @@ impl World {
         let mut audio = 0;
         for count in 0..most {
             let Ok(Some(event)) = self.events.try_next() else { return count > 0 };
-            audio += usize::from(matches!(event.kind, EventKind::ReplyAudio { .. }));
+            audio += usize::from(matches!(event.kind, EventKind::ReplyAudioDelta { .. }));
             assert!(audio <= 140, "{audio} chunks wait to be read");
             self.model.read(event, self.clock.monotonic_us() / 1000);
         }

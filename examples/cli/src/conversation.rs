@@ -39,7 +39,7 @@ pub(crate) fn tell_turn(engine: &Engine, events: &Events, turn: TurnId, output: 
             EventKind::TurnStarted { .. } => {}
             EventKind::ReplyTextDelta { text } => output.text_part(&text)?,
             EventKind::ReplyTextDone { .. } => output.text_part("\n")?,
-            EventKind::ReplyAudio { pcm, rate, .. } => {
+            EventKind::ReplyAudioDelta { pcm, rate, .. } => {
                 told.reply_pcm.extend_from_slice(&pcm);
                 told.reply_rate = rate;
             }
@@ -126,7 +126,7 @@ impl<'a> Talk<'a> {
         let turn = event.turn.unwrap_or(TurnId(0));
         match &event.kind {
             EventKind::TurnStarted { .. } => self.turns_open += 1,
-            EventKind::ReplyAudio { pcm, rate, .. } => self.player().push(turn, pcm, *rate)?,
+            EventKind::ReplyAudioDelta { pcm, rate, .. } => self.player().push(turn, pcm, *rate)?,
             EventKind::ReplyAudioDone { .. } => self.player().complete(turn),
             EventKind::PlaybackPause => self.player().pause(true),
             EventKind::PlaybackResume => self.player().pause(false),
@@ -146,7 +146,7 @@ impl<'a> Talk<'a> {
     /// What people want to read.
     fn tell(&mut self, event: &Event) -> Result<()> {
         let line = match &event.kind {
-            EventKind::TranscriptDelta { text, .. } => {
+            EventKind::TranscriptPartial { text, .. } => {
                 self.so_far.clone_from(text);
                 return Ok(());
             }
@@ -161,7 +161,7 @@ impl<'a> Talk<'a> {
                 self.reply.1.push_str(text);
                 return Ok(());
             }
-            EventKind::ReplyAudio { text_span, .. } if text_span.end > self.reply.2 => {
+            EventKind::ReplyAudioDelta { text_span, .. } if text_span.end > self.reply.2 => {
                 let told = self.reply.2..text_span.end.min(self.reply.1.len());
                 self.reply.2 = text_span.end;
                 format!("tutor:   {}", self.reply.1.get(told).unwrap_or_default().trim())

@@ -8,7 +8,7 @@
 //!   "echo_delay_ms": 120,
 //!   "lines": [
 //!     { "at_s": 0.5, "tutor": "Hola. Te cuento mi fin de semana." },
-//!     { "after": "reply_audio", "delay_s": 2, "say": "Sí." },
+//!     { "after": "reply_audio_delta", "delay_s": 2, "say": "Sí." },
 //!     { "after": "playback_resume", "delay_s": 1, "file": "question.wav" }
 //!   ]
 //! }
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_line_says_what_and_when() {
         let script = parse(
-            r#"{"echo_db": -20, "lines": [{"at_s": 1.5, "file": "a.wav"}, {"after": "reply_audio", "say": "Sí."}]}"#,
+            r#"{"echo_db": -20, "lines": [{"at_s": 1.5, "file": "a.wav"}, {"after": "reply_audio_delta", "say": "Sí."}]}"#,
         )
         .unwrap();
         assert!((script.echo_gain - 0.1).abs() < 1e-6);
@@ -194,7 +194,7 @@ mod tests {
         for line in [
             r#"{"say": "Hola"}"#,
             r#"{"at_s": 1}"#,
-            r#"{"at_s": 1, "after": "reply_audio", "say": "Hola"}"#,
+            r#"{"at_s": 1, "after": "reply_audio_delta", "say": "Hola"}"#,
             r#"{"at_s": -1, "say": "Hola"}"#,
             r#"{"at_s": 1, "say": "Hola", "tutor": "Hola"}"#,
             r#"{"at_s": 1, "tutor": "Hola", "voice": "ef_dora"}"#,

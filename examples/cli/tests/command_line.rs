@@ -112,11 +112,11 @@ fn a_session_goes_on_where_another_process_left_it() {
     let wav = folder.path().join("reply.wav");
     let first = turn(&["--text", "Hola, me llamo Carmen.", "--out", path_text(&wav)]);
     let types: Vec<&str> = first.iter().map(|event| event["type"].as_str().unwrap()).collect();
-    for kind in ["session_opened", "turn_started", "reply_text_done", "reply_audio", "metrics", "turn_finished"] {
+    for kind in ["session_opened", "turn_started", "reply_text_done", "reply_audio_delta", "metrics", "turn_finished"] {
         assert!(types.contains(&kind), "{kind} is missing in {types:?}");
     }
     let samples: u64 =
-        first.iter().filter(|e| e["type"] == "reply_audio").map(|e| e["samples"].as_u64().unwrap()).sum();
+        first.iter().filter(|e| e["type"] == "reply_audio_delta").map(|e| e["samples"].as_u64().unwrap()).sum();
     assert_eq!(hound::WavReader::open(&wav).unwrap().duration() as u64, samples);
     let id = first.iter().find_map(|event| event["session"].as_str()).unwrap().to_owned();
 
@@ -190,7 +190,7 @@ fn in_a_scripted_conversation_a_nod_is_passed_over_and_a_question_stops_the_tuto
     // The nod comes when the echo canceller has learnt.
     let script = serde_json::json!({"echo_db": -12, "echo_delay_ms": 120, "lines": [
         {"at_s": 0.2, "tutor": tutor},
-        {"after": "reply_audio", "delay_s": 3.5, "say": "Yeah.", "language": "en", "voice": "af_bella", "speed": 1.3},
+        {"after": "reply_audio_delta", "delay_s": 3.5, "say": "Yeah.", "language": "en", "voice": "af_bella", "speed": 1.3},
         {"after": "playback_resume", "delay_s": 0.5, "say": "Perdona, tengo una pregunta sobre la fruta."},
     ]});
     let path = folder.path().join("script.json");
@@ -216,7 +216,7 @@ fn in_a_scripted_conversation_a_nod_is_passed_over_and_a_question_stops_the_tuto
     let interrupted = &events[place("turn_interrupted", flush)];
     let heard = interrupted["heard_text"].as_str().unwrap();
     assert!(!heard.is_empty() && tutor.starts_with(heard) && heard != tutor, "{heard}");
-    let next_reply = place("reply_audio", flush);
+    let next_reply = place("reply_audio_delta", flush);
     assert!(events[flush..].iter().any(|event| event["type"] == "turn_finished"));
 
     // The recordings agree: from the pause on, the speaker is silent until the next reply.

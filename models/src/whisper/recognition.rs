@@ -530,7 +530,7 @@ impl Recognition {
             finished_probability: ending::finished_probability(attempt, &self.model.vocabulary),
             words: Vec::new(),
         };
-        self.steps.emit(RecognitionStep::FirstHearing(transcript)).await;
+        self.steps.emit(RecognitionStep::FirstPass(transcript)).await;
         self.request.cancel.check()
     }
 

@@ -153,7 +153,7 @@ impl Recognizer for NoWords {
 /// What was understood at first, which is all where there is nothing else.
 fn first_hearing(mut steps: Steps<'_, RecognitionStep>) -> Result<Transcript> {
     while let Some(step) = block_on(steps.step())? {
-        if let RecognitionStep::FirstHearing(transcript) | RecognitionStep::Final(transcript) = step {
+        if let RecognitionStep::FirstPass(transcript) | RecognitionStep::Final(transcript) = step {
             return Ok(transcript);
         }
     }

@@ -6,7 +6,7 @@ use crate::config::{ListeningMode, SessionConfig};
 use crate::driver::context::learners_message;
 use crate::driver::exec::Worker;
 use crate::driver::hearing::{self, UtteranceMemory};
-use crate::driver::jobs::{self, HeardAudio};
+use crate::driver::jobs::{self, UtteranceAudio};
 use crate::driver::{Shared, recording};
 use crate::event::{TurnId, TurnOrigin};
 use crate::turn::{Input, Inquiry, ListeningSettings, SAMPLES_PER_MS, Spoken, Start, StartKind};
@@ -26,7 +26,7 @@ pub(super) struct Ears {
     draft: Option<(Inquiry, CancelFlag)>,
     partial: Option<(Inquiry, CancelFlag)>,
     memory: UtteranceMemory,
-    pub(super) spoken: HashMap<TurnId, (HeardAudio, CancelFlag)>,
+    pub(super) spoken: HashMap<TurnId, (UtteranceAudio, CancelFlag)>,
 }
 
 impl SessionCore {
@@ -42,7 +42,7 @@ impl SessionCore {
     pub(super) fn ask_detector(&mut self, inquiry: Inquiry, span: Range<u64>) {
         let (audio, cancel) = (self.heard(span), self.draft_flag(inquiry));
         let answer = jobs::answer_detector(self.shared.clone(), self.session.clone(), inquiry, audio, cancel);
-        self.shared.workers.spawn(Worker::Turns, Box::pin(answer));
+        self.shared.workers.spawn(Worker::TurnDetector, Box::pin(answer));
     }
 
     pub(super) fn ask_recognizer(&mut self, inquiry: Inquiry, span: Range<u64>, is_draft: bool) {
@@ -62,7 +62,7 @@ impl SessionCore {
             ..RecognitionRequest::new(self.heard(span), languages)
         };
         let answer = jobs::answer_words(self.shared.clone(), self.session.clone(), inquiry, request);
-        self.shared.workers.spawn(Worker::Ears, Box::pin(answer));
+        self.shared.workers.spawn(Worker::Recognizer, Box::pin(answer));
     }
 
     pub(super) fn prefill(&mut self, inquiry: Inquiry, given: String) {
@@ -76,7 +76,7 @@ impl SessionCore {
         let sampling = Sampling { max_tokens: 0, ..config.sampling };
         let request = ChatRequest { messages, pinned, sampling, cancel };
         let prefill = jobs::prefill(self.shared.clone(), self.session.clone(), self.conversation.clone(), request);
-        self.shared.workers.spawn(Worker::Mind, Box::pin(prefill));
+        self.shared.workers.spawn(Worker::Chat, Box::pin(prefill));
     }
 
     pub(super) fn drop_inquiry(&mut self, inquiry: Inquiry) {
@@ -98,7 +98,7 @@ impl SessionCore {
             Some((_, cancel)) => cancel,
             None => CancelFlag::new(),
         };
-        self.ears.spoken.insert(turn, (HeardAudio { audio, speech }, cancel));
+        self.ears.spoken.insert(turn, (UtteranceAudio { audio, speech }, cancel));
         let start = Start { turn, what: StartKind::Spoken(spoken), redoes: None };
         self.machine.handle(Input::Start(start), self.now_us());
     }

@@ -52,7 +52,7 @@ impl SessionCore {
         let cancel = self.summarising.insert(CancelFlag::new()).clone();
         let (dialogue, config) = (self.dialogue.clone(), self.session.config.lock().clone());
         let work = summary::summarise_ahead(self.shared.clone(), self.session.clone(), dialogue, config, cancel);
-        self.shared.workers.spawn(Worker::Mind, Box::pin(work));
+        self.shared.workers.spawn(Worker::Chat, Box::pin(work));
     }
 
     pub(crate) fn handle_summary(&mut self, news: News) {
@@ -90,7 +90,7 @@ impl SessionCore {
         let (pinned, sampling) = (messages.len(), Sampling { max_tokens: 0, ..config.sampling });
         let request = ChatRequest { messages, pinned, sampling, cancel: self.reading_ahead.clone() };
         let prefill = jobs::prefill(self.shared.clone(), self.session.clone(), self.conversation.clone(), request);
-        self.shared.workers.spawn(Worker::Mind, Box::pin(prefill));
+        self.shared.workers.spawn(Worker::Chat, Box::pin(prefill));
     }
 
     fn summary_write(&self) -> Option<Write> {

@@ -13,7 +13,7 @@
 //!     "leave_out": ["session_opened", "reply_text_delta", "reply_text_done", "reply_audio_done", "metrics"],
 //!     "events": [
 //!         {"type": "turn_started", "turn": 1, "at_ms": 100, "origin": "say"},
-//!         {"type": "reply_audio", "turn": 1, "chunk": 0, "samples": 2000},
+//!         {"type": "reply_audio_delta", "turn": 1, "chunk": 0, "samples": 2000},
 //!         {"type": "turn_finished", "turn": 1, "reply_text": "Hola."}
 //!     ],
 //!     "turns": [{"turn": 1, "reply_text": "Hola.", "state": "finished"}]

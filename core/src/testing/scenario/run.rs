@@ -313,7 +313,7 @@ fn engine(
     builder.build_local()
 }
 
-/// `{"reply": [{"user": "…"}, {"assistant": "…"}]}`, or `read_ahead`; what is pinned in front is left out.
+/// `{"reply": [{"user": "…"}, {"assistant": "…"}]}`, or `prefill`; what is pinned in front is left out.
 fn chat_request(request: &ChatRequest, pinned: usize) -> Value {
     let message = |message: &Message| match message.role {
         Role::System => json!({"system": message.content}),
@@ -322,7 +322,7 @@ fn chat_request(request: &ChatRequest, pinned: usize) -> Value {
     };
     let messages: Vec<Value> = request.messages.iter().skip(pinned).map(message).collect();
     match request.sampling.max_tokens {
-        0 => json!({"read_ahead": messages}),
+        0 => json!({"prefill": messages}),
         _ => json!({"reply": messages}),
     }
 }

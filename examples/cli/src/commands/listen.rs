@@ -34,7 +34,7 @@ fn listen_to_microphone(options: &args::Listen, output: &Output) -> Result<()> {
     live.run(output, |live| {
         while let Some(event) = events.try_next()? {
             match &event.kind {
-                EventKind::TranscriptDelta { text, .. } => {
+                EventKind::TranscriptPartial { text, .. } => {
                     so_far.clone_from(text);
                     if !options.partials {
                         continue;
@@ -74,7 +74,7 @@ fn line_of(event: &Event) -> Option<String> {
     Some(match &event.kind {
         EventKind::SpeechStarted { .. } => "somebody speaks".to_owned(),
         EventKind::SpeechStopped { .. } => "silence".to_owned(),
-        EventKind::TranscriptDelta { text, .. } => format!("so far: {text}"),
+        EventKind::TranscriptPartial { text, .. } => format!("so far: {text}"),
         EventKind::UtteranceEnded { start_ms, end_ms, .. } => {
             format!("complete, {:.2} to {:.2} s", *start_ms as f64 / 1000.0, *end_ms as f64 / 1000.0)
         }
