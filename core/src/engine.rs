@@ -374,7 +374,8 @@ impl EngineBuilder {
         self
     }
 
-    /// How the witnesses of an utterance's end are weighed in sessions; those of [`EndpointWeights::default`] by default.
+    /// How the cues of an end of turn are weighed in sessions.
+    #[doc(hidden)]
     pub fn endpoint_weights(mut self, weights: EndpointWeights) -> Self {
         self.options.endpoint_weights = weights;
         self

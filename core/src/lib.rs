@@ -90,7 +90,7 @@ mod turn;
 pub use config::{Keep, Listening, ListeningMode, Persona, Playback, Retention, SessionConfig, SessionUpdate};
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub use driver::clock::SystemClock;
-pub use driver::recording::{CueLatency, ListenRequest};
+pub use driver::recording::ListenRequest;
 pub use driver::{clock::Clock, local::LocalDriver};
 pub use engine::{
     Capabilities, Engine, EngineBuilder, LanguageCapability, ModelNames, SessionEngine, Speech, TrimLevel,
@@ -99,4 +99,10 @@ pub use error::{Error, ErrorCode, Result};
 pub use event::{Event, EventKind, SessionId, TurnId};
 pub use language::LanguageTag;
 pub use session::{Events, Session, TEXT_BYTES_MAX};
-pub use turn::EndpointWeights;
+
+/// Parameters that this project's tools tune. Not part of the public API.
+#[doc(hidden)]
+pub mod tuning {
+    pub use crate::driver::recording::CueLatency;
+    pub use crate::turn::EndpointWeights;
+}

@@ -90,7 +90,7 @@ pub(crate) async fn listen(job: Job, payload: Payload, heard: impl FnOnce(Uttera
             }
             None => 0..audio.len(),
         };
-        let report = Report::Heard {
+        let report = Report::SpeechFound {
             start_ms: samples_to_ms(speech.start),
             end_ms: samples_to_ms(speech.end),
             audio_ms: samples_to_ms(audio.len()),

@@ -33,11 +33,13 @@ pub struct ListenRequest {
     pub languages: Vec<LanguageTag>,
     /// How willing to wait for somebody who hesitates, as in [`SessionConfig`](crate::SessionConfig).
     pub patience: f32,
-    /// How the witnesses of an end are weighed.
+    /// How the cues of an end of turn are weighed.
+    #[doc(hidden)]
     pub weights: EndpointWeights,
     /// How to listen; the mode plays no part.
     pub listening: Listening,
     /// When the backends' answers count.
+    #[doc(hidden)]
     pub latency: CueLatency,
     /// Whether the words so far are shown while somebody speaks.
     pub partials: bool,

@@ -14,7 +14,7 @@ use crate::event::{ErrorInfo, EventKind, SessionId, Stage, TurnId, TurnOrigin, T
 use crate::store::{AudioKind, Lineage, SessionRecord, TurnRecord, Write};
 use crate::turn::{Input, Machine, Output, Redo, Report, Settings, Start, Ticket, TurnFacts};
 use listening::Ears;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -40,6 +40,8 @@ pub(crate) struct SessionCore {
     payloads: HashMap<TurnId, Payload>,
     turn: Option<TurnWork>,
     ears: Ears,
+    /// Inputs that came of the machine's outputs; they are handled once it is drained.
+    inputs: VecDeque<Input>,
     /// Writes of failed commits; they go with the next one.
     unsaved: Vec<Write>,
     /// Commits that were not answered, and the turns in them as they were written last.
@@ -87,6 +89,7 @@ impl SessionCore {
             payloads: HashMap::new(),
             turn: None,
             ears: Ears::default(),
+            inputs: VecDeque::new(),
             unsaved: Vec::new(),
             commits_open: 0,
             turns_written: HashMap::new(),
@@ -176,8 +179,12 @@ impl SessionCore {
     }
 
     fn obey(&mut self) {
-        while let Some(output) = self.machine.poll() {
-            self.obey_one(output);
+        loop {
+            while let Some(output) = self.machine.poll() {
+                self.obey_one(output);
+            }
+            let Some(input) = self.inputs.pop_front() else { break };
+            self.machine.handle(input, self.now_us());
         }
         self.session.turns_open.store(self.machine.turns_open(), Ordering::Release);
     }
@@ -207,7 +214,7 @@ impl SessionCore {
             }
             Output::Purge { turn } => {
                 let samples = self.session.events.purge_audio(turn);
-                self.machine.handle(Input::Purged { turn, samples }, self.now_us());
+                self.inputs.push_back(Input::Purged { turn, samples });
             }
             Output::Store { ticket, record, with_audio } => self.store(ticket, *record, with_audio),
             Output::StoreEnd { ticket } => {

@@ -200,8 +200,8 @@ pub(crate) enum Input {
 /// What a backend's worker reports.
 #[derive(Clone, Debug)]
 pub(crate) enum Report {
-    /// The audio was read, and somebody speaks in it.
-    Heard {
+    /// The audio was decoded, and there is speech in it.
+    SpeechFound {
         start_ms: u64,
         end_ms: u64,
         audio_ms: u64,
@@ -277,7 +277,7 @@ pub(crate) enum Output {
     DropInquiry {
         inquiry: Inquiry,
     },
-    /// Start a turn with what was heard.
+    /// Start a turn with this utterance: [`Input::Start`] follows.
     StartSpoken(Box<Spoken>),
     /// Have the chat model answer what the learner said, or follow the instruction.
     Reply {
@@ -300,7 +300,7 @@ pub(crate) enum Output {
     StopWork {
         turn: TurnId,
     },
-    /// Take back the turn's audio that nobody has read, and report how much it was.
+    /// Take back the turn's audio that the host has not read; [`Input::Purged`] tells how much it was.
     Purge {
         turn: TurnId,
     },
@@ -352,6 +352,8 @@ pub(crate) struct Machine {
     commands: VecDeque<Output>,
     events: VecDeque<Queued>,
     next_ticket: u64,
+    /// The last [`poll`](Machine::poll) gave `None`.
+    drained: bool,
 }
 
 #[derive(Debug)]
@@ -416,11 +418,13 @@ impl Machine {
             commands: VecDeque::new(),
             events: VecDeque::new(),
             next_ticket: 0,
+            drained: true,
         }
     }
 
     /// Takes in a fact at the time `now_us`.
     pub(crate) fn handle(&mut self, input: Input, now_us: u64) {
+        self.open_drain();
         match input {
             Input::Settings(settings) => {
                 self.settings = settings;
@@ -449,12 +453,24 @@ impl Machine {
 
     /// Tells that the time has come to `now_us`.
     pub(crate) fn tick(&mut self, now_us: u64) {
+        self.open_drain();
         self.watch_input(now_us);
         self.proceed(now_us);
     }
 
-    /// The next thing to do; `None` until something else happens.
+    fn open_drain(&mut self) {
+        debug_assert!(self.drained, "an input is handled before poll gave None for the one before");
+        self.drained = false;
+    }
+
+    /// The next output; `None` until the next input.
     pub(crate) fn poll(&mut self) -> Option<Output> {
+        let output = self.next_output();
+        self.drained = output.is_none();
+        output
+    }
+
+    fn next_output(&mut self) -> Option<Output> {
         if let Some(command) = self.commands.pop_front() {
             return Some(command);
         }
@@ -616,7 +632,7 @@ impl Machine {
         let Some(active) = &mut self.active else { return };
         let turn = active.facts.turn;
         match report {
-            Report::Heard { start_ms, end_ms, audio_ms } => {
+            Report::SpeechFound { start_ms, end_ms, audio_ms } => {
                 let StartKind::Utterance(reason) = active.what else { return };
                 active.facts.metrics.speech_ms = end_ms.saturating_sub(start_ms);
                 active.recognize_at_us = now_us;

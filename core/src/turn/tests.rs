@@ -105,6 +105,7 @@ impl World {
     }
 
     fn obey(&mut self) {
+        let mut inputs = Vec::new();
         while let Some(output) = self.machine.poll() {
             self.outputs.push(output.clone());
             match output {
@@ -117,16 +118,17 @@ impl World {
                 Output::Store { ticket, .. } | Output::StoreEnd { ticket } => self.tickets.push(ticket),
                 Output::Purge { turn } => {
                     let samples = self.random.below(500);
-                    self.machine.handle(Input::Purged { turn, samples }, self.now_us);
+                    inputs.push(Input::Purged { turn, samples });
                 }
                 Output::StartSpoken(spoken) => {
                     let what = StartKind::Spoken(spoken);
                     let start = Start { turn: self.take_turn(), what, redoes: None };
-                    self.machine.handle(Input::Start(start), self.now_us);
+                    inputs.push(Input::Start(start));
                 }
                 _ => {}
             }
         }
+        inputs.into_iter().for_each(|input| self.handle(input));
     }
 
     fn take_turn(&mut self) -> TurnId {
@@ -223,7 +225,7 @@ impl World {
             return;
         }
         match work {
-            Work::Listen => report(self, Report::Heard { start_ms: 10, end_ms: 500, audio_ms: 600 }),
+            Work::Listen => report(self, Report::SpeechFound { start_ms: 10, end_ms: 500, audio_ms: 600 }),
             Work::Recognise => {
                 let text = if self.random.one_in(6) { "" } else { "Hola." };
                 report(self, Report::Transcribed(Transcript { text: text.into(), ..Default::default() }));

@@ -6,7 +6,8 @@ use crate::wer::Failure;
 use std::sync::{Arc, PoisonError};
 use tertulia::backend::{Backends, LISTEN_RATE_HZ, Recognizer, TurnDetector, VadModel, run_steps};
 use tertulia::store::StoreLocation;
-use tertulia::{EndpointWeights, Engine, EngineBuilder, Event, EventKind, LanguageTag, ListenRequest, SessionEngine};
+use tertulia::tuning::EndpointWeights;
+use tertulia::{Engine, EngineBuilder, Event, EventKind, LanguageTag, ListenRequest, SessionEngine};
 
 /// A decision may come so much before what the reference takes for the end, whose frames are 32 ms long.
 const TOLERANCE_MS: u64 = 100;

@@ -100,7 +100,7 @@ impl SessionCore {
         };
         self.ears.spoken.insert(turn, (UtteranceAudio { audio, speech }, cancel));
         let start = Start { turn, what: StartKind::Spoken(spoken), redoes: None };
-        self.machine.handle(Input::Start(start), self.now_us());
+        self.inputs.push_back(Input::Start(start));
     }
 
     /// Forgets sound that nobody will ask for.
