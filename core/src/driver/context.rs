@@ -2,7 +2,6 @@
 //!
 //! Pure. Nothing leaves unnoticed: an exchange stays until a summary that covers it takes its place.
 
-use super::notes::ends_sentence;
 use crate::backend::{Message, Role};
 use crate::catalog::Catalog;
 use crate::config::SessionConfig;
@@ -346,15 +345,6 @@ fn pieces(text: &str, tokens_max: usize, count: &impl Fn(&str) -> usize) -> Vec<
     pieces
 }
 
-/// The text up to the end of its last whole sentence, where that is most of it: what the token limit cut off is no fact.
-pub(crate) fn whole_sentences(text: &str) -> &str {
-    let ends = |c: char| ends_sentence(c) || c == '\n';
-    match text.rfind(ends).filter(|end| end * 2 >= text.len()) {
-        Some(end) => text[..text.ceil_char_boundary(end + 1)].trim_end(),
-        None => text,
-    }
-}
-
 /// Adds the learner's words, with a note where they came into the tutor's.
 fn add_user(
     messages: &mut Vec<Message>,
@@ -515,13 +505,6 @@ mod tests {
             assert_eq!(pieces.concat(), text);
             assert!(pieces.iter().all(|piece| piece.len() <= 2 || piece.chars().count() <= 2), "{pieces:?}");
         }
-    }
-
-    #[test]
-    fn what_was_cut_off_in_mid_sentence_goes() {
-        assert_eq!(whole_sentences("Se llama Ana. Vive en Lima. Le gus"), "Se llama Ana. Vive en Lima.");
-        assert_eq!(whole_sentences("Sí. Se llama Ana y vive en una ciudad"), "Sí. Se llama Ana y vive en una ciudad");
-        assert_eq!(whole_sentences("名前はアナです。それから"), "名前はアナです。");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the notes of a conversation must not lose. Small chat models leave out what mattered, and copy what they were to
 //! sum up: so what names somebody or something is kept word for word where the new notes do not name it. Pure.
 
+use crate::text;
 use std::collections::HashSet;
 
 /// What a line of the conversation begins with.
@@ -58,14 +59,9 @@ fn is_of(line: &str, label: &str) -> bool {
     !label.is_empty() && line.starts_with(label)
 }
 
-/// Whether a sentence may end with it.
-pub(super) fn ends_sentence(c: char) -> bool {
-    matches!(c, '.' | '!' | '?' | '…' | '。' | '！' | '？')
-}
-
-/// The sentences of a line, each with its sign.
+/// The sentences of a line that have words.
 fn sentences(line: &str) -> impl Iterator<Item = &str> {
-    line.split_inclusive(ends_sentence).map(str::trim).filter(|sentence| sentence.chars().any(char::is_alphanumeric))
+    text::sentences(line).map(str::trim).filter(|sentence| sentence.chars().any(char::is_alphanumeric))
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {

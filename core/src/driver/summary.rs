@@ -13,6 +13,7 @@ use crate::config::SessionConfig;
 use crate::driver::jobs::contained;
 use crate::error::{Error, ErrorCode, Result};
 use crate::prompt;
+use crate::text::whole_sentences;
 use std::sync::Arc;
 use tracing::{Instrument, info_span};
 
@@ -216,7 +217,7 @@ impl Writer {
             futures_lite::future::yield_now().await;
         }
         let text = match ended {
-            Some(StopReason::Length) => context::whole_sentences(text.trim()),
+            Some(StopReason::Length) => whole_sentences(text.trim()),
             _ => text.trim(),
         };
         if text.is_empty() {

@@ -5,14 +5,12 @@
 //! of [`Machine::poll_timeout`] has come. Time is in microseconds since the session opened. The same inputs give
 //! the same outputs.
 //!
-//! It knows `event` and `error`, and nothing else of the engine.
+//! It knows `event`, `error` and `text`, and nothing else of the engine.
 
 mod endpoint;
 mod floor;
 mod listener;
-mod markup;
 mod playback;
-mod sentence;
 mod words;
 
 use crate::error::ErrorCode;
@@ -20,10 +18,10 @@ use crate::event::{
     EndReason, ErrorInfo, EventKind, InterruptReason, Metrics, SpokenWord, Stage, Transcript, TurnId, TurnOrigin,
     TurnState,
 };
+use crate::text::{ClauseSplitter, blank_markup};
 use endpoint::Utterance;
 use floor::Floor;
 use playback::Timeline;
-use sentence::ClauseSplitter;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -721,7 +719,7 @@ impl Machine {
         while active.settings.speaks
             && let Some(clause) = active.splitter.next_clause()
         {
-            let text = markup::blank_markup(&active.splitter.text()[clause.clone()]);
+            let text = blank_markup(&active.splitter.text()[clause.clone()]);
             // A lone emoji is shown, not spoken.
             if text.contains(char::is_alphanumeric) {
                 active.speaking = Some(clause);

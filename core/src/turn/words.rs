@@ -1,50 +1,7 @@
 //! What the words so far tell: whether they look complete, whether they are more than a nod, and which of them stand.
 
 use crate::event::Transcript;
-
-/// Words after which a sentence goes on, by language.
-const HANGING: &[(&str, &[&str])] = &[
-    (
-        "en",
-        &[
-            "a", "about", "am", "an", "and", "are", "as", "at", "because", "but", "by", "can", "could", "did", "do",
-            "does", "er", "erm", "for", "from", "had", "has", "have", "he", "her", "his", "if", "in", "into", "is",
-            "it's", "its", "i", "i'm", "like", "maybe", "my", "not", "of", "on", "or", "our", "she", "should", "since",
-            "so", "some", "than", "that", "that's", "the", "their", "then", "there's", "they", "this", "to", "uh",
-            "um", "until", "very", "was", "we", "were", "when", "where", "which", "while", "who", "will", "with",
-            "would", "your",
-        ],
-    ),
-    (
-        "es",
-        &[
-            "a", "al", "ante", "aunque", "bajo", "como", "con", "creo", "cuando", "cuyo", "de", "del", "desde",
-            "donde", "e", "eh", "el", "em", "en", "entonces", "entre", "era", "es", "esta", "este", "está", "están",
-            "estoy", "fue", "ha", "han", "hasta", "hay", "he", "la", "las", "le", "les", "lo", "los", "me", "mi",
-            "mientras", "mis", "muy", "más", "ni", "nuestra", "nuestro", "o", "para", "pero", "por", "porque", "pues",
-            "que", "se", "ser", "si", "sin", "sobre", "son", "soy", "su", "sus", "también", "te", "tengo", "tu", "tus",
-            "u", "un", "una", "unas", "unos", "voy", "y", "ya",
-        ],
-    ),
-];
-
-/// What a listener says without wanting the floor, by language.
-const BACKCHANNELS: &[(&str, &[&str])] = &[
-    (
-        "en",
-        &[
-            "ah", "aha", "hm", "hmm", "huh", "mhm", "mm", "mmhm", "oh", "ok", "okay", "right", "sure", "uh-huh",
-            "yeah", "yes", "yep",
-        ],
-    ),
-    (
-        "es",
-        &[
-            "ah", "ajá", "aha", "ahá", "ajam", "claro", "eh", "hm", "hmm", "mhm", "mm", "oh", "ok", "okay", "sí", "si",
-            "vale", "ya",
-        ],
-    ),
-];
+use crate::text::{Ending, ending, is_backchannel, is_open_ended};
 
 /// How many words a nod has at most: "sí, sí, claro".
 const BACKCHANNEL_WORDS_MAX: usize = 3;
@@ -72,28 +29,23 @@ struct Looks {
 
 /// `languages` are tried in turn.
 fn looks_complete(text: &str, languages: &[&str]) -> Looks {
-    let text = text.trim();
     let looks = |complete, hangs| Looks { complete, hangs };
     let Some(last_word) = words(text).next_back() else { return looks(0.0, false) };
-    let hangs = is_in(HANGING, languages, &last_word);
-    let tail = text.trim_end_matches(['"', '\'', '”', '’', '»', ')']);
-    if tail.ends_with("...") || tail.ends_with(['…', ',', ';', ':', '-', '–', '—']) {
-        return looks(-1.0, true);
-    }
-    let complete = match (tail.ends_with(['.', '!', '?', '。', '！', '？']), hangs) {
+    let hangs = is_open_ended(&last_word, languages);
+    match (ending(text), hangs) {
+        (Ending::Open, _) => looks(-1.0, true),
         // A recogniser likes to close what the speaker did not.
-        (true, true) => -0.3,
-        (true, false) => 1.0,
-        (false, true) => -1.0,
-        (false, false) => -0.2,
-    };
-    looks(complete, hangs)
+        (Ending::Closed, true) => looks(-0.3, true),
+        (Ending::Closed, false) => looks(1.0, false),
+        (Ending::Unmarked, true) => looks(-1.0, true),
+        (Ending::Unmarked, false) => looks(-0.2, false),
+    }
 }
 
 /// Whether a text takes the floor, rather than saying "mhm" or nothing.
 pub(crate) fn takes_the_floor(text: &str, languages: &[&str]) -> bool {
     let mut count = 0;
-    let only_nods = words(text).inspect(|_| count += 1).all(|word| is_in(BACKCHANNELS, languages, &word));
+    let only_nods = words(text).inspect(|_| count += 1).all(|word| is_backchannel(&word, languages));
     !only_nods || count > BACKCHANNEL_WORDS_MAX
 }
 
@@ -132,10 +84,6 @@ impl Shown {
         }
         (shown, stable_len)
     }
-}
-
-fn is_in(lists: &[(&str, &[&str])], languages: &[&str], word: &str) -> bool {
-    lists.iter().any(|(language, list)| languages.contains(language) && list.contains(&word))
 }
 
 fn words(text: &str) -> impl DoubleEndedIterator<Item = String> {

@@ -30,15 +30,22 @@ fn core_src() -> PathBuf {
 }
 
 #[test]
-fn the_turn_machine_knows_events_and_errors_only() {
+fn the_turn_machine_knows_events_errors_and_text_only() {
     for path in sources(&core_src().join("turn")) {
         for room in rooms_named(&path) {
-            assert!(["event", "error", "turn"].contains(&room.as_str()), "{path:?} knows {room}");
+            assert!(["event", "error", "text", "turn"].contains(&room.as_str()), "{path:?} knows {room}");
         }
         let text = fs::read_to_string(&path).unwrap();
         for outside in ["std::time", "std::thread", "std::fs", "std::io", "parking_lot"] {
             assert!(!text.contains(outside), "{path:?} knows {outside}");
         }
+    }
+}
+
+#[test]
+fn text_imports_nothing_of_the_crate() {
+    for path in sources(&core_src().join("text")) {
+        assert_eq!(rooms_named(&path), [""; 0], "{path:?}");
     }
 }
 

@@ -1,75 +1,65 @@
 //! What of a reply is shown and not spoken: markdown and emoji.
 
 /// The text with everything that is not spoken replaced by spaces, byte for byte, so that places in it stay what they
-/// were.
-pub(crate) fn blank_markup(text: &str) -> String {
+/// were. Linear in the text's length.
+pub fn blank_markup(text: &str) -> String {
     let mut spoken = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let at_line_start = spoken.trim_end_matches([' ', '\t']).is_empty() || ends_line(&spoken);
-        let silent_len = if at_line_start { line_mark(rest) } else { None };
-        let before = text[..spoken.len()].chars().next_back();
-        let silent_len = silent_len.or_else(|| link_target(rest)).or_else(|| inline_mark(before, rest));
-        match silent_len {
-            Some(len) => {
-                spoken.extend(std::iter::repeat_n(' ', len));
-                rest = &rest[len..];
-            }
-            None => {
-                spoken.push(c);
-                rest = &rest[c.len_utf8()..];
-            }
+    let mut at_line_start = true;
+    while let Some(c) = text[spoken.len()..].chars().next() {
+        let (before, rest) = text.split_at(spoken.len());
+        let line_mark = if at_line_start { line_mark(rest) } else { None };
+        at_line_start = c == '\n' || (at_line_start && (line_mark.is_some() || matches!(c, ' ' | '\t')));
+        match line_mark.or_else(|| link_target(rest)).or_else(|| inline_mark(before, c, rest)) {
+            Some(len) => spoken.extend(std::iter::repeat_n(' ', len)),
+            None => spoken.push(c),
         }
     }
     spoken
 }
 
-fn ends_line(spoken: &str) -> bool {
-    spoken.trim_end_matches([' ', '\t']).ends_with('\n')
-}
-
 /// Headings, quotes, bullets, rules and fences, which stand at the start of a line.
 fn line_mark(rest: &str) -> Option<usize> {
-    if rest.starts_with("```") {
-        return Some(rest.find('\n').unwrap_or(rest.len()));
+    let c = rest.chars().next()?;
+    let after_run = rest.trim_start_matches(c);
+    let run = rest.len() - after_run.len();
+    let blank_after = |len: usize| rest[len..].starts_with([' ', '\t']);
+    let line_len = || rest.find('\n').unwrap_or(rest.len());
+    match c {
+        '`' if run >= 3 => Some(line_len()),
+        '-' | '*' | '_' | '=' if run >= 3 && rest[run..line_len()].trim().is_empty() => Some(run),
+        '#' => (run <= 6 && blank_after(run)).then_some(run),
+        '-' | '*' | '+' | '>' => blank_after(1).then_some(1),
+        '•' => rest.starts_with("• ").then_some(c.len_utf8()),
+        _ => None,
     }
-    let run = |mark: char| rest.len() - rest.trim_start_matches(mark).len();
-    let followed_by_space = |len: usize| rest[len..].starts_with([' ', '\t']);
-    let line = rest.lines().next().unwrap_or_default().trim_end();
-    if line.len() >= 3 && ['-', '*', '_', '='].iter().any(|mark| line.chars().all(|c| c == *mark)) {
-        return Some(line.len());
-    }
-    let headings = run('#');
-    if (1..=6).contains(&headings) && followed_by_space(headings) {
-        return Some(headings);
-    }
-    let is_bullet = rest.starts_with(['-', '*', '+', '>']) && followed_by_space(1) || rest.starts_with("• ");
-    is_bullet.then(|| rest.chars().next().map_or(0, char::len_utf8))
 }
+
+/// The longest address of a link, in bytes.
+const LINK_BYTES_MAX: usize = 2048;
 
 /// The address behind a link's text: `](…)`.
 fn link_target(rest: &str) -> Option<usize> {
-    if !rest.starts_with("](") {
-        return None;
-    }
-    rest.find(')').map(|at| at + 1)
+    let address = rest.strip_prefix("](")?;
+    address[..address.floor_char_boundary(LINK_BYTES_MAX)].find(')').map(|at| at + "](".len() + 1)
 }
 
 /// Emphasis, code, table bars, brackets and emoji.
-fn inline_mark(before: Option<char>, rest: &str) -> Option<usize> {
-    if rest.starts_with("~~") {
-        return Some(2);
-    }
-    let c = rest.chars().next()?;
-    let after = rest[c.len_utf8()..].chars().next();
-    let stands_alone = |side: Option<char>| side.is_none_or(char::is_whitespace);
+fn inline_mark(before: &str, c: char, rest: &str) -> Option<usize> {
+    let (last, after) = (before.chars().next_back(), &rest[c.len_utf8()..]);
+    let next = after.chars().next();
+    let is_digit = |c: char| c.is_ascii_digit();
     let silent = match c {
         '`' | '|' | '[' | ']' => true,
-        // "5 * 3" and "snake_case" are no emphasis.
-        '*' => !(stands_alone(before) && stands_alone(after)),
+        '~' if next == Some('~') => return Some(2),
+        // "5 * 3", "5*3" and "snake_case" are no emphasis.
+        '*' => {
+            let stands_alone = |side: Option<char>| side.is_none_or(char::is_whitespace);
+            let is_product = before.trim_end().ends_with(is_digit) && after.trim_start().starts_with(is_digit);
+            !is_product && !(stands_alone(last) && stands_alone(next))
+        }
         '_' => {
             let in_word = |side: Option<char>| side.is_some_and(char::is_alphanumeric);
-            !(in_word(before) && in_word(after))
+            !(in_word(last) && in_word(next))
         }
         _ => is_emoji(c),
     };
@@ -121,7 +111,8 @@ mod tests {
 
     #[test]
     fn plain_text_stays() {
-        for text in ["5 * 3 - 2 = 13", "snake_case", "¿Sí? (No.) «Vale», 3-4 días", "1. Primero, 2. segundo #1", "C#"]
+        for text in
+            ["5 * 3 - 2 = 13", "5*3", "snake_case", "¿Sí? (No.) «Vale», 3-4 días", "1. Primero, 2. segundo #1", "C#"]
         {
             assert_eq!(blank_markup(text), text);
         }

@@ -1,5 +1,7 @@
-//! Cuts a growing reply into clauses that can be spoken one by one.
+//! The splitter of text into sentences, and of a growing reply into clauses that can be spoken one by one.
 
+use super::languages::is_abbreviation;
+use super::{Boundary, boundary, is_sentence_end};
 use std::ops::Range;
 
 /// A first clause may end at a comma once it is this long, so that the first sound comes early.
@@ -9,13 +11,6 @@ const CLAUSE_CHARS_MIN: usize = 12;
 /// Text without any boundary is cut at a space here; sooner in the first clause.
 const CLAUSE_CHARS_MAX: usize = 240;
 const FIRST_CLAUSE_CHARS_MAX: usize = 100;
-
-/// Words that end in a period without ending a sentence.
-const ABBREVIATIONS: &[&str] = &[
-    "av", "avda", "cap", "co", "d", "dept", "dr", "dra", "dña", "ee", "ej", "esp", "etc", "fig", "gen", "gob", "inc",
-    "jr", "lic", "ltd", "mr", "mrs", "ms", "mt", "no", "núm", "p", "pág", "prof", "profa", "sr", "sra", "srta", "st",
-    "tel", "ud", "uds", "uu", "vd", "vol", "vs", "e.g", "i.e", "a.m", "p.m",
-];
 
 /// Takes text as it comes and gives out clauses: byte ranges that follow each other without gap or overlap.
 #[derive(Debug, Default)]
@@ -43,7 +38,7 @@ impl ClauseSplitter {
     /// The next clause that is certainly complete.
     pub(crate) fn next_clause(&mut self) -> Option<Range<usize>> {
         let rest = &self.text[self.given..];
-        let len = match boundary(rest, self.clauses == 0) {
+        let len = match clause_len(rest, self.clauses == 0) {
             Some(len) => len,
             None if self.complete && !rest.is_empty() => rest.len(),
             None => return None,
@@ -57,38 +52,22 @@ impl ClauseSplitter {
 
 /// The length of the first clause of `rest`, where a boundary is already certain. Whitespace after the boundary
 /// belongs to the clause before it.
-fn boundary(rest: &str, first: bool) -> Option<usize> {
+fn clause_len(rest: &str, first: bool) -> Option<usize> {
     let mut last_space = None;
-    let mut chars = 0;
-    for (at, c) in rest.char_indices() {
-        chars += 1;
-        let end = at + c.len_utf8();
-        let ends_here = match c {
-            '\n' => chars > 1,
-            '.' => chars >= CLAUSE_CHARS_MIN && ends_sentence(rest, at),
-            '!' | '?' | '…' | '。' | '！' | '？' => chars >= CLAUSE_CHARS_MIN,
-            ',' | ';' | ':' | '—' => first && chars >= FIRST_CLAUSE_CHARS_MIN,
-            _ => false,
+    let chars_max = if first { FIRST_CLAUSE_CHARS_MAX } else { CLAUSE_CHARS_MAX };
+    for (count, (at, c)) in rest.char_indices().enumerate() {
+        let chars = count + 1;
+        let is_long_enough = match boundary(c) {
+            Some(Boundary::Sentence) => chars >= CLAUSE_CHARS_MIN,
+            Some(Boundary::Clause) => first && chars >= FIRST_CLAUSE_CHARS_MIN,
+            None => c == '\n' && chars > 1,
         };
-        if ends_here {
-            // What follows decides: closing quotes belong to the clause, and "3.5" or "?!" has no boundary inside.
-            let after = &rest[end..];
-            let closing = after.find(|c: char| !is_closing(c)).unwrap_or(after.len());
-            let tail = &after[closing..];
-            let spaces = tail.find(|c: char| !c.is_whitespace()).unwrap_or(tail.len());
-            // "Bueno... no sé" only hesitates.
-            let sentence = rest[..end + closing].trim_end_matches(is_bracket);
-            let hesitates = (sentence.ends_with("...") || sentence.ends_with('…'))
-                && tail[spaces..].starts_with(char::is_lowercase);
-            let certain = spaces > 0 && spaces < tail.len() && !hesitates;
-            if certain || (c == '\n' && !tail.is_empty()) {
-                return Some(end + closing + spaces);
-            }
+        if is_long_enough && let Some(end) = end_of(rest, at, c) {
+            return Some(end);
         }
         if c.is_whitespace() {
-            last_space = Some(end);
+            last_space = Some(at + c.len_utf8());
         }
-        let chars_max = if first { FIRST_CLAUSE_CHARS_MAX } else { CLAUSE_CHARS_MAX };
         if chars >= chars_max && last_space.is_some() {
             return last_space;
         }
@@ -96,8 +75,47 @@ fn boundary(rest: &str, first: bool) -> Option<usize> {
     None
 }
 
+/// The sentences of a text, each with the whitespace after it; a line break ends one, too.
+pub(crate) fn sentences(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let mut marks = rest.char_indices().filter(|(_, c)| is_sentence_end(*c) || *c == '\n');
+        let len = marks.find_map(|(at, c)| end_of(rest, at, c)).unwrap_or(rest.len());
+        let (sentence, after) = rest.split_at(len);
+        rest = after;
+        (!sentence.is_empty()).then_some(sentence)
+    })
+}
+
+/// The text up to the end of its last whole sentence, where that is most of it: a token limit may have cut off the rest.
+pub(crate) fn whole_sentences(text: &str) -> &str {
+    let last = sentences(text).last().unwrap_or_default();
+    let is_whole =
+        last.ends_with('\n') || last.trim_end_matches(is_closing).len() < last.trim_end_matches(is_bracket).len();
+    let whole = text[..text.len() - last.len()].trim_end();
+    if is_whole || whole.len() * 2 < text.len() { text } else { whole }
+}
+
+/// Where the sentence, clause or line that the mark `c` at byte `at` may end is over: behind closing quotes and
+/// whitespace. `None` where it does not end there, or where what follows is still to come.
+fn end_of(text: &str, at: usize, c: char) -> Option<usize> {
+    if c == '.' && !is_full_stop(text, at) {
+        return None;
+    }
+    let end = at + c.len_utf8();
+    // "3.5" and "?!" have no boundary inside, and closing quotes belong to the clause.
+    let tail = text[end..].trim_start_matches(is_closing);
+    let next = tail.trim_start();
+    let sentence = text[..text.len() - tail.len()].trim_end_matches(is_bracket);
+    // "Bueno... no sé" only hesitates.
+    let hesitates = (sentence.ends_with("...") || sentence.ends_with('…')) && next.starts_with(char::is_lowercase);
+    let is_apart = next.len() < tail.len() || matches!(c, '。' | '！' | '？');
+    let is_certain = is_apart && !next.is_empty() && !hesitates;
+    (is_certain || (c == '\n' && !tail.is_empty())).then(|| text.len() - next.len())
+}
+
 fn is_closing(c: char) -> bool {
-    is_bracket(c) || matches!(c, '.' | '!' | '?' | '…')
+    is_bracket(c) || is_sentence_end(c)
 }
 
 /// What closes a quotation, a bracket or an emphasis.
@@ -106,15 +124,12 @@ fn is_bracket(c: char) -> bool {
 }
 
 /// Whether the period at byte `at` ends a sentence, as far as the text before it tells.
-fn ends_sentence(rest: &str, at: usize) -> bool {
-    let before = &rest[..at];
-    let word_start = before
-        .rfind(|c: char| c.is_whitespace() || "(\"'«“".contains(c))
-        .map_or(0, |i| i + before[i..].chars().next().map_or(1, char::len_utf8));
-    let word = &before[word_start..];
+fn is_full_stop(text: &str, at: usize) -> bool {
+    let before = &text[..at];
+    let word = before.rsplit(|c: char| c.is_whitespace() || "(\"'«“".contains(c)).next().unwrap_or_default();
     let initial = word.chars().count() == 1 && word.chars().all(char::is_uppercase);
-    let ordinal_or_list = !word.is_empty() && word_start == 0 && word.chars().all(|c| c.is_ascii_digit());
-    !(initial || ordinal_or_list || ABBREVIATIONS.contains(&word.to_lowercase().as_str()))
+    let ordinal_or_list = !word.is_empty() && word.len() == at && word.bytes().all(|b| b.is_ascii_digit());
+    !(initial || ordinal_or_list || is_abbreviation(&word.to_lowercase()))
 }
 
 #[cfg(test)]
@@ -183,6 +198,24 @@ mod tests {
             clauses("Tres cosas:\n1. Un café con leche.\n2. Dos tostadas."),
             ["Tres cosas:\n", "1. Un café con leche.\n", "2. Dos tostadas."]
         );
+    }
+
+    #[test]
+    fn sentences_cover_the_text() {
+        let text = "Vive en Lima con el Sr. Soto. ¡Qué bien!\n名前はアナです。それから";
+        let found: Vec<&str> = sentences(text).collect();
+        assert_eq!(found, ["Vive en Lima con el Sr. Soto. ", "¡Qué bien!\n", "名前はアナです。", "それから"]);
+        assert_eq!(sentences("").count(), 0);
+    }
+
+    #[test]
+    fn an_unfinished_sentence_at_the_end_is_left_out() {
+        assert_eq!(whole_sentences("Se llama Ana. Vive en Lima. Le gus"), "Se llama Ana. Vive en Lima.");
+        assert_eq!(whole_sentences("Sí. Se llama Ana y vive en una ciudad"), "Sí. Se llama Ana y vive en una ciudad");
+        assert_eq!(whole_sentences("名前はアナです。それから"), "名前はアナです。");
+        for whole in ["Se llama Ana. Es de Lima.", "Dice: «Ya voy.»", "Sin punto", ""] {
+            assert_eq!(whole_sentences(whole), whole);
+        }
     }
 
     #[test]
