@@ -216,9 +216,10 @@ pub struct RecognitionRequest {
     /// Whether words need start and end times. Where they do not, as words that are shown while somebody still speaks,
     /// a recogniser may listen with less care to answer sooner.
     pub word_times: bool,
-    /// What is remembered of the same utterance from earlier requests, each of which heard its beginning, if it is heard
-    /// while it grows.
-    pub memory: Option<Memory>,
+    /// Where the recogniser keeps intermediate results of an utterance that is recognised again while it grows; each of
+    /// these requests has the audio of the one before as its beginning.
+    #[doc(hidden)]
+    pub cache: Option<UtteranceCache>,
     /// Stops the work.
     pub cancel: CancelFlag,
 }
@@ -227,39 +228,40 @@ impl RecognitionRequest {
     /// A request with word times, without vocabulary, of an utterance that is complete.
     pub fn new(audio: impl Into<Arc<[f32]>>, languages: Vec<LanguageTag>) -> Self {
         let (vocabulary, cancel) = (Vec::new(), CancelFlag::new());
-        Self { audio: audio.into(), languages, vocabulary, word_times: true, memory: None, cancel }
+        Self { audio: audio.into(), languages, vocabulary, word_times: true, cache: None, cancel }
     }
 }
 
-/// Whatever a recogniser wants to know again when it hears more of the same utterance. Clones share it.
+/// One value of the recogniser's own type, kept between the requests of one utterance. Clones share it.
 ///
 /// ```
 /// use std::sync::Arc;
-/// use tertulia::backend::Memory;
+/// use tertulia::backend::UtteranceCache;
 ///
-/// let memory = Memory::default();
-/// memory.clone().keep(Arc::new(vec![1, 2, 3]));
-/// assert_eq!(memory.recall::<Vec<i32>>().as_deref(), Some(&vec![1, 2, 3]));
-/// assert_eq!(memory.recall::<String>(), None);
+/// let cache = UtteranceCache::default();
+/// cache.clone().set(Arc::new(vec![1, 2, 3]));
+/// assert_eq!(cache.get::<Vec<i32>>().as_deref(), Some(&vec![1, 2, 3]));
+/// assert_eq!(cache.get::<String>(), None);
 /// ```
+#[doc(hidden)]
 #[derive(Clone, Default)]
-pub struct Memory(Arc<parking_lot::Mutex<Option<Arc<dyn Any + Send + Sync>>>>);
+pub struct UtteranceCache(Arc<parking_lot::Mutex<Option<Arc<dyn Any + Send + Sync>>>>);
 
-impl Memory {
-    /// What was kept last; `None` where that was nothing, or of another type.
-    pub fn recall<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+impl UtteranceCache {
+    /// The value; `None` where there is none, or one of another type.
+    pub fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
         self.0.lock().clone()?.downcast().ok()
     }
 
-    /// Remembers this, and forgets what was kept before.
-    pub fn keep<T: Any + Send + Sync>(&self, value: Arc<T>) {
+    /// Replaces the value.
+    pub fn set<T: Any + Send + Sync>(&self, value: Arc<T>) {
         *self.0.lock() = Some(value);
     }
 }
 
-impl std::fmt::Debug for Memory {
+impl std::fmt::Debug for UtteranceCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Memory").finish_non_exhaustive()
+        f.debug_struct("UtteranceCache").finish_non_exhaustive()
     }
 }
 

@@ -6,7 +6,7 @@ use crate::backend::{
     SynthesisRequest, Transcript, VoiceInfo,
 };
 use crate::catalog::{Catalog, Level, Scenario};
-use crate::config::{ListeningMode, SessionConfig, check_patience};
+use crate::config::{ListeningMode, SessionConfig};
 use crate::driver::clock::Clock;
 use crate::driver::jobs::last_transcript;
 use crate::driver::local::LocalDriver;
@@ -431,7 +431,7 @@ impl EngineBuilder {
             engine_events: EventQueue::default(),
             open: Default::default(),
             inbox: Default::default(),
-            quiet: Default::default(),
+            idle: Default::default(),
             commits,
             commit_pause: Default::default(),
             shut_down: AtomicBool::new(false),
@@ -474,7 +474,7 @@ impl std::fmt::Debug for Engine {
 impl SessionEngine for Engine {
     fn create_session(&self, config: SessionConfig) -> Result<Session> {
         self.check_open()?;
-        check_config(&config, &self.shared)?;
+        self.shared.check_config(&config)?;
         let now_ms = self.shared.clock.unix_ms();
         let record = SessionRecord::new(SessionId::new(now_ms), config, now_ms);
         self.shared.store.apply(&[Write::PutSession(record.clone())])?;
@@ -489,7 +489,7 @@ impl SessionEngine for Engine {
             if record.ended_ms.is_some() {
                 return Err(Error::new(ErrorCode::SessionClosed, "the session was ended"));
             }
-            check_config(&record.config, &self.shared)?;
+            self.shared.check_config(&record.config)?;
             Ok((record, turns))
         });
         match opened {
@@ -746,46 +746,6 @@ impl Engine {
         self.shared.send(Message::Open(Box::new(core)));
         Session::new(self.shared.clone(), session)
     }
-}
-
-/// Whether the engine can do what the settings ask for.
-pub(crate) fn check_config(config: &SessionConfig, shared: &Shared) -> Result<()> {
-    shared.catalog.level(&config.level)?;
-    shared.catalog.scenario(&config.scenario)?;
-    if !(0.5..=2.0).contains(&config.speed) {
-        return Err(Error::new(ErrorCode::InvalidConfig, "speed is outside 0.5 to 2"));
-    }
-    check_patience(config.patience)?;
-    let backends = &shared.backends;
-    config.listening.check()?;
-    if config.listening.mode == ListeningMode::Continuous {
-        Backends::require(&backends.vad, "voice activity detector")?;
-    }
-    let has = |languages: &[LanguageTag], tag: &LanguageTag| languages.iter().any(|l| l.same_language(tag));
-    if let Some(recognizer) = &backends.recognizer {
-        let known = recognizer.languages();
-        require_language(has(&known, &config.target) && has(&known, &config.native), "recogniser")?;
-    }
-    if let Some(chat) = &backends.chat {
-        require_language(has(&chat.languages(), &config.target), "chat model")?;
-    }
-    if let Some(synthesizer) = &backends.synthesizer {
-        require_language(has(&synthesizer.languages(), &config.target), "synthesizer")?;
-        if let Some(voice) = &config.voice
-            && !synthesizer.voices().iter().any(|known| &known.name == voice)
-        {
-            return Err(Error::new(ErrorCode::UnknownVoice, format!("no voice is named {voice}")));
-        }
-        synthesizer.check_lexicon(&config.lexicon)?;
-    }
-    Ok(())
-}
-
-fn require_language(supported: bool, what: &str) -> Result<()> {
-    if supported {
-        return Ok(());
-    }
-    Err(Error::new(ErrorCode::LanguageUnsupported, format!("the {what} does not know a language of the session")))
 }
 
 fn language_capabilities(backends: &Backends) -> Vec<LanguageCapability> {

@@ -5,7 +5,6 @@ use crate::config::{ListeningMode, SessionConfig, SessionUpdate};
 use crate::driver::jobs::Payload;
 use crate::driver::microphone::{Mark, Source};
 use crate::driver::{Message, SessionShared, Shared};
-use crate::engine::check_config;
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{EndReason, Event, SessionId, TurnId, TurnOrigin};
 use crate::prompt;
@@ -84,7 +83,7 @@ impl Session {
     pub fn push_interleaved(&self, samples: &[f32], channels: usize, rate: u32) -> Result<()> {
         self.inner.check_open()?;
         match self.inner.is_continuous() {
-            true => self.inner.session.microphone.push(Source::Heard, samples, channels, rate),
+            true => self.inner.session.microphone.push(Source::Microphone, samples, channels, rate),
             false => self.inner.utterance.lock().push_interleaved(samples, channels, rate),
         }
     }
@@ -113,7 +112,7 @@ impl Session {
     pub fn push_playback(&self, samples: &[f32], rate: u32) -> Result<()> {
         self.inner.check_open()?;
         match self.inner.is_continuous() {
-            true => self.inner.session.microphone.push(Source::Played, samples, 1, rate),
+            true => self.inner.session.microphone.push(Source::Playback, samples, 1, rate),
             false => Ok(()),
         }
     }
@@ -343,7 +342,7 @@ impl Session {
         let mut config = self.inner.session.config.lock();
         let mut changed = config.clone();
         update.apply(&mut changed);
-        check_config(&changed, shared)?;
+        shared.check_config(&changed)?;
         *config = changed;
         let continuous = config.listening.mode == ListeningMode::Continuous;
         self.inner.session.continuous.store(continuous, Ordering::Release);

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{clip, recognize, request, whisper};
-use tertulia::backend::{Memory, RecognitionStep};
+use tertulia::backend::{RecognitionStep, UtteranceCache};
 
 const WINDOW_SAMPLES: usize = 30 * 16_000;
 
@@ -77,15 +77,15 @@ fn an_utterance_that_grows_costs_what_is_new_and_gives_the_words_of_the_whole() 
     let whisper = whisper();
     for path in ["en/jfk.flac", "en/librivox_64kb-0870.wav", "es/asterisk_conf-kicked.flac"] {
         let speech = clip(path);
-        let so_far = |end: usize, memory: Option<&Memory>| {
+        let so_far = |end: usize, cache: Option<&UtteranceCache>| {
             let mut request = request(speech[..end].to_vec(), &["en", "es"]);
-            (request.word_times, request.memory) = (false, memory.cloned());
+            (request.word_times, request.cache) = (false, cache.cloned());
             recognize(&whisper, request)
         };
-        let memory = Memory::default();
-        let mut grown = so_far(8_000, Some(&memory));
+        let cache = UtteranceCache::default();
+        let mut grown = so_far(8_000, Some(&cache));
         for end in (16_000..speech.len()).step_by(8_000).chain([speech.len()]) {
-            grown = so_far(end, Some(&memory));
+            grown = so_far(end, Some(&cache));
         }
         let (whole, whole_steps) = so_far(speech.len(), None);
         assert_eq!(words(&grown.0.text), words(&whole.text), "{path}");
@@ -94,13 +94,13 @@ fn an_utterance_that_grows_costs_what_is_new_and_gives_the_words_of_the_whole() 
         assert!(few < many, "{path}: {few} steps against {many}");
     }
     // What was heard of another utterance is of no use, and does no harm.
-    let memory = Memory::default();
-    let of = |path: &str, memory: Option<Memory>| {
+    let cache = UtteranceCache::default();
+    let of = |path: &str, cache: Option<UtteranceCache>| {
         let mut request = request(clip(path), &["en", "es"]);
-        (request.word_times, request.memory) = (false, memory);
+        (request.word_times, request.cache) = (false, cache);
         recognize(&whisper, request).0.text
     };
-    of("en/jfk.flac", Some(memory.clone()));
+    of("en/jfk.flac", Some(cache.clone()));
     let other = "en/asterisk_agent-pass.flac";
-    assert_eq!(of(other, Some(memory)), of(other, Some(Memory::default())));
+    assert_eq!(of(other, Some(cache)), of(other, Some(UtteranceCache::default())));
 }

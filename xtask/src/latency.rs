@@ -10,8 +10,8 @@ use clap::Args;
 use std::path::PathBuf;
 use std::time::Instant;
 use tertulia::backend::{
-    CancelFlag, LISTEN_RATE_HZ, Memory, Model, RecognitionRequest, RecognitionStep, Recognizer, TurnDetector, block_on,
-    run_steps,
+    CancelFlag, LISTEN_RATE_HZ, Model, RecognitionRequest, RecognitionStep, Recognizer, TurnDetector, UtteranceCache,
+    block_on, run_steps,
 };
 use tertulia_models::files::ModelStore;
 use tertulia_models::smart_turn::SmartTurn;
@@ -44,18 +44,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     for listed in manifest(&arguments.dir)? {
         clips.push(decode(&arguments.dir.join(&listed.path))?);
     }
-    let request = |audio: &[f32], word_times: bool, memory: &Memory| -> Result<RecognitionRequest, Failure> {
-        let (languages, memory) = (vec!["en".parse()?, "es".parse()?], Some(memory.clone()));
-        Ok(RecognitionRequest { word_times, memory, ..RecognitionRequest::new(audio, languages) })
+    let request = |audio: &[f32], word_times: bool, cache: &UtteranceCache| -> Result<RecognitionRequest, Failure> {
+        let (languages, cache) = (vec!["en".parse()?, "es".parse()?], Some(cache.clone()));
+        Ok(RecognitionRequest { word_times, cache, ..RecognitionRequest::new(audio, languages) })
     };
     // Each says when its first hearing was over, and how long the rest took. As in a conversation, the words so far were
     // asked for while the piece was spoken, the last time a quarter to three quarters of a second before its end.
     let recognise = |audio: &[f32], word_times: bool| -> Result<Timed, Failure> {
-        let memory = Memory::default();
+        let cache = UtteranceCache::default();
         for end in (ASKED_EVERY..audio.len().saturating_sub(ASKED_EVERY / 2)).step_by(ASKED_EVERY) {
-            run_steps(whisper.recognize(request(&audio[..end], false, &memory)?)?, |_| Ok(()))?;
+            run_steps(whisper.recognize(request(&audio[..end], false, &cache)?)?, |_| Ok(()))?;
         }
-        let request = request(audio, word_times, &memory)?;
+        let request = request(audio, word_times, &cache)?;
         let (begun, mut first_ms) = (Instant::now(), None);
         run_steps(whisper.recognize(request)?, |step| {
             if let RecognitionStep::FirstPass(_) = step {

@@ -3,8 +3,10 @@
 use super::inbox::Inbox;
 use super::pause::Pause;
 use crate::backend::BoxFuture;
+use crate::error::{Error, ErrorCode, Result};
 use async_task::{Runnable, Task};
 use parking_lot::Mutex;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 /// Which worker does a piece of work.
@@ -143,6 +145,13 @@ impl Workers {
     fn take_late(&self) -> Option<Runnable> {
         self.queues.late.lock().pop()
     }
+}
+
+/// The result of a backend's work; a panic becomes an error.
+pub(super) async fn contained<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    futures_lite::FutureExt::catch_unwind(AssertUnwindSafe(work))
+        .await
+        .unwrap_or_else(|_panic| Err(Error::new(ErrorCode::Internal, "a backend panicked")))
 }
 
 #[cfg(test)]

@@ -1,19 +1,19 @@
 //! The work of a turn, as futures that a backend's worker polls step by step.
 
 use super::context::Dialogue;
-use super::quiet::Urgent;
+use super::exec::contained;
+use super::idle::Foreground;
 use super::summary::Writer;
 use super::{Message, Shared};
 use crate::audio;
 use crate::backend::{
     Backends, CancelFlag, ChatModel, ChatRequest, ChatStep, Conversation, LISTEN_RATE_HZ, MaybeSend,
-    Message as ChatMessage, Model, RecognitionRequest, RecognitionStep, Steps, SynthesisRequest, Vad,
+    Message as ChatMessage, RecognitionRequest, RecognitionStep, Steps, SynthesisRequest, Vad,
 };
 use crate::config::SessionConfig;
 use crate::error::{Error, ErrorCode, Result};
-use crate::event::{ErrorInfo, EventKind, Stage, Transcript, TurnId};
+use crate::event::{ErrorInfo, Stage, Transcript, TurnId};
 use crate::turn::{Input, Inquiry, Report};
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tracing::{Instrument, info_span};
 
@@ -25,7 +25,7 @@ pub(crate) struct Job {
     pub(crate) turn: TurnId,
     pub(crate) cancel: CancelFlag,
     /// The turn waits for it.
-    pub(crate) _urgent: Urgent,
+    pub(crate) _foreground: Foreground,
 }
 
 /// The session's conversation with the chat model, opened at its first reply.
@@ -160,7 +160,7 @@ pub(crate) async fn answer_words(
     inquiry: Inquiry,
     request: RecognitionRequest,
 ) {
-    let _urgent = shared.quiet.disturb();
+    let _foreground = shared.idle.begin_foreground();
     let (cancel, samples) = (request.cancel.clone(), request.audio.len());
     let span = info_span!("partial_recognition", session = %session.id, samples);
     let first = |step| {
@@ -202,7 +202,7 @@ pub(crate) async fn prefill(
     conversation: ConversationSlot,
     request: ChatRequest,
 ) {
-    let _urgent = shared.quiet.disturb();
+    let _foreground = shared.idle.begin_foreground();
     let read = async {
         let chat = Backends::require(&shared.backends.chat, "chat model")?;
         let mut conversation = conversation.lock().await;
@@ -215,13 +215,6 @@ pub(crate) async fn prefill(
         Ok(())
     };
     let _ = contained(read).instrument(info_span!("prefill", session = %session.id)).await;
-}
-
-/// The result of a backend's work, a panic being an error.
-pub(super) async fn contained<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    futures_lite::FutureExt::catch_unwind(AssertUnwindSafe(work))
-        .await
-        .unwrap_or_else(|_panic| Err(Error::new(ErrorCode::Internal, "a backend panicked")))
 }
 
 async fn transcript_of(
@@ -358,54 +351,6 @@ impl Shared {
             Some(open) => Ok(open),
             none => Ok(none.insert(chat.open_conversation()?)),
         }
-    }
-
-    /// The backend, loaded.
-    pub(crate) fn ready<'a, M: Model + ?Sized>(&self, backend: &'a Option<Arc<M>>, what: &str) -> Result<&'a Arc<M>> {
-        let model = Backends::require(backend, what)?;
-        self.ensure_loaded(&**model)?;
-        Ok(model)
-    }
-
-    /// Loads a model that is not loaded, and tells the host how far it is.
-    pub(crate) fn ensure_loaded<M: Model + ?Sized>(&self, model: &M) -> Result<()> {
-        if model.is_loaded() {
-            return Ok(());
-        }
-        self.check_memory(model)?;
-        let tell = |progress: f32| {
-            let kind = EventKind::ModelLoading { model: model.name().to_owned(), progress };
-            self.engine_events.push(None, None, self.uptime_ms(), kind);
-        };
-        tell(0.0);
-        model.load(&mut |progress| {
-            // 1 is told once, when the model can be used.
-            if progress < 1.0 {
-                tell(progress);
-            }
-        })?;
-        tell(1.0);
-        Ok(())
-    }
-}
-
-impl Shared {
-    /// Whether a model that is to be loaded fits beside those that are.
-    fn check_memory<M: Model + ?Sized>(&self, model: &M) -> Result<()> {
-        let Some(max) = self.options.memory_bytes_max else { return Ok(()) };
-        let mut loaded = 0;
-        self.backends.for_each_model(|other| {
-            if other.is_loaded() {
-                loaded += other.memory_needed();
-            }
-            Ok(())
-        })?;
-        let needed = model.memory_needed();
-        if loaded + needed > max {
-            let detail = format!("{} needs {needed} bytes beside {loaded}; {max} are allowed", model.name());
-            return Err(Error::new(ErrorCode::OutOfMemory, detail));
-        }
-        Ok(())
     }
 }
 

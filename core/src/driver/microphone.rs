@@ -33,8 +33,8 @@ pub(crate) struct Block {
     samples: Vec<f32>,
     pieces: Vec<Piece>,
     /// How much was heard, and how much was played.
-    heard_s: f64,
-    played_s: f64,
+    microphone_s: f64,
+    playback_s: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,9 +48,9 @@ enum Piece {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// The microphone.
-    Heard,
+    Microphone,
     /// The speaker plays it.
-    Played,
+    Playback,
 }
 
 /// The host says that what is being said is complete.
@@ -161,8 +161,8 @@ impl Block {
     /// Adds sound; false where there would be more than so many seconds of its source.
     fn push(&mut self, source: Source, samples: &[f32], channels: usize, rate: u32, seconds_max: f64) -> bool {
         let total = match source {
-            Source::Heard => &mut self.heard_s,
-            Source::Played => &mut self.played_s,
+            Source::Microphone => &mut self.microphone_s,
+            Source::Playback => &mut self.playback_s,
         };
         let frames = samples.len() / channels;
         let seconds = frames as f64 / f64::from(rate);
@@ -181,15 +181,15 @@ impl Block {
     }
 
     fn is_worth_a_look(&self) -> bool {
-        self.heard_s >= WAKE_S
-            || self.played_s >= PLAYED_WAKE_S
+        self.microphone_s >= WAKE_S
+            || self.playback_s >= PLAYED_WAKE_S
             || self.pieces.iter().any(|piece| matches!(piece, Piece::End(_)))
     }
 
     fn clear(&mut self) {
         self.samples.clear();
         self.pieces.clear();
-        (self.heard_s, self.played_s) = (0.0, 0.0);
+        (self.microphone_s, self.playback_s) = (0.0, 0.0);
     }
 }
 
@@ -201,22 +201,22 @@ mod tests {
     #[test]
     fn parts_come_in_the_order_in_which_they_were_pushed() {
         let microphone = Microphone::new(1);
-        microphone.push(Source::Heard, &[0.1; 400], 1, 16_000).unwrap();
-        microphone.push(Source::Heard, &[0.2; 400], 1, 16_000).unwrap();
+        microphone.push(Source::Microphone, &[0.1; 400], 1, 16_000).unwrap();
+        microphone.push(Source::Microphone, &[0.2; 400], 1, 16_000).unwrap();
         let mark = Mark { reason: EndReason::Host, turn: Some(TurnId(3)) };
         microphone.mark(mark);
         microphone.resume();
-        microphone.push(Source::Heard, &[0.25, 0.75].repeat(480), 2, 48_000).unwrap();
+        microphone.push(Source::Microphone, &[0.25, 0.75].repeat(480), 2, 48_000).unwrap();
         let mut block = Block::default();
         assert!(block_on(microphone.next(&mut block)));
         let parts: Vec<Part<'_>> = block.parts().collect();
         assert_eq!(parts.len(), 4);
         assert!(
-            matches!(parts[0], Part::Sound { source: Source::Heard, rate: 16_000, samples } if samples.len() == 800 && samples[799] == 0.2)
+            matches!(parts[0], Part::Sound { source: Source::Microphone, rate: 16_000, samples } if samples.len() == 800 && samples[799] == 0.2)
         );
         assert_eq!((&parts[1], &parts[2]), (&Part::End(mark), &Part::Resumed));
         assert!(
-            matches!(parts[3], Part::Sound { source: Source::Heard, rate: 48_000, samples } if samples == [0.5; 480])
+            matches!(parts[3], Part::Sound { source: Source::Microphone, rate: 48_000, samples } if samples == [0.5; 480])
         );
         microphone.close();
         assert!(!block_on(microphone.next(&mut block)));
@@ -225,26 +225,26 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_and_nothing_of_it_kept() {
         let microphone = Microphone::new(1);
-        microphone.push(Source::Heard, &[0.1; 10_000], 1, 16_000).unwrap();
+        microphone.push(Source::Microphone, &[0.1; 10_000], 1, 16_000).unwrap();
         assert_eq!(
-            microphone.push(Source::Heard, &[0.1; 10_000], 1, 16_000).unwrap_err().code(),
+            microphone.push(Source::Microphone, &[0.1; 10_000], 1, 16_000).unwrap_err().code(),
             ErrorCode::AudioOverrun
         );
         assert_eq!(
-            microphone.push(Source::Heard, &[f32::NAN], 1, 16_000).unwrap_err().code(),
+            microphone.push(Source::Microphone, &[f32::NAN], 1, 16_000).unwrap_err().code(),
             ErrorCode::AudioInvalidSample
         );
-        assert_eq!(microphone.push(Source::Heard, &[0.0], 1, 0).unwrap_err().code(), ErrorCode::AudioInvalidRate);
+        assert_eq!(microphone.push(Source::Microphone, &[0.0], 1, 0).unwrap_err().code(), ErrorCode::AudioInvalidRate);
         for (samples, channels, code) in [
             (&[0.0; 9][..], 9, ErrorCode::AudioInvalidRate),
             (&[0.0], 0, ErrorCode::AudioInvalidRate),
             (&[0.0; 3], 2, ErrorCode::AudioInvalidSample),
         ] {
-            assert_eq!(microphone.push(Source::Heard, samples, channels, 16_000).unwrap_err().code(), code);
+            assert_eq!(microphone.push(Source::Microphone, samples, channels, 16_000).unwrap_err().code(), code);
         }
         let mut block = Block::default();
         assert!(block_on(microphone.next(&mut block)));
         assert_eq!(block.parts().count(), 1);
-        microphone.push(Source::Heard, &[0.1; 10_000], 1, 16_000).unwrap();
+        microphone.push(Source::Microphone, &[0.1; 10_000], 1, 16_000).unwrap();
     }
 }

@@ -5,20 +5,21 @@
 //! work for the [`Workers`](exec::Workers). [`threaded`] runs the loop and the workers on threads of their own,
 //! [`local`] on the caller's.
 
-mod background;
+mod background_gate;
 pub(crate) mod clock;
 mod context;
 pub(crate) mod exec;
-mod hearing;
+mod front_end;
 pub(crate) mod housekeeping;
+mod idle;
 pub(crate) mod inbox;
 pub(crate) mod jobs;
 pub(crate) mod local;
 pub(crate) mod microphone;
+mod models;
 mod notes;
 mod pause;
 pub(crate) mod queue;
-mod quiet;
 pub(crate) mod recording;
 mod session;
 mod summary;
@@ -34,15 +35,15 @@ use crate::store::{SessionRecord, Store, Write};
 use crate::turn::{EndpointWeights, Input, Start, Ticket};
 use clock::Clock;
 use exec::Workers;
-use hearing::History;
+use front_end::History;
 use housekeeping::Housekeeping;
+use idle::IdleGate;
 use inbox::Inbox;
 use jobs::{Payload, UtteranceAudio};
 use microphone::Microphone;
 use parking_lot::{Condvar, Mutex};
 use pause::Pause;
 use queue::EventQueue;
-use quiet::Quiet;
 pub(crate) use session::SessionCore;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -76,7 +77,7 @@ pub(crate) struct Shared {
     pub(crate) opened_us: u64,
     pub(crate) open: OpenSessions,
     pub(crate) inbox: Inbox<Message>,
-    pub(crate) quiet: Quiet,
+    pub(crate) idle: IdleGate,
     pub(crate) commits: Commits,
     /// Closed while the host is suspended: nobody commits.
     pub(crate) commit_pause: Pause,
@@ -173,7 +174,7 @@ pub(crate) enum Message {
     Open(Box<SessionCore>),
     Machine(SessionKey, Input),
     Utterance(SessionKey, Start, Option<Payload>),
-    Heard(SessionKey, TurnId, UtteranceAudio),
+    SpeechFound(SessionKey, TurnId, UtteranceAudio),
     Updated(SessionKey),
     Committed(SessionKey, Ticket, Box<CommitOutcome>),
     /// Everything sent before is handled.
@@ -334,7 +335,9 @@ impl EngineLoop {
             Message::Utterance(key, start, payload) => {
                 self.with_session(key, |session| session.handle_utterance(start, payload));
             }
-            Message::Heard(key, turn, heard) => self.with_session(key, |session| session.handle_heard(turn, heard)),
+            Message::SpeechFound(key, turn, heard) => {
+                self.with_session(key, |session| session.handle_speech_found(turn, heard))
+            }
             Message::Updated(key) => self.with_session(key, SessionCore::handle_update),
             Message::Committed(key, ticket, outcome) => {
                 self.with_session(key, |session| session.handle_committed(ticket, *outcome));

@@ -5,7 +5,7 @@
 //! What comes later in the recording plays no part.
 
 use super::Shared;
-use super::hearing::{Hearing, History, UtteranceMemory};
+use super::front_end::{CacheSlot, FrontEnd, History};
 use crate::audio;
 use crate::backend::{BoxFuture, CancelFlag, LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, StepStream};
 use crate::config::{Listening, check_patience};
@@ -92,7 +92,7 @@ impl Default for CueLatency {
 pub(crate) struct Recording {
     shared: Arc<Shared>,
     request: ListenRequest,
-    hearing: Hearing,
+    front_end: FrontEnd,
     listener: Listener,
     history: History,
     /// How much of the recording was heard.
@@ -103,7 +103,7 @@ pub(crate) struct Recording {
     answers: Vec<(u64, Inquiry, Answer)>,
     /// Utterances whose words are still to come.
     untold: Vec<(Inquiry, TurnId)>,
-    memory: UtteranceMemory,
+    cache: CacheSlot,
     utterances: u64,
     events: VecDeque<Event>,
     told: u64,
@@ -124,21 +124,21 @@ impl Recording {
             return Err(ErrorCode::AudioEmpty.into());
         }
         let vad = shared.ready(&shared.backends.vad, "voice activity detector")?;
-        let hearing = Hearing::new(vad.open()?);
+        let front_end = FrontEnd::new(vad.open()?);
         let mut settings = listen_settings(&request.listening, request.patience, request.partials, &shared);
         settings.endpoint.weights = request.weights;
         let listener = Listener::new(settings);
         Ok(Self {
             shared,
             request,
-            hearing,
+            front_end,
             listener,
             history: History::default(),
             at: 0,
             frames: VecDeque::new(),
             answers: Vec::new(),
             untold: Vec::new(),
-            memory: UtteranceMemory::default(),
+            cache: CacheSlot::default(),
             utterances: 0,
             events: VecDeque::new(),
             told: 0,
@@ -158,8 +158,8 @@ impl Recording {
                 self.answer_until(end);
                 self.follow().await?;
                 let needed = self.listener.needed_from();
-                self.history.forget_before(needed.saturating_sub(self.preroll()));
-                self.memory.forget_before(needed);
+                self.history.evict_before(needed.saturating_sub(self.preroll()));
+                self.cache.evict_before(needed);
             } else if self.at < self.request.samples.len() {
                 self.hear_block()?;
             } else if self.listener.is_open() {
@@ -179,7 +179,7 @@ impl Recording {
         let block = self.at..(self.at + len).min(self.request.samples.len());
         self.at = block.end;
         let (history, frames) = (&mut self.history, &mut self.frames);
-        self.hearing.push(&self.request.samples[block], self.request.rate, |frame, probability| {
+        self.front_end.push(&self.request.samples[block], self.request.rate, |frame, probability| {
             frames.push_back((history.push(frame), probability));
         })
     }
@@ -252,7 +252,7 @@ impl Recording {
         let recognizer = self.shared.ready(&self.shared.backends.recognizer, "recogniser")?;
         let request = RecognitionRequest {
             word_times,
-            memory: Some(self.memory.since(span.start)),
+            cache: Some(self.cache.since(span.start)),
             cancel: self.request.cancel.clone(),
             ..RecognitionRequest::new(self.heard(span.clone()), self.request.languages.clone())
         };

@@ -1,7 +1,7 @@
 //! One open session inside the loop: its machine, and what the machine's decisions need.
 
-mod listening;
-mod remembering;
+mod inquiries;
+mod summarising;
 
 use super::context::{Dialogue, Exchange, learners_message};
 use super::jobs::{self, ConversationSlot, Job, Payload, UtteranceAudio};
@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::event::{ErrorInfo, EventKind, SessionId, Stage, TurnId, TurnOrigin, TurnState};
 use crate::store::{AudioKind, Lineage, SessionRecord, TurnRecord, Write};
 use crate::turn::{Input, Machine, Output, Redo, Report, Settings, Start, Ticket, TurnFacts};
-use listening::Ears;
+use inquiries::Inquiries;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -39,7 +39,7 @@ pub(crate) struct SessionCore {
     /// Audio of accepted utterances that were not looked at yet.
     payloads: HashMap<TurnId, Payload>,
     turn: Option<TurnWork>,
-    ears: Ears,
+    inquiries: Inquiries,
     /// Inputs that came of the machine's outputs; they are handled once it is drained.
     inputs: VecDeque<Input>,
     /// Writes of failed commits; they go with the next one.
@@ -88,7 +88,7 @@ impl SessionCore {
             reading_ahead: CancelFlag::new(),
             payloads: HashMap::new(),
             turn: None,
-            ears: Ears::default(),
+            inquiries: Inquiries::default(),
             inputs: VecDeque::new(),
             unsaved: Vec::new(),
             commits_open: 0,
@@ -125,7 +125,7 @@ impl SessionCore {
         self.machine.handle(input, self.now_us());
         self.obey();
         if heard_more {
-            self.forget_heard();
+            self.evict_history();
         }
     }
 
@@ -150,7 +150,7 @@ impl SessionCore {
         self.handle(Input::Start(start));
     }
 
-    pub(crate) fn handle_heard(&mut self, turn: TurnId, heard: UtteranceAudio) {
+    pub(crate) fn handle_speech_found(&mut self, turn: TurnId, heard: UtteranceAudio) {
         if let Some(work) = self.turn.as_mut().filter(|work| work.id == turn) {
             work.heard = Some(heard);
         }
@@ -227,7 +227,7 @@ impl SessionCore {
                 {
                     tracing::warn!(code = error.code().number(), "a session was closed and not all of it stored");
                 }
-                self.stop_remembering();
+                self.stop_summarising();
                 self.session.events.close();
                 self.closed = true;
             }
@@ -252,7 +252,7 @@ impl SessionCore {
         match payload {
             Ok(payload) => {
                 let (shared, key) = (self.shared.clone(), self.session.key);
-                let heard = move |heard| shared.send(super::Message::Heard(key, turn, heard));
+                let heard = move |heard| shared.send(super::Message::SpeechFound(key, turn, heard));
                 self.shared.workers.spawn(super::exec::Worker::Recognizer, Box::pin(jobs::listen(job, payload, heard)));
             }
             Err(error) => job.report(Report::Failed { stage: Stage::Decode, error: error.into() }),
@@ -314,7 +314,7 @@ impl SessionCore {
         let ended = facts.state != TurnState::Open;
         let finished = facts.state == TurnState::Finished;
         let record = self.turn_record(facts);
-        self.take_place(&record);
+        self.supersede(&record);
         // What was misheard at first must not go on naming the session.
         let begins_anew = record.corrects.is_some() && !self.dialogue.has_learners_words();
         if self.record.title.is_empty() || begins_anew {
@@ -344,7 +344,7 @@ impl SessionCore {
         if ended {
             self.turn = None;
         }
-        writes.extend(exchange.and_then(|exchange| self.remember(exchange)));
+        writes.extend(exchange.and_then(|exchange| self.add_exchange(exchange)));
         self.commit(ticket, writes);
         if ended {
             self.summarise_ahead();
@@ -415,7 +415,7 @@ impl SessionCore {
         if self.turn.as_ref().is_none_or(|work| work.id != turn) {
             self.turn = None;
         }
-        let (config, spoken) = (&self.session.config, &mut self.ears.spoken);
+        let (config, spoken) = (&self.session.config, &mut self.inquiries.spoken);
         self.turn.get_or_insert_with(|| {
             let (heard, cancel) = spoken.remove(&turn).map(|(heard, cancel)| (Some(heard), cancel)).unwrap_or_default();
             TurnWork {
@@ -432,8 +432,8 @@ impl SessionCore {
 
     fn job(&mut self, turn: TurnId) -> Job {
         let cancel = self.work(turn).cancel.clone();
-        let _urgent = self.shared.quiet.disturb();
-        Job { shared: self.shared.clone(), session: self.session.clone(), turn, cancel, _urgent }
+        let _foreground = self.shared.idle.begin_foreground();
+        Job { shared: self.shared.clone(), session: self.session.clone(), turn, cancel, _foreground }
     }
 
     fn now_us(&self) -> u64 {
@@ -447,7 +447,7 @@ fn machine_settings(config: &SessionConfig, shared: &Shared) -> Settings {
         playback_assumed: config.playback == Playback::Assumed,
         output_latency_ms: config.output_latency_ms,
         speaks: shared.backends.synthesizer.is_some(),
-        listening: listening::machine_settings(config, shared),
+        listening: inquiries::machine_settings(config, shared),
     }
 }
 

@@ -4,13 +4,13 @@
 //! a reply, where that did not come about. A reply that needs it fails with it.
 
 use super::context::{self, Dialogue};
+use super::exec::contained;
 use super::notes::{self, Labels};
 use super::{Message, SessionShared, Shared};
 use crate::backend::{
     Backends, CancelFlag, ChatModel, ChatRequest, ChatStep, Message as ChatMessage, Role, Sampling, StopReason,
 };
 use crate::config::SessionConfig;
-use crate::driver::jobs::contained;
 use crate::error::{Error, ErrorCode, Result};
 use crate::prompt;
 use crate::text::whole_sentences;
@@ -56,7 +56,7 @@ pub(crate) async fn summarise_ahead(
     let key = session.key;
     let span = info_span!("summary", session = %session.id);
     let work = async {
-        shared.quiet.wait().await;
+        shared.idle.wait().await;
         let chat = Backends::require(&shared.backends.chat, "chat model")?.clone();
         let (shared, session) = (shared.clone(), session.clone());
         let writer = Writer { shared, session, chat, config, cancel, can_wait: true };
@@ -201,7 +201,7 @@ impl Writer {
         let mut ended = None;
         while ended.is_none() {
             if self.can_wait {
-                self.shared.quiet.wait().await;
+                self.shared.idle.wait().await;
             }
             self.cancel.check()?;
             match steps.step().await? {

@@ -10,7 +10,7 @@ use super::vocabulary::Vocabulary;
 use super::{ending, gate, timing, voicing};
 use burn::tensor::Tensor;
 use std::sync::Arc;
-use tertulia::backend::{LISTEN_RATE_HZ, Memory, RecognitionRequest, RecognitionStep, Transcript, Word};
+use tertulia::backend::{LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, Transcript, UtteranceCache, Word};
 use tertulia::{Error, ErrorCode, LanguageTag, Result};
 
 /// What is left at the end of the audio and shorter than this holds no word: 0.1 s.
@@ -236,12 +236,12 @@ impl Recognition {
     /// Of an utterance that grows, the words so far are those of a quick hearing, and so is what is told first.
     async fn understand(&mut self, samples: &[f32], offset: usize) -> Result<Option<(Opening, Attempt)>> {
         let voiced_s = voicing::voiced_s(samples);
-        let memory = self.request.memory.clone();
+        let cache = self.request.cache.clone();
         let is_all = samples.len() == self.request.audio.len();
-        let grows = memory.filter(|_| is_all && samples.len() <= GROWING_SAMPLES_MAX);
-        if let Some(memory) = &grows {
+        let grows = cache.filter(|_| is_all && samples.len() <= GROWING_SAMPLES_MAX);
+        if let Some(cache) = &grows {
             let language = self.language.clone();
-            let (opening, mut attempt, no_speech) = self.hear_again(samples, memory).await?;
+            let (opening, mut attempt, no_speech) = self.hear_again(samples, cache).await?;
             let text = self.model.vocabulary.text(&attempt.tokens);
             let silent = decoding::is_silence(no_speech, attempt.average_log_probability(), &text, voiced_s);
             if !self.request.word_times {
@@ -325,8 +325,8 @@ impl Recognition {
     }
 
     /// Hears an utterance that has grown since it was heard before, and remembers what came of it.
-    async fn hear_again(&mut self, samples: &[f32], memory: &Memory) -> Result<(Opening, Attempt, f32)> {
-        let before: Option<Arc<Heard>> = memory.recall();
+    async fn hear_again(&mut self, samples: &[f32], cache: &UtteranceCache) -> Result<(Opening, Attempt, f32)> {
+        let before: Option<Arc<Heard>> = cache.get();
         let mut heard = self.listen_on(samples, before.as_deref()).await?;
         let (opening, no_speech) = self.open(heard.cross.clone()).await?;
         let said = before.as_ref().map_or(&[][..], |before| &before.tokens);
@@ -334,7 +334,7 @@ impl Recognition {
         if !attempt.looped {
             heard.tokens = attempt.tokens.clone();
         }
-        memory.keep(Arc::new(heard));
+        cache.set(Arc::new(heard));
         Ok((opening, attempt, no_speech))
     }
 

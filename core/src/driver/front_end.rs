@@ -1,11 +1,11 @@
-//! The ears: sound as it comes, at one rate, with the probability of speech frame by frame.
+//! The inquiries: sound as it comes, at one rate, with the probability of speech frame by frame.
 
-use super::background::Background;
-use super::jobs::contained;
+use super::background_gate::BackgroundGate;
+use super::exec::contained;
 use super::microphone::{Block, Part, Source};
 use super::{Message, SessionShared, Shared};
 use crate::audio::{AnyRate, EchoCanceller};
-use crate::backend::{CancelFlag, Memory, Vad};
+use crate::backend::{CancelFlag, UtteranceCache, Vad};
 use crate::error::Result;
 use crate::event::{ErrorInfo, EventKind};
 use crate::turn::Input;
@@ -17,9 +17,9 @@ use std::sync::Arc;
 const OFFSET_POLE: f32 = 0.995;
 
 /// Turns blocks of any size and rate into frames with a probability of speech.
-pub(crate) struct Hearing {
+pub(crate) struct FrontEnd {
     vad: Box<dyn Vad>,
-    background: Background,
+    background: BackgroundGate,
     heard: AnyRate,
     /// The last sample before and after the filter against offsets.
     offset: (f32, f32),
@@ -30,11 +30,11 @@ pub(crate) struct Hearing {
     pending: Vec<f32>,
 }
 
-impl Hearing {
+impl FrontEnd {
     pub(crate) fn new(vad: Box<dyn Vad>) -> Self {
         Self {
             vad,
-            background: Background::new(),
+            background: BackgroundGate::new(),
             heard: AnyRate::default(),
             offset: (0.0, 0.0),
             played: None,
@@ -60,7 +60,7 @@ impl Hearing {
         let mut done = 0;
         while let Some(frame) = self.pending.get(done..done + frame_len) {
             let probability = self.vad.process(frame)?;
-            each(frame, self.background.speaker(frame, probability));
+            each(frame, self.background.gate(frame, probability));
             done += frame_len;
         }
         self.pending.drain(..done);
@@ -70,7 +70,7 @@ impl Hearing {
     /// Another microphone is heard from now on: what was learned of the last one is forgotten.
     fn restart(&mut self) {
         self.vad.reset();
-        self.background = Background::new();
+        self.background = BackgroundGate::new();
         (self.heard, self.offset, self.played) = (AnyRate::default(), (0.0, 0.0), None);
         self.pending.clear();
     }
@@ -85,24 +85,24 @@ impl Hearing {
     }
 }
 
-/// What the recogniser remembers of the utterance under way.
+/// The recogniser's cache of the utterance under way.
 #[derive(Debug, Default)]
-pub(crate) struct UtteranceMemory {
+pub(crate) struct CacheSlot {
     start: u64,
-    memory: Option<Memory>,
+    cache: Option<UtteranceCache>,
 }
 
-impl UtteranceMemory {
-    /// The memory of the utterance that begins at this place; an empty one where it is another than before.
-    pub(crate) fn since(&mut self, start: u64) -> Memory {
-        self.memory.take_if(|_| self.start != start);
+impl CacheSlot {
+    /// The cache of the utterance that starts here; an empty one where that is another than before.
+    pub(crate) fn since(&mut self, start: u64) -> UtteranceCache {
+        self.cache.take_if(|_| self.start != start);
         self.start = start;
-        self.memory.get_or_insert_default().clone()
+        self.cache.get_or_insert_default().clone()
     }
 
-    /// Forgets an utterance that began before this place.
-    pub(crate) fn forget_before(&mut self, place: u64) {
-        self.memory.take_if(|_| self.start < place);
+    /// Drops the cache of an utterance that started before this place.
+    pub(crate) fn evict_before(&mut self, place: u64) {
+        self.cache.take_if(|_| self.start < place);
     }
 }
 
@@ -120,7 +120,7 @@ impl History {
         self.start + self.samples.len() as u64
     }
 
-    pub(crate) fn forget_before(&mut self, place: u64) {
+    pub(crate) fn evict_before(&mut self, place: u64) {
         let gone = place.saturating_sub(self.start).min(self.samples.len() as u64);
         self.samples.drain(..gone as usize);
         self.start += gone;
@@ -144,21 +144,21 @@ pub(crate) async fn listen(shared: Arc<Shared>, session: Arc<SessionShared>) {
 
 async fn listen_on(shared: &Shared, session: &SessionShared) -> Result<()> {
     let model = shared.ready(&shared.backends.vad, "voice activity detector")?;
-    let mut hearing = Hearing::new(model.open()?);
+    let mut front_end = FrontEnd::new(model.open()?);
     let (mut block, never) = (Block::default(), CancelFlag::new());
     while session.microphone.next(&mut block).await {
         // A host that reads no events is not listened to for ever: `push_audio` will tell it.
         session.events.wait_for_room(&never).await;
         for part in block.parts() {
             match part {
-                Part::Sound { source: Source::Played, rate, samples } => hearing.push_playback(samples, rate)?,
-                Part::Sound { source: Source::Heard, rate, samples } => {
-                    hearing.push(samples, rate, |frame, probability| {
+                Part::Sound { source: Source::Playback, rate, samples } => front_end.push_playback(samples, rate)?,
+                Part::Sound { source: Source::Microphone, rate, samples } => {
+                    front_end.push(samples, rate, |frame, probability| {
                         let end = session.history.lock().push(frame);
                         shared.send(Message::Machine(session.key, Input::Speech { end, probability }));
                     })?
                 }
-                Part::Resumed => hearing.restart(),
+                Part::Resumed => front_end.restart(),
                 Part::End(mark) => {
                     let input = Input::EndUtterance { reason: mark.reason, turn: mark.turn };
                     shared.send(Message::Machine(session.key, input));
@@ -188,12 +188,12 @@ mod tests {
 
     #[test]
     fn a_rate_that_changes_leaves_no_gap() {
-        let mut hearing = Hearing::new(Box::new(Loudness));
+        let mut front_end = FrontEnd::new(Box::new(Loudness));
         let mut heard = 0;
         for rate in [48_000, 16_000, 44_100, 8_000] {
             for _ in 0..100 {
                 let block = vec![0.1; rate as usize / 100];
-                hearing.push(&block, rate, |frame, _| heard += frame.len()).unwrap();
+                front_end.push(&block, rate, |frame, _| heard += frame.len()).unwrap();
             }
         }
         // Up to a frame and what the last filter still holds.
@@ -202,27 +202,27 @@ mod tests {
 
     #[test]
     fn a_constant_offset_is_not_heard() {
-        let mut hearing = Hearing::new(Box::new(Loudness));
+        let mut front_end = FrontEnd::new(Box::new(Loudness));
         let mut last = 1.0;
-        hearing.push(&vec![0.4; 16_000], 16_000, |_, probability| last = probability).unwrap();
+        front_end.push(&vec![0.4; 16_000], 16_000, |_, probability| last = probability).unwrap();
         assert!(last < 0.001, "{last}");
     }
 
     #[test]
     fn what_was_learned_of_one_microphone_does_not_hold_for_the_next() {
-        let mut hearing = Hearing::new(Box::new(Loudness));
+        let mut front_end = FrontEnd::new(Box::new(Loudness));
         let mut last = 0.0;
         let speech: Vec<f32> = (0..160_000).map(|at| 0.5 * (at as f32 / 5.0).sin()).collect();
         // Somebody who never stops is the background.
-        hearing.push(&speech, 16_000, |_, probability| last = probability).unwrap();
+        front_end.push(&speech, 16_000, |_, probability| last = probability).unwrap();
         let doubted = last;
-        hearing.restart();
-        hearing.push(&speech[..1_024], 16_000, |_, probability| last = probability).unwrap();
+        front_end.restart();
+        front_end.push(&speech[..1_024], 16_000, |_, probability| last = probability).unwrap();
         assert!(last > doubted + 0.2, "{doubted} and then {last}");
         // Of playback nothing is known any more: else it would be silent while the canceller learns.
-        hearing.push_playback(&speech[..16_000], 16_000).unwrap();
-        hearing.restart();
-        hearing.push(&speech[..1_024], 16_000, |_, probability| last = probability).unwrap();
+        front_end.push_playback(&speech[..16_000], 16_000).unwrap();
+        front_end.restart();
+        front_end.push(&speech[..1_024], 16_000, |_, probability| last = probability).unwrap();
         assert!(last > 0.2, "{last}");
     }
 
@@ -231,11 +231,11 @@ mod tests {
         let mut history = History::default();
         assert_eq!(history.push(&[1.0, 2.0, 3.0]), 3);
         assert_eq!(history.push(&[4.0]), 4);
-        history.forget_before(2);
+        history.evict_before(2);
         assert_eq!(*history.copy(0..4), [3.0, 4.0]);
         assert_eq!(*history.copy(3..9), [4.0]);
         assert!(history.copy(7..9).is_empty());
-        history.forget_before(100);
+        history.evict_before(100);
         assert!(history.copy(0..100).is_empty());
         assert_eq!(history.push(&[5.0]), 5);
     }

@@ -11,19 +11,19 @@ use crate::turn::Ticket;
 
 impl SessionCore {
     /// Adds what a turn said to the conversation; gives what is to be written besides the turn.
-    pub(super) fn remember(&mut self, exchange: Exchange) -> Option<Write> {
+    pub(super) fn add_exchange(&mut self, exchange: Exchange) -> Option<Write> {
         if self.dialogue.push(exchange) { self.summary_write() } else { None }
     }
 
     /// Leaves out of the conversation what this turn takes the place of.
-    pub(super) fn take_place(&mut self, record: &TurnRecord) {
+    pub(super) fn supersede(&mut self, record: &TurnRecord) {
         let gone = self.lineage.take_in(record);
         let summary_through = self.dialogue.summary().map(|summary| summary.through);
         let is_summarised = record.corrects.is_some_and(|corrected| summary_through >= Some(corrected));
         if gone.is_empty() && !is_summarised {
             return;
         }
-        self.stop_remembering();
+        self.stop_summarising();
         if !is_summarised {
             self.dialogue.leave_out(&gone);
             return;
@@ -71,7 +71,7 @@ impl SessionCore {
         }
     }
 
-    pub(super) fn stop_remembering(&mut self) {
+    pub(super) fn stop_summarising(&mut self) {
         self.reading_ahead.cancel();
         if let Some(summarising) = &self.summarising {
             summarising.cancel();

@@ -5,7 +5,7 @@ use crate::backend::{CancelFlag, ChatRequest, RecognitionRequest, Sampling};
 use crate::config::{ListeningMode, SessionConfig};
 use crate::driver::context::learners_message;
 use crate::driver::exec::Worker;
-use crate::driver::hearing::{self, UtteranceMemory};
+use crate::driver::front_end::{self, CacheSlot};
 use crate::driver::jobs::{self, UtteranceAudio};
 use crate::driver::{Shared, recording};
 use crate::event::{TurnId, TurnOrigin};
@@ -19,22 +19,22 @@ const LOOK_BACK: u64 = 2_500 * SAMPLES_PER_MS;
 
 /// The questions under way, and the utterances that no turn has taken yet.
 #[derive(Default)]
-pub(super) struct Ears {
+pub(super) struct Inquiries {
     /// The microphone's task was started.
     listens: bool,
     /// The question about the last stop, and the one about the words so far.
     draft: Option<(Inquiry, CancelFlag)>,
     partial: Option<(Inquiry, CancelFlag)>,
-    memory: UtteranceMemory,
+    cache: CacheSlot,
     pub(super) spoken: HashMap<TurnId, (UtteranceAudio, CancelFlag)>,
 }
 
 impl SessionCore {
     /// Starts to listen, if the settings want it.
     pub(super) fn start_listening(&mut self) {
-        if self.record.config.listening.mode == ListeningMode::Continuous && !self.ears.listens {
-            self.ears.listens = true;
-            let listen = hearing::listen(self.shared.clone(), self.session.clone());
+        if self.record.config.listening.mode == ListeningMode::Continuous && !self.inquiries.listens {
+            self.inquiries.listens = true;
+            let listen = front_end::listen(self.shared.clone(), self.session.clone());
             self.shared.workers.spawn(Worker::Microphone, Box::pin(listen));
         }
     }
@@ -48,7 +48,7 @@ impl SessionCore {
     pub(super) fn ask_recognizer(&mut self, inquiry: Inquiry, span: Range<u64>, is_draft: bool) {
         let cancel = match is_draft {
             true => self.draft_flag(inquiry),
-            false => self.ears.partial.insert((inquiry, CancelFlag::new())).1.clone(),
+            false => self.inquiries.partial.insert((inquiry, CancelFlag::new())).1.clone(),
         };
         let (vocabulary, languages) = {
             let config = self.session.config.lock();
@@ -57,7 +57,7 @@ impl SessionCore {
         let request = RecognitionRequest {
             vocabulary,
             word_times: is_draft,
-            memory: Some(self.ears.memory.since(span.start)),
+            cache: Some(self.inquiries.cache.since(span.start)),
             cancel,
             ..RecognitionRequest::new(self.heard(span), languages)
         };
@@ -80,7 +80,7 @@ impl SessionCore {
     }
 
     pub(super) fn drop_inquiry(&mut self, inquiry: Inquiry) {
-        for slot in [&mut self.ears.draft, &mut self.ears.partial] {
+        for slot in [&mut self.inquiries.draft, &mut self.inquiries.partial] {
             if let Some((_, cancel)) = slot.take_if(|(asked, _)| *asked == inquiry) {
                 cancel.cancel();
             }
@@ -94,25 +94,25 @@ impl SessionCore {
         let audio = self.heard(sound.clone());
         let before = audio.len() - (sound.end - sound.start) as usize;
         let speech = before..before + (place.end - place.start) as usize;
-        let cancel = match self.ears.draft.take_if(|(asked, _)| *asked == spoken.inquiry) {
+        let cancel = match self.inquiries.draft.take_if(|(asked, _)| *asked == spoken.inquiry) {
             Some((_, cancel)) => cancel,
             None => CancelFlag::new(),
         };
-        self.ears.spoken.insert(turn, (UtteranceAudio { audio, speech }, cancel));
+        self.inquiries.spoken.insert(turn, (UtteranceAudio { audio, speech }, cancel));
         let start = Start { turn, what: StartKind::Spoken(spoken), redoes: None };
         self.inputs.push_back(Input::Start(start));
     }
 
     /// Forgets sound that nobody will ask for.
-    pub(super) fn forget_heard(&mut self) {
+    pub(super) fn evict_history(&mut self) {
         let needed = self.machine.audio_needed_from();
-        self.session.history.lock().forget_before(needed.saturating_sub(LOOK_BACK));
-        self.ears.memory.forget_before(needed);
+        self.session.history.lock().evict_before(needed.saturating_sub(LOOK_BACK));
+        self.inquiries.cache.evict_before(needed);
     }
 
     /// The flag of the question about a stop; the turn detector, the recogniser and the chat model share it.
     fn draft_flag(&mut self, inquiry: Inquiry) -> CancelFlag {
-        let draft = &mut self.ears.draft;
+        let draft = &mut self.inquiries.draft;
         if draft.as_ref().is_none_or(|(asked, _)| *asked != inquiry) {
             *draft = Some((inquiry, CancelFlag::new()));
         }
