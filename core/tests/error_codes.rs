@@ -56,6 +56,7 @@ const TABLE: &[(u16, &str)] = &[
     (710, "StoreWrongKey"),
     (711, "StoreCannotReplace"),
     (712, "StoreNeedsRepair"),
+    (713, "StoreHasLog"),
     (720, "SessionExists"),
     (721, "ImportNotAnArchive"),
     (722, "ImportDamaged"),

@@ -451,8 +451,6 @@ fn a_writer_that_fails_ends_the_export_and_gets_no_whole_archive() {
 #[test]
 fn a_store_that_fails_ends_the_export_without_a_whole_archive() {
     let disk = FaultyDisk::new();
-    // Where the log alone fails, nothing does.
-    disk.set_log_bytes_max(0);
     let store = Store::open(disk.location(), NOW_MS).unwrap();
     let s = kept(1);
     talk(&store, &s);
@@ -962,8 +960,6 @@ fn a_disk_that_fills_up_keeps_nothing_of_an_import() {
     let id = kept(1).id;
     for room in [0, 1 << 20, 2 << 20, 4 << 20] {
         let disk = FaultyDisk::new();
-        // A log gives back its room when something fails.
-        disk.set_log_bytes_max(0);
         let store = Store::open(disk.location(), NOW_MS).unwrap();
         short_talk(&store, &kept(9));
         disk.set_capacity(Some(disk.bytes_used() + room));

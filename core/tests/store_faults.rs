@@ -26,23 +26,18 @@ fn script(session_number: u64) -> Vec<Vec<Write>> {
 
 #[test]
 fn an_error_at_any_operation_costs_one_call() {
-    (0..4).for_each(an_error_at_any_operation);
-}
-
-fn an_error_at_any_operation(kind: usize) {
-    let new_disk = || FaultyDisk::kinds()[kind].clone();
-    let clean = new_disk();
+    let clean = FaultyDisk::new();
     let store = open(&clean);
     for step in script(1) {
         store.apply(&step).unwrap();
     }
-    let (operations, log_operations) = (clean.operations(), clean.log_operations());
+    let operations = clean.operations();
     drop(store);
     assert!(operations > 30, "{operations} operations: the script shows too little");
     let mut failed = 0;
     for nth in 0..operations {
-        let context = format!("disk {kind}, operation {nth} of {operations}");
-        let disk = new_disk();
+        let context = format!("operation {nth} of {operations}");
+        let disk = FaultyDisk::new();
         disk.fail_operation(nth, ErrorKind::Other);
         let store = Store::open(disk.location(), NOW_MS).unwrap_or_else(|error| {
             assert_eq!(error.code(), ErrorCode::StoreIo, "{context}");
@@ -65,18 +60,16 @@ fn an_error_at_any_operation(kind: usize) {
         // Acknowledged means durable, whatever failed on the way there.
         expected.assert_in(&open(&disk.crashed(0)), &format!("{context}, then a power loss"));
     }
-    // Where the log fails, the storage is synced instead.
-    assert!((operations - log_operations..=operations).contains(&failed), "{failed}: a fault went unseen");
+    assert_eq!(failed, operations, "a fault went unseen");
 }
 
 /// The disk is full just when something is to grow, for each time that it does.
 #[test]
-fn no_room_at_any_growth_costs_one_call_at_most() {
-    (0..4).for_each(no_room_at_any_growth);
+fn no_room_at_any_growth_costs_one_call() {
+    [FaultyDisk::new, FaultyDisk::sparse].into_iter().for_each(no_room_at_any_growth);
 }
 
-fn no_room_at_any_growth(kind: usize) {
-    let new_disk = || FaultyDisk::kinds()[kind].clone();
+fn no_room_at_any_growth(new_disk: fn() -> FaultyDisk) {
     let clean = new_disk();
     let (mut sizes, store) = (vec![0], open(&clean));
     let mut note = |len: u64| {
@@ -92,7 +85,7 @@ fn no_room_at_any_growth(kind: usize) {
     drop(store);
     assert!(sizes.len() > 3, "the file hardly grows: the script shows too little");
     for &capacity in &sizes[..sizes.len() - 1] {
-        let context = format!("disk {kind}, room for {capacity}");
+        let context = format!("room for {capacity}");
         let disk = new_disk();
         disk.set_capacity(Some(capacity));
         let mut refused = 0;
@@ -114,8 +107,7 @@ fn no_room_at_any_growth(kind: usize) {
             }
             expected.acknowledge(&step);
         }
-        // A log that finds no room is done without.
-        assert!(refused == 1 || (kind < 3 && refused == 0), "{context}: {refused}");
+        assert_eq!(refused, 1, "{context}");
         expected.assert_in(&store, &context);
         expected.assert_in(&open(&disk.crashed(0)), &format!("{context}, then a power loss"));
     }
@@ -200,8 +192,6 @@ fn each_kind_of_error_has_its_code() {
         (ErrorKind::BrokenPipe, ErrorCode::StoreIo),
     ] {
         let disk = FaultyDisk::new();
-        // Where the log alone fails, nothing does.
-        disk.set_log_bytes_max(0);
         let store = open(&disk);
         disk.fail_operation(0, kind);
         assert_eq!(code(store.apply(&script(1)[0])), expected, "{kind}");
@@ -211,10 +201,11 @@ fn each_kind_of_error_has_its_code() {
 
 #[test]
 fn a_full_disk_loses_nothing_and_is_usable_again_once_there_is_room() {
-    for room in [0, 40_000, 80_000, 300_000] {
-        let disk = FaultyDisk::new();
-        // A log gives back its room when something fails.
-        disk.set_log_bytes_max(0);
+    let rooms = [0, 40_000, 80_000, 300_000];
+    for (room, new_disk) in
+        rooms.into_iter().flat_map(|room| [(room, FaultyDisk::new as fn() -> _), (room, FaultyDisk::sparse)])
+    {
+        let disk = new_disk();
         let store = open(&disk);
         let mut expected = Expected::default();
         for step in script(1) {

@@ -191,6 +191,23 @@ fn write_meta(path: &Path, schema: u8, min_reader: u8) {
 }
 
 #[test]
+fn a_store_with_a_write_ahead_log_of_an_unreleased_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, log) = (folder.path().join("store.redb"), folder.path().join("store.redb.log"));
+    open(&path).unwrap().apply(&[Write::PutSession(session(1))]).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    std::fs::write(&log, [&b"tertlog1"[..], &[7; 500]].concat()).unwrap();
+    assert_eq!(code(open(&path)), ErrorCode::StoreHasLog);
+    assert!(std::fs::read(&path).unwrap() == before, "a refused opening writes nothing");
+    // An empty one has nothing that the file lacks, and another program's file is none.
+    for other in [&b""[..], b"?", b"Dear friend, this is what the app did today."] {
+        std::fs::write(&log, other).unwrap();
+        assert_eq!(open(&path).unwrap().sessions(None, 10).unwrap().sessions.len(), 1);
+        assert_eq!(std::fs::read(&log).unwrap(), other);
+    }
+}
+
+#[test]
 fn memory_is_a_store_of_its_own_each_time() {
     let (one, other) = (memory(), memory());
     one.apply(&[Write::PutSession(session(1))]).unwrap();

@@ -222,7 +222,6 @@ fn a_long_session_goes_in_many_small_transactions() {
 #[test]
 fn a_deletion_that_was_cut_off_is_finished_at_the_next_opening() {
     let clean = FaultyDisk::new();
-    clean.set_log_bytes_max(0);
     let build = |disk: &FaultyDisk| {
         let store = Store::open(disk.location(), NOW_MS).unwrap();
         let s = session(1);
@@ -250,7 +249,6 @@ fn a_deletion_that_was_cut_off_is_finished_at_the_next_opening() {
     let mut cut_short = 0;
     for nth in (0..operations).step_by(3) {
         let disk = FaultyDisk::from_bytes(bytes.clone());
-        disk.set_log_bytes_max(0);
         let store = Store::open(disk.location(), NOW_MS).unwrap();
         disk.fail_from_operation(nth, std::io::ErrorKind::Other);
         let deleted = store.delete_session(session(1).id);

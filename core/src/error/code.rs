@@ -66,6 +66,7 @@ macro_rules! for_each_error_code {
             (710, StoreWrongKey, false, "The store is encrypted and the key is missing or another, or it is not encrypted and a key was given.");
             (711, StoreCannotReplace, false, "The store's storage cannot be replaced by a copy.");
             (712, StoreNeedsRepair, false, "The store was not closed cleanly, and cannot be written to repair it.");
+            (713, StoreHasLog, false, "A write-ahead log of an unreleased version lies beside the store.");
             (720, SessionExists, false, "The store holds a session with this id already.");
             (721, ImportNotAnArchive, false, "The file is not an exported session.");
             (722, ImportDamaged, false, "The exported session is damaged.");

@@ -17,7 +17,7 @@ const UNUSED_BYTES_MIN: u64 = 16 << 20;
 /// What a store takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreUsage {
-    /// Bytes of its storage, without the log of some megabytes that an open store has.
+    /// Bytes of its storage.
     pub storage_bytes: u64,
     /// Bytes of it that nothing uses: what was deleted and replaced, and room to grow. [`Store::compact`](super::Store::compact)
     /// gives back most of it.

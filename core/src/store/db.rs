@@ -10,9 +10,7 @@
 use crate::error::{Error, ErrorCode, Result};
 use crate::store::keys::Ring;
 use crate::store::location::BackendFactory;
-use crate::store::log::Log;
-use crate::store::storage::{HEADER_LEN, Storage};
-use crate::store::unsynced::Unsynced;
+use crate::store::unsynced::{Storage, Unsynced};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use redb::{
     BackendError, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, StorageBackend, WriteTransaction,
@@ -27,8 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const CACHE_BYTES: usize = 16 << 20;
 
 pub(super) struct Db {
-    factory: Arc<dyn BackendFactory>,
-    log: Arc<Log>,
+    factory: Box<dyn BackendFactory>,
     slot: RwLock<Option<Opened>>,
     /// Whether the database is closed on purpose.
     suspended: AtomicBool,
@@ -121,15 +118,12 @@ pub(super) enum Fault {
 
 impl Db {
     pub(super) fn open(factory: Box<dyn BackendFactory>) -> Result<Db> {
-        let factory: Arc<dyn BackendFactory> = factory.into();
-        let log = Arc::new(Log::new(factory.clone()));
         let unsynced = Mutex::default();
         let plain = Arc::new(Ring::plain());
         let rings = RwLock::new(Rings { current: plain.clone(), reading: plain });
         let broken = AtomicBool::new(false);
         let db = Db {
             factory,
-            log,
             slot: RwLock::new(None),
             suspended: AtomicBool::new(false),
             broken,
@@ -211,7 +205,7 @@ impl Db {
     fn open_database(&self) -> Result<Opened> {
         let create = || {
             contain(|| {
-                let storage = Storage::with_log(self.factory.open()?, self.unsynced(), self.log.clone());
+                let storage = Storage::new(self.factory.open()?, self.unsynced());
                 Ok(Opened::Writable(database(storage)?))
             })
         };
@@ -233,20 +227,16 @@ impl Db {
             let mut builder = redb::Builder::new();
             Ok(Opened::ReadOnly(builder.set_cache_size(CACHE_BYTES).open_read_only_with_backend(storage)?))
         });
-        let opened = opened.map_err(|fault| match fault {
-            Fault::Redb(redb::Error::RepairAborted) => needs_repair(),
+        opened.map_err(|fault| match fault {
+            Fault::Redb(redb::Error::RepairAborted) => {
+                Error::new(ErrorCode::StoreNeedsRepair, "the store was not closed, and cannot be written to repair it")
+            }
             fault => match fault.into_open_error() {
                 other if matches!(other.code(), ErrorCode::StoreNotAStore | ErrorCode::StoreLocked) => other,
                 // No store yet, or not enough of one.
                 _ => error,
             },
-        });
-        // Looked at now that nobody can write the one or the other.
-        match self.log.is_left() {
-            Ok(true) if !matches!(&opened, Err(error) if error.code() == ErrorCode::StoreLocked) => Err(needs_repair()),
-            Ok(_) => opened,
-            Err(error) => Err(Fault::from(error).into_error()),
-        }
+        })
     }
 
     /// Bytes of the storage.
@@ -300,10 +290,8 @@ impl Db {
         old.writable().map_err(Fault::into_error)?;
         let fresh = self.factory.fresh()?.ok_or(ErrorCode::StoreCannotReplace)?;
         let unsynced: Arc<Unsynced> = Arc::default();
-        let is_on = Arc::new(AtomicBool::new(false));
         let new = contain(|| {
-            let storage = Storage::with_log_later(fresh, unsynced.clone(), self.log.clone(), is_on.clone());
-            let new = database(storage)?;
+            let new = database(Storage::new(fresh, unsynced.clone()))?;
             fill(&old, &new)?;
             Ok(new)
         });
@@ -317,9 +305,6 @@ impl Db {
         }
         *self.unsynced.lock() = unsynced;
         close(slot.replace(Opened::Writable(new)));
-        // The old storage's log is nobody's now, and must not tell of it.
-        self.log.clear().map_err(|error| Fault::from(error).into_error())?;
-        is_on.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -374,6 +359,7 @@ fn database(storage: Storage) -> Result<Database, Fault> {
 /// Empties a storage whose very first opening was cut off before redb's magic number was written. Nothing can have
 /// been acknowledged in it.
 fn clear_unfinished(storage: &Storage) -> Result<(), Fault> {
+    const HEADER_LEN: usize = 320;
     const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
     const UNFINISHED_LEN_MAX: u64 = 16 << 20;
     let len = storage.len()?;
@@ -394,10 +380,6 @@ fn clear_unfinished(storage: &Storage) -> Result<(), Fault> {
 
 fn suspended() -> Error {
     Error::new(ErrorCode::Suspended, "the store is closed until the host resumes")
-}
-
-fn needs_repair() -> Error {
-    Error::new(ErrorCode::StoreNeedsRepair, "the store was not closed, and cannot be written to repair it")
 }
 
 pub(super) fn not_a_store() -> Error {

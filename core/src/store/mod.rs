@@ -1,4 +1,4 @@
-//! The store: sessions, turns and audio in one redb file; while it is open, with a log beside it.
+//! The store: sessions, turns and audio in one redb file.
 //!
 //! Calls block until the disk has answered; none of them belongs on an audio thread. Acknowledged means durable:
 //! when [`Store::apply`] returns, its writes survive the end of the process and of the power. A full disk or an IO
@@ -27,10 +27,10 @@ mod archive;
 mod check;
 mod compact;
 mod db;
+mod file;
 mod keys;
 mod lineage;
 mod location;
-mod log;
 mod payload;
 mod quota;
 mod read;
@@ -39,19 +39,15 @@ mod recover;
 mod rekey;
 mod retention;
 mod schema;
-mod storage;
 mod sweep;
 mod tables;
 mod unsynced;
-mod waiting;
 mod write;
 
 pub use archive::{ArchiveSource, ExportReport, ImportOptions, ImportReport};
 pub use check::{Damage, StoreUsage, Verified};
 pub use keys::StoreKey;
 pub(crate) use lineage::Lineage;
-#[cfg(feature = "testing")]
-pub(crate) use location::LOG_BYTES_MAX;
 pub use location::{BackendFactory, StoreLocation};
 pub use record::{
     AudioInfo, AudioKind, SessionCursor, SessionPage, SessionRecord, SessionSummary, StoredAudio, Summary, TurnRecord,
@@ -98,7 +94,7 @@ impl Store {
     ///
     /// # Errors
     /// [`ErrorCode::StoreLocked`], [`ErrorCode::StoreNotAStore`], [`ErrorCode::StoreFromFuture`],
-    /// [`ErrorCode::StoreCorrupt`], [`ErrorCode::StoreReadOnly`], [`ErrorCode::StoreFull`],
+    /// [`ErrorCode::StoreCorrupt`], [`ErrorCode::StoreReadOnly`], [`ErrorCode::StoreFull`], [`ErrorCode::StoreHasLog`],
     /// [`ErrorCode::StoreOpenFailed`], [`ErrorCode::StoreIo`].
     pub fn open(location: StoreLocation, now_ms: u64) -> Result<Store> {
         Store::open_with(location, StoreOptions::default(), now_ms)

@@ -13,7 +13,7 @@
 //! ```
 
 use crate::error::{Error, ErrorCode, Result};
-use crate::store::{BackendFactory, LOG_BYTES_MAX, StoreLocation};
+use crate::store::{BackendFactory, StoreLocation};
 use parking_lot::Mutex;
 use redb::{BackendError, StorageBackend};
 use std::borrow::Cow;
@@ -42,15 +42,9 @@ struct State {
     named_durably: usize,
     /// Which of them is to take its place.
     fresh: Option<usize>,
-    /// Which of them is the log.
-    log: Option<usize>,
-    log_bytes_max: Option<u64>,
-    log_operations: u64,
-    /// Whether nothing can be written to the log.
-    log_fails: bool,
     capacity: Option<u64>,
-    /// Whether room cannot be reserved.
-    cannot_reserve: bool,
+    /// Whether a file that gets longer takes no room yet.
+    sparse: bool,
     operations: u64,
     failing: Option<Failing>,
     /// The operation at which the power goes.
@@ -111,6 +105,13 @@ impl FaultyDisk {
         FaultyDisk::default()
     }
 
+    /// An empty disk on which a file takes room as it is written (APFS, ext4), not as it gets longer (NTFS).
+    pub fn sparse() -> FaultyDisk {
+        let disk = FaultyDisk::new();
+        disk.0.lock().sparse = true;
+        disk
+    }
+
     /// A working disk with these bytes.
     pub fn from_bytes(bytes: Vec<u8>) -> FaultyDisk {
         FaultyDisk(Arc::new(Mutex::new(State { files: vec![File::of(bytes)], ..State::default() })))
@@ -131,48 +132,12 @@ impl FaultyDisk {
         self.0.lock().store().live.clone()
     }
 
-    /// What is in the log.
-    pub fn log_bytes(&self) -> Vec<u8> {
-        let state = self.0.lock();
-        state.log.map(|log| state.files[log].live.clone()).unwrap_or_default()
-    }
-
-    /// Cuts the log off after so many bytes.
-    pub fn cut_log(&self, len: usize) {
-        let mut state = self.0.lock();
-        if let Some(log) = state.log {
-            let file = &mut state.files[log];
-            file.live.truncate(len);
-            file.durable.clone_from(&file.live);
-        }
-    }
-
-    /// Lets every operation on the log fail until [`FaultyDisk::recover`].
-    pub fn fail_log(&self) {
-        self.0.lock().log_fails = true;
-    }
-
-    /// From the next opening on the disk cannot reserve room for what is to be written later.
-    pub fn cannot_reserve(&self) {
-        self.0.lock().cannot_reserve = true;
-    }
-
-    /// How many of the operations were on the log.
-    pub fn log_operations(&self) -> u64 {
-        self.0.lock().log_operations
-    }
-
-    /// Lets the next store have a log that starts anew after so many bytes, so that it does so soon.
-    pub fn set_log_bytes_max(&self, bytes: u64) {
-        self.0.lock().log_bytes_max = Some(bytes);
-    }
-
-    /// How many bytes there are, without the log.
+    /// How many bytes there are.
     pub fn len(&self) -> u64 {
         self.0.lock().store().live.len() as u64
     }
 
-    /// How many bytes of room everything takes, the log included. What was never written and not reserved takes none.
+    /// How many bytes of room everything takes.
     pub fn bytes_used(&self) -> u64 {
         self.0.lock().files.iter().map(File::bytes_used).sum()
     }
@@ -183,14 +148,14 @@ impl FaultyDisk {
     }
 
     /// Lets the disk hold this many [used](FaultyDisk::bytes_used) bytes at most; `None` frees it. What needs more fails
-    /// with [`ErrorKind::StorageFull`]; a file that only gets longer needs none.
+    /// with [`ErrorKind::StorageFull`].
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.0.lock().capacity = bytes;
     }
 
     /// Lets the `nth` operation from now on fail, 0 being the next; those after it work again. Operations are
-    /// writes, changes of the length, syncs, reservations of room, and the two steps in which another file takes the
-    /// store's place. A failed sync forgets what it should have made durable, as an operating system does.
+    /// writes, changes of the length, syncs, and the two steps in which another file replaces the store's. A failed
+    /// sync forgets what it should have made durable, as an operating system does.
     pub fn fail_operation(&self, nth: u64, kind: ErrorKind) {
         let mut state = self.0.lock();
         state.failing = Some(Failing { at: state.operations + nth, kind, stays: false });
@@ -242,7 +207,7 @@ impl FaultyDisk {
     pub fn recover(&self) {
         let mut state = self.0.lock();
         (state.capacity, state.failing, state.pace) = (None, None, Duration::ZERO);
-        (state.left_out, state.failing_read, state.log_fails) = (None, None, false);
+        (state.left_out, state.failing_read) = (None, None);
     }
 
     /// How many operations there were.
@@ -276,21 +241,10 @@ impl FaultyDisk {
         file.durable.clone_from(&file.live);
     }
 
-    /// Disks whose stores take different ways: with the usual log, with one that often starts anew or is too short for a
-    /// commit, the same where no room can be reserved, and with none.
-    pub fn kinds() -> [FaultyDisk; 4] {
-        let disks = [(); 4].map(|()| FaultyDisk::new());
-        disks[1].set_log_bytes_max(150_000);
-        disks[2].set_log_bytes_max(150_000);
-        disks[2].cannot_reserve();
-        disks[3].set_log_bytes_max(0);
-        disks
-    }
-
     /// A disk as it is found after the process was killed at this moment: all that was written is there.
     pub fn killed(&self) -> FaultyDisk {
         let state = self.0.lock();
-        state.found(state.named, |file| file.live.clone())
+        FaultyDisk::from_bytes(state.store().live.clone())
     }
 
     /// A disk as it may be found after a power loss at this moment: of what was not synced, any sector may have
@@ -302,24 +256,22 @@ impl FaultyDisk {
         let named = if seed != 0 && random.next().is_multiple_of(2) { state.named } else { state.named_durably };
         // Some crashes lose nearly everything, others nearly nothing.
         let keep_of_8 = if seed == 0 { 0 } else { random.next() % 9 };
-        let find = |file: &File| {
-            let mut bytes = file.durable.clone();
-            for change in &file.unsynced {
-                match change {
-                    Change::SetLen(len) if random.next() % 8 < keep_of_8 => bytes.resize(*len, 0),
-                    Change::SetLen(_) => {}
-                    Change::Write(offset, data) => {
-                        for (start, sector) in sectors(*offset, data) {
-                            if random.next() % 8 < keep_of_8 {
-                                put(&mut bytes, start, sector);
-                            }
+        let file = state.files.get(named).cloned().unwrap_or_default();
+        let mut bytes = file.durable;
+        for change in &file.unsynced {
+            match change {
+                Change::SetLen(len) if random.next() % 8 < keep_of_8 => bytes.resize(*len, 0),
+                Change::SetLen(_) => {}
+                Change::Write(offset, data) => {
+                    for (start, sector) in sectors(*offset, data) {
+                        if random.next() % 8 < keep_of_8 {
+                            put(&mut bytes, start, sector);
                         }
                     }
                 }
             }
-            bytes
-        };
-        state.found(named, find)
+        }
+        FaultyDisk::from_bytes(bytes)
     }
 }
 
@@ -376,57 +328,9 @@ impl BackendFactory for FaultyDisk {
         state.named_durably = state.named;
         Ok(())
     }
-
-    fn log(&self, create: bool) -> Result<Option<Box<dyn StorageBackend>>> {
-        let mut state = self.0.lock();
-        if state.log.is_none() && create {
-            state.name_file();
-            state.files.push(File::default());
-            state.log = Some(state.files.len() - 1);
-        }
-        let file = state.log;
-        let backend = file.map(|file| FaultyBackend { disk: self.clone(), file, locks: Mutex::new(false) });
-        Ok(backend.map(|backend| Box::new(backend) as Box<dyn StorageBackend>))
-    }
-
-    fn log_bytes_max(&self) -> u64 {
-        self.0.lock().log_bytes_max.unwrap_or(LOG_BYTES_MAX)
-    }
-
-    fn reserve(&self, range: Range<u64>) -> io::Result<bool> {
-        let mut state = self.0.lock();
-        if state.cannot_reserve {
-            return Ok(false);
-        }
-        let file = state.name_file();
-        state.operation_on(file)?;
-        let [start, end] = [range.start, range.end].map(|at| usize::try_from(at).map_err(|_| ErrorKind::FileTooLarge));
-        state.give_room(file, start?..end?)?;
-        Ok(true)
-    }
-
-    fn remove_log(&self) -> Result<()> {
-        let mut state = self.0.lock();
-        if let Some(log) = state.log.take() {
-            state.files[log] = File::default();
-        }
-        Ok(())
-    }
 }
 
 impl State {
-    /// A working disk on which `find` says what is left of this store file and of the log.
-    fn found(&self, named: usize, mut find: impl FnMut(&File) -> Vec<u8>) -> FaultyDisk {
-        let State { log_bytes_max, cannot_reserve, .. } = *self;
-        let mut found = State { log_bytes_max, cannot_reserve, ..State::default() };
-        found.files.push(File::of(self.files.get(named).map(&mut find).unwrap_or_default()));
-        if let Some(log) = self.log {
-            found.files.push(File::of(find(&self.files[log])));
-            found.log = Some(1);
-        }
-        FaultyDisk(Arc::new(Mutex::new(found)))
-    }
-
     /// The file that the store's name stands for, which is made where there is none.
     fn name_file(&mut self) -> usize {
         if self.files.is_empty() {
@@ -437,14 +341,6 @@ impl State {
 
     fn store(&self) -> Cow<'_, File> {
         self.files.get(self.named).map_or_else(|| Cow::Owned(File::default()), Cow::Borrowed)
-    }
-
-    /// An operation on a file.
-    fn operation_on(&mut self, file: usize) -> io::Result<()> {
-        let is_log = self.log == Some(file);
-        self.log_operations += u64::from(is_log);
-        self.operation()?;
-        if is_log && self.log_fails { Err(ErrorKind::Other.into()) } else { Ok(()) }
     }
 
     fn operation(&mut self) -> io::Result<()> {
@@ -510,8 +406,11 @@ impl StorageBackend for FaultyBackend {
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.disk.take_time();
         let mut state = self.disk.0.lock();
-        state.operation_on(self.file)?;
+        state.operation()?;
         let len = usize::try_from(len).map_err(|_| ErrorKind::FileTooLarge)?;
+        if !state.sparse {
+            state.give_room(self.file, 0..len)?;
+        }
         let file = &mut state.files[self.file];
         file.live.resize(len, 0);
         file.has_room.resize(len.div_ceil(BLOCK_BYTES), false);
@@ -524,7 +423,7 @@ impl StorageBackend for FaultyBackend {
         let mut state = self.disk.0.lock();
         let number = state.syncs;
         state.syncs += 1;
-        let result = state.operation_on(self.file);
+        let result = state.operation();
         if state.is_off() {
             return result;
         }
@@ -546,7 +445,7 @@ impl StorageBackend for FaultyBackend {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.disk.take_time();
         let mut state = self.disk.0.lock();
-        let result = state.operation_on(self.file);
+        let result = state.operation();
         let offset = usize::try_from(offset).map_err(|_| ErrorKind::FileTooLarge)?;
         if state.is_hit() {
             state.files[self.file].unsynced.push(Change::Write(offset, data.to_vec()));

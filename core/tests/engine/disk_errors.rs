@@ -210,41 +210,29 @@ fn clean(disk: &FaultyDisk, seconds: usize) -> Clean {
     clean
 }
 
-/// A disk whose log is so short that the storage is written often.
-fn disk() -> FaultyDisk {
-    FaultyDisk::kinds()[1].clone()
-}
-
-/// A disk without a log, so that each error is one of the storage.
-fn disk_without_log() -> FaultyDisk {
-    FaultyDisk::kinds()[3].clone()
-}
-
 #[test]
 fn an_error_at_any_operation_costs_nothing_or_one_message() {
-    // What the next write of the same turn makes good needs no message, nor where the log alone fails.
-    for (disk, told_of_min) in [(disk as fn() -> FaultyDisk, 0), (disk_without_log, 51)] {
-        let mut told_of = 0;
-        for nth in 0..clean(&disk(), SECONDS).ended {
-            let disk = disk();
-            disk.fail_operation(nth, ErrorKind::Other);
-            let mut host = Host::new(&disk, SECONDS, format!("operation {nth}"));
-            host.converse();
-            let codes = host.end().codes;
-            let is_right = codes.iter().all(|&code| code == ErrorCode::StoreIo) && codes.len() <= 1;
-            assert!(is_right, "operation {nth}: {codes:?}");
-            told_of += codes.len();
-        }
-        assert!(told_of >= told_of_min, "{told_of} errors were told of");
+    // What the next write of the same turn makes good needs no message.
+    let mut told_of = 0;
+    for nth in 0..clean(&FaultyDisk::new(), SECONDS).ended {
+        let disk = FaultyDisk::new();
+        disk.fail_operation(nth, ErrorKind::Other);
+        let mut host = Host::new(&disk, SECONDS, format!("operation {nth}"));
+        host.converse();
+        let codes = host.end().codes;
+        let is_right = codes.iter().all(|&code| code == ErrorCode::StoreIo) && codes.len() <= 1;
+        assert!(is_right, "operation {nth}: {codes:?}");
+        told_of += codes.len();
     }
+    assert!(told_of >= 51, "{told_of} errors were told of");
 }
 
 #[test]
 fn an_error_that_stays_is_told_whenever_it_begins() {
-    let clean = clean(&disk(), SECONDS);
+    let clean = clean(&FaultyDisk::new(), SECONDS);
     // An opening that fails for good leaves nobody who knows what the disk forgot.
     for nth in clean.opened..clean.ended {
-        let disk = disk();
+        let disk = FaultyDisk::new();
         disk.fail_from_operation(nth, ErrorKind::Other);
         let mut host = Host::new(&disk, SECONDS, format!("from operation {nth} on"));
         host.converse();
@@ -259,10 +247,10 @@ fn an_error_that_stays_is_told_whenever_it_begins() {
 #[test]
 fn no_room_at_any_growth_costs_nothing_or_one_message() {
     const SECONDS: usize = 40;
-    let sizes: Vec<u64> = clean(&disk(), SECONDS).sizes.into_iter().collect();
+    let sizes: Vec<u64> = clean(&FaultyDisk::new(), SECONDS).sizes.into_iter().collect();
     assert!(sizes.len() > 3, "{sizes:?}: it hardly grows");
     for &capacity in &sizes[..sizes.len() - 1] {
-        let disk = disk();
+        let disk = FaultyDisk::new();
         disk.set_capacity(Some(capacity));
         let mut host = Host::new(&disk, SECONDS, format!("room for {capacity}"));
         host.converse();

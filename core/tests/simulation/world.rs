@@ -44,8 +44,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        // With a log, a write that fails seldom costs anything; so some lives have none.
-        let disk = FaultyDisk::kinds()[(seed % 4) as usize].clone();
+        let disk = FaultyDisk::new();
         let (clock, scripted) = (VirtualClock::new(), Scripted::new());
         let has_turn_detector = random.one_in(2);
         scripted.voice.set_word_times(!random.one_in(4));
