@@ -25,38 +25,11 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::ops::Range;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use crate::event::{SpokenWord, Transcript, Word};
-pub use maybe_send::{BoxFuture, MaybeSend, MaybeSync};
-
-#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-mod maybe_send {
-    use super::{Future, Pin};
-    /// `Send` on native platforms, nothing in a browser, where a session lives on one thread.
-    pub trait MaybeSend: Send {}
-    impl<T: Send + ?Sized> MaybeSend for T {}
-    /// `Sync` on native platforms, nothing in a browser.
-    pub trait MaybeSync: Sync {}
-    impl<T: Sync + ?Sized> MaybeSync for T {}
-    /// A boxed future, `Send` on native platforms.
-    pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-}
-
-#[cfg(all(target_family = "wasm", target_os = "unknown"))]
-mod maybe_send {
-    use super::{Future, Pin};
-    /// `Send` on native platforms, nothing in a browser, where a session lives on one thread.
-    pub trait MaybeSend {}
-    impl<T: ?Sized> MaybeSend for T {}
-    /// `Sync` on native platforms, nothing in a browser.
-    pub trait MaybeSync {}
-    impl<T: ?Sized> MaybeSync for T {}
-    /// A boxed future, `Send` on native platforms.
-    pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
-}
+pub use crate::platform::{BoxFuture, MaybeSend, MaybeSync};
 
 /// The sample rate of all audio that a [`Vad`] or [`Recognizer`] hears, in Hz.
 pub const LISTEN_RATE_HZ: u32 = 16_000;

@@ -1,5 +1,8 @@
 //! [`SessionEngine`], what a host asks of an engine; [`Engine`], which does it; and [`EngineBuilder`].
 
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+mod native;
+
 use crate::audio;
 use crate::backend::{
     Backends, BoxFuture, LISTEN_RATE_HZ, MaybeSend, MaybeSync, Model, RecognitionRequest, SpeechChunk, Steps,
@@ -7,32 +10,29 @@ use crate::backend::{
 };
 use crate::catalog::{Catalog, Level, Scenario};
 use crate::config::{ListeningMode, SessionConfig};
-use crate::driver::clock::Clock;
 use crate::driver::jobs::last_transcript;
 use crate::driver::local::LocalDriver;
 use crate::driver::queue::EventQueue;
 use crate::driver::recording::{ListenRequest, Recording};
-use crate::driver::{Commits, EngineLoop, Message, Options, SessionCore, SessionKey, SessionShared, Shared};
+use crate::driver::{CommitQueue, EngineLoop, Message, Options, SessionCore, SessionKey, SessionShared, Shared};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{Event, SessionId};
 use crate::language::LanguageTag;
+use crate::platform::{Clock, default_clock};
 use crate::session::Session;
 use crate::store::{
     ArchiveSource, ExportReport, ImportOptions, ImportReport, SessionCursor, SessionPage, SessionRecord, Store,
     StoreKey, StoreLocation, StoreOptions, StoreUsage, Swept, TurnRecord, Turns, Verified, Write,
 };
 use crate::turn::EndpointWeights;
-#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How long commits that wait are waited for when the host is suspended; iOS gives an app a few seconds.
-#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 const FLUSH_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 /// How long opening a session waits for its last handle's closing.
-#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 const CLOSING_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// What a host asks of an engine. Object safe; every call may come from any thread.
@@ -381,37 +381,17 @@ impl EngineBuilder {
         self
     }
 
-    /// An engine with threads of its own: one for the sessions, one for each heavy backend, one for commits,
-    /// one that tidies up the store.
-    ///
-    /// # Errors
-    /// Those of [`Store::open`]; [`ErrorCode::OutOfMemory`] where the system gives no thread.
-    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-    pub fn build(self) -> Result<Engine> {
-        use crate::driver::inbox::Inbox;
-        use crate::driver::threaded::Threads;
-        let commits: Arc<Inbox<_>> = Arc::default();
-        let (shared, engine_loop) = self.assemble(Commits::Thread(commits.clone()))?;
-        let threads = Threads::start(&shared, engine_loop, commits)?;
-        Ok(Engine { shared, next_key: AtomicU64::new(0), threads: Mutex::new(Some(threads)) })
-    }
-
     /// An engine without threads: it works while the [`LocalDriver`] is run.
     ///
     /// # Errors
     /// Those of [`Store::open`]; [`ErrorCode::InvalidConfig`] without a clock where the platform has none.
     pub fn build_local(self) -> Result<(Engine, LocalDriver)> {
-        let (shared, engine_loop) = self.assemble(Commits::AtOnce)?;
-        let engine = Engine {
-            shared: shared.clone(),
-            next_key: AtomicU64::new(0),
-            #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-            threads: Mutex::new(None),
-        };
+        let (shared, engine_loop) = self.assemble(None)?;
+        let engine = Engine::new(shared.clone(), None);
         Ok((engine, LocalDriver::new(shared, engine_loop)))
     }
 
-    fn assemble(self, commits: Commits) -> Result<(Arc<Shared>, EngineLoop)> {
+    fn assemble(self, commits: Option<Arc<CommitQueue>>) -> Result<(Arc<Shared>, EngineLoop)> {
         let clock = match self.clock {
             Some(clock) => clock,
             None => default_clock()?,
@@ -441,22 +421,12 @@ impl EngineBuilder {
     }
 }
 
-#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-fn default_clock() -> Result<Arc<dyn Clock>> {
-    Ok(Arc::new(crate::driver::clock::SystemClock::new()))
-}
-
-#[cfg(all(target_family = "wasm", target_os = "unknown"))]
-fn default_clock() -> Result<Arc<dyn Clock>> {
-    Err(Error::new(ErrorCode::InvalidConfig, "the host must give a clock here"))
-}
-
 /// The engine. Dropping it shuts it down.
 pub struct Engine {
     shared: Arc<Shared>,
     next_key: AtomicU64,
-    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-    threads: Mutex<Option<crate::driver::threaded::Threads>>,
+    /// Waits for the threads to end, where the engine has any.
+    join: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 impl Drop for Engine {
@@ -692,10 +662,8 @@ impl SessionEngine for Engine {
         self.shared.commit_pause.open();
         self.shared.workers.go_on();
         self.shared.send(Message::ShutDown);
-        #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-        if let Some(threads) = self.threads.lock().take() {
-            self.shared.stop_tidying();
-            threads.join();
+        if let Some(join) = self.join.lock().take() {
+            join();
             self.shared.inbox.close();
         }
         self.shared.engine_events.close();
@@ -703,13 +671,8 @@ impl SessionEngine for Engine {
 }
 
 impl Engine {
-    /// The same as [`SessionEngine::try_next_event`], waiting up to `timeout`.
-    ///
-    /// # Errors
-    /// [`ErrorCode::EngineClosed`] once the engine was shut down and the last event read.
-    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-    pub fn next_event(&self, timeout: std::time::Duration) -> Result<Option<Event>> {
-        self.shared.engine_events.next_timeout(timeout).map_err(|_closed| ErrorCode::EngineClosed.into())
+    fn new(shared: Arc<Shared>, join: Option<Box<dyn FnOnce() + Send>>) -> Self {
+        Self { shared, next_key: AtomicU64::new(0), join: Mutex::new(join) }
     }
 
     fn check_open(&self) -> Result<()> {
@@ -718,8 +681,7 @@ impl Engine {
 
     /// Waits until what waits to be stored is, for a while.
     fn flush_commits(&self) {
-        #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-        if let Commits::Thread(commits) = &self.shared.commits {
+        if let Some(commits) = &self.shared.commits {
             let until = std::time::Instant::now() + FLUSH_WAIT;
             let (reached, is_reached) = std::sync::mpsc::channel();
             self.shared.send(Message::Barrier(reached));
@@ -732,11 +694,7 @@ impl Engine {
 
     /// An engine without threads cannot wait for work that only its caller can do.
     fn closing_wait(&self) -> std::time::Duration {
-        match self.shared.commits {
-            Commits::AtOnce => std::time::Duration::ZERO,
-            #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-            Commits::Thread(_) => CLOSING_WAIT,
-        }
+        if self.shared.commits.is_some() { CLOSING_WAIT } else { std::time::Duration::ZERO }
     }
 
     fn hand_over(&self, record: SessionRecord, turns: &[TurnRecord], resumed: bool) -> Session {

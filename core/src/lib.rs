@@ -80,6 +80,7 @@ mod engine;
 pub mod error;
 pub mod event;
 mod language;
+mod platform;
 pub mod prompt;
 mod session;
 pub mod store;
@@ -90,16 +91,17 @@ pub mod text;
 mod turn;
 
 pub use config::{Keep, Listening, ListeningMode, Persona, Playback, Retention, SessionConfig, SessionUpdate};
-#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-pub use driver::clock::SystemClock;
+pub use driver::local::LocalDriver;
 pub use driver::recording::ListenRequest;
-pub use driver::{clock::Clock, local::LocalDriver};
 pub use engine::{
     Capabilities, Engine, EngineBuilder, LanguageCapability, ModelNames, SessionEngine, Speech, TrimLevel,
 };
 pub use error::{Error, ErrorCode, Result};
 pub use event::{Event, EventKind, SessionId, TurnId};
 pub use language::LanguageTag;
+pub use platform::Clock;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+pub use platform::SystemClock;
 pub use session::{Events, Session, TEXT_BYTES_MAX};
 
 /// Parameters that this project's tools tune. Not part of the public API.

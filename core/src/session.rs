@@ -464,7 +464,7 @@ fn checked_text(text: &str) -> Result<String> {
 /// Polled with [`try_next`](Events::try_next), waited for with [`next_timeout`](Events::next_timeout), or read as a
 /// [`Stream`](futures_core::Stream).
 pub struct Events {
-    session: Arc<SessionShared>,
+    pub(crate) session: Arc<SessionShared>,
 }
 
 impl Events {
@@ -474,15 +474,6 @@ impl Events {
     /// [`ErrorCode::SessionClosed`] once the last event, `session_closed`, was read.
     pub fn try_next(&self) -> Result<Option<Event>> {
         self.session.events.try_next()
-    }
-
-    /// The next event, waiting for it up to `timeout`.
-    ///
-    /// # Errors
-    /// [`ErrorCode::SessionClosed`] once the last event, `session_closed`, was read.
-    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-    pub fn next_timeout(&self, timeout: std::time::Duration) -> Result<Option<Event>> {
-        self.session.events.next_timeout(timeout)
     }
 
     /// Has `wake` called, on any thread, whenever there may be something to read. It must only notify: it may not

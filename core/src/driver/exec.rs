@@ -2,8 +2,8 @@
 
 use super::inbox::Inbox;
 use super::pause::Pause;
-use crate::backend::BoxFuture;
 use crate::error::{Error, ErrorCode, Result};
+use crate::platform::{self, BoxFuture};
 use async_task::{Runnable, Task};
 use parking_lot::Mutex;
 use std::panic::AssertUnwindSafe;
@@ -27,17 +27,6 @@ pub(crate) enum Worker {
 impl Worker {
     pub(crate) const ALL: [Worker; 5] =
         [Worker::Microphone, Worker::TurnDetector, Worker::Recognizer, Worker::Chat, Worker::Synthesizer];
-
-    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-    pub(crate) fn thread_name(self) -> &'static str {
-        match self {
-            Worker::Microphone => "tertulia-mic",
-            Worker::TurnDetector => "tertulia-turn-detector",
-            Worker::Recognizer => "tertulia-recognizer",
-            Worker::Chat => "tertulia-chat",
-            Worker::Synthesizer => "tertulia-synthesizer",
-        }
-    }
 }
 
 /// The workers' queues. Whoever runs them decides on which thread; a piece of work that is not finished goes to the
@@ -86,36 +75,23 @@ impl Workers {
                 queues.late.lock().push(late);
             }
         };
-        #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-        let (runnable, task) = async_task::spawn(work, schedule);
-        #[cfg(all(target_family = "wasm", target_os = "unknown"))]
-        let (runnable, task) = async_task::spawn_local(work, schedule);
+        let (runnable, task) = platform::spawn(work, schedule);
         self.queues.unfinished.lock().add(task);
         runnable.schedule();
     }
 
     /// Does one piece of work that is ready of each worker; false where there was none.
     pub(crate) fn try_tick(&self) -> bool {
-        let mut worked = false;
-        if self.queues.pause.is_closed() {
-            return false;
-        }
-        for ready in &self.queues.ready {
-            if let Some(runnable) = ready.try_pop() {
-                runnable.run();
-                worked = true;
-            }
-        }
-        worked
+        !self.queues.pause.is_closed()
+            && Worker::ALL.iter().fold(false, |worked, &worker| self.tick(worker, Some(0)) | worked)
     }
 
-    /// Does one worker's work until the queues are closed.
-    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-    pub(crate) fn run(&self, worker: Worker) {
-        while let Some(runnable) = self.queues.ready[worker as usize].pop() {
-            let _inside = self.queues.pause.enter();
-            runnable.run();
-        }
+    /// Does one piece of work of this worker, waiting for it as in [`Inbox::pop_within`]; false where there was none.
+    pub(crate) fn tick(&self, worker: Worker, wait_us: Option<u64>) -> bool {
+        let Some(runnable) = self.queues.ready[worker as usize].pop_within(wait_us) else { return false };
+        let _inside = self.queues.pause.enter();
+        runnable.run();
+        true
     }
 
     /// Lets no step begin, and waits until those that have begun are over.

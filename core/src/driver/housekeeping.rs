@@ -3,8 +3,6 @@
 //! While no session is open the store is compacted, too, where most of it is unused.
 
 use super::Shared;
-#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-use super::inbox::Inbox;
 use crate::error::ErrorCode;
 use parking_lot::Mutex;
 
@@ -17,17 +15,6 @@ const OVER_QUOTA_EVERY_US: u64 = 10_000_000;
 pub(crate) struct Housekeeping {
     /// When the store was tidied up last, on the clock's monotonic scale.
     last_us: Mutex<Option<u64>>,
-    /// Knocks at the thread that tidies up.
-    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-    door: Inbox<Knock>,
-}
-
-/// What whoever tidies up is told.
-#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-enum Knock {
-    /// It may be due by now.
-    Look,
-    Leave,
 }
 
 impl Shared {
@@ -36,35 +23,6 @@ impl Shared {
         let last = *self.housekeeping.last_us.lock();
         let every_us = if self.store.may_exceed_quota() { OVER_QUOTA_EVERY_US } else { EVERY_US };
         last.map_or(0, |last_us| (last_us + every_us).saturating_sub(self.clock.monotonic_us()))
-    }
-
-    /// Tidies up whenever it is due, until [`stop_tidying`](Shared::stop_tidying).
-    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-    pub(crate) fn keep_tidy(&self) {
-        loop {
-            match self.housekeeping.door.pop_timeout(self.tidying_due_in_us()) {
-                Some(Knock::Leave) => return,
-                Some(Knock::Look) => {}
-                None => {
-                    // Not while the host is suspended; but who suspends need not wait for the end of it.
-                    drop(self.commit_pause.enter());
-                    self.tidy_if_due();
-                }
-            }
-        }
-    }
-
-    /// To be called when audio was written: there may be too much now.
-    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-    pub(crate) fn look_at_quota(&self) {
-        if self.store.may_exceed_quota() {
-            self.housekeeping.door.push(Knock::Look);
-        }
-    }
-
-    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-    pub(crate) fn stop_tidying(&self) {
-        self.housekeeping.door.push(Knock::Leave);
     }
 
     /// Deletes what may not stay; false where nothing was due. A failure is logged, and tried again when it is due next.

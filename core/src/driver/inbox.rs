@@ -2,6 +2,7 @@
 
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 pub(crate) struct Inbox<T> {
     state: Mutex<State<T>>,
@@ -38,39 +39,25 @@ impl<T> Inbox<T> {
         Ok(())
     }
 
-    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
     pub(crate) fn is_empty(&self) -> bool {
         self.state.lock().items.is_empty()
     }
 
     pub(crate) fn try_pop(&self) -> Option<T> {
-        self.state.lock().items.pop_front()
+        self.pop_within(Some(0))
     }
 
-    /// The next item, waiting for it; `None` once the queue is closed.
-    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-    pub(crate) fn pop(&self) -> Option<T> {
+    /// The next item, waiting for it up to `wait_us`, or without a limit; `None` once the queue is closed. Only a wait
+    /// needs a platform with threads and a clock.
+    pub(crate) fn pop_within(&self, wait_us: Option<u64>) -> Option<T> {
         let mut state = self.state.lock();
-        loop {
-            if let Some(item) = state.items.pop_front() {
-                return Some(item);
+        let is_idle = |state: &mut State<T>| state.items.is_empty() && !state.closed;
+        match wait_us {
+            Some(0) => {}
+            Some(wait_us) => {
+                self.arrived.wait_while_for(&mut state, is_idle, Duration::from_micros(wait_us));
             }
-            if state.closed {
-                return None;
-            }
-            self.arrived.wait(&mut state);
-        }
-    }
-
-    /// The next item, waiting for it up to `wait_us`.
-    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-    pub(crate) fn pop_timeout(&self, wait_us: u64) -> Option<T> {
-        let deadline = std::time::Instant::now() + std::time::Duration::from_micros(wait_us);
-        let mut state = self.state.lock();
-        while state.items.is_empty() && !state.closed {
-            if self.arrived.wait_until(&mut state, deadline).timed_out() {
-                break;
-            }
+            None => self.arrived.wait_while(&mut state, is_idle),
         }
         state.items.pop_front()
     }
@@ -95,17 +82,18 @@ mod tests {
     fn items_come_out_in_order_on_another_thread() {
         let inbox = Arc::new(Inbox::default());
         let other = inbox.clone();
-        let reader = std::thread::spawn(move || (0..1_000).map(|_| other.pop().unwrap()).collect::<Vec<i32>>());
+        let reader =
+            std::thread::spawn(move || (0..1_000).map(|_| other.pop_within(None).unwrap()).collect::<Vec<i32>>());
         (0..1_000).for_each(|item| inbox.push(item));
         assert_eq!(reader.join().unwrap(), (0..1_000).collect::<Vec<_>>());
-        assert_eq!(inbox.pop_timeout(1_000), None);
+        assert_eq!(inbox.pop_within(Some(1_000)), None);
     }
 
     #[test]
     fn a_closed_queue_wakes_who_waits_and_keeps_nothing() {
         let inbox: Arc<Inbox<Arc<()>>> = Arc::default();
         let other = inbox.clone();
-        let reader = std::thread::spawn(move || other.pop());
+        let reader = std::thread::spawn(move || other.pop_within(None));
         inbox.close();
         assert!(reader.join().unwrap().is_none());
         let item = Arc::new(());

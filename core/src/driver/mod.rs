@@ -6,7 +6,6 @@
 //! [`local`] on the caller's.
 
 mod background_gate;
-pub(crate) mod clock;
 mod context;
 pub(crate) mod exec;
 mod front_end;
@@ -31,9 +30,9 @@ use crate::catalog::Catalog;
 use crate::config::{ListeningMode, SessionConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{ErrorInfo, SessionId, TurnId};
+use crate::platform::Clock;
 use crate::store::{SessionRecord, Store, Write};
 use crate::turn::{EndpointWeights, Input, Start, Ticket};
-use clock::Clock;
 use exec::Workers;
 use front_end::History;
 use housekeeping::Housekeeping;
@@ -78,7 +77,8 @@ pub(crate) struct Shared {
     pub(crate) open: OpenSessions,
     pub(crate) inbox: Inbox<Message>,
     pub(crate) idle: IdleGate,
-    pub(crate) commits: Commits,
+    /// Without it the loop's own thread commits.
+    pub(crate) commits: Option<Arc<CommitQueue>>,
     /// Closed while the host is suspended: nobody commits.
     pub(crate) commit_pause: Pause,
     pub(crate) shut_down: AtomicBool,
@@ -178,7 +178,6 @@ pub(crate) enum Message {
     Updated(SessionKey),
     Committed(SessionKey, Ticket, Box<CommitOutcome>),
     /// Everything sent before is handled.
-    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
     Barrier(std::sync::mpsc::Sender<()>),
     /// Sessions that are between two turns let go of what they can compute anew.
     Trim,
@@ -199,12 +198,8 @@ pub(crate) struct Commit {
     pub(crate) writes: Vec<Write>,
 }
 
-/// Who commits: a thread, or the caller at once.
-pub(crate) enum Commits {
-    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-    Thread(Arc<Inbox<Option<Commit>>>),
-    AtOnce,
-}
+/// Commits for the thread that does them; `None` stops it.
+pub(crate) type CommitQueue = Inbox<Option<Commit>>;
 
 impl Shared {
     pub(crate) fn send(&self, message: Message) {
@@ -217,11 +212,8 @@ impl Shared {
 
     fn commit(&self, commit: Commit) {
         match &self.commits {
-            #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-            Commits::Thread(queue) => {
-                queue.push(Some(commit));
-            }
-            Commits::AtOnce => self.commit_all(vec![commit]),
+            Some(queue) => queue.push(Some(commit)),
+            None => self.commit_all(vec![commit]),
         }
     }
 
@@ -229,6 +221,7 @@ impl Shared {
     /// fault is not another's.
     pub(crate) fn commit_all(&self, commits: Vec<Commit>) {
         let _span = tracing::info_span!("commit", turns = commits.len()).entered();
+        let _inside = self.commit_pause.enter();
         let mut commits = commits;
         if commits.len() > 1 {
             // Moved there and back: the writes hold whole recordings.
@@ -272,12 +265,6 @@ impl EngineLoop {
         Self { shared, sessions: HashMap::new(), shutting_down: false }
     }
 
-    /// Whether the engine was shut down and every session is closed.
-    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-    pub(crate) fn is_done(&self) -> bool {
-        self.shutting_down && self.sessions.is_empty()
-    }
-
     /// Handles one message that is there; false where there is none.
     pub(crate) fn try_turn(&mut self) -> bool {
         match self.shared.inbox.try_pop() {
@@ -286,22 +273,6 @@ impl EngineLoop {
                 true
             }
             None => false,
-        }
-    }
-
-    /// Waits for a message, or until a machine wants to look at the time, and handles it.
-    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-    pub(crate) fn turn(&mut self) {
-        let wait = self.next_deadline_us().map(|deadline| deadline.saturating_sub(self.shared.clock.monotonic_us()));
-        let received = match wait {
-            Some(wait_us) => self.shared.inbox.pop_timeout(wait_us),
-            None => self.shared.inbox.pop(),
-        };
-        match received {
-            Some(message) => self.handle(message),
-            None => {
-                self.tick();
-            }
         }
     }
 
@@ -343,7 +314,6 @@ impl EngineLoop {
                 self.with_session(key, |session| session.handle_committed(ticket, *outcome));
             }
             // Who asked may have given up waiting.
-            #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
             Message::Barrier(reached) => drop(reached.send(())),
             Message::Trim => self.sessions.values_mut().for_each(SessionCore::trim),
             Message::Summary(key, news) => self.with_session(key, |session| session.handle_summary(news)),

@@ -15,12 +15,10 @@ struct State {
 }
 
 /// Somebody inside; dropping it lets them out.
-#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub(crate) struct Inside<'p>(&'p Pause);
 
 impl Pause {
     /// Waits until the gate is open, and goes in.
-    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
     pub(crate) fn enter(&self) -> Inside<'_> {
         let mut state = self.state.lock();
         while state.paused {
@@ -49,7 +47,6 @@ impl Pause {
     }
 }
 
-#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
         self.0.state.lock().inside -= 1;

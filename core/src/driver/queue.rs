@@ -7,6 +7,7 @@ use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 /// Unread events from which on the backends pause. Control and final events are always taken.
 const UNREAD_MAX: usize = 128;
@@ -109,22 +110,16 @@ impl EventQueue {
     /// # Errors
     /// [`ErrorCode::SessionClosed`] once the last event was read.
     pub(crate) fn try_next(&self) -> Result<Option<Event>> {
-        self.next_of(&mut self.inner.lock())
+        self.next_within(Duration::ZERO)
     }
 
-    /// The same, waiting up to `timeout`.
-    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-    pub(crate) fn next_timeout(&self, timeout: std::time::Duration) -> Result<Option<Event>> {
-        let deadline = std::time::Instant::now() + timeout;
+    /// The same, waiting up to `timeout`. Only a wait needs a platform with threads and a clock.
+    pub(crate) fn next_within(&self, timeout: Duration) -> Result<Option<Event>> {
         let mut inner = self.inner.lock();
-        loop {
-            if let Some(event) = self.next_of(&mut inner)? {
-                return Ok(Some(event));
-            }
-            if self.arrived.wait_until(&mut inner, deadline).timed_out() {
-                return self.next_of(&mut inner);
-            }
+        if !timeout.is_zero() {
+            self.arrived.wait_while_for(&mut inner, |inner| inner.unread.is_empty() && !inner.closed, timeout);
         }
+        self.next_of(&mut inner)
     }
 
     /// The same for an async reader: the waker is called when there is something to read.

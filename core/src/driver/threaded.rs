@@ -2,10 +2,17 @@
 
 use super::exec::{Worker, Workers};
 use super::inbox::Inbox;
-use super::{Commit, EngineLoop, Shared};
+use super::{CommitQueue, EngineLoop, Shared};
 use crate::error::{Error, ErrorCode, Result};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
+
+/// Messages to the thread that tidies up the store.
+enum Knock {
+    /// It may be due by now.
+    Look,
+    Leave,
+}
 
 /// The threads of one engine.
 pub(crate) struct Threads {
@@ -14,8 +21,8 @@ pub(crate) struct Threads {
     keeper: JoinHandle<()>,
     workers: Vec<JoinHandle<()>>,
     queues: Workers,
-    /// Takes `None` to stop the commits, after those that wait.
-    stop_commits: Arc<Inbox<Option<Commit>>>,
+    commit_queue: Arc<CommitQueue>,
+    door: Arc<Inbox<Knock>>,
 }
 
 impl Threads {
@@ -24,43 +31,86 @@ impl Threads {
     pub(crate) fn start(
         shared: &Arc<Shared>,
         mut engine_loop: EngineLoop,
-        queue: Arc<Inbox<Option<Commit>>>,
+        commit_queue: Arc<CommitQueue>,
     ) -> Result<Threads> {
+        let door: Arc<Inbox<Knock>> = Arc::default();
         let mut workers = Vec::new();
         for worker in Worker::ALL {
             let queues = shared.workers.clone();
-            workers.push(spawn(worker.thread_name(), move || queues.run(worker))?);
+            workers.push(spawn(thread_name(worker), move || while queues.tick(worker, None) {})?);
         }
-        let committer = shared.clone();
-        let stop_commits = queue.clone();
-        let commits = spawn("tertulia-store", move || run_commits(&committer, &queue))?;
-        let house = shared.clone();
-        let keeper = spawn("tertulia-keeper", move || house.keep_tidy())?;
+        let (committer, queue, knocks) = (shared.clone(), commit_queue.clone(), door.clone());
+        let commits = spawn("tertulia-store", move || run_commits(&committer, &queue, &knocks))?;
+        let (house, knocks) = (shared.clone(), door.clone());
+        let keeper = spawn("tertulia-keeper", move || keep_tidy(&house, &knocks))?;
         let engine = spawn("tertulia-engine", move || {
             while !engine_loop.is_done() {
                 engine_loop.turn();
             }
         })?;
-        Ok(Threads { engine, commits, keeper, workers, queues: shared.workers.clone(), stop_commits })
+        Ok(Threads { engine, commits, keeper, workers, queues: shared.workers.clone(), commit_queue, door })
     }
 
     /// Waits until the loop has closed every session, then stops the rest.
     pub(crate) fn join(self) {
+        self.door.push(Knock::Leave);
         let _ = self.engine.join();
         self.queues.close();
         for worker in self.workers {
             let _ = worker.join();
         }
         self.queues.close();
-        self.stop_commits.push(None);
+        self.commit_queue.push(None);
         let _ = self.commits.join();
         let _ = self.keeper.join();
     }
 }
 
+impl EngineLoop {
+    /// Whether the engine was shut down and every session is closed.
+    fn is_done(&self) -> bool {
+        self.shutting_down && self.sessions.is_empty()
+    }
+
+    /// Waits for a message, or until a machine's deadline, and handles it.
+    fn turn(&mut self) {
+        let now_us = self.shared.clock.monotonic_us();
+        let wait_us = self.next_deadline_us().map(|deadline| deadline.saturating_sub(now_us));
+        match self.shared.inbox.pop_within(wait_us) {
+            Some(message) => self.handle(message),
+            None => _ = self.tick(),
+        }
+    }
+}
+
+fn thread_name(worker: Worker) -> &'static str {
+    match worker {
+        Worker::Microphone => "tertulia-mic",
+        Worker::TurnDetector => "tertulia-turn-detector",
+        Worker::Recognizer => "tertulia-recognizer",
+        Worker::Chat => "tertulia-chat",
+        Worker::Synthesizer => "tertulia-synthesizer",
+    }
+}
+
+/// Tidies up the store whenever it is due.
+fn keep_tidy(shared: &Shared, door: &Inbox<Knock>) {
+    loop {
+        match door.pop_within(Some(shared.tidying_due_in_us())) {
+            Some(Knock::Leave) => return,
+            Some(Knock::Look) => {}
+            None => {
+                // Not while the host is suspended; but who suspends need not wait for the end of it.
+                drop(shared.commit_pause.enter());
+                shared.tidy_if_due();
+            }
+        }
+    }
+}
+
 /// Commits what waits, all of it with one sync.
-fn run_commits(shared: &Shared, commits: &Inbox<Option<Commit>>) {
-    while let Some(Some(first)) = commits.pop() {
+fn run_commits(shared: &Shared, commits: &CommitQueue, door: &Inbox<Knock>) {
+    while let Some(Some(first)) = commits.pop_within(None) {
         let mut group = vec![first];
         let mut last = false;
         while let Some(next) = commits.try_pop() {
@@ -69,10 +119,10 @@ fn run_commits(shared: &Shared, commits: &Inbox<Option<Commit>>) {
                 None => last = true,
             }
         }
-        let inside = shared.commit_pause.enter();
         shared.commit_all(group);
-        drop(inside);
-        shared.look_at_quota();
+        if shared.store.may_exceed_quota() {
+            door.push(Knock::Look);
+        }
         if last {
             return;
         }

@@ -8,7 +8,7 @@
 //! assert_eq!(clock.monotonic_us(), 1_500_000);
 //! ```
 
-use crate::driver::clock::Clock;
+use crate::platform::Clock;
 use parking_lot::Mutex;
 use std::future::poll_fn;
 use std::sync::Arc;

@@ -3,11 +3,11 @@
 use super::{Call, Outcome, Scenario, Span, code_named};
 use crate::backend::{ChatRequest, Message, Role};
 use crate::config::SessionConfig;
-use crate::driver::clock::Clock;
 use crate::driver::local::LocalDriver;
 use crate::engine::{Engine, EngineBuilder, SessionEngine};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::TurnId;
+use crate::platform::Clock;
 use crate::prompt;
 use crate::session::{Events, Session};
 use crate::testing::clock::VirtualClock;
