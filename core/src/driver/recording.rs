@@ -112,7 +112,8 @@ pub(crate) struct Recording {
 enum Answer {
     Detected(f32),
     FirstPass(Transcript),
-    Recognised(Result<Transcript, ErrorInfo>),
+    Draft(Result<Transcript, ErrorInfo>),
+    Partial(Result<Transcript, ErrorInfo>),
 }
 
 impl Recording {
@@ -153,7 +154,7 @@ impl Recording {
             }
             self.request.cancel.check()?;
             if let Some((end, probability)) = self.frames.pop_front() {
-                self.listener.hear(end, probability);
+                self.listener.on_vad_frame(end, probability);
                 self.follow().await?;
                 self.answer_until(end);
                 self.follow().await?;
@@ -189,14 +190,15 @@ impl Recording {
         self.answers.sort_by_key(|(due, ..)| *due);
         while self.answers.first().is_some_and(|(due, ..)| *due <= now) {
             match self.answers.remove(0) {
-                (_, inquiry, Answer::Detected(probability)) => self.listener.hear_detector(inquiry, probability),
-                (_, inquiry, Answer::FirstPass(transcript)) => self.listener.hear_first(inquiry, transcript),
-                (due, inquiry, Answer::Recognised(answer)) => {
+                (_, inquiry, Answer::Detected(probability)) => self.listener.on_turn_detector(inquiry, probability),
+                (_, inquiry, Answer::FirstPass(transcript)) => self.listener.on_first_pass(inquiry, transcript),
+                (_, _, Answer::Partial(answer)) => self.listener.on_partial(answer),
+                (due, inquiry, Answer::Draft(answer)) => {
                     if let Some(at) = self.untold.iter().position(|(waiting, _)| *waiting == inquiry) {
                         let (_, turn) = self.untold.remove(at);
                         self.tell_words(turn, answer, due);
-                    } else if !self.listener.hear_draft(inquiry, &answer) {
-                        self.listener.hear_partial(inquiry, answer);
+                    } else {
+                        self.listener.on_draft(answer);
                     }
                 }
             }
@@ -213,21 +215,20 @@ impl Recording {
                 Notice::Stopped { end } => {
                     self.tell(None, now, EventKind::SpeechStopped { end_ms: end / SAMPLES_PER_MS });
                 }
-                Notice::AskDetector { inquiry, start, end } => {
+                Notice::AskDetector { inquiry, span } => {
                     let detector = self.shared.ready(&self.shared.backends.turn_detector, "turn detector")?;
-                    let audio = self.heard(start..end);
+                    let due = span.end + u64::from(self.request.latency.turn_detector_ms) * SAMPLES_PER_MS;
+                    let audio = self.heard(span);
                     let probability = detector.probability_finished(&audio, &self.request.cancel).await?;
-                    let due = end + u64::from(self.request.latency.turn_detector_ms) * SAMPLES_PER_MS;
                     self.answers.push((due, inquiry, Answer::Detected(probability)));
                 }
-                Notice::AskDraft { inquiry, start, end } => self.recognise(inquiry, start..end, true).await?,
-                Notice::AskPartial { inquiry, start, end } => self.recognise(inquiry, start..end, false).await?,
+                Notice::AskRecognizer { inquiry, span, is_draft } => self.recognise(inquiry, span, is_draft).await?,
                 Notice::Drop { inquiry } => self.answers.retain(|(_, asked, _)| *asked != inquiry),
                 Notice::Words { shown, stable_len, .. } => {
                     self.tell(None, now, EventKind::TranscriptPartial { text: shown, stable_len });
                 }
                 Notice::Ended(spoken) => self.end(spoken, now).await?,
-                Notice::Void => {}
+                Notice::NoSpeech => {}
             }
         }
         Ok(())
@@ -248,10 +249,10 @@ impl Recording {
         Ok(())
     }
 
-    async fn recognise(&mut self, inquiry: Inquiry, span: Range<u64>, word_times: bool) -> Result<()> {
+    async fn recognise(&mut self, inquiry: Inquiry, span: Range<u64>, is_draft: bool) -> Result<()> {
         let recognizer = self.shared.ready(&self.shared.backends.recognizer, "recogniser")?;
         let request = RecognitionRequest {
-            word_times,
+            word_times: is_draft,
             cache: Some(self.cache.since(span.start)),
             cancel: self.request.cancel.clone(),
             ..RecognitionRequest::new(self.heard(span.clone()), self.request.languages.clone())
@@ -273,7 +274,8 @@ impl Recording {
             }
         }
         let answer = last.ok_or_else(|| ErrorInfo::from(&ErrorCode::RecognizerFailed.into()));
-        self.answers.push((due, inquiry, Answer::Recognised(answer)));
+        let answer = if is_draft { Answer::Draft(answer) } else { Answer::Partial(answer) };
+        self.answers.push((due, inquiry, answer));
         Ok(())
     }
 

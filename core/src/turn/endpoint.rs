@@ -1,11 +1,11 @@
-//! When somebody starts to speak, stops, and has finished.
+//! Endpointing: speech onset, stop and end of an utterance.
 //!
-//! Starting and stopping follow the voice activity detector with hysteresis. Whether a stop is the end is weighed from
-//! three witnesses: how long the silence is, what the turn detector hears in the voice, and whether the words so far
-//! look complete. The more they speak for an end, the shorter the silence that is asked for. A witness that is not there
-//! weighs nothing; words that are still to come speak against an end.
+//! Onset and stop follow the voice activity detector with hysteresis. The end-of-turn decision at a stop weighs three
+//! cues: the length of the silence, the turn detector's probability, and the completeness of the words. The more the
+//! other two speak for an end, the shorter the silence that it takes. An absent cue weighs nothing; words that are still
+//! to come speak against an end.
 //!
-//! Positions count samples at 16 kHz since listening began.
+//! Positions count samples at 16 kHz since the session's audio began.
 
 use crate::event::{EndReason, EventKind};
 use std::ops::Range;
@@ -19,69 +19,75 @@ const OFFSET_PROBABILITY: f32 = 0.35;
 const ONSET_GAP: u64 = 64 * SAMPLES_PER_MS;
 /// Silence after which speech has stopped, for now.
 const STOP: u64 = 120 * SAMPLES_PER_MS;
-/// Silence after which the turn detector is asked: it must hear 100 to 200 ms of it.
+/// Silence after which the turn detector is asked: its input must contain 100 to 200 ms of it.
 const ASK: u64 = 200 * SAMPLES_PER_MS;
 
-/// Sound after the last speech that belongs to the utterance.
+/// Audio after the last speech that belongs to the utterance.
 const TAIL: u64 = 300 * SAMPLES_PER_MS;
 
-/// The detector is not believed beyond this probability, or its opposite.
+/// The detector's probability is clamped to this, and to its complement.
 const DETECTOR_PROBABILITY_MAX: f32 = 0.98;
 
-/// How three witnesses are weighed against a silence: how sure an end must be for how long a wait.
+/// Weights of the cues of an end of turn.
 ///
-/// The log-odds of an end are `bias`, and what the witnesses add to it. The silence asked for falls with them, along a
+/// The log-odds of an end are `bias`, and what the cues add to it. The silence that makes an end falls with them, along a
 /// logistic curve, from the longest to the shortest; the session's `patience` stretches it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EndpointWeights {
-    /// The silence that is asked for where everything speaks for an end, in ms.
+    /// The silence where every cue speaks for an end, in ms.
     pub wait_ms_min: f32,
-    /// The silence that is asked for where everything speaks against it, in ms.
+    /// The silence where every cue speaks against an end, in ms.
     pub wait_ms_max: f32,
-    /// The log-odds of an end while no witness has answered.
+    /// The log-odds of an end before any cue.
     pub bias: f32,
-    /// What the log-odds of the turn detector's probability are multiplied with.
+    /// The factor of the log-odds of the turn detector's probability.
     pub detector: f32,
-    /// What the words' completeness, from -1 to 1, is multiplied with.
+    /// The factor of the words' completeness, from -1 to 1.
     pub words: f32,
-    /// What the log-odds lose while the recogniser has yet to say the words.
-    pub unheard: f32,
+    /// The loss of log-odds while the words are still to come.
+    pub words_pending: f32,
 }
 
 impl Default for EndpointWeights {
     /// By `cargo xtask endpoint`: the words tell most, and are worth waiting for; the detector, which takes more than half
     /// of all hesitations for an end, tells the rest.
     fn default() -> Self {
-        Self { wait_ms_min: 400.0, wait_ms_max: 1_500.0, bias: 1.0, detector: 0.8, words: 6.0, unheard: 1.5 }
+        Self { wait_ms_min: 400.0, wait_ms_max: 1_500.0, bias: 1.0, detector: 0.8, words: 6.0, words_pending: 1.5 }
     }
 }
 
 /// Weights for tests that say when an end is decided, which do not follow what is found to be best for real speech.
 #[cfg(any(test, feature = "testing"))]
-pub(crate) const WEIGHTS_OF_TESTS: EndpointWeights =
-    EndpointWeights { wait_ms_min: 460.0, wait_ms_max: 1_800.0, bias: 0.5, detector: 1.5, words: 2.0, unheard: 0.0 };
+pub(crate) const WEIGHTS_OF_TESTS: EndpointWeights = EndpointWeights {
+    wait_ms_min: 460.0,
+    wait_ms_max: 1_800.0,
+    bias: 0.5,
+    detector: 1.5,
+    words: 2.0,
+    words_pending: 0.0,
+};
 
-/// What can be set.
+/// The settings of an endpointer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct EndpointSettings {
     pub(crate) weights: EndpointWeights,
     /// 0 waits half as long as 0.5, 1 twice as long.
     pub(crate) patience: f32,
-    /// Sound that is shorter is not speech.
+    /// Samples below which sound is not speech.
     pub(crate) speech_min: u64,
-    /// Speech is cut off when it lasts this long.
+    /// Samples at which an utterance is cut off.
     pub(crate) utterance_max: u64,
 }
 
-/// What was noticed.
+/// A change in the stream, or a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Sign {
-    /// Speech began at `start`; `resumed` where it goes on after a stop.
+pub(crate) enum EndpointEvent {
+    /// Speech onset at `start`; `resumed` after a stop of the same utterance.
     Started { start: u64, resumed: bool },
     /// Speech stopped at `end`.
     Stopped { end: u64 },
     /// The silence is long enough for the turn detector.
-    Ask,
+    DetectorDue,
     /// The utterance is complete.
     Ended(Utterance),
 }
@@ -91,18 +97,18 @@ pub(crate) enum Sign {
 pub(crate) struct Utterance {
     pub(crate) start: u64,
     pub(crate) end: u64,
-    /// Up to where the audio was heard when its end was decided.
+    /// The position at which its end was decided.
     pub(crate) decided: u64,
     pub(crate) reason: EndReason,
 }
 
 impl Utterance {
-    /// The sound that belongs to it, what came before it left out.
+    /// The audio that belongs to it, without the pre-roll.
     pub(crate) fn sound(&self) -> Range<u64> {
         self.start..self.decided.min(self.end + TAIL)
     }
 
-    /// What a host is told of its end.
+    /// The event of its end.
     pub(crate) fn ended(&self) -> EventKind {
         EventKind::UtteranceEnded {
             start_ms: self.start / SAMPLES_PER_MS,
@@ -113,7 +119,7 @@ impl Utterance {
     }
 }
 
-/// Follows one stream of audio.
+/// The endpointer of one stream of audio.
 #[derive(Debug)]
 pub(crate) struct Endpointer {
     settings: EndpointSettings,
@@ -122,7 +128,7 @@ pub(crate) struct Endpointer {
     open: Option<Open>,
 }
 
-/// Speech that may be beginning.
+/// A possible speech onset.
 #[derive(Debug, Default)]
 struct Onset {
     start: u64,
@@ -130,7 +136,7 @@ struct Onset {
     gap: u64,
 }
 
-/// An utterance under way.
+/// The open utterance.
 #[derive(Debug)]
 struct Open {
     start: u64,
@@ -139,7 +145,7 @@ struct Open {
     stop: Option<Stop>,
 }
 
-/// A stop, and what the witnesses say about it.
+/// A stop, and the cues about it.
 #[derive(Debug, Default)]
 struct Stop {
     asked: bool,
@@ -158,22 +164,22 @@ impl Endpointer {
         self.settings = settings;
     }
 
-    /// Up to where the audio was heard.
+    /// The end of the last VAD frame.
     pub(crate) fn position(&self) -> u64 {
         self.position
     }
 
-    /// Where the utterance under way started.
+    /// The start of the open utterance.
     pub(crate) fn start(&self) -> Option<u64> {
         self.open.as_ref().map(|open| open.start)
     }
 
-    /// How long the utterance under way is, from its start to the last speech.
+    /// Samples of the open utterance, from its start to the last speech.
     pub(crate) fn speech_len(&self) -> u64 {
         self.open.as_ref().map_or(0, |open| open.end - open.start)
     }
 
-    /// Whether the last frame was speech.
+    /// The last frame was speech.
     pub(crate) fn is_speaking(&self) -> bool {
         self.open.as_ref().is_some_and(|open| open.stop.is_none() && open.end == self.position)
     }
@@ -187,68 +193,69 @@ impl Endpointer {
         }
     }
 
-    /// Takes in one frame that ends at `end`; `each` gets what follows from it.
-    pub(crate) fn speech(&mut self, end: u64, probability: f32, mut each: impl FnMut(Sign)) {
+    /// Takes a VAD frame that ends at `end`; gives what follows from it.
+    pub(crate) fn on_vad_frame(&mut self, end: u64, probability: f32) -> impl Iterator<Item = EndpointEvent> + use<> {
+        let change = self.follow_speech(end, probability);
+        let ended = match &self.open {
+            Some(open) if end - open.start >= self.settings.utterance_max => self.finish(EndReason::TooLong),
+            _ => self.decide(),
+        };
+        change.into_iter().chain(ended.map(EndpointEvent::Ended))
+    }
+
+    fn follow_speech(&mut self, end: u64, probability: f32) -> Option<EndpointEvent> {
         let start = std::mem::replace(&mut self.position, end).min(end);
         let begins = self.follow_onset(start..end, probability);
         let Some(open) = &mut self.open else {
-            if begins {
-                let start = self.onset.start;
-                self.open = Some(Open { start, end, stop: None });
-                self.onset = Onset::default();
-                each(Sign::Started { start, resumed: false });
-            }
-            return;
+            let onset = begins.then(|| std::mem::take(&mut self.onset))?;
+            self.open = Some(Open { start: onset.start, end, stop: None });
+            return Some(EndpointEvent::Started { start: onset.start, resumed: false });
         };
         match &mut open.stop {
             None if probability >= OFFSET_PROBABILITY => open.end = end,
             None if end - open.end >= STOP => {
                 open.stop = Some(Stop::default());
                 self.onset = Onset::default();
-                each(Sign::Stopped { end: open.end });
+                return Some(EndpointEvent::Stopped { end: open.end });
             }
             None => {}
             Some(_) if begins => {
                 open.end = end;
                 open.stop = None;
-                each(Sign::Started { start: self.onset.start, resumed: true });
-                self.onset = Onset::default();
+                let start = std::mem::take(&mut self.onset).start;
+                return Some(EndpointEvent::Started { start, resumed: true });
             }
             Some(stop) if end - open.end >= ASK && !stop.asked => {
                 stop.asked = true;
-                each(Sign::Ask);
+                return Some(EndpointEvent::DetectorDue);
             }
             Some(_) => {}
         }
-        if end - open.start >= self.settings.utterance_max {
-            self.finish(EndReason::TooLong).map(Sign::Ended).into_iter().for_each(each);
-        } else {
-            self.decide().map(Sign::Ended).into_iter().for_each(each);
-        }
+        None
     }
 
-    /// The turn detector's probability that the last stop is the end.
-    pub(crate) fn hear_detector(&mut self, probability: f32) -> Option<Utterance> {
+    /// Takes the turn detector's probability that the last stop is the end.
+    pub(crate) fn on_turn_detector(&mut self, probability: f32) -> Option<Utterance> {
         self.stop_mut()?.detector = Some(probability);
         self.decide()
     }
 
-    /// How complete the words up to the last stop look, from -1 to 1.
-    pub(crate) fn hear_words(&mut self, completeness: f32) -> Option<Utterance> {
+    /// Takes the completeness of the words up to the last stop, from -1 to 1.
+    pub(crate) fn on_words(&mut self, completeness: f32) -> Option<Utterance> {
         let stop = self.stop_mut()?;
         stop.words = Some(completeness);
         stop.awaits_words = false;
         self.decide()
     }
 
-    /// Whether words are to come about the last stop.
+    /// Sets that words are to come about the last stop, or are not.
     pub(crate) fn await_words(&mut self, awaits: bool) {
         if let Some(stop) = self.stop_mut() {
             stop.awaits_words = awaits;
         }
     }
 
-    /// Ends the utterance under way, if there is one.
+    /// Ends the open utterance, if there is one.
     pub(crate) fn finish(&mut self, reason: EndReason) -> Option<Utterance> {
         self.onset = Onset::default();
         let Open { start, end, .. } = self.open.take()?;
@@ -259,7 +266,7 @@ impl Endpointer {
         self.open.as_mut()?.stop.as_mut()
     }
 
-    /// Counts speech that may be a beginning; whether it is long enough to be one.
+    /// Counts speech of a possible onset; true once it is long enough for one.
     fn follow_onset(&mut self, frame: Range<u64>, probability: f32) -> bool {
         let onset = &mut self.onset;
         let len = frame.end - frame.start;
@@ -282,7 +289,7 @@ impl Endpointer {
         let open = self.open.as_ref()?;
         let stop = open.stop.as_ref()?;
         let silence = self.position - open.end;
-        // Speech that may be going on again is given the time to show it.
+        // Speech that may be resuming is given the time to show it.
         let may_resume = self.onset.speech > 0 && self.onset.gap == 0;
         if may_resume || silence < self.wait(stop) {
             return None;
@@ -297,7 +304,7 @@ impl Endpointer {
         let weights = &self.settings.weights;
         let words = match stop.words {
             Some(completeness) => weights.words * completeness,
-            None if stop.awaits_words => -weights.unheard,
+            None if stop.awaits_words => -weights.words_pending,
             None => 0.0,
         };
         let odds = weights.bias + weights.detector * detector + words;
@@ -327,28 +334,26 @@ mod tests {
         Endpointer::new(settings)
     }
 
-    /// Hears so many ms at one probability.
-    fn hear(endpointer: &mut Endpointer, ms: u64, probability: f32) -> Vec<Sign> {
-        let mut signs = Vec::new();
+    /// Feeds so many ms at one probability.
+    fn feed(endpointer: &mut Endpointer, ms: u64, probability: f32) -> Vec<EndpointEvent> {
+        let mut events = Vec::new();
         for _ in 0..ms * SAMPLES_PER_MS / FRAME {
-            endpointer.speech(endpointer.position() + FRAME, probability, |sign| signs.push(sign));
+            events.extend(endpointer.on_vad_frame(endpointer.position() + FRAME, probability));
         }
-        signs
+        events
     }
 
     /// How many ms of silence it takes until the utterance is over.
     fn delay_ms(endpointer: &mut Endpointer, detector: Option<f32>, words: Option<f32>) -> u64 {
         for _ in 0..1_000 {
-            let mut answers = Vec::new();
             let mut ended = None;
-            endpointer.speech(endpointer.position() + FRAME, 0.02, |sign| answers.push(sign));
-            for sign in answers {
-                match sign {
-                    Sign::Ask => {
-                        ended = detector.and_then(|p| endpointer.hear_detector(p));
-                        ended = ended.or_else(|| words.and_then(|w| endpointer.hear_words(w)));
+            for event in endpointer.on_vad_frame(endpointer.position() + FRAME, 0.02) {
+                match event {
+                    EndpointEvent::DetectorDue => {
+                        ended = detector.and_then(|p| endpointer.on_turn_detector(p));
+                        ended = ended.or_else(|| words.and_then(|w| endpointer.on_words(w)));
                     }
-                    Sign::Ended(utterance) => ended = Some(utterance),
+                    EndpointEvent::Ended(utterance) => ended = Some(utterance),
                     _ => {}
                 }
             }
@@ -360,32 +365,32 @@ mod tests {
     }
 
     #[test]
-    fn speech_starts_where_its_first_frame_did_and_stops_where_its_last_one_did() {
+    fn vad_onset_is_the_first_frame_of_speech_and_stop_its_last() {
         let mut endpointer = endpointer();
-        assert_eq!(hear(&mut endpointer, 960, 0.1), []);
-        let signs = hear(&mut endpointer, 960, 0.9);
-        assert_eq!(signs, [Sign::Started { start: 960 * SAMPLES_PER_MS, resumed: false }]);
-        let signs = hear(&mut endpointer, 160, 0.1);
-        assert_eq!(signs, [Sign::Stopped { end: 1_920 * SAMPLES_PER_MS }]);
+        assert_eq!(feed(&mut endpointer, 960, 0.1), []);
+        let events = feed(&mut endpointer, 960, 0.9);
+        assert_eq!(events, [EndpointEvent::Started { start: 960 * SAMPLES_PER_MS, resumed: false }]);
+        let events = feed(&mut endpointer, 160, 0.1);
+        assert_eq!(events, [EndpointEvent::Stopped { end: 1_920 * SAMPLES_PER_MS }]);
     }
 
     #[test]
-    fn a_click_is_no_speech_and_a_dip_is_no_stop() {
+    fn vad_hysteresis_ignores_clicks_and_dips() {
         let mut endpointer = endpointer();
-        assert_eq!(hear(&mut endpointer, 64, 0.9), []);
-        assert_eq!(hear(&mut endpointer, 320, 0.1), []);
-        hear(&mut endpointer, 640, 0.9);
+        assert_eq!(feed(&mut endpointer, 64, 0.9), []);
+        assert_eq!(feed(&mut endpointer, 320, 0.1), []);
+        feed(&mut endpointer, 640, 0.9);
         // Between the two thresholds speech goes on, however long.
-        assert_eq!(hear(&mut endpointer, 1_600, 0.4), []);
-        assert_eq!(hear(&mut endpointer, 96, 0.1), []);
-        assert_eq!(hear(&mut endpointer, 320, 0.9), []);
+        assert_eq!(feed(&mut endpointer, 1_600, 0.4), []);
+        assert_eq!(feed(&mut endpointer, 96, 0.1), []);
+        assert_eq!(feed(&mut endpointer, 320, 0.9), []);
     }
 
     #[test]
-    fn the_more_witnesses_speak_for_an_end_the_sooner_it_comes() {
+    fn the_more_cues_speak_for_an_end_of_turn_the_sooner_it_comes() {
         let after_speech = |detector, words| {
             let mut endpointer = endpointer();
-            hear(&mut endpointer, 960, 0.9);
+            feed(&mut endpointer, 960, 0.9);
             delay_ms(&mut endpointer, detector, words)
         };
         let both = after_speech(Some(0.9), Some(1.0));
@@ -399,11 +404,11 @@ mod tests {
     }
 
     #[test]
-    fn patience_makes_it_wait() {
+    fn patience_stretches_endpointing() {
         let with = |patience| {
             let mut endpointer = endpointer();
             endpointer.set(EndpointSettings { patience, ..endpointer.settings });
-            hear(&mut endpointer, 960, 0.9);
+            feed(&mut endpointer, 960, 0.9);
             delay_ms(&mut endpointer, None, None)
         };
         let (none, some, much) = (with(0.0), with(0.5), with(1.0));
@@ -414,15 +419,15 @@ mod tests {
     #[test]
     fn a_resumed_hesitation_is_the_same_utterance() {
         let mut endpointer = endpointer();
-        hear(&mut endpointer, 960, 0.9);
-        let signs = hear(&mut endpointer, 480, 0.1);
-        assert_eq!(signs[1..], [Sign::Ask]);
-        assert_eq!(endpointer.hear_detector(0.1), None);
-        let signs = hear(&mut endpointer, 960, 0.9);
-        assert_eq!(signs, [Sign::Started { start: 1_440 * SAMPLES_PER_MS, resumed: true }]);
-        // What was said of the earlier stop does not count for the next.
-        let ended = hear(&mut endpointer, 3_000, 0.1).into_iter().find_map(|sign| match sign {
-            Sign::Ended(utterance) => Some(utterance),
+        feed(&mut endpointer, 960, 0.9);
+        let events = feed(&mut endpointer, 480, 0.1);
+        assert_eq!(events[1..], [EndpointEvent::DetectorDue]);
+        assert_eq!(endpointer.on_turn_detector(0.1), None);
+        let events = feed(&mut endpointer, 960, 0.9);
+        assert_eq!(events, [EndpointEvent::Started { start: 1_440 * SAMPLES_PER_MS, resumed: true }]);
+        // The cues of the earlier stop do not count for the next.
+        let ended = feed(&mut endpointer, 3_000, 0.1).into_iter().find_map(|event| match event {
+            EndpointEvent::Ended(utterance) => Some(utterance),
             _ => None,
         });
         let utterance = ended.expect("it ends");
@@ -430,18 +435,18 @@ mod tests {
     }
 
     #[test]
-    fn endless_speech_is_cut_off() {
+    fn an_utterance_that_is_too_long_is_cut_off() {
         let mut endpointer = endpointer();
-        let signs = hear(&mut endpointer, 20_992, 0.9);
-        assert!(matches!(signs[1], Sign::Ended(Utterance { reason: EndReason::TooLong, .. })), "{signs:?}");
+        let events = feed(&mut endpointer, 20_992, 0.9);
+        assert!(matches!(events[1], EndpointEvent::Ended(Utterance { reason: EndReason::TooLong, .. })), "{events:?}");
     }
 
     #[test]
-    fn answers_without_a_stop_are_of_no_use() {
+    fn cues_without_a_stop_are_ignored() {
         let mut endpointer = endpointer();
-        assert_eq!(endpointer.hear_detector(0.9), None);
-        hear(&mut endpointer, 960, 0.9);
-        assert_eq!(endpointer.hear_words(1.0), None);
+        assert_eq!(endpointer.on_turn_detector(0.9), None);
+        feed(&mut endpointer, 960, 0.9);
+        assert_eq!(endpointer.on_words(1.0), None);
         assert_eq!(endpointer.finish(EndReason::Host).map(|u| u.reason), Some(EndReason::Host));
         assert_eq!(endpointer.finish(EndReason::Host), None);
     }

@@ -1,48 +1,50 @@
-//! What is being said now: asks the witnesses about each stop, shows the words so far, and tells when it is complete.
+//! The listener: endpointing of the microphone. It collects the cues of an end of turn at each stop, shows partial
+//! transcripts, and tells when the utterance is complete.
 
-use super::endpoint::{EndpointSettings, Endpointer, Sign, Utterance};
-use super::words::{self, Shown};
+use super::endpoint::{EndpointEvent, EndpointSettings, Endpointer, Utterance};
+use super::words::{self, StablePrefix};
 use crate::error::ErrorCode;
 use crate::event::{EndReason, ErrorInfo, Transcript, TurnId};
 use std::collections::VecDeque;
+use std::ops::Range;
 
-/// What can be set, and who is there to be asked.
+/// The settings of a listener, and the cues that it can ask for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ListenSettings {
     pub(crate) endpoint: EndpointSettings,
     pub(crate) asks_detector: bool,
     pub(crate) asks_recognizer: bool,
-    /// Samples of speech between two questions what was said so far.
+    /// Samples of speech between two partial transcripts.
     pub(crate) partial_every: u64,
 }
 
-/// A question to a backend; a late answer to an earlier one finds nobody.
+/// Numbers a request to a backend: an answer that comes too late is known by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Inquiry(pub(crate) u64);
 
-/// What the recogniser made of the audio up to the stop.
+/// The recognition of the audio up to a stop, ahead of the decision that it is the end.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum Draft {
-    /// It was not asked, or could not say.
+    /// It was not asked for, or failed.
     #[default]
     None,
-    /// It is at work.
+    /// The recogniser is at work.
     Pending,
     Done(Transcript),
 }
 
-/// Something said, complete.
+/// A complete utterance.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Spoken {
     pub(crate) place: Utterance,
-    /// The question whose answer the draft is.
+    /// The inquiry that the draft answers.
     pub(crate) inquiry: Inquiry,
     pub(crate) draft: Draft,
-    /// The turn that was promised to begin with it.
+    /// The reserved number of its turn.
     pub(crate) turn: Option<TurnId>,
 }
 
-/// What a listener has to tell or to ask. Spans of audio are from the start of the utterance.
+/// An event or a request of the listener. Spans of audio begin where the utterance does.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Notice {
     Started {
@@ -51,56 +53,48 @@ pub(crate) enum Notice {
     Stopped {
         end: u64,
     },
-    /// Ask the turn detector whether the audio sounds finished.
+    /// Ask the turn detector for the probability that the utterance is complete.
     AskDetector {
         inquiry: Inquiry,
-        start: u64,
-        end: u64,
+        span: Range<u64>,
     },
-    /// Recognise the audio as if it were complete.
-    AskDraft {
+    /// Recognise the audio: as if it were complete, or for a partial transcript.
+    AskRecognizer {
         inquiry: Inquiry,
-        start: u64,
-        end: u64,
+        span: Range<u64>,
+        is_draft: bool,
     },
-    /// Recognise what was said so far.
-    AskPartial {
-        inquiry: Inquiry,
-        start: u64,
-        end: u64,
-    },
-    /// Nobody waits for the answer any more.
+    /// The inquiry is of no use any more.
     Drop {
         inquiry: Inquiry,
     },
-    /// What was said so far, and how much of it stands.
+    /// A partial transcript, and how much of it is its stable prefix.
     Words {
         transcript: Transcript,
         shown: String,
         stable_len: usize,
-        /// Whether it is all up to a stop.
+        /// It is the final transcript up to a stop.
         is_draft: bool,
     },
     Ended(Spoken),
-    /// What sounded like speech held no words.
-    Void,
+    /// The utterance turned out to hold no words, and is dropped.
+    NoSpeech,
 }
 
 #[derive(Debug)]
 pub(crate) struct Listener {
     settings: ListenSettings,
     endpointer: Endpointer,
-    signs: Vec<Sign>,
     notices: VecDeque<Notice>,
     next_inquiry: u64,
-    /// The question about the last stop.
+    /// The inquiry about the last stop.
     stop: Inquiry,
     draft: Draft,
-    /// The question about the words so far that is not answered yet.
+    /// The inquiry for a partial transcript that is not answered.
     partial: Option<Inquiry>,
-    /// Up to where the words so far were asked for.
+    /// The end of the audio that the last partial transcript was asked of.
     partial_at: u64,
-    shown: Shown,
+    shown: StablePrefix,
 }
 
 impl Listener {
@@ -108,14 +102,13 @@ impl Listener {
         Self {
             settings,
             endpointer: Endpointer::new(settings.endpoint),
-            signs: Vec::new(),
             notices: VecDeque::new(),
             next_inquiry: 0,
             stop: Inquiry(0),
             draft: Draft::None,
             partial: None,
             partial_at: 0,
-            shown: Shown::default(),
+            shown: StablePrefix::default(),
         }
     }
 
@@ -128,22 +121,22 @@ impl Listener {
         self.notices.pop_front()
     }
 
-    /// Whether an utterance is under way.
+    /// An utterance is open.
     pub(crate) fn is_open(&self) -> bool {
         self.endpointer.start().is_some()
     }
 
-    /// The question about the last stop, once it is answered.
-    pub(crate) fn drafting(&self) -> Option<Inquiry> {
+    /// The inquiry about the last stop, once it is answered.
+    pub(crate) fn drafted(&self) -> Option<Inquiry> {
         matches!(self.draft, Draft::Done(_)).then_some(self.stop)
     }
 
-    /// How long the utterance under way is, from its start to the last speech.
+    /// Samples of the open utterance, from its start to the last speech.
     pub(crate) fn speech_len(&self) -> u64 {
         self.endpointer.speech_len()
     }
 
-    /// Up to where the audio was heard.
+    /// The end of the last VAD frame.
     pub(crate) fn position(&self) -> u64 {
         self.endpointer.position()
     }
@@ -153,89 +146,79 @@ impl Listener {
         self.endpointer.needed_from()
     }
 
-    /// Takes in one frame of audio that ends at `end`.
-    pub(crate) fn hear(&mut self, end: u64, probability: f32) {
-        let mut signs = std::mem::take(&mut self.signs);
-        self.endpointer.speech(end, probability, |sign| signs.push(sign));
-        for sign in signs.drain(..) {
-            self.follow(sign);
+    /// Takes a VAD frame that ends at sample `end`.
+    pub(crate) fn on_vad_frame(&mut self, end: u64, probability: f32) {
+        for event in self.endpointer.on_vad_frame(end, probability) {
+            self.follow(event);
         }
-        self.signs = signs;
         self.ask_partial();
     }
 
-    /// The detector's answer: the probability that the utterance is finished.
-    pub(crate) fn hear_detector(&mut self, inquiry: Inquiry, probability: f32) {
+    /// Takes the turn detector's probability that the utterance is complete.
+    pub(crate) fn on_turn_detector(&mut self, inquiry: Inquiry, probability: f32) {
         if inquiry == self.stop
-            && let Some(utterance) = self.endpointer.hear_detector(probability)
+            && let Some(utterance) = self.endpointer.on_turn_detector(probability)
         {
             self.end(utterance);
         }
     }
 
-    /// What the recogniser understood at first of the audio up to a stop. It weighs as much as the answer that follows.
-    pub(crate) fn hear_first(&mut self, inquiry: Inquiry, transcript: Transcript) {
-        if inquiry != self.stop || self.draft != Draft::Pending || transcript.text.is_empty() {
-            return;
+    /// Takes the recogniser's first pass over the draft. Its words weigh as much as those of the answer.
+    pub(crate) fn on_first_pass(&mut self, inquiry: Inquiry, transcript: Transcript) {
+        if inquiry == self.stop && self.draft == Draft::Pending && !transcript.text.is_empty() {
+            self.on_words(transcript, false);
         }
-        self.weigh_words(transcript, false);
     }
 
-    /// The recogniser's answer about a stop; false where this stop is not the last one, or not the listener's any
-    /// more.
-    pub(crate) fn hear_draft(&mut self, inquiry: Inquiry, answer: &Result<Transcript, ErrorInfo>) -> bool {
-        if inquiry != self.stop || self.draft != Draft::Pending {
-            return false;
-        }
+    /// Takes the recogniser's answer to the draft.
+    pub(crate) fn on_draft(&mut self, answer: Result<Transcript, ErrorInfo>) {
+        debug_assert_eq!(self.draft, Draft::Pending, "an answer comes once, and only while the draft is wanted");
         let transcript = match answer {
-            Ok(transcript) => transcript.clone(),
+            Ok(transcript) => transcript,
             Err(error) if error.code == ErrorCode::NoSpeech => Transcript::default(),
             Err(_) => {
                 self.draft = Draft::None;
                 self.endpointer.await_words(false);
-                return true;
+                return;
             }
         };
         if transcript.text.is_empty() {
             self.discard();
-            self.notices.push_back(Notice::Void);
-            return true;
+            self.notices.push_back(Notice::NoSpeech);
+        } else {
+            self.draft = Draft::Done(transcript.clone());
+            self.on_words(transcript, true);
         }
-        self.draft = Draft::Done(transcript.clone());
-        self.weigh_words(transcript, true);
-        true
     }
 
-    /// Tells the words up to a stop, and lets them count.
-    fn weigh_words(&mut self, transcript: Transcript, is_draft: bool) {
-        let completeness = words::completeness(&transcript, &spoken_languages(&transcript));
-        self.tell_words(transcript, is_draft);
-        if let Some(utterance) = self.endpointer.hear_words(completeness) {
+    /// Takes the words up to a stop, a cue of the end.
+    fn on_words(&mut self, transcript: Transcript, is_draft: bool) {
+        let completeness = words::completeness(&transcript);
+        self.show(transcript, is_draft);
+        if let Some(utterance) = self.endpointer.on_words(completeness) {
             self.end(utterance);
         }
     }
 
-    /// The recogniser's answer about the words so far.
-    pub(crate) fn hear_partial(&mut self, inquiry: Inquiry, answer: Result<Transcript, ErrorInfo>) {
-        if self.partial != Some(inquiry) {
-            return;
-        }
-        self.partial = None;
+    /// Takes the recogniser's answer for a partial transcript.
+    pub(crate) fn on_partial(&mut self, answer: Result<Transcript, ErrorInfo>) {
+        let asked = self.partial.take();
+        debug_assert!(asked.is_some(), "an answer comes once, and only while the partial is wanted");
         if let Ok(transcript) = answer
             && !transcript.text.is_empty()
         {
-            self.tell_words(transcript, false);
+            self.show(transcript, false);
         }
     }
 
-    /// Ends the utterance under way, if there is one.
+    /// Ends the open utterance, if there is one.
     pub(crate) fn finish(&mut self, reason: EndReason) {
         if let Some(utterance) = self.endpointer.finish(reason) {
             self.end(utterance);
         }
     }
 
-    /// Forgets the utterance under way.
+    /// Drops the open utterance.
     pub(crate) fn discard(&mut self) {
         self.endpointer.finish(EndReason::Silence);
         self.notices.retain(|notice| !matches!(notice, Notice::Words { .. } | Notice::Ended(_)));
@@ -243,29 +226,29 @@ impl Listener {
         self.drop_partial();
     }
 
-    fn follow(&mut self, sign: Sign) {
-        match sign {
-            Sign::Started { start, resumed } => {
+    fn follow(&mut self, event: EndpointEvent) {
+        match event {
+            EndpointEvent::Started { start, resumed } => {
                 if resumed {
                     self.drop_draft();
                 } else {
                     self.partial_at = start;
-                    self.shown = Shown::default();
+                    self.shown = StablePrefix::default();
                 }
                 self.notices.push_back(Notice::Started { start });
             }
-            Sign::Stopped { end } => {
+            EndpointEvent::Stopped { end } => {
                 self.notices.push_back(Notice::Stopped { end });
-                self.ask_for_words();
+                self.ask_draft();
             }
-            Sign::Ask => self.ask_detector(),
-            Sign::Ended(utterance) => self.end(utterance),
+            EndpointEvent::DetectorDue => self.ask_detector(),
+            EndpointEvent::Ended(utterance) => self.end(utterance),
         }
     }
 
-    /// Words take long, so they are asked for at once, though speech may well go on before they are there.
-    fn ask_for_words(&mut self) {
-        // What is asked now will tell all that a partial could.
+    /// Recognition takes long, so it begins at once, though speech may well resume before it is done.
+    fn ask_draft(&mut self) {
+        // The draft will tell all that a partial transcript could.
         self.drop_partial();
         self.stop = self.inquire();
         if self.settings.asks_recognizer
@@ -273,8 +256,8 @@ impl Listener {
         {
             self.draft = Draft::Pending;
             self.endpointer.await_words(true);
-            let (inquiry, end) = (self.stop, self.endpointer.position());
-            self.notices.push_back(Notice::AskDraft { inquiry, start, end });
+            let (inquiry, span) = (self.stop, start..self.endpointer.position());
+            self.notices.push_back(Notice::AskRecognizer { inquiry, span, is_draft: true });
         }
     }
 
@@ -282,8 +265,8 @@ impl Listener {
         if self.settings.asks_detector
             && let Some(start) = self.endpointer.start()
         {
-            let (inquiry, end) = (self.stop, self.endpointer.position());
-            self.notices.push_back(Notice::AskDetector { inquiry, start, end });
+            let (inquiry, span) = (self.stop, start..self.endpointer.position());
+            self.notices.push_back(Notice::AskDetector { inquiry, span });
         }
     }
 
@@ -297,11 +280,11 @@ impl Listener {
             let inquiry = self.inquire();
             self.partial = Some(inquiry);
             self.partial_at = end;
-            self.notices.push_back(Notice::AskPartial { inquiry, start, end });
+            self.notices.push_back(Notice::AskRecognizer { inquiry, span: start..end, is_draft: false });
         }
     }
 
-    fn tell_words(&mut self, transcript: Transcript, is_draft: bool) {
+    fn show(&mut self, transcript: Transcript, is_draft: bool) {
         let (shown, stable_len) = self.shown.update(&transcript.text);
         self.notices.push_back(Notice::Words { transcript, shown, stable_len, is_draft });
     }
@@ -310,7 +293,7 @@ impl Listener {
         self.drop_partial();
         let draft = std::mem::take(&mut self.draft);
         let inquiry = self.stop;
-        // The answer, if it is still to come, is not the listener's any more.
+        // An answer that is still to come belongs to the utterance's turn.
         self.stop = self.inquire();
         self.notices.push_back(Notice::Ended(Spoken { place, inquiry, draft, turn: None }));
     }
@@ -334,11 +317,6 @@ impl Listener {
     }
 }
 
-/// The language that a transcript is in, for the rules about words.
-pub(crate) fn spoken_languages(transcript: &Transcript) -> Vec<&str> {
-    transcript.language.iter().map(|language| language.primary()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::endpoint::WEIGHTS_OF_TESTS;
@@ -352,9 +330,9 @@ mod tests {
         Listener::new(ListenSettings { endpoint, asks_detector: true, asks_recognizer: true, partial_every: 8_000 })
     }
 
-    fn hear(listener: &mut Listener, ms: u64, probability: f32) -> Vec<Notice> {
+    fn feed(listener: &mut Listener, ms: u64, probability: f32) -> Vec<Notice> {
         for _ in 0..ms * 16 / FRAME {
-            listener.hear(listener.endpointer.position() + FRAME, probability);
+            listener.on_vad_frame(listener.endpointer.position() + FRAME, probability);
         }
         notices(listener)
     }
@@ -363,12 +341,21 @@ mod tests {
         std::iter::from_fn(|| listener.poll()).collect()
     }
 
-    fn asked_draft(told: &[Notice]) -> Inquiry {
-        let asked = told.iter().find_map(|notice| match notice {
-            Notice::AskDraft { inquiry, .. } => Some(*inquiry),
+    fn asked(notices: &[Notice], drafts: bool) -> Vec<Inquiry> {
+        let asked = notices.iter().filter_map(|notice| match notice {
+            Notice::AskRecognizer { inquiry, is_draft, .. } if *is_draft == drafts => Some(*inquiry),
             _ => None,
         });
-        asked.unwrap_or_else(|| panic!("{told:?}"))
+        asked.collect()
+    }
+
+    /// A listener after speech and a stop, and the inquiry for the draft.
+    fn at_a_stop(speech_ms: u64) -> (Listener, Inquiry) {
+        let mut listener = listener();
+        feed(&mut listener, speech_ms, 0.9);
+        let told = feed(&mut listener, 260, 0.1);
+        let [inquiry] = asked(&told, true)[..] else { panic!("{told:?}") };
+        (listener, inquiry)
     }
 
     fn said(text: &str) -> Transcript {
@@ -376,88 +363,63 @@ mod tests {
     }
 
     #[test]
-    fn words_are_asked_for_while_somebody_speaks_and_never_queue() {
+    fn partial_transcripts_are_asked_for_during_speech_and_never_queue() {
         let mut listener = listener();
-        let asked = |notices: Vec<Notice>| -> Vec<Inquiry> {
-            notices
-                .iter()
-                .filter_map(|notice| match notice {
-                    Notice::AskPartial { inquiry, .. } => Some(*inquiry),
-                    _ => None,
-                })
-                .collect()
-        };
-        let first = asked(hear(&mut listener, 3_200, 0.9));
+        let first = asked(&feed(&mut listener, 3_200, 0.9), false);
         assert_eq!(first.len(), 1, "the second is not asked before the first is answered");
-        listener.hear_partial(first[0], Ok(said("Hola, quiero")));
+        listener.on_partial(Ok(said("Hola, quiero")));
         assert!(matches!(&notices(&mut listener)[..], [Notice::Words { stable_len: 0, is_draft: false, .. }]));
-        let second = asked(hear(&mut listener, 640, 0.9));
+        let second = asked(&feed(&mut listener, 640, 0.9), false);
         assert_eq!(second.len(), 1);
-        listener.hear_partial(first[0], Ok(said("Tarde")));
-        assert_eq!(notices(&mut listener), [], "an answer is taken once");
-        listener.hear_partial(second[0], Ok(said("Hola, quiero un")));
+        listener.on_partial(Ok(said("Hola, quiero un")));
         assert!(matches!(&notices(&mut listener)[..], [Notice::Words { stable_len: 12, .. }]));
     }
 
     #[test]
-    fn a_stop_is_drafted_and_the_draft_goes_with_the_utterance() {
-        let mut listener = listener();
-        hear(&mut listener, 400, 0.9);
-        let told = hear(&mut listener, 260, 0.1);
-        let inquiry = asked_draft(&told);
-        assert!(listener.hear_draft(inquiry, &Ok(said("Sí."))));
-        listener.hear_detector(inquiry, 0.99);
-        let told = hear(&mut listener, 320, 0.1);
+    fn the_draft_of_a_stop_goes_with_the_utterance() {
+        let (mut listener, inquiry) = at_a_stop(400);
+        listener.on_draft(Ok(said("Sí.")));
+        listener.on_turn_detector(inquiry, 0.99);
+        let told = feed(&mut listener, 320, 0.1);
         let Some(Notice::Ended(spoken)) = told.last() else { panic!("{told:?}") };
         assert_eq!(spoken.draft, Draft::Done(said("Sí.")));
-        assert!(!listener.hear_draft(inquiry, &Ok(said("Sí."))), "it is not the listener's any more");
     }
 
     #[test]
-    fn words_count_from_the_first_hearing_on() {
-        let mut listener = listener();
-        hear(&mut listener, 400, 0.9);
-        let told = hear(&mut listener, 260, 0.1);
-        let inquiry = asked_draft(&told);
-        listener.hear_detector(inquiry, 0.99);
-        listener.hear_first(inquiry, said("Quiero un café."));
-        let told = hear(&mut listener, 320, 0.1);
+    fn words_are_a_cue_from_the_first_pass_on() {
+        let (mut listener, inquiry) = at_a_stop(400);
+        listener.on_turn_detector(inquiry, 0.99);
+        listener.on_first_pass(inquiry, said("Quiero un café."));
+        let told = feed(&mut listener, 320, 0.1);
         let Some(Notice::Ended(spoken)) = told.last() else { panic!("{told:?}") };
         assert_eq!(spoken.draft, Draft::Pending, "what counts is still to come");
         assert!(told.iter().any(|notice| matches!(notice, Notice::Words { is_draft: false, .. })), "{told:?}");
-        listener.hear_first(inquiry, said("Quiero un"));
+        listener.on_first_pass(inquiry, said("Quiero un"));
         assert_eq!(notices(&mut listener), [], "it is not the listener's any more");
     }
 
     #[test]
     fn the_draft_of_a_hesitation_is_dropped() {
-        let mut listener = listener();
-        hear(&mut listener, 960, 0.9);
-        let told = hear(&mut listener, 260, 0.1);
-        let inquiry = asked_draft(&told);
-        let told = hear(&mut listener, 320, 0.9);
+        let (mut listener, inquiry) = at_a_stop(960);
+        let told = feed(&mut listener, 320, 0.9);
         assert!(told.contains(&Notice::Drop { inquiry }), "{told:?}");
-        assert!(!listener.hear_draft(inquiry, &Ok(said("Quiero"))));
     }
 
     #[test]
-    fn a_noise_without_words_leaves_nothing() {
-        let mut listener = listener();
-        hear(&mut listener, 300, 0.9);
-        let told = hear(&mut listener, 260, 0.1);
-        let inquiry = asked_draft(&told);
-        listener.hear_draft(inquiry, &Ok(said("")));
-        assert!(notices(&mut listener).contains(&Notice::Void));
+    fn noise_without_words_leaves_no_utterance() {
+        let (mut listener, _) = at_a_stop(300);
+        listener.on_draft(Ok(said("")));
+        assert!(notices(&mut listener).contains(&Notice::NoSpeech));
         assert!(!listener.is_open());
-        assert_eq!(hear(&mut listener, 5_000, 0.1), []);
+        assert_eq!(feed(&mut listener, 5_000, 0.1), []);
     }
 
     #[test]
-    fn an_utterance_can_be_ended_from_outside() {
+    fn the_host_can_end_an_utterance() {
         let mut listener = listener();
         listener.finish(EndReason::Host);
         assert_eq!(notices(&mut listener), []);
-        hear(&mut listener, 640, 0.9);
+        feed(&mut listener, 640, 0.9);
         listener.finish(EndReason::InputInterrupted);
         let told = notices(&mut listener);
         let Some(Notice::Ended(spoken)) = told.last() else { panic!("{told:?}") };

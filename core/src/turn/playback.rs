@@ -1,4 +1,4 @@
-//! What of a reply was heard.
+//! The playback timeline of a reply: from samples played to heard text.
 
 use crate::event::SpokenWord;
 use std::ops::Range;
@@ -19,7 +19,7 @@ struct Mark {
     is_word: bool,
 }
 
-/// What was heard.
+/// The heard text.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Heard {
     /// Bytes of the reply's text.
@@ -46,12 +46,12 @@ impl Timeline {
         self.samples_total
     }
 
-    /// Counts the last samples as never made.
+    /// Takes the last samples off again.
     pub(crate) fn withdraw(&mut self, samples: u64) {
         self.samples_total = self.samples_total.saturating_sub(samples);
     }
 
-    /// What was heard of `text` when this many samples had reached the ear.
+    /// The heard part of `text` when this many samples have reached the user's ear.
     pub(crate) fn heard(&self, text: &str, samples: u64) -> Heard {
         let mut heard = Heard { text_len: 0, estimated: false };
         for mark in &self.marks {

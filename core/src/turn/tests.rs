@@ -1,8 +1,11 @@
-//! Whatever happens in whatever order, each turn that started ends exactly once, and nobody waits for ever.
+//! Random lives of the machine: in any order of inputs each turn that started ends exactly once, and the session closes.
 
 use super::endpoint::{EndpointSettings, SAMPLES_PER_MS};
 use super::*;
+use crate::error::ErrorCode;
+use crate::event::EndReason;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 const FRAME: u64 = 512;
 
@@ -23,7 +26,7 @@ impl Random {
     }
 }
 
-/// A host, a driver and backends that do anything that they may.
+/// A host, a driver and backends that do, at random, anything that the contract allows.
 struct World {
     random: Random,
     machine: Machine,
@@ -33,7 +36,7 @@ struct World {
     /// How many more frames are speech, or silence.
     run: (bool, u64),
     work: Vec<(TurnId, Work)>,
-    questions: Vec<Question>,
+    inquiries: Vec<Asked>,
     tickets: Vec<Ticket>,
     outputs: Vec<Output>,
 }
@@ -47,34 +50,43 @@ enum Work {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Question {
+enum Asked {
     Detector(Inquiry),
     Recognizer(Inquiry),
 }
 
-fn settings(random: &mut Random) -> Settings {
-    Settings {
-        interruptible: !random.one_in(4),
-        playback_assumed: random.one_in(3),
-        output_latency_ms: random.below(200) as u32,
-        speaks: !random.one_in(5),
-        listening: ListeningSettings {
-            continuous: true,
-            listen: ListenSettings {
-                endpoint: EndpointSettings {
-                    weights: WEIGHTS_OF_TESTS,
-                    patience: 0.5,
-                    speech_min: 90 * SAMPLES_PER_MS,
-                    utterance_max: 20_000 * SAMPLES_PER_MS,
-                },
-                asks_detector: !random.one_in(4),
-                asks_recognizer: !random.one_in(8),
-                partial_every: 500 * SAMPLES_PER_MS,
+pub(super) const SETTINGS: Settings = Settings {
+    interruptible: true,
+    playback_assumed: false,
+    output_latency_ms: 0,
+    speaks: true,
+    listening: ListeningSettings {
+        continuous: true,
+        listen: ListenSettings {
+            endpoint: EndpointSettings {
+                weights: WEIGHTS_OF_TESTS,
+                patience: 0.5,
+                speech_min: 90 * SAMPLES_PER_MS,
+                utterance_max: 20_000 * SAMPLES_PER_MS,
             },
-            interrupt_after: 500 * SAMPLES_PER_MS,
-            idle_after: Some(2_000 * SAMPLES_PER_MS),
+            asks_detector: true,
+            asks_recognizer: true,
+            partial_every: 500 * SAMPLES_PER_MS,
         },
-    }
+        interrupt_after: 500 * SAMPLES_PER_MS,
+        idle_after: Some(2_000 * SAMPLES_PER_MS),
+    },
+};
+
+fn settings(random: &mut Random) -> Settings {
+    let mut settings = SETTINGS;
+    settings.interruptible = !random.one_in(4);
+    settings.playback_assumed = random.one_in(3);
+    settings.output_latency_ms = random.below(200) as u32;
+    settings.speaks = !random.one_in(5);
+    settings.listening.listen.asks_detector = !random.one_in(4);
+    settings.listening.listen.asks_recognizer = !random.one_in(8);
+    settings
 }
 
 fn failure() -> ErrorInfo {
@@ -93,7 +105,7 @@ impl World {
             position: 0,
             run: (false, 30),
             work: Vec::new(),
-            questions: Vec::new(),
+            inquiries: Vec::new(),
             tickets: Vec::new(),
             outputs: Vec::new(),
         }
@@ -113,8 +125,8 @@ impl World {
                 Output::Recognise { turn } => self.work.push((turn, Work::Recognise)),
                 Output::Reply { turn, .. } => self.work.push((turn, Work::Reply)),
                 Output::Speak { turn, .. } => self.work.push((turn, Work::Speak)),
-                Output::AskDetector { inquiry, .. } => self.questions.push(Question::Detector(inquiry)),
-                Output::AskRecognizer { inquiry, .. } => self.questions.push(Question::Recognizer(inquiry)),
+                Output::AskDetector { inquiry, .. } => self.inquiries.push(Asked::Detector(inquiry)),
+                Output::AskRecognizer { inquiry, .. } => self.inquiries.push(Asked::Recognizer(inquiry)),
                 Output::Store { ticket, .. } | Output::StoreEnd { ticket } => self.tickets.push(ticket),
                 Output::Purge { turn } => {
                     let samples = self.random.below(500);
@@ -144,7 +156,7 @@ impl World {
             self.obey();
         }
         match self.random.below(100) {
-            0..55 => self.hear(),
+            0..55 => self.feed_frame(),
             55..70 => self.answer(),
             70..85 => self.finish_work(),
             85..93 => self.commit(),
@@ -175,7 +187,7 @@ impl World {
         }
     }
 
-    fn hear(&mut self) {
+    fn feed_frame(&mut self) {
         let (speech, left) = self.run;
         self.run = match left {
             0 => (!speech, 1 + self.random.below(60)),
@@ -186,22 +198,22 @@ impl World {
         self.handle(Input::Speech { end: self.position, probability });
     }
 
-    /// Answers one question, perhaps one that nobody asks any more; perhaps twice.
+    /// Answers one inquiry, perhaps one that was dropped; perhaps twice.
     fn answer(&mut self) {
-        if self.questions.is_empty() {
+        if self.inquiries.is_empty() {
             return;
         }
-        let at = self.random.below(self.questions.len() as u64) as usize;
-        let question = self.questions[at];
+        let at = self.random.below(self.inquiries.len() as u64) as usize;
+        let asked = self.inquiries[at];
         if !self.random.one_in(10) {
-            self.questions.remove(at);
+            self.inquiries.remove(at);
         }
-        match question {
-            Question::Detector(inquiry) => {
+        match asked {
+            Asked::Detector(inquiry) => {
                 let probability = self.random.below(101) as f32 / 100.0;
                 self.handle(Input::Detected { inquiry, probability });
             }
-            Question::Recognizer(inquiry) => {
+            Asked::Recognizer(inquiry) => {
                 let text = ["", "Sí.", "Quiero un café y", "No, espera un momento."][self.random.below(4) as usize];
                 let transcript = Transcript { text: text.into(), language: "es".parse().ok(), ..Default::default() };
                 if self.random.one_in(3) {
@@ -254,7 +266,7 @@ impl World {
         }
     }
 
-    /// Everybody stops: what is asked is answered, what is due is done, and the session closes.
+    /// Closes the session: work that is due is done, and the time goes on until the machine is closed.
     fn wind_down(&mut self) {
         self.handle(Input::Close { ended: true });
         for _ in 0..10_000 {
@@ -267,12 +279,12 @@ impl World {
                 return;
             }
         }
-        panic!("it never closes");
+        panic!("the session never closes");
     }
 }
 
 #[test]
-fn a_write_that_no_event_waits_for_is_told_of_where_it_fails() {
+fn a_failed_commit_that_no_event_waits_for_is_an_error_event() {
     for (error, told) in [(None, 0), (Some(failure()), 1)] {
         let mut world = World::new(1);
         world.handle(Input::Stored { ticket: Ticket::OF_NO_EVENT, error });
@@ -334,7 +346,7 @@ fn assert_sound(seed: u64, outputs: &[Output]) {
 }
 
 #[test]
-fn each_turn_ends_exactly_once_whatever_happens() {
+fn each_turn_ends_exactly_once_in_any_order_of_inputs() {
     let mut kinds = BTreeSet::new();
     for seed in 0..400 {
         let outputs = lived(seed);

@@ -1,72 +1,60 @@
-//! What the words so far tell: whether they look complete, whether they are more than a nod, and which of them stand.
+//! Rules about words: completeness (a cue of the end of turn), backchannels, and the stable prefix of partials.
 
 use crate::event::Transcript;
-use crate::text::{Ending, ending, is_backchannel, is_open_ended};
+use crate::text::{self, Ending};
 
-/// How many words a nod has at most: "sí, sí, claro".
+/// Words of the longest backchannel: "sí, sí, claro".
 const BACKCHANNEL_WORDS_MAX: usize = 3;
 
-/// Over the tutor, words count up to this probability that nobody speaks, and from this mean log-probability on.
+/// A transcript over a reply is reliable below this probability of no speech, and above this mean log-probability.
 const NO_SPEECH_MAX: f32 = 0.5;
 const LOG_PROBABILITY_MIN: f32 = -1.2;
 
-/// How complete what was understood is, from -1 (more is to come) to 1 (that was all): by the recogniser's own ear where
-/// it tells, by the signs that it wrote where it does not, and never with a word at the end after which sentences go on.
-pub(crate) fn completeness(transcript: &Transcript, languages: &[&str]) -> f32 {
-    let looks = looks_complete(&transcript.text, languages);
-    match transcript.finished_probability {
-        Some(probability) if looks.hangs => (2.0 * probability - 1.0).min(looks.complete),
-        Some(probability) => 2.0 * probability - 1.0,
-        None => looks.complete,
-    }
-}
-
-struct Looks {
-    complete: f32,
-    /// Ends with a word, or a sign, after which sentences go on.
-    hangs: bool,
-}
-
-/// `languages` are tried in turn.
-fn looks_complete(text: &str, languages: &[&str]) -> Looks {
-    let looks = |complete, hangs| Looks { complete, hangs };
-    let Some(last_word) = words(text).next_back() else { return looks(0.0, false) };
-    let hangs = is_open_ended(&last_word, languages);
-    match (ending(text), hangs) {
-        (Ending::Open, _) => looks(-1.0, true),
+/// How complete a transcript is, from -1 (more is to come) to 1 (that was all): by the recogniser's own probability where
+/// it has one, by words and punctuation otherwise, and never complete where those leave the sentence open.
+pub(crate) fn completeness(transcript: &Transcript) -> f32 {
+    let last_word = words(&transcript.text).next_back();
+    let goes_on = last_word.map(|word| text::is_open_ended(&word, language(transcript).as_slice()));
+    let (complete, is_open) = match (text::ending(&transcript.text), goes_on) {
+        (_, None) => (0.0, false),
+        (Ending::Open, _) | (Ending::Unmarked, Some(true)) => (-1.0, true),
         // A recogniser likes to close what the speaker did not.
-        (Ending::Closed, true) => looks(-0.3, true),
-        (Ending::Closed, false) => looks(1.0, false),
-        (Ending::Unmarked, true) => looks(-1.0, true),
-        (Ending::Unmarked, false) => looks(-0.2, false),
+        (Ending::Closed, Some(true)) => (-0.3, true),
+        (Ending::Closed, Some(false)) => (1.0, false),
+        (Ending::Unmarked, Some(false)) => (-0.2, false),
+    };
+    match transcript.finished_probability.map(|probability| 2.0 * probability - 1.0) {
+        Some(by_recognizer) if is_open => by_recognizer.min(complete),
+        Some(by_recognizer) => by_recognizer,
+        None => complete,
     }
 }
 
-/// Whether a text takes the floor, rather than saying "mhm" or nothing.
-pub(crate) fn takes_the_floor(text: &str, languages: &[&str]) -> bool {
-    let mut count = 0;
-    let only_nods = words(text).inspect(|_| count += 1).all(|word| is_backchannel(&word, languages));
-    !only_nods || count > BACKCHANNEL_WORDS_MAX
+/// The words are a backchannel ("mhm"), or none at all.
+pub(crate) fn is_backchannel(transcript: &Transcript) -> bool {
+    let language = language(transcript);
+    let mut words = words(&transcript.text).take(BACKCHANNEL_WORDS_MAX + 1).enumerate();
+    words.all(|(count, word)| count < BACKCHANNEL_WORDS_MAX && text::is_backchannel(&word, language.as_slice()))
 }
 
-/// Whether what was understood while the tutor speaks was said by somebody. Of a rest of echo the recogniser makes words
-/// too, and is not sure of them.
-pub(crate) fn are_believed(transcript: &Transcript) -> bool {
+/// The words were spoken by the user. The recogniser makes words of residual echo too, and is not sure of them.
+pub(crate) fn are_reliable(transcript: &Transcript) -> bool {
     transcript.no_speech_probability < NO_SPEECH_MAX && transcript.average_log_probability > LOG_PROBABILITY_MIN
 }
 
-/// The words so far as they are shown: what two answers of the recogniser agree on stays as it was shown first.
+/// The stable prefix of the partial transcripts of an utterance: words on which two answers of the recogniser agree stay
+/// as they were shown first (local agreement).
 #[derive(Debug, Default)]
-pub(crate) struct Shown {
+pub(crate) struct StablePrefix {
     stable: Vec<String>,
     /// The last answer's words.
     earlier: Vec<String>,
 }
 
-impl Shown {
-    /// Takes in the recogniser's newest answer; gives the text to show, and how many bytes of it stay.
+impl StablePrefix {
+    /// Takes the recogniser's newest answer; gives the text to show, and how many bytes of it stay.
     ///
-    /// The last word of an answer never stays, as the sound may end in the middle of it.
+    /// The last word of an answer never stays, as the audio may end in the middle of it.
     pub(crate) fn update(&mut self, text: &str) -> (String, usize) {
         let pieces: Vec<&str> = text.split_whitespace().collect();
         let now: Vec<String> = pieces.iter().map(|piece| bare(piece)).collect();
@@ -86,13 +74,13 @@ impl Shown {
     }
 }
 
-fn words(text: &str) -> impl DoubleEndedIterator<Item = String> {
-    pieces(text).map(bare)
+fn language(transcript: &Transcript) -> Option<&str> {
+    transcript.language.as_ref().map(|language| language.primary())
 }
 
-/// The words with their punctuation.
-fn pieces(text: &str) -> impl DoubleEndedIterator<Item = &str> {
-    text.split_whitespace().filter(|piece| piece.contains(char::is_alphanumeric))
+/// The words without punctuation, in lower case.
+fn words(text: &str) -> impl DoubleEndedIterator<Item = String> {
+    text.split_whitespace().filter(|piece| piece.contains(char::is_alphanumeric)).map(bare)
 }
 
 fn bare(piece: &str) -> String {
@@ -103,65 +91,75 @@ fn bare(piece: &str) -> String {
 mod tests {
     use super::*;
 
-    const BOTH: &[&str] = &["es", "en"];
-
-    fn completeness(text: &str, languages: &[&str]) -> f32 {
-        super::completeness(&Transcript { text: text.into(), ..Transcript::default() }, languages)
+    fn said(language: &str, text: &str) -> Transcript {
+        Transcript { text: text.into(), language: language.parse().ok(), ..Transcript::default() }
     }
 
     #[test]
-    fn the_recognisers_own_ear_counts_more_than_the_signs_that_it_wrote() {
-        let heard = |text: &str, probability| {
-            let transcript =
-                Transcript { text: text.into(), finished_probability: Some(probability), ..Transcript::default() };
-            super::completeness(&transcript, BOTH)
+    fn the_recognisers_own_probability_counts_more_than_its_punctuation() {
+        let completeness = |text, probability| {
+            completeness(&Transcript { finished_probability: Some(probability), ..said("es", text) })
         };
-        assert_eq!(heard("Quiero un café.", 0.25), -0.5);
-        assert_eq!(heard("Quiero un café", 0.75), 0.5);
-        assert_eq!(heard("Quiero un café y", 0.75), -1.0);
-        assert_eq!(heard("Quiero un café y.", 0.75), -0.3);
+        assert_eq!(completeness("Quiero un café.", 0.25), -0.5);
+        assert_eq!(completeness("Quiero un café", 0.75), 0.5);
+        assert_eq!(completeness("Quiero un café y", 0.75), -1.0);
+        assert_eq!(completeness("Quiero un café y.", 0.75), -0.3);
     }
 
     #[test]
-    fn what_hangs_in_the_air_is_not_complete() {
-        for whole in ["Quiero un café.", "¿Dónde está el baño?", "Sí.", "I went home."] {
-            assert_eq!(completeness(whole, BOTH), 1.0, "{whole}");
+    fn completeness_depends_on_the_last_word_and_the_punctuation() {
+        let completeness = |language, text| completeness(&said(language, text));
+        for (language, whole) in
+            [("es", "Quiero un café."), ("es", "¿Dónde está el baño?"), ("es", "Sí."), ("en", "I went home.")]
+        {
+            assert_eq!(completeness(language, whole), 1.0, "{whole}");
         }
-        for hanging in ["Quiero un café y", "Fui a la", "I went to the", "Mañana...", "Primero,", "porque"] {
-            assert_eq!(completeness(hanging, BOTH), -1.0, "{hanging}");
+        for (language, hanging) in [
+            ("es", "Quiero un café y"),
+            ("es", "Fui a la"),
+            ("en", "I went to the"),
+            ("es", "Mañana..."),
+            ("es", "Primero,"),
+            ("es", "porque"),
+        ] {
+            assert_eq!(completeness(language, hanging), -1.0, "{hanging}");
         }
-        assert!(completeness("Quiero un café y.", BOTH) < 0.0);
-        assert!(completeness("Quiero un café", BOTH) < 0.5);
-        assert_eq!(completeness(" ", BOTH), 0.0);
-        // "a" hangs in Spanish and English, but nobody said so of German.
-        assert_eq!(completeness("a.", &["de"]), 1.0);
+        assert!(completeness("es", "Quiero un café y.") < 0.0);
+        assert!(completeness("es", "Quiero un café") < 0.5);
+        assert_eq!(completeness("es", " "), 0.0);
+        // A sentence goes on after "a" in Spanish and English; German has no list.
+        assert_eq!(completeness("de", "a."), 1.0);
     }
 
     #[test]
-    fn a_nod_does_not_take_the_floor() {
-        for nod in ["Mhm.", "Sí, sí, claro.", "Okay.", "", "..."] {
-            assert!(!takes_the_floor(nod, BOTH), "{nod}");
+    fn a_backchannel_has_few_words_and_only_known_ones() {
+        for (language, backchannel) in
+            [("en", "Mhm."), ("es", "Sí, sí, claro."), ("en", "Okay."), ("es", ""), ("es", "...")]
+        {
+            assert!(is_backchannel(&said(language, backchannel)), "{backchannel}");
         }
-        for floor in ["No, espera.", "Sí, pero yo no", "¡Para!", "sí sí sí sí"] {
-            assert!(takes_the_floor(floor, BOTH), "{floor}");
+        for (language, barge_in) in
+            [("es", "No, espera."), ("es", "Sí, pero yo no"), ("es", "¡Para!"), ("es", "sí sí sí sí"), ("de", "ja")]
+        {
+            assert!(!is_backchannel(&said(language, barge_in)), "{barge_in}");
         }
     }
 
     #[test]
-    fn words_that_the_recogniser_is_not_sure_of_are_not_believed() {
-        let believed = |no_speech_probability, average_log_probability| {
-            are_believed(&Transcript { no_speech_probability, average_log_probability, ..Transcript::default() })
+    fn words_of_residual_echo_are_not_reliable() {
+        let reliable = |no_speech_probability, average_log_probability| {
+            are_reliable(&Transcript { no_speech_probability, average_log_probability, ..Transcript::default() })
         };
-        // "Wait." and "¡Para!", and what was made of two rests of echo.
-        assert!(believed(0.07, -0.38) && believed(0.23, -1.03));
-        assert!(!believed(0.75, -1.23) && !believed(0.55, -0.92));
+        // "Wait." and "¡Para!", and two transcripts of residual echo.
+        assert!(reliable(0.07, -0.38) && reliable(0.23, -1.03));
+        assert!(!reliable(0.75, -1.23) && !reliable(0.55, -0.92));
     }
 
     #[test]
-    fn what_was_heard_twice_stays_as_it_was_shown() {
-        let mut shown = Shown::default();
+    fn the_stable_prefix_of_partials_stays_as_it_was_shown() {
+        let mut prefix = StablePrefix::default();
         let mut show = |text: &str| {
-            let (text, stable_len) = shown.update(text);
+            let (text, stable_len) = prefix.update(text);
             (text[..stable_len].to_owned(), text[stable_len..].to_owned())
         };
         let pair = |stable: &str, rest: &str| (stable.to_owned(), rest.to_owned());

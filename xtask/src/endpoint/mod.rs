@@ -174,9 +174,9 @@ fn candidates() -> Vec<EndpointWeights> {
         for bias in [-1.0, 0.0, 1.0, 2.0] {
             for detector in [0.0, 0.3, 0.8] {
                 for words in [2.0, 4.0, 6.0] {
-                    for unheard in [0.0, 1.5, 3.0] {
+                    for words_pending in [0.0, 1.5, 3.0] {
                         let wait_ms_max = 1_800.0;
-                        all.push(EndpointWeights { wait_ms_min, wait_ms_max, bias, detector, words, unheard });
+                        all.push(EndpointWeights { wait_ms_min, wait_ms_max, bias, detector, words, words_pending });
                     }
                 }
             }

@@ -38,7 +38,7 @@ pub(super) const ALL_STOPS: Way = Way {
         bias: 0.0,
         detector: 0.0,
         words: 0.0,
-        unheard: 0.0,
+        words_pending: 0.0,
     },
     patience: 0.5,
 };
@@ -89,8 +89,14 @@ impl Way {
         // So steep that there is nothing between yes and no, and no before it has answered.
         let steep = 1e4;
         let bias = -steep * (threshold / (1.0 - threshold)).ln() - 1.0;
-        let weights =
-            EndpointWeights { wait_ms_min: 0.0, wait_ms_max: wait_ms, bias, detector: steep, words: 0.0, unheard: 0.0 };
+        let weights = EndpointWeights {
+            wait_ms_min: 0.0,
+            wait_ms_max: wait_ms,
+            bias,
+            detector: steep,
+            words: 0.0,
+            words_pending: 0.0,
+        };
         Self { witnesses: Witnesses::Detector, weights, patience: 0.5 }
     }
 

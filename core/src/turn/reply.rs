@@ -1,0 +1,193 @@
+//! The pipeline of one reply: from text through clauses and their audio to what was played.
+
+use super::io::Settings;
+use super::playback::{Heard, Timeline};
+use crate::event::{EventKind, SpokenWord};
+use crate::text::{ClauseSplitter, blank_markup};
+use std::ops::Range;
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(super) struct Reply {
+    settings: Settings,
+    splitter: ClauseSplitter,
+    text_done: bool,
+    /// The clause being synthesised.
+    clause: Option<Range<usize>>,
+    timeline: Timeline,
+    rate: u32,
+    chunks: u32,
+    audio_done: bool,
+    /// Samples that the host has played.
+    played: u64,
+    /// The reply was cut off: what the host has not played is taken back.
+    flushed: bool,
+}
+
+/// The next step of a reply.
+#[derive(Debug, PartialEq)]
+pub(super) enum Step {
+    /// Synthesise this clause.
+    Speak(String),
+    /// All of the reply is synthesised.
+    Done,
+}
+
+impl Reply {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            splitter: ClauseSplitter::default(),
+            text_done: false,
+            clause: None,
+            timeline: Timeline::default(),
+            rate: 0,
+            chunks: 0,
+            audio_done: false,
+            played: 0,
+            flushed: false,
+        }
+    }
+
+    pub(super) fn text(&self) -> &str {
+        self.splitter.text()
+    }
+
+    pub(super) fn samples_total(&self) -> u64 {
+        self.timeline.samples_total()
+    }
+
+    pub(super) fn audio_ms(&self) -> u64 {
+        self.samples_total() * 1000 / u64::from(self.rate.max(1))
+    }
+
+    pub(super) fn push_text(&mut self, text: &str) {
+        self.splitter.push(text);
+    }
+
+    pub(super) fn finish_text(&mut self) {
+        self.splitter.finish();
+        self.text_done = true;
+    }
+
+    /// The next step, unless a clause is being synthesised or none is complete.
+    pub(super) fn next_step(&mut self) -> Option<Step> {
+        if self.clause.is_some() || self.audio_done {
+            return None;
+        }
+        while self.settings.speaks
+            && let Some(clause) = self.splitter.next_clause()
+        {
+            let text = blank_markup(&self.text()[clause.clone()]);
+            // A lone emoji is shown, not spoken.
+            if text.contains(char::is_alphanumeric) {
+                self.clause = Some(clause);
+                return Some(Step::Speak(text));
+            }
+        }
+        self.audio_done = self.text_done;
+        self.audio_done.then_some(Step::Done)
+    }
+
+    /// Takes a chunk of the clause's audio; gives its event, unless it is empty.
+    pub(super) fn push_audio(
+        &mut self,
+        pcm: Arc<[f32]>,
+        rate: u32,
+        span: Range<usize>,
+        mut words: Vec<SpokenWord>,
+    ) -> Option<EventKind> {
+        let clause_start = self.clause.as_ref().expect("audio comes of the clause being synthesised").start;
+        let first_sample = self.samples_total();
+        let in_reply = |span: Range<usize>| span.start + clause_start..span.end + clause_start;
+        for word in &mut words {
+            word.text_span = in_reply(word.text_span.clone());
+            word.start_sample += first_sample;
+            word.end_sample += first_sample;
+        }
+        let text_span = in_reply(span);
+        self.timeline.push(pcm.len() as u64, text_span.clone(), &words);
+        self.rate = rate;
+        if pcm.is_empty() {
+            return None;
+        }
+        self.chunks += 1;
+        Some(EventKind::ReplyAudioDelta { chunk: self.chunks - 1, rate, pcm, text_span, words })
+    }
+
+    pub(super) fn finish_clause(&mut self) {
+        self.clause = None;
+    }
+
+    /// All of it was synthesised and played.
+    pub(super) fn is_finished(&self) -> bool {
+        self.audio_done && self.samples_heard() >= self.samples_total()
+    }
+
+    /// Takes the host's count of samples played. Counts are cumulative: a late one takes nothing back.
+    pub(super) fn on_played(&mut self, samples: u64) {
+        self.played = self.played.max(samples.min(self.samples_total()));
+    }
+
+    /// Cuts the reply off; so many samples of it never reached the host's queue.
+    pub(super) fn flush(&mut self, samples_withdrawn: u64) {
+        self.flushed = true;
+        self.timeline.withdraw(samples_withdrawn);
+        self.played = self.played.min(self.samples_total());
+    }
+
+    /// Takes how many samples the host had not read at the flush; true where no report of it is missing any more.
+    pub(super) fn on_purged(&mut self, samples: u64) -> bool {
+        let read = self.samples_total().saturating_sub(samples);
+        if self.settings.playback_assumed {
+            self.played = read;
+        }
+        self.played >= read
+    }
+
+    /// The heard text. Without a voice the reply is read, not heard.
+    pub(super) fn heard(&self) -> Heard {
+        let heard = self.timeline.heard(self.text(), self.samples_heard());
+        if self.settings.speaks { heard } else { Heard { text_len: self.text().len(), ..heard } }
+    }
+
+    /// Samples that have reached the user's ear.
+    fn samples_heard(&self) -> u64 {
+        let total = self.samples_total();
+        if self.settings.playback_assumed && !self.flushed {
+            total
+        } else if self.audio_done && self.played >= total {
+            self.played
+        } else {
+            let under_way = u64::from(self.settings.output_latency_ms) * u64::from(self.rate) / 1000;
+            self.played.saturating_sub(under_way)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clauses_are_synthesised_one_by_one_and_the_heard_text_ends_where_playback_did() {
+        let mut reply = Reply::new(super::super::tests::SETTINGS);
+        reply.push_text("¡Claro que sí, Ana! 😀 ¿Quieres");
+        assert_eq!(reply.next_step(), Some(Step::Speak("¡Claro que sí, Ana! ".into())));
+        let span = 0.."¡Claro que sí, Ana!".len();
+        assert!(reply.push_audio(vec![0.1; 1_600].into(), 8_000, span, Vec::new()).is_some());
+        reply.push_text(" algo más?");
+        reply.finish_text();
+        assert_eq!(reply.next_step(), None, "a clause is being synthesised");
+        reply.finish_clause();
+        assert!(matches!(reply.next_step(), Some(Step::Speak(text)) if text.trim() == "¿Quieres algo más?"));
+        assert!(reply.push_audio(Vec::new().into(), 8_000, 0..4, Vec::new()).is_none());
+        reply.finish_clause();
+        assert_eq!(reply.next_step(), Some(Step::Done));
+        reply.on_played(800);
+        assert!(!reply.is_finished());
+        reply.flush(0);
+        assert!(!reply.on_purged(400) && reply.on_purged(800), "a report is missing of what was read and not played");
+        assert_eq!(&reply.text()[..reply.heard().text_len], "¡Claro");
+    }
+}

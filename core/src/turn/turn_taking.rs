@@ -1,0 +1,474 @@
+//! Turn-taking: utterances of the microphone become turns, and a barge-in interrupts the turn under way.
+//!
+//! Speech onset over a turn is a possible barge-in: its playback pauses. It is confirmed once the speech has lasted, or
+//! has words that are more than a backchannel, and interrupts the turn; else it was a false interruption: the playback
+//! resumes and the utterance is dropped.
+//!
+//! A machine of its own: it is told of the turn under way, and its [`Action`]s are taken with
+//! [`poll`](TurnTaking::poll) after each input.
+
+use super::endpoint::{SAMPLES_PER_MS, Utterance};
+use super::io::{ListeningSettings, Output};
+use super::listener::{Draft, Inquiry, Listener, Notice, Spoken};
+use super::words;
+use crate::event::{EndReason, ErrorInfo, EventKind, Transcript, TurnId};
+use std::collections::{BTreeMap, VecDeque};
+
+/// A microphone that gives no audio for so long within an utterance has stalled.
+const STALLED_US: u64 = 1_000_000;
+
+#[derive(Debug)]
+pub(super) struct TurnTaking {
+    settings: ListeningSettings,
+    listener: Listener,
+    /// The turn under way, of which nothing changes within one input but by an [`Action`].
+    active: Option<TurnUnderWay>,
+    barge_in: Option<BargeIn>,
+    /// The owner of each inquiry that the recogniser has not answered.
+    owners: BTreeMap<Inquiry, Owner>,
+    /// The number of the turn that begins with the utterance that the host just ended.
+    reserved: Option<TurnId>,
+    audio_at_us: u64,
+    /// From where on there is neither speech nor a turn, and whether the host was told.
+    idle_from: u64,
+    idle_told: bool,
+    /// The last draft: when it was asked for, and when answered.
+    drafted: Option<(Inquiry, u64)>,
+    answered_at_us: Option<u64>,
+    /// Time of the recogniser spent on drafts that were dropped.
+    wasted_us: u64,
+    actions: VecDeque<Action>,
+}
+
+/// The turn under way as far as it matters here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TurnUnderWay {
+    pub(super) turn: TurnId,
+    pub(super) interruptible: bool,
+    pub(super) has_audio: bool,
+    pub(super) stopping: bool,
+}
+
+/// A possible barge-in.
+#[derive(Debug)]
+struct BargeIn {
+    turn: TurnId,
+    /// The host was told to pause the playback.
+    paused: bool,
+    /// The complete utterance, while its words are being recognised.
+    spoken: Option<Spoken>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    /// The open utterance, at a stop.
+    Draft,
+    /// The open utterance, for a partial transcript.
+    Partial,
+    /// The possible barge-in, whose utterance is complete.
+    BargeIn,
+    /// The turn that began, or waits to begin, with the utterance.
+    Turn(TurnId),
+}
+
+#[derive(Debug)]
+pub(super) enum Action {
+    Output(Output),
+    /// Interrupt the turn under way.
+    Interrupt,
+    /// The recogniser's answer about the utterance of a turn.
+    Recognised {
+        turn: TurnId,
+        answer: Result<Transcript, ErrorInfo>,
+    },
+}
+
+/// When the draft of an utterance was asked for and answered, and the time wasted on others since the last turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct DraftTimes {
+    pub(super) asked_at_us: Option<u64>,
+    pub(super) answered_at_us: u64,
+    pub(super) wasted_us: u64,
+}
+
+impl TurnTaking {
+    pub(super) fn new(settings: ListeningSettings) -> Self {
+        Self {
+            settings,
+            listener: Listener::new(settings.listen),
+            active: None,
+            barge_in: None,
+            owners: BTreeMap::new(),
+            reserved: None,
+            audio_at_us: 0,
+            idle_from: 0,
+            idle_told: false,
+            drafted: None,
+            answered_at_us: None,
+            wasted_us: 0,
+            actions: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn poll(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Takes note of the turn under way, before each input.
+    pub(super) fn set_active(&mut self, active: Option<TurnUnderWay>) {
+        self.active = active;
+    }
+
+    pub(super) fn set(&mut self, settings: ListeningSettings) {
+        self.settings = settings;
+        self.listener.set(settings.listen);
+        if !settings.continuous {
+            self.reject_barge_in();
+        }
+    }
+
+    /// When the microphone will have stalled.
+    pub(super) fn stalled_us(&self) -> Option<u64> {
+        self.listener.is_open().then_some(self.audio_at_us + STALLED_US)
+    }
+
+    /// The first sample that is still of use.
+    pub(super) fn needed_from(&self) -> u64 {
+        let held = self.barge_in.as_ref().and_then(|barge_in| barge_in.spoken.as_ref());
+        held.map_or(u64::MAX, |spoken| spoken.place.start).min(self.listener.needed_from())
+    }
+
+    pub(super) fn on_vad_frame(&mut self, end: u64, probability: f32, now_us: u64) {
+        if !self.settings.continuous {
+            return;
+        }
+        self.audio_at_us = now_us;
+        self.listener.on_vad_frame(end, probability);
+        self.take_notices(now_us);
+        if self.listener.speech_len() >= self.settings.interrupt_after {
+            self.confirm_barge_in();
+        }
+        self.watch_idle(end);
+    }
+
+    pub(super) fn on_turn_detector(&mut self, inquiry: Inquiry, probability: f32, now_us: u64) {
+        self.listener.on_turn_detector(inquiry, probability);
+        self.take_notices(now_us);
+    }
+
+    pub(super) fn on_first_pass(&mut self, inquiry: Inquiry, transcript: Transcript, now_us: u64) {
+        self.listener.on_first_pass(inquiry, transcript);
+        self.take_notices(now_us);
+    }
+
+    /// Hands the recogniser's answer to the inquiry's owner. A late answer has none.
+    pub(super) fn on_recognition(&mut self, inquiry: Inquiry, answer: Result<Transcript, ErrorInfo>, now_us: u64) {
+        if self.asked_at_us(inquiry).is_some() {
+            self.answered_at_us = Some(now_us);
+        }
+        match self.owners.remove(&inquiry) {
+            Some(Owner::Draft) => self.listener.on_draft(answer),
+            Some(Owner::Partial) => self.listener.on_partial(answer),
+            Some(Owner::BargeIn) => match answer {
+                Ok(transcript) if is_meant(&transcript) => {
+                    self.held().draft = Draft::Done(transcript);
+                    self.confirm_barge_in();
+                }
+                _ => self.reject_barge_in(),
+            },
+            Some(Owner::Turn(turn)) => self.actions.push_back(Action::Recognised { turn, answer }),
+            None => {}
+        }
+        self.take_notices(now_us);
+    }
+
+    /// Ends the open utterance. A turn begins with the reserved number in any case.
+    pub(super) fn end_utterance(&mut self, reason: EndReason, reserved: Option<TurnId>, now_us: u64) {
+        self.reserved = reserved;
+        self.listener.finish(reason);
+        self.take_notices(now_us);
+        if self.reserved.is_some() {
+            let at = self.listener.position();
+            let place = Utterance { start: at, end: at, decided: at, reason };
+            let draft = Draft::Done(Transcript::default());
+            self.start(Spoken { place, inquiry: Inquiry(0), draft, turn: None });
+        }
+    }
+
+    /// Ends an utterance whose microphone has stalled.
+    pub(super) fn tick(&mut self, now_us: u64) {
+        if self.stalled_us().is_some_and(|at_us| at_us <= now_us) {
+            self.end_utterance(EndReason::InputStalled, None, now_us);
+        }
+    }
+
+    /// A turn is to begin with this utterance.
+    pub(super) fn on_turn_accepted(&mut self, turn: TurnId, spoken: &Spoken) {
+        if spoken.draft == Draft::Pending {
+            self.owners.insert(spoken.inquiry, Owner::Turn(turn));
+        }
+    }
+
+    /// The turn has ended: speech over it is an utterance of its own.
+    pub(super) fn on_turn_ended(&mut self, turn: TurnId) {
+        self.active = None;
+        self.owners.retain(|_, owner| *owner != Owner::Turn(turn));
+        if let Some(spoken) = self.barge_in.take_if(|barge_in| barge_in.turn == turn).and_then(|b| b.spoken) {
+            self.start(spoken);
+        }
+    }
+
+    /// Drops the open utterance, and every inquiry.
+    pub(super) fn close(&mut self) {
+        self.barge_in = None;
+        self.listener.discard();
+        self.owners.clear();
+    }
+
+    /// The times of this draft; the count of wasted time restarts.
+    pub(super) fn take_draft_times(&mut self, inquiry: Inquiry) -> DraftTimes {
+        DraftTimes {
+            asked_at_us: self.asked_at_us(inquiry),
+            answered_at_us: self.answered_at_us.unwrap_or_default(),
+            wasted_us: std::mem::take(&mut self.wasted_us),
+        }
+    }
+
+    fn asked_at_us(&self, inquiry: Inquiry) -> Option<u64> {
+        self.drafted.filter(|(asked, _)| *asked == inquiry).map(|(_, at_us)| at_us)
+    }
+
+    fn take_notices(&mut self, now_us: u64) {
+        while let Some(notice) = self.listener.poll() {
+            match notice {
+                Notice::Started { start } => {
+                    self.emit(None, EventKind::SpeechStarted { start_ms: start / SAMPLES_PER_MS });
+                    self.on_speech_onset();
+                }
+                Notice::Stopped { end } => {
+                    self.emit(None, EventKind::SpeechStopped { end_ms: end / SAMPLES_PER_MS });
+                }
+                Notice::AskDetector { inquiry, span } => self.output(Output::AskDetector { inquiry, span }),
+                Notice::AskRecognizer { inquiry, span, is_draft } => {
+                    if is_draft {
+                        (self.drafted, self.answered_at_us) = (Some((inquiry, now_us)), None);
+                    }
+                    self.owners.insert(inquiry, if is_draft { Owner::Draft } else { Owner::Partial });
+                    self.output(Output::AskRecognizer { inquiry, span, is_draft });
+                }
+                Notice::Drop { inquiry } => {
+                    if let Some(asked_at_us) = self.asked_at_us(inquiry) {
+                        let until_us = self.answered_at_us.unwrap_or(now_us);
+                        self.wasted_us += until_us.saturating_sub(asked_at_us);
+                    }
+                    self.owners.remove(&inquiry);
+                    self.output(Output::DropInquiry { inquiry });
+                }
+                Notice::Words { transcript, shown, stable_len, is_draft } => {
+                    self.emit(None, EventKind::TranscriptPartial { text: shown, stable_len });
+                    self.on_words(transcript, is_draft);
+                }
+                Notice::Ended(spoken) => self.on_utterance(spoken),
+                Notice::NoSpeech => self.reject_barge_in(),
+            }
+        }
+    }
+
+    /// Speech onset over a turn is a possible barge-in.
+    fn on_speech_onset(&mut self) {
+        let Some(active) = self.active.filter(|active| !active.stopping) else { return };
+        if self.barge_in.is_some() {
+            return;
+        }
+        let (turn, paused) = (active.turn, active.interruptible && active.has_audio);
+        self.barge_in = Some(BargeIn { turn, paused, spoken: None });
+        if paused {
+            self.emit(Some(turn), EventKind::PlaybackPause);
+        }
+    }
+
+    fn on_words(&mut self, transcript: Transcript, is_draft: bool) {
+        if is_meant(&transcript) {
+            self.confirm_barge_in();
+        } else if is_draft && self.barge_in.is_some() {
+            self.reject_barge_in();
+            return;
+        }
+        if let Some(inquiry) = self.listener.drafted().filter(|_| is_draft && self.active.is_none()) {
+            self.output(Output::Prefill { inquiry, given: transcript.text });
+        }
+    }
+
+    fn on_utterance(&mut self, spoken: Spoken) {
+        if let Some(barge_in) = &mut self.barge_in {
+            let ended_by_host = spoken.place.reason == EndReason::Host;
+            if spoken.draft == Draft::Pending && !ended_by_host {
+                self.owners.retain(|_, owner| *owner != Owner::BargeIn);
+                self.owners.insert(spoken.inquiry, Owner::BargeIn);
+                barge_in.spoken = Some(spoken);
+                return;
+            }
+            // Long enough, over a turn that cannot be interrupted.
+            let is_long = spoken.place.end - spoken.place.start >= self.settings.interrupt_after;
+            if !ended_by_host && !is_long {
+                self.reject_barge_in();
+                return;
+            }
+            self.confirm_barge_in();
+        }
+        self.start(spoken);
+    }
+
+    /// Interrupts the turn under way. One that cannot be interrupted goes on, and the utterance's turn waits for it.
+    fn confirm_barge_in(&mut self) {
+        let Some(barge_in) = self.barge_in.take() else { return };
+        if let Some(active) = self.active.as_mut().filter(|active| active.interruptible) {
+            active.stopping = true;
+            self.actions.push_back(Action::Interrupt);
+        }
+        if let Some(spoken) = barge_in.spoken {
+            self.start(spoken);
+        }
+    }
+
+    /// A false interruption: the playback resumes, unless it was flushed meanwhile, and the utterance is dropped.
+    fn reject_barge_in(&mut self) {
+        if let Some(barge_in) = self.barge_in.take()
+            && barge_in.paused
+            && self.active.is_some_and(|active| !active.stopping)
+        {
+            self.emit(Some(barge_in.turn), EventKind::PlaybackResume);
+        }
+        self.listener.discard();
+        self.owners.retain(|_, owner| matches!(owner, Owner::Turn(_)));
+    }
+
+    /// The utterance of the possible barge-in.
+    fn held(&mut self) -> &mut Spoken {
+        let held = self.barge_in.as_mut().and_then(|barge_in| barge_in.spoken.as_mut());
+        held.expect("an inquiry of a barge-in is about its complete utterance")
+    }
+
+    fn start(&mut self, mut spoken: Spoken) {
+        self.owners.remove(&spoken.inquiry);
+        spoken.turn = self.reserved.take();
+        self.output(Output::StartSpoken(Box::new(spoken)));
+    }
+
+    fn watch_idle(&mut self, end: u64) {
+        if self.listener.is_open() || self.active.is_some() {
+            (self.idle_from, self.idle_told) = (end, false);
+        }
+        let idle = end - self.idle_from;
+        if self.settings.idle_after.is_some_and(|after| idle >= after) && !self.idle_told {
+            self.idle_told = true;
+            self.emit(None, EventKind::Idle { silence_ms: idle / SAMPLES_PER_MS });
+        }
+    }
+
+    fn emit(&mut self, turn: Option<TurnId>, kind: EventKind) {
+        self.output(Output::Emit { turn, kind });
+    }
+
+    fn output(&mut self, output: Output) {
+        self.actions.push_back(Action::Output(output));
+    }
+}
+
+/// Words over a reply are meant to interrupt it.
+fn is_meant(transcript: &Transcript) -> bool {
+    words::are_reliable(transcript) && !words::is_backchannel(transcript)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::SETTINGS;
+    use super::*;
+    use crate::error::ErrorCode;
+
+    const FRAME: u64 = 512;
+    const REPLY: TurnUnderWay = TurnUnderWay { turn: TurnId(7), interruptible: true, has_audio: true, stopping: false };
+
+    fn feed(machine: &mut TurnTaking, ms: u64, probability: f32) -> Vec<Action> {
+        for _ in 0..ms * SAMPLES_PER_MS / FRAME {
+            machine.on_vad_frame(machine.listener.position() + FRAME, probability, 0);
+        }
+        actions(machine)
+    }
+
+    fn actions(machine: &mut TurnTaking) -> Vec<Action> {
+        std::iter::from_fn(|| machine.poll()).collect()
+    }
+
+    /// Speech of 300 ms and a stop over this turn; gives the inquiry for the draft.
+    fn at_a_stop(active: Option<TurnUnderWay>) -> (TurnTaking, Inquiry) {
+        let mut machine = TurnTaking::new(SETTINGS.listening);
+        machine.set_active(active);
+        let mut told = feed(&mut machine, 300, 0.9);
+        told.extend(feed(&mut machine, 260, 0.02));
+        let paused = told.iter().any(|action| emits(action, &EventKind::PlaybackPause));
+        assert_eq!(paused, active.is_some(), "{told:?}");
+        let asked = told.iter().find_map(|action| match action {
+            Action::Output(Output::AskRecognizer { inquiry, is_draft: true, .. }) => Some(*inquiry),
+            _ => None,
+        });
+        (machine, asked.expect("a draft is asked for"))
+    }
+
+    fn emits(action: &Action, event: &EventKind) -> bool {
+        matches!(action, Action::Output(Output::Emit { kind, .. }) if kind == event)
+    }
+
+    fn said(text: &str) -> Result<Transcript, ErrorInfo> {
+        Ok(Transcript { text: text.into(), language: "es".parse().ok(), ..Transcript::default() })
+    }
+
+    #[test]
+    fn a_backchannel_is_a_false_interruption_and_other_words_are_a_barge_in() {
+        for (text, confirmed) in [("Sí, sí.", false), ("", false), ("No, espera.", true)] {
+            let (mut machine, inquiry) = at_a_stop(Some(REPLY));
+            machine.on_recognition(inquiry, said(text), 0);
+            let told = actions(&mut machine);
+            assert_eq!(told.iter().any(|action| matches!(action, Action::Interrupt)), confirmed, "{told:?}");
+            assert_eq!(told.iter().any(|action| emits(action, &EventKind::PlaybackResume)), !confirmed, "{told:?}");
+            assert_eq!(machine.listener.is_open(), confirmed);
+        }
+    }
+
+    #[test]
+    fn speech_that_lasts_is_a_barge_in_without_words() {
+        let mut machine = TurnTaking::new(SETTINGS.listening);
+        machine.set_active(Some(REPLY));
+        assert!(feed(&mut machine, 700, 0.9).iter().any(|action| matches!(action, Action::Interrupt)));
+    }
+
+    #[test]
+    fn an_answer_is_taken_once_and_a_late_one_not_at_all() {
+        let (mut machine, inquiry) = at_a_stop(None);
+        machine.on_recognition(inquiry, said("Quiero"), 0);
+        assert!(!actions(&mut machine).is_empty());
+        machine.on_recognition(inquiry, said("Quiero"), 0);
+        assert!(actions(&mut machine).is_empty(), "it was answered");
+        let (mut machine, inquiry) = at_a_stop(None);
+        feed(&mut machine, 320, 0.9);
+        machine.on_recognition(inquiry, said("Quiero"), 0);
+        assert!(actions(&mut machine).is_empty(), "speech went on");
+    }
+
+    #[test]
+    fn the_answer_about_a_complete_utterance_goes_to_its_turn() {
+        let (mut machine, inquiry) = at_a_stop(None);
+        machine.end_utterance(EndReason::Host, Some(TurnId(3)), 0);
+        let told = actions(&mut machine);
+        let Some(Action::Output(Output::StartSpoken(spoken))) = told.last() else { panic!("{told:?}") };
+        assert_eq!((spoken.inquiry, spoken.turn), (inquiry, Some(TurnId(3))));
+        machine.on_turn_accepted(TurnId(3), spoken);
+        machine.on_recognition(inquiry, Err(ErrorInfo::from(&ErrorCode::RecognizerFailed.into())), 0);
+        let told = actions(&mut machine);
+        assert!(matches!(told[..], [Action::Recognised { turn: TurnId(3), answer: Err(_) }]), "{told:?}");
+        machine.on_turn_accepted(TurnId(4), spoken);
+        machine.on_turn_ended(TurnId(4));
+        machine.on_recognition(inquiry, said("Tarde"), 0);
+        assert!(actions(&mut machine).is_empty(), "the turn has ended");
+    }
+}
