@@ -200,7 +200,7 @@ pub trait SessionEngine: MaybeSend + MaybeSync {
     /// Gives the store another key, or none; see [`Store::rotate_key`].
     ///
     /// # Errors
-    /// Those of [`Store::rotate_key`].
+    /// [`ErrorCode::SessionBusy`] where a session is open; those of [`Store::rotate_key`].
     fn rotate_store_key(&self, key: Option<StoreKey>) -> Result<()>;
 
     /// The next event of the engine itself; `None` where there is none yet.
@@ -643,7 +643,7 @@ impl SessionEngine for Engine {
 
     fn rotate_store_key(&self, key: Option<StoreKey>) -> Result<()> {
         self.check_open()?;
-        self.shared.store.rotate_key(key)
+        self.shared.open.while_none_is_open(|| self.shared.store.rotate_key(key))
     }
 
     fn try_next_event(&self) -> Result<Option<Event>> {

@@ -2,12 +2,13 @@
 
 use crate::error::{ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
-use crate::store::db::{Db, Fault};
+use crate::store::db::Db;
+use crate::store::fault::Fault;
 use crate::store::payload::SessionPayload;
 use crate::store::quota::bytes_of;
 use crate::store::record::AudioKind;
 use crate::store::schema::{Kind, decode, session_of_key, turn_of_key};
-use crate::store::tables::{Snapshot, find_turn};
+use crate::store::tables::{Records, Snapshot};
 use redb::{ReadableTable, ReadableTableMetadata};
 use serde::{Deserialize, Serialize};
 
@@ -143,7 +144,7 @@ pub(super) fn verify(db: &Db) -> Result<Verified> {
         for row in snapshot.sessions.iter()? {
             let (key, value) = row?;
             let session = session_of_key(key.value());
-            let read = decode::<SessionPayload>(&snapshot.ring, Kind::Session, key.value(), value.value());
+            let read = decode::<SessionPayload>(&snapshot.sealing, Kind::Session, key.value(), value.value());
             if let Ok(read) = &read {
                 verified.lost_turns += snapshot.missing_turns(session, read)?;
             }
@@ -152,7 +153,7 @@ pub(super) fn verify(db: &Db) -> Result<Verified> {
         for row in snapshot.turns.iter()? {
             let key = *row?.0.value();
             let (session, turn) = (session_of_key(&key), turn_of_key(&key));
-            let read = match find_turn(&snapshot.ring, &snapshot.turns, session, turn) {
+            let read = match snapshot.find_turn(session, turn) {
                 Ok(Some(read)) => read,
                 Ok(None) => continue,
                 Err(fault) => {

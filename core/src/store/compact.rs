@@ -1,81 +1,124 @@
-//! Copying what lives into a fresh storage, which then takes the old one's place: nothing that was deleted or replaced
-//! is in it, and no room that is not used.
+//! Compaction: copying the live rows into a fresh storage, which then replaces the old one. The copy holds nothing that
+//! was deleted or overwritten, and no unused pages. A key is rotated the same way: the copy is sealed with another key.
 
-use crate::error::{ErrorCode, Result};
-use crate::store::db::{Db, Fault};
-use crate::store::keys::{Ring, StoreKey};
-use crate::store::recover::{create, load_meta};
+use crate::error::{Error, ErrorCode, Result};
+use crate::store::db::{Db, Open};
+use crate::store::fault::Fault;
+use crate::store::keys::{Sealing, StoreKey};
+use crate::store::meta;
 use crate::store::schema::{
-    AUDIO, BLOB_REFS, BY_UPDATED, IMPORTS, META, META_COPY, OPEN_TURNS, SESSIONS, TOMBSTONES, TURNS,
+    AUDIO, BLOB_REFS, BY_UPDATED, IMPORTS, Kind, META, META_COPY, OPEN_TURNS, SESSIONS, TOMBSTONES, TURNS, reseal,
 };
 use redb::{Database, Key, ReadTransaction, ReadableTable, TableDefinition, TableHandle, Value};
+use std::sync::Arc;
 
 /// Bytes that one transaction copies.
 const BYTES_MAX: usize = 16 << 20;
 
-/// Copies everything that is there.
-pub(super) fn copy(db: &Db) -> Result<()> {
-    db.replace(|open, new| {
-        let old = open.begin_read()?;
-        let known = [
-            copy_table(&old, new, META)?,
-            copy_table(&old, new, META_COPY)?,
-            copy_table(&old, new, SESSIONS)?,
-            copy_table(&old, new, TURNS)?,
-            copy_table(&old, new, AUDIO)?,
-            copy_table(&old, new, BLOB_REFS)?,
-            copy_table(&old, new, BY_UPDATED)?,
-            copy_table(&old, new, OPEN_TURNS)?,
-            copy_table(&old, new, TOMBSTONES)?,
-            copy_table(&old, new, IMPORTS)?,
-        ];
-        // A table that only a newer version knows would be lost.
-        match old.list_tables()?.find(|table| !known.iter().any(|known| known == table.name())) {
-            Some(_) => Err(crate::Error::from(ErrorCode::StoreFromFuture).into()),
-            None => Ok(()),
-        }
+/// Copies everything as it is.
+pub(super) fn compact(db: &Db) -> Result<()> {
+    db.replace(|open, new, key| {
+        let copy = Copy { old: &open.begin_read()?, new, reseal: None };
+        copy.table(META, None)?;
+        copy.table(META_COPY, None)?;
+        copy.rows()?;
+        Ok((open.sealing(), key.cloned()))
     })
 }
 
-/// Starts anew, with nothing in it.
-pub(super) fn start_anew(db: &Db, key: Option<&StoreKey>) -> Result<()> {
-    let ring = if key.is_some() { Ring::encrypted()? } else { Ring::plain() };
-    db.replace(|open, new| {
-        let created_ms = load_meta(&open.begin_read()?)?.created_ms;
-        create(new, &ring, key, created_ms)
-    })?;
-    db.open_with_ring(ring);
-    Ok(())
+/// Copies everything, sealed with a new data key, which `key` wraps; without one, not sealed.
+pub(super) fn rotate_key(db: &Db, key: Option<StoreKey>) -> Result<()> {
+    db.replace(|open, new, _| {
+        let (from, to) = (open.sealing(), Arc::new(Sealing::new(key.as_ref())?));
+        let old = open.begin_read()?;
+        let transaction = new.begin_write()?;
+        meta::put(&transaction, &to, key.as_ref(), meta::load(&old)?.created_ms)?;
+        transaction.commit()?;
+        Copy { old: &old, new, reseal: Some((&from, &to)) }.rows()?;
+        Ok((to, key))
+    })
 }
 
-fn copy_table<K: Key, V: Value>(
-    old: &ReadTransaction,
-    new: &Database,
-    definition: TableDefinition<'_, K, V>,
-) -> Result<String, Fault> {
-    let name = definition.name().to_owned();
-    let rows = match old.open_table(definition) {
-        Ok(table) => table,
-        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(name),
-        Err(error) => return Err(error.into()),
-    };
-    let mut rows = rows.iter()?;
-    loop {
-        let transaction = new.begin_write()?;
-        let mut bytes = 0;
-        {
-            let mut table = transaction.open_table(definition)?;
-            while bytes < BYTES_MAX
-                && let Some(row) = rows.next()
-            {
-                let (key, value) = row?;
-                bytes += V::as_bytes(&value.value()).as_ref().len();
-                table.insert(key.value(), value.value())?;
+/// Starts over with an empty store under the same key.
+pub(super) fn clear(db: &Db) -> Result<()> {
+    db.replace(|open: &Open<'_>, new, key| {
+        let sealing = Sealing::new(key)?;
+        meta::create(new, &sealing, key, meta::load(&open.begin_read()?)?.created_ms)?;
+        Ok((Arc::new(sealing), key.cloned()))
+    })
+}
+
+/// A copy being made.
+struct Copy<'c> {
+    old: &'c ReadTransaction,
+    new: &'c Database,
+    /// The old and the new sealing, where they differ.
+    reseal: Option<(&'c Sealing, &'c Sealing)>,
+}
+
+impl Copy<'_> {
+    /// Copies every table but the store's own record.
+    fn rows(&self) -> Result<(), Fault> {
+        let known = [
+            META.name().to_owned(),
+            META_COPY.name().to_owned(),
+            self.table(SESSIONS, Some(Kind::Session))?,
+            self.table(TURNS, Some(Kind::Turn))?,
+            self.table(AUDIO, Some(Kind::Audio))?,
+            self.table(BLOB_REFS, Some(Kind::BlobRef))?,
+            self.table(BY_UPDATED, None)?,
+            self.table(OPEN_TURNS, None)?,
+            self.table(TOMBSTONES, None)?,
+            self.table(IMPORTS, None)?,
+        ];
+        // A table that only a newer version knows would be lost.
+        match self.old.list_tables()?.find(|table| !known.iter().any(|known| known == table.name())) {
+            Some(table) => {
+                let detail = format!("the store has the unknown table {}", table.name());
+                Err(Error::new(ErrorCode::StoreFromFuture, detail).into())
             }
+            None => Ok(()),
         }
-        transaction.commit()?;
-        if bytes < BYTES_MAX {
-            return Ok(name);
+    }
+
+    /// Copies a table, whose values are records of this kind, if any.
+    fn table<K: Key, V: Value>(
+        &self,
+        definition: TableDefinition<'_, K, V>,
+        kind: Option<Kind>,
+    ) -> Result<String, Fault> {
+        let name = definition.name().to_owned();
+        let rows = match self.old.open_table(definition) {
+            Ok(table) => table,
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(name),
+            Err(error) => return Err(error.into()),
+        };
+        let mut rows = rows.iter()?;
+        loop {
+            let transaction = self.new.begin_write()?;
+            let mut bytes = 0;
+            {
+                let mut table = transaction.open_table(definition)?;
+                while bytes < BYTES_MAX
+                    && let Some(row) = rows.next()
+                {
+                    let (key, value) = row?;
+                    let (key, value) = (key.value(), value.value());
+                    let record = V::as_bytes(&value);
+                    bytes += record.as_ref().len();
+                    match (kind, self.reseal) {
+                        (Some(kind), Some((from, to))) => {
+                            let record = reseal(from, to, kind, K::as_bytes(&key).as_ref(), record.as_ref())?;
+                            table.insert(&key, V::from_bytes(&record))?;
+                        }
+                        _ => drop(table.insert(&key, &value)?),
+                    }
+                }
+            }
+            transaction.commit()?;
+            if bytes < BYTES_MAX {
+                return Ok(name);
+            }
         }
     }
 }

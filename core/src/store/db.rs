@@ -1,21 +1,22 @@
-//! The seam to redb: opening, dropping and reopening the database, and turning its errors and panics into ours.
+//! The open redb database: opening, closing, reopening after errors, and replacing it by a copy.
 //!
-//! After an IO error redb refuses every further write, and a damaged file can make it panic. Both cost the call in
-//! which they happen; the next call finds the database dropped and opened again.
+//! After an IO error redb refuses every further write, and a damaged file can make it panic. Either fails the call in
+//! which it happens; the next call drops the database and opens it again.
 //!
-//! A failed sync needs more than that: an operating system may forget that the pages it could not write are still to
-//! be written, while it goes on showing them to readers. What was written since the last good sync is therefore
-//! written once more before the database is opened again.
+//! After a failed sync an operating system may forget the pages that it could not write, while it still shows them to
+//! readers. The ranges written since the last good sync are therefore rewritten before the database is opened again.
 
 use crate::error::{Error, ErrorCode, Result};
-use crate::store::keys::Ring;
+use crate::store::fault::{Fault, not_a_store};
+use crate::store::keys::{Sealing, StoreKey};
 use crate::store::location::BackendFactory;
+use crate::store::meta;
 use crate::store::unsynced::{Storage, Unsynced};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use redb::{
     BackendError, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, StorageBackend, WriteTransaction,
 };
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -30,31 +31,45 @@ pub(super) struct Db {
     /// Whether the database is closed on purpose.
     suspended: AtomicBool,
     /// Whether the database in the slot must not be used again. Set only under the slot's read lock, so that it
-    /// speaks of that database.
+    /// is about that database.
     broken: AtomicBool,
-    /// What the storage in the slot remembers.
+    /// The unsynced ranges of the storage in the slot.
     unsynced: Mutex<Arc<Unsynced>>,
-    rings: RwLock<Rings>,
-    /// Held by every transaction that writes records, so that the key that seals changes between two of them.
-    sealing: RwLock<()>,
-    /// Held by who reads one snapshot for long, in several goes: the storage is not replaced meanwhile.
-    long_reads: RwLock<()>,
+    /// The host's key. After a swap that failed there are two: which storage is there shows at the next opening.
+    keys: Mutex<Vec<Option<StoreKey>>>,
+    /// Held to read one snapshot in several calls of `run`: the storage is not replaced meanwhile.
+    pin: RwLock<()>,
 }
 
-/// The database, or where its storage cannot be written, what can be read of it.
-enum Opened {
+/// The database, and how its records are sealed.
+struct Opened {
+    access: Access,
+    sealing: Arc<Sealing>,
+}
+
+/// The database; a read-only one where the storage cannot be written.
+enum Access {
     Writable(Database),
     ReadOnly(ReadOnlyDatabase),
 }
 
-struct Rings {
-    /// What seals, and opens everything that is there.
-    current: Arc<Ring>,
-    /// What opens besides what was there at any time since the store was opened: somebody may still be reading it.
-    reading: Arc<Ring>,
+impl Access {
+    fn begin_read(&self) -> Result<ReadTransaction, Fault> {
+        Ok(match self {
+            Access::Writable(database) => database.begin_read()?,
+            Access::ReadOnly(database) => database.begin_read()?,
+        })
+    }
+
+    fn writable(&self) -> Result<&Database, Fault> {
+        match self {
+            Access::Writable(database) => Ok(database),
+            Access::ReadOnly(_) => Err(Error::new(ErrorCode::StoreReadOnly, "the store cannot be written").into()),
+        }
+    }
 }
 
-/// The open database, and what its records are read and written with.
+/// The database for one call of [`Db::run`].
 pub(super) struct Open<'d> {
     opened: &'d Opened,
     db: &'d Db,
@@ -62,23 +77,17 @@ pub(super) struct Open<'d> {
 
 impl Open<'_> {
     pub(super) fn begin_read(&self) -> Result<ReadTransaction, Fault> {
-        Ok(match self.opened {
-            Opened::Writable(database) => database.begin_read()?,
-            Opened::ReadOnly(database) => database.begin_read()?,
-        })
-    }
-
-    pub(super) fn begin_write(&self) -> Result<WriteTransaction, Fault> {
-        Ok(self.writable()?.begin_write()?)
+        self.opened.access.begin_read()
     }
 
     /// # Errors
     /// [`ErrorCode::StoreReadOnly`].
-    pub(super) fn writable(&self) -> Result<&Database, Fault> {
-        match self.opened {
-            Opened::Writable(database) => Ok(database),
-            Opened::ReadOnly(_) => Err(Error::new(ErrorCode::StoreReadOnly, "the store cannot be written").into()),
-        }
+    pub(super) fn begin_write(&self) -> Result<WriteTransaction, Fault> {
+        Ok(self.opened.access.writable()?.begin_write()?)
+    }
+
+    pub(super) fn sealing(&self) -> Arc<Sealing> {
+        self.opened.sealing.clone()
     }
 
     pub(super) fn storage_len(&self) -> u64 {
@@ -86,87 +95,33 @@ impl Open<'_> {
     }
 
     pub(super) fn is_read_only(&self) -> bool {
-        matches!(self.opened, Opened::ReadOnly(_))
+        matches!(self.opened.access, Access::ReadOnly(_))
     }
-
-    /// What reads. To be asked after a snapshot was taken: the ring has every key that a record before may need.
-    pub(super) fn reading_ring(&self) -> Arc<Ring> {
-        self.db.rings.read().reading.clone()
-    }
-
-    /// Keeps what seals as it is while a transaction writes.
-    pub(super) fn hold_ring(&self) -> (RwLockReadGuard<'_, ()>, Arc<Ring>) {
-        let held = self.db.sealing.read();
-        (held, self.db.ring())
-    }
-
-    /// Waits until nobody writes, and keeps it so.
-    pub(super) fn stop_writers(&self) -> RwLockWriteGuard<'_, ()> {
-        self.db.sealing.write()
-    }
-}
-
-/// Why work on the database failed.
-pub(super) enum Fault {
-    /// The work itself says no; the database is sound.
-    Own(Error),
-    /// redb says no.
-    Redb(redb::Error),
-    /// redb panicked, which only a damaged file brings about.
-    Panic,
 }
 
 impl Db {
-    pub(super) fn open(factory: Box<dyn BackendFactory>) -> Result<Db> {
-        let unsynced = Mutex::default();
-        let plain = Arc::new(Ring::plain());
-        let rings = RwLock::new(Rings { current: plain.clone(), reading: plain });
-        let broken = AtomicBool::new(false);
+    /// Opens the store, or creates it as of `now_ms`.
+    pub(super) fn open(factory: Box<dyn BackendFactory>, key: Option<StoreKey>, now_ms: u64) -> Result<Db> {
         let db = Db {
             factory,
-            slot: RwLock::new(None),
+            slot: RwLock::default(),
             suspended: AtomicBool::new(false),
-            broken,
-            unsynced,
-            rings,
-            sealing: RwLock::new(()),
-            long_reads: RwLock::new(()),
+            broken: AtomicBool::new(false),
+            unsynced: Mutex::default(),
+            keys: Mutex::new(vec![key]),
+            pin: RwLock::new(()),
         };
-        drop(db.opened()?);
+        drop(db.opened(Some(now_ms))?);
         Ok(db)
     }
 
-    pub(super) fn ring(&self) -> Arc<Ring> {
-        self.rings.read().current.clone()
-    }
-
-    /// What records are sealed and opened with from the first opening on.
-    pub(super) fn open_with_ring(&self, ring: Ring) {
-        let ring = Arc::new(ring);
-        *self.rings.write() = Rings { current: ring.clone(), reading: ring };
-    }
-
-    /// What records are sealed with from now on.
-    pub(super) fn set_ring(&self, ring: Ring) {
-        self.read_also(&ring);
-        self.rings.write().current = Arc::new(ring);
-    }
-
-    /// What can be read from now on, too.
-    pub(super) fn read_also(&self, ring: &Ring) {
-        let rings = &mut *self.rings.write();
-        rings.reading = Arc::new(ring.with_keys_of(&rings.reading));
-    }
-
-    /// Does the work on an open database. Where the database turns out to have been broken by another call, the work
-    /// is done once more on a new one.
+    /// Runs the work on an open database; once more on a new one where another call has broken the database.
     pub(super) fn run<T>(&self, work: impl Fn(&Open<'_>) -> Result<T, Fault>) -> Result<T> {
         let mut retried = false;
         loop {
-            let slot = self.opened()?;
+            let slot = self.opened(None)?;
             let opened = slot.as_ref().expect("`opened` left a database in the slot");
-            let open = Open { opened, db: self };
-            let fault = match contain(|| work(&open)) {
+            let fault = match contain(|| work(&Open { opened, db: self })) {
                 Ok(value) => return Ok(value),
                 Err(fault) => fault,
             };
@@ -180,7 +135,8 @@ impl Db {
         }
     }
 
-    fn opened(&self) -> Result<RwLockReadGuard<'_, Option<Opened>>> {
+    /// The database in its slot, opened again where that is needed; a new store is created as of `new_ms`, if given.
+    fn opened(&self, new_ms: Option<u64>) -> Result<RwLockReadGuard<'_, Option<Opened>>> {
         let usable = |slot: &Option<Opened>| slot.is_some() && !self.broken.load(Ordering::Acquire);
         let slot = self.slot.read();
         if usable(&slot) {
@@ -194,42 +150,44 @@ impl Db {
         if !usable(&slot) {
             close(slot.take());
             self.rewrite_unsynced()?;
-            *slot = Some(self.open_database()?);
+            let access = self.open_database()?;
+            match contain(|| self.load_sealing(&access, new_ms)) {
+                Ok(sealing) => *slot = Some(Opened { access, sealing: Arc::new(sealing) }),
+                Err(fault) => {
+                    close(access);
+                    return Err(fault.into_error());
+                }
+            }
             self.broken.store(false, Ordering::Release);
         }
         Ok(RwLockWriteGuard::downgrade(slot))
     }
-}
 
-impl Db {
-    fn open_database(&self) -> Result<Opened> {
-        let create = || {
-            contain(|| {
-                let storage = Storage::new(self.factory.open()?, self.unsynced());
-                Ok(Opened::Writable(database(storage)?))
-            })
-        };
+    fn open_database(&self) -> Result<Access> {
+        let create =
+            || contain(|| Ok(Access::Writable(database(Storage::new(self.factory.open()?, self.unsynced()))?)));
         match create() {
             Err(Fault::Own(error)) if error.code() == ErrorCode::StoreReadOnly => self.open_read_only(error),
             Err(Fault::Redb(redb::Error::Io(error))) if error.kind() == ErrorKind::InvalidData => {
-                self.locked(clear_unfinished)?;
+                self.locked(|storage| clear_unfinished(storage))?;
                 create().map_err(Fault::into_open_error)
             }
             other => other.map_err(Fault::into_open_error),
         }
     }
 
-    /// What can be read where nothing can be written; the error is what writing gives.
-    fn open_read_only(&self, error: Error) -> Result<Opened> {
+    /// Opens a storage that cannot be written; `error` is what opening it to write gave.
+    fn open_read_only(&self, error: Error) -> Result<Access> {
         let Some(storage) = self.factory.open_read_only()? else { return Err(error) };
         let opened = contain(|| {
             let storage = Storage::new(storage, self.unsynced());
             let mut builder = redb::Builder::new();
-            Ok(Opened::ReadOnly(builder.set_cache_size(CACHE_BYTES).open_read_only_with_backend(storage)?))
+            Ok(Access::ReadOnly(builder.set_cache_size(CACHE_BYTES).open_read_only_with_backend(storage)?))
         });
         opened.map_err(|fault| match fault {
-            Fault::Redb(redb::Error::RepairAborted) => {
-                Error::new(ErrorCode::StoreNeedsRepair, "the store was not closed, and cannot be written to repair it")
+            Fault::Redb(source @ redb::Error::RepairAborted) => {
+                let detail = "the store was not closed, and cannot be written to repair it";
+                Error::new(ErrorCode::StoreNeedsRepair, detail).with_source(source)
             }
             fault => match fault.into_open_error() {
                 other if matches!(other.code(), ErrorCode::StoreNotAStore | ErrorCode::StoreLocked) => other,
@@ -239,25 +197,53 @@ impl Db {
         })
     }
 
+    /// The sealing of the store that is there, or of a new one. Leaves the one key that it has.
+    fn load_sealing(&self, access: &Access, new_ms: Option<u64>) -> Result<Sealing, Fault> {
+        let mut keys = self.keys.lock();
+        let transaction = access.begin_read()?;
+        if let Some(now_ms) = new_ms
+            && meta::is_new(&transaction)?
+        {
+            let sealing = Sealing::new(keys[0].as_ref())?;
+            meta::create(access.writable()?, &sealing, keys[0].as_ref(), now_ms)?;
+            return Ok(sealing);
+        }
+        let mut refused = None;
+        for key in keys.clone() {
+            match meta::load_sealing(&transaction, key.as_ref()) {
+                Ok(sealing) => {
+                    *keys = vec![key];
+                    return Ok(sealing);
+                }
+                Err(Fault::Own(error)) if error.code() == ErrorCode::StoreWrongKey => refused = Some(error),
+                Err(fault) => return Err(fault),
+            }
+        }
+        Err(refused.expect("the list of keys is never empty").into())
+    }
+
+    /// Whether what is written is encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.keys.lock().iter().any(Option::is_some)
+    }
+
     /// Bytes of the storage.
     pub(super) fn storage_len(&self) -> u64 {
         self.unsynced().len()
     }
 
-    /// Closes the database, and keeps it closed until it is resumed. Waits for what is under way.
+    /// Closes the database, and keeps it closed until it is resumed. Waits for running calls.
     pub(super) fn suspend(&self) {
         self.suspended.store(true, Ordering::Release);
         let mut slot = self.slot.write();
         close(slot.take());
-        if let Err(error) = self.rewrite_unsynced() {
-            tracing::warn!(%error, "what was written last may not outlive a power loss");
-        }
+        self.rewrite_unsynced_or_warn();
     }
 
     /// Opens it again.
     pub(super) fn resume(&self) -> Result<()> {
         self.suspended.store(false, Ordering::Release);
-        self.opened().map(drop)
+        self.opened(None).map(drop)
     }
 
     fn unsynced(&self) -> Arc<Unsynced> {
@@ -265,20 +251,22 @@ impl Db {
     }
 
     /// Keeps the storage from being replaced.
-    pub(super) fn read_for_long(&self) -> RwLockReadGuard<'_, ()> {
-        self.long_reads.read_recursive()
+    pub(super) fn pin(&self) -> RwLockReadGuard<'_, ()> {
+        self.pin.read_recursive()
     }
 
-    /// Whether somebody keeps it from being replaced.
-    pub(super) fn is_read_for_long(&self) -> bool {
-        self.long_reads.try_write().is_none()
+    pub(super) fn is_pinned(&self) -> bool {
+        self.pin.try_write().is_none()
     }
 
-    /// Lets a new database, which `fill` fills from the one that is there, take its place. Nobody reads or writes
-    /// meanwhile; who reads for long is waited for. Where it fails, everything stays as it was.
-    pub(super) fn replace(&self, fill: impl FnOnce(&Open<'_>, &Database) -> Result<(), Fault>) -> Result<()> {
-        let _nobody_reads = self.long_reads.write();
-        drop(self.opened()?);
+    /// Replaces the database by a new one, which `fill` fills from the old one and its key; it returns the new one's
+    /// sealing and key. Exclusive: waits for running calls and pins. If it fails, the old database stays.
+    pub(super) fn replace(
+        &self,
+        fill: impl FnOnce(&Open<'_>, &Database, Option<&StoreKey>) -> Result<(Arc<Sealing>, Option<StoreKey>), Fault>,
+    ) -> Result<()> {
+        let _unpinned = self.pin.write();
+        drop(self.opened(None)?);
         let mut slot = self.slot.write();
         let Some(opened) = slot.as_ref().filter(|_| !self.broken.load(Ordering::Acquire)) else {
             return Err(match self.suspended.load(Ordering::Acquire) {
@@ -286,34 +274,41 @@ impl Db {
                 false => Error::new(ErrorCode::StoreIo, "the store broke just before"),
             });
         };
-        let old = Open { opened, db: self };
-        old.writable().map_err(Fault::into_error)?;
+        opened.access.writable().map_err(Fault::into_error)?;
         let fresh = self.factory.fresh()?.ok_or(ErrorCode::StoreCannotReplace)?;
         let unsynced: Arc<Unsynced> = Arc::default();
-        let new = contain(|| {
+        let key = self.keys.lock()[0].clone();
+        let filled = contain(|| {
             let new = database(Storage::new(fresh, unsynced.clone()))?;
-            fill(&old, &new)?;
-            Ok(new)
+            let (sealing, key) = fill(&Open { opened, db: self }, &new, key.as_ref())?;
+            Ok((Opened { access: Access::Writable(new), sealing }, key))
         });
-        let new = new.map_err(Fault::into_error)?;
+        let (new, key) = filled.map_err(Fault::into_error)?;
         if let Err(error) = self.factory.swap() {
-            // Which of the two is there is found out by opening it.
-            close(Some(Opened::Writable(new)));
+            close(new);
             close(slot.take());
             *self.unsynced.lock() = Arc::default();
+            self.keys.lock().push(key);
             return Err(error);
         }
         *self.unsynced.lock() = unsynced;
-        close(slot.replace(Opened::Writable(new)));
+        *self.keys.lock() = vec![key];
+        close(slot.replace(new));
         Ok(())
     }
 
-    /// Sees to it that what a failed sync left behind becomes durable.
+    /// Makes durable what a failed sync may have lost.
     fn rewrite_unsynced(&self) -> Result<()> {
         if self.unsynced().is_suspect() { self.locked(|storage| Ok(storage.rewrite()?)) } else { Ok(()) }
     }
 
-    /// Works on the storage itself, without redb, but as its one owner.
+    fn rewrite_unsynced_or_warn(&self) {
+        if let Err(error) = self.rewrite_unsynced() {
+            tracing::warn!(%error, "the last writes may not survive a power loss");
+        }
+    }
+
+    /// Works on the storage itself, without redb, but under its lock.
     fn locked(&self, work: impl FnOnce(&Storage) -> Result<(), Fault>) -> Result<()> {
         let storage = Storage::new(self.factory.open()?, self.unsynced());
         let worked = contain(|| {
@@ -332,13 +327,12 @@ impl Db {
 impl Drop for Db {
     fn drop(&mut self) {
         close(self.slot.get_mut().take());
-        if let Err(error) = self.rewrite_unsynced() {
-            tracing::warn!(%error, "what was written last may not outlive a power loss");
-        }
+        self.rewrite_unsynced_or_warn();
     }
 }
 
-fn close(database: Option<Opened>) {
+/// Drops a database, whose last writes may fail or panic.
+fn close<T>(database: T) {
     let closed = contain(|| {
         drop(database);
         Ok(())
@@ -356,8 +350,8 @@ fn database(storage: Storage) -> Result<Database, Fault> {
     Ok(redb::Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(storage)?)
 }
 
-/// Empties a storage whose very first opening was cut off before redb's magic number was written. Nothing can have
-/// been acknowledged in it.
+/// Empties a storage whose first opening was cut off before redb's magic number was written. Nothing in it can have
+/// been acknowledged.
 fn clear_unfinished(storage: &Storage) -> Result<(), Fault> {
     const HEADER_LEN: usize = 320;
     const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
@@ -381,114 +375,3 @@ fn clear_unfinished(storage: &Storage) -> Result<(), Fault> {
 fn suspended() -> Error {
     Error::new(ErrorCode::Suspended, "the store is closed until the host resumes")
 }
-
-pub(super) fn not_a_store() -> Error {
-    Error::new(ErrorCode::StoreNotAStore, "the file is not a store of this program")
-}
-
-impl Fault {
-    /// Whether it tells only of a fault that another call met before.
-    fn is_stale(&self) -> bool {
-        use redb::Error as E;
-        matches!(self, Fault::Redb(E::PreviousIo | E::DatabaseClosed | E::LockPoisoned(_)))
-    }
-
-    /// Whether the database must be opened again.
-    fn breaks(&self) -> bool {
-        match self {
-            Fault::Own(_) => false,
-            Fault::Panic => true,
-            Fault::Redb(error) => self.is_stale() || matches!(error, redb::Error::Io(_) | redb::Error::Backend(_)),
-        }
-    }
-
-    pub(super) fn into_error(self) -> Error {
-        use redb::Error as E;
-        let error = match self {
-            Fault::Own(error) => return error,
-            Fault::Panic => return Error::new(ErrorCode::StoreCorrupt, "the database gave up on the file"),
-            Fault::Redb(E::Io(error)) => return io_error(error),
-            Fault::Redb(error) => error,
-        };
-        let (code, detail) = match &error {
-            E::Corrupted(_) | E::RepairAborted => (ErrorCode::StoreCorrupt, "the store is damaged"),
-            E::DatabaseAlreadyOpen | E::LockProtocolMismatch => (ErrorCode::StoreLocked, "the store is open elsewhere"),
-            E::UpgradeRequired(_) => (ErrorCode::StoreNotAStore, "the file is of an old database format"),
-            E::TableTypeMismatch { .. }
-            | E::TableIsMultimap(_)
-            | E::TableIsNotMultimap(_)
-            | E::TypeDefinitionChanged { .. }
-            | E::TableDoesNotExist(_) => (ErrorCode::StoreCorrupt, "a table of the store is damaged or lost"),
-            E::Backend(_) | E::PreviousIo | E::DatabaseClosed | E::LockPoisoned(_) | E::Unsupported => {
-                (ErrorCode::StoreIo, "the storage failed")
-            }
-            _ => (ErrorCode::Internal, "the database was used in a way it does not allow"),
-        };
-        Error::new(code, detail).with_source(error)
-    }
-
-    /// The same at opening, where redb tells a foreign file by `InvalidData`.
-    fn into_open_error(self) -> Error {
-        match self {
-            Fault::Redb(redb::Error::Io(error)) if error.kind() == ErrorKind::InvalidData => not_a_store(),
-            fault => fault.into_error(),
-        }
-    }
-}
-
-fn io_code(kind: ErrorKind) -> ErrorCode {
-    match kind {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => ErrorCode::StoreFull,
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => ErrorCode::StoreReadOnly,
-        // The database reads only what its own pages point to: outside the file, they or the file are damaged.
-        ErrorKind::UnexpectedEof | ErrorKind::InvalidInput | ErrorKind::InvalidData => ErrorCode::StoreCorrupt,
-        ErrorKind::OutOfMemory => ErrorCode::OutOfMemory,
-        _ => ErrorCode::StoreIo,
-    }
-}
-
-/// An error of the storage; what we handed through redb comes back as it was.
-fn io_error(error: io::Error) -> Error {
-    let error = match error.downcast::<Error>() {
-        Ok(own) => return own,
-        Err(error) => error,
-    };
-    let code = io_code(error.kind());
-    let detail = match code {
-        ErrorCode::StoreFull => "there is no room for the store to grow",
-        ErrorCode::StoreReadOnly => "the store cannot be written",
-        ErrorCode::StoreCorrupt => "the store is shorter than it says",
-        _ => "reading or writing the store failed",
-    };
-    Error::new(code, detail).with_source(error)
-}
-
-impl From<Error> for Fault {
-    fn from(error: Error) -> Self {
-        Fault::Own(error)
-    }
-}
-
-impl From<io::Error> for Fault {
-    fn from(error: io::Error) -> Self {
-        Fault::Redb(redb::Error::Io(error))
-    }
-}
-
-macro_rules! fault_from {
-    ($($error:ty),*) => { $(
-        impl From<$error> for Fault {
-            fn from(error: $error) -> Self {
-                Fault::Redb(error.into())
-            }
-        }
-    )* };
-}
-fault_from!(
-    redb::StorageError,
-    redb::TableError,
-    redb::TransactionError,
-    redb::CommitError,
-    redb::DatabaseError,
-    redb::SetDurabilityError
-);

@@ -1,8 +1,6 @@
-//! Keys: the host's, and those of the records.
+//! Encryption: the host's key, and the data key that it wraps.
 //!
-//! Each record is sealed with a data key that the store made itself; the data keys lie in the store, wrapped by the
-//! host's key. A new host's key therefore holds at once, and records are sealed anew bit by bit while the store is used:
-//! in between, the ring holds both data keys, and each record says by number which one it needs.
+//! Records are sealed (XChaCha20-Poly1305) with a random data key, which lies in the store, wrapped by the host's key.
 
 use crate::error::{Error, ErrorCode, Result};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
@@ -15,7 +13,7 @@ use zeroize::{Zeroize, Zeroizing};
 pub(super) const KEY_LEN: usize = 32;
 /// Bytes of a nonce, which is random for each sealing.
 pub(super) const NONCE_LEN: usize = 24;
-/// Bytes of the tag that tells whether a sealed text is what somebody with the key wrote.
+/// Bytes of the authentication tag.
 pub(super) const TAG_LEN: usize = 16;
 
 /// The key to an encrypted store: 32 random bytes, kept by the host and wiped from memory when dropped.
@@ -25,7 +23,7 @@ pub(super) const TAG_LEN: usize = 16;
 /// backup), on Android wrapped by a key of the Android Keystore (`setUserAuthenticationRequired` if a lock screen shall
 /// guard it), in browsers wrapped by a non-extractable `CryptoKey` in IndexedDB (which keeps it from being read out by
 /// name, not from scripts of the same origin), on desktops in the system's secret service. Without the key the store
-/// cannot be read by anybody, and nothing recovers it.
+/// cannot be read, and nothing recovers it.
 ///
 /// ```
 /// use tertulia::store::{Store, StoreKey, StoreLocation, StoreOptions};
@@ -78,27 +76,22 @@ impl fmt::Debug for StoreKey {
     }
 }
 
-/// The data keys of a store.
-#[derive(Clone, Default)]
-pub(super) struct Ring {
-    keys: Vec<(u8, DataKey)>,
-    /// The number of the youngest key that there ever was.
-    last_number: u8,
-    /// The number of the key that seals; `None` where records are written as they are.
-    sealing: Option<u8>,
-    /// Whether records that are not encrypted are taken for ours. In an encrypted store they would be somebody else's.
-    takes_plain: bool,
-}
+/// How the records of a store are sealed: with a data key, or not at all.
+#[derive(Clone)]
+pub(super) struct Sealing(Option<DataKey>);
 
 #[derive(Clone)]
 struct DataKey {
+    /// A byte of each record that says which key it needs.
+    number: u8,
     bytes: Zeroizing<[u8; KEY_LEN]>,
     cipher: XChaCha20Poly1305,
 }
 
-/// The ring as it lies in the store, before it is wrapped.
+/// The data key in the store, before it is wrapped. The form allows for several keys, which unreleased versions had
+/// while a key was rotated.
 #[derive(Serialize, Deserialize)]
-struct RingPayload {
+struct KeysPayload {
     #[serde(rename = "k")]
     keys: Vec<(u8, [u8; KEY_LEN])>,
     #[serde(rename = "n")]
@@ -109,136 +102,73 @@ struct RingPayload {
     takes_plain: bool,
 }
 
-impl Drop for RingPayload {
+impl Drop for KeysPayload {
     fn drop(&mut self) {
         self.keys.iter_mut().for_each(|(_, key)| key.zeroize());
     }
 }
 
-impl Ring {
-    /// The ring of a store that is not encrypted.
-    pub(super) fn plain() -> Ring {
-        Ring { takes_plain: true, ..Ring::default() }
+impl Sealing {
+    /// Records that are not encrypted.
+    pub(super) fn plain() -> Sealing {
+        Sealing(None)
     }
 
-    /// The ring of a new encrypted store.
-    pub(super) fn encrypted() -> Result<Ring> {
-        let mut ring = Ring::default();
-        ring.add_key()?;
-        Ok(ring)
-    }
-
-    /// Whether what is written is encrypted.
-    pub(super) fn seals(&self) -> bool {
-        self.sealing.is_some()
-    }
-
-    /// Whether any record may need a key.
-    pub(super) fn holds_keys(&self) -> bool {
-        !self.keys.is_empty()
-    }
-
-    pub(super) fn takes_plain(&self) -> bool {
-        self.takes_plain
-    }
-
-    /// Whether there are records that have to be sealed anew.
-    pub(super) fn is_changing(&self) -> bool {
-        self.keys.len() + usize::from(self.takes_plain) > 1
-    }
-
-    /// The ring while records change to a new data key.
-    pub(super) fn changing_to_new_key(&self) -> Result<Ring> {
-        let mut ring = self.clone();
-        ring.add_key()?;
-        Ok(ring)
-    }
-
-    /// The ring while records change to not being encrypted.
-    pub(super) fn changing_to_plain(&self) -> Ring {
-        Ring { sealing: None, takes_plain: true, ..self.clone() }
-    }
-
-    /// The ring once all records have changed.
-    pub(super) fn changed(&self) -> Ring {
-        let sealing = self.sealing;
-        let keys = self.keys.iter().filter(|(number, _)| Some(*number) == sealing).cloned().collect();
-        Ring { keys, last_number: self.last_number, sealing, takes_plain: sealing.is_none() }
-    }
-
-    /// This ring, which opens in addition what the older one opens.
-    pub(super) fn with_keys_of(&self, older: &Ring) -> Ring {
-        let mut ring = self.clone();
-        ring.keys.extend(older.keys.iter().filter(|(number, _)| self.key(*number).is_none()).cloned());
-        ring.takes_plain |= older.takes_plain;
-        ring
-    }
-
-    /// Whether a record under this key, or none, is as it is to be.
-    pub(super) fn is_current(&self, number: Option<u8>) -> bool {
-        self.sealing == number
-    }
-
-    fn add_key(&mut self) -> Result<()> {
-        // In turn, so that a number that somebody may still be reading by is not given to another key so soon.
-        let number = (1..=u8::MAX)
-            .map(|step| self.last_number.wrapping_add(step))
-            .find(|number| self.key(*number).is_none())
-            .ok_or_else(|| Error::new(ErrorCode::Internal, "the store has no number for a new key"))?;
+    /// A new data key, where the host has a key to wrap it with.
+    pub(super) fn new(key: Option<&StoreKey>) -> Result<Sealing> {
+        if key.is_none() {
+            return Ok(Sealing::plain());
+        }
         let mut bytes = Zeroizing::new([0; KEY_LEN]);
         fill_random(&mut bytes[..])?;
-        self.keys.push((number, DataKey::new(bytes)));
-        (self.sealing, self.last_number) = (Some(number), number);
-        Ok(())
+        Ok(Sealing(Some(DataKey::new(1, bytes))))
     }
 
-    /// The number of the key, the nonce and the sealed text.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The number of the key, and nonce and sealed text; `None` where nothing is encrypted.
     pub(super) fn seal(&self, aad: impl FnOnce(u8) -> Vec<u8>, text: &[u8]) -> Result<Option<(u8, Vec<u8>)>> {
-        let Some(number) = self.sealing else { return Ok(None) };
-        let key = self.key(number).ok_or_else(|| Error::new(ErrorCode::Internal, "a data key is missing"))?;
-        Ok(Some((number, seal(&key.cipher, &aad(number), text)?)))
+        let Some(key) = &self.0 else { return Ok(None) };
+        Ok(Some((key.number, seal(&key.cipher, &aad(key.number), text)?)))
     }
 
-    /// The text of nonce and sealed text; `None` where it is not what somebody with the key wrote under this `aad`.
+    /// The text of nonce and sealed text; `None` where the key with this number did not seal it under this `aad`.
     pub(super) fn unseal(&self, number: u8, aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
-        unseal(&self.key(number)?.cipher, aad, sealed)
+        unseal(&self.0.as_ref().filter(|key| key.number == number)?.cipher, aad, sealed)
     }
 
-    fn key(&self, number: u8) -> Option<&DataKey> {
-        self.keys.iter().find(|(known, _)| *known == number).map(|(_, key)| key)
-    }
-
-    /// The ring, wrapped by the host's key.
-    pub(super) fn wrap(&self, key: &StoreKey, aad: &[u8]) -> Result<Vec<u8>> {
-        let payload = RingPayload {
-            keys: self.keys.iter().map(|(number, key)| (*number, *key.bytes)).collect(),
-            last_number: self.last_number,
-            sealing: self.sealing,
-            takes_plain: self.takes_plain,
-        };
+    /// The data key, wrapped by the host's key.
+    pub(super) fn wrap(&self, key: &StoreKey, aad: &[u8]) -> Result<Option<Vec<u8>>> {
+        let Some(DataKey { number, bytes, .. }) = &self.0 else { return Ok(None) };
+        let (last_number, sealing) = (*number, Some(*number));
+        let payload = KeysPayload { keys: vec![(*number, **bytes)], last_number, sealing, takes_plain: false };
         let text = rmp_serde::to_vec_named(&payload)
             .map_err(|source| Error::new(ErrorCode::Internal, "the keys could not be encoded").with_source(source))?;
-        seal(&cipher(key.as_bytes()), aad, &Zeroizing::new(text))
+        seal(&cipher(key.as_bytes()), aad, &Zeroizing::new(text)).map(Some)
     }
 
     /// # Errors
     /// [`ErrorCode::StoreWrongKey`]; [`ErrorCode::StoreFromFuture`] where the keys are of an unknown form.
-    pub(super) fn unwrap(key: &StoreKey, aad: &[u8], sealed: &[u8]) -> Result<Ring> {
+    pub(super) fn unwrap(key: &StoreKey, aad: &[u8], sealed: &[u8]) -> Result<Sealing> {
+        let unknown = || Error::new(ErrorCode::StoreFromFuture, "the store's keys are of an unknown form");
         let text = unseal(&cipher(key.as_bytes()), aad, sealed).ok_or(ErrorCode::StoreWrongKey)?;
         let text = Zeroizing::new(text);
-        let payload: RingPayload = rmp_serde::from_slice(&text).map_err(|source| {
-            Error::new(ErrorCode::StoreFromFuture, "the store's keys are of an unknown form").with_source(source)
-        })?;
-        let keys = payload.keys.iter().map(|(number, key)| (*number, DataKey::new(Zeroizing::new(*key)))).collect();
-        let RingPayload { last_number, sealing, takes_plain, .. } = payload;
-        Ok(Ring { keys, last_number, sealing, takes_plain })
+        let payload: KeysPayload = rmp_serde::from_slice(&text).map_err(|source| unknown().with_source(source))?;
+        match (&payload.keys[..], payload.takes_plain) {
+            ([(number, key)], false) if payload.sealing == Some(*number) => {
+                Ok(Sealing(Some(DataKey::new(*number, Zeroizing::new(*key)))))
+            }
+            _ => Err(unknown()),
+        }
     }
 }
 
 impl DataKey {
-    fn new(bytes: Zeroizing<[u8; KEY_LEN]>) -> Self {
+    fn new(number: u8, bytes: Zeroizing<[u8; KEY_LEN]>) -> Self {
         let cipher = cipher(&bytes);
-        Self { bytes, cipher }
+        Self { number, bytes, cipher }
     }
 }
 
@@ -273,63 +203,52 @@ pub(super) fn fill_random(bytes: &mut [u8]) -> Result<()> {
 mod tests {
     use super::*;
 
+    fn encrypted() -> Sealing {
+        Sealing::new(Some(&StoreKey::new([1; KEY_LEN]))).unwrap()
+    }
+
     #[test]
-    fn what_is_sealed_opens_only_with_its_key_and_its_place() {
-        let ring = Ring::encrypted().unwrap();
-        let (number, sealed) = ring.seal(|_| b"here".to_vec(), b"hola").unwrap().unwrap();
-        assert_eq!(ring.unseal(number, b"here", &sealed).unwrap(), b"hola");
-        assert_eq!(ring.unseal(number, b"there", &sealed), None);
-        assert_eq!(Ring::encrypted().unwrap().unseal(number, b"here", &sealed), None);
+    fn a_sealed_record_opens_only_with_its_key_and_its_associated_data() {
+        let sealing = encrypted();
+        let (number, sealed) = sealing.seal(|_| b"here".to_vec(), b"hola").unwrap().unwrap();
+        assert_eq!(sealing.unseal(number, b"here", &sealed).unwrap(), b"hola");
+        assert_eq!(sealing.unseal(number, b"there", &sealed), None);
+        assert_eq!(encrypted().unseal(number, b"here", &sealed), None);
         for bit in 0..sealed.len() * 8 {
             let mut flipped = sealed.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(ring.unseal(number, b"here", &flipped), None, "bit {bit}");
+            assert_eq!(sealing.unseal(number, b"here", &flipped), None, "bit {bit}");
         }
         for len in 0..sealed.len() {
-            assert_eq!(ring.unseal(number, b"here", &sealed[..len]), None);
+            assert_eq!(sealing.unseal(number, b"here", &sealed[..len]), None);
         }
     }
 
     #[test]
     fn no_nonce_is_used_twice() {
-        let ring = Ring::encrypted().unwrap();
+        let sealing = encrypted();
         let mut nonces: Vec<Vec<u8>> =
-            (0..1000).map(|_| ring.seal(|_| Vec::new(), b"x").unwrap().unwrap().1[..NONCE_LEN].to_vec()).collect();
+            (0..1000).map(|_| sealing.seal(|_| Vec::new(), b"x").unwrap().unwrap().1[..NONCE_LEN].to_vec()).collect();
         nonces.sort();
         nonces.dedup();
         assert_eq!(nonces.len(), 1000);
     }
 
     #[test]
-    fn a_ring_opens_with_the_host_s_key_alone() {
+    fn a_data_key_unwraps_only_with_the_host_s_key() {
         let (key, other) = (StoreKey::generate().unwrap(), StoreKey::generate().unwrap());
-        let ring = Ring::encrypted().unwrap();
-        let wrapped = ring.wrap(&key, b"a").unwrap();
-        let (number, sealed) = ring.seal(|_| Vec::new(), b"hola").unwrap().unwrap();
-        assert_eq!(Ring::unwrap(&key, b"a", &wrapped).unwrap().unseal(number, b"", &sealed).unwrap(), b"hola");
+        let sealing = encrypted();
+        let wrapped = sealing.wrap(&key, b"a").unwrap().unwrap();
+        let (number, sealed) = sealing.seal(|_| Vec::new(), b"hola").unwrap().unwrap();
+        assert_eq!(Sealing::unwrap(&key, b"a", &wrapped).unwrap().unseal(number, b"", &sealed).unwrap(), b"hola");
         for (key, aad) in [(&other, &b"a"[..]), (&key, b"b")] {
-            let refused = Ring::unwrap(key, aad, &wrapped).err().unwrap();
+            let refused = Sealing::unwrap(key, aad, &wrapped).err().unwrap();
             assert_eq!(refused.code(), ErrorCode::StoreWrongKey);
         }
     }
 
     #[test]
-    fn a_changing_ring_reads_both_and_a_changed_one_only_what_is_new() {
-        let old = Ring::encrypted().unwrap();
-        let (number, sealed) = old.seal(|_| Vec::new(), b"hola").unwrap().unwrap();
-        let changing = old.changing_to_new_key().unwrap();
-        assert!(changing.is_changing() && !changing.is_current(Some(number)));
-        assert_eq!(changing.unseal(number, b"", &sealed).unwrap(), b"hola");
-        let changed = changing.changed();
-        assert!(!changed.is_changing() && changed.seals() && !changed.takes_plain());
-        assert_eq!(changed.unseal(number, b"", &sealed), None);
-        let plain = changed.changing_to_plain();
-        assert!(plain.is_changing() && !plain.seals());
-        assert!(plain.changed().takes_plain() && !plain.changed().is_changing());
-    }
-
-    #[test]
-    fn a_key_shows_nothing_of_itself() {
+    fn a_key_is_not_shown_by_debug() {
         let key = StoreKey::new([0x5a; KEY_LEN]);
         assert_eq!(format!("{key:?}"), "StoreKey(..)");
         assert_eq!(StoreKey::from_slice(&[0; 31]).unwrap_err().code(), ErrorCode::InvalidArgument);

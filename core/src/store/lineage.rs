@@ -2,7 +2,7 @@
 //! later one. Pure.
 
 use crate::event::TurnId;
-use crate::store::record::TurnRecord;
+use crate::store::record::{TurnRecord, Turns};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of the turns of a session, taken in in their order.
@@ -57,6 +57,15 @@ impl<'t> FromIterator<&'t TurnRecord> for Lineage {
             lineage.take_in(turn);
         }
         lineage
+    }
+}
+
+impl Turns {
+    /// The turns that make up the conversation as it stands, in order: those that no later one supersedes. It is what
+    /// the tutor remembers, and what a host shows; the others stay in the store as they were.
+    pub fn current(&self) -> impl Iterator<Item = &TurnRecord> {
+        let lineage: Lineage = self.turns.iter().collect();
+        self.turns.iter().filter(move |turn| lineage.is_current(turn.turn))
     }
 }
 

@@ -27,16 +27,17 @@ mod archive;
 mod check;
 mod compact;
 mod db;
+mod fault;
 mod file;
 mod keys;
 mod lineage;
 mod location;
+mod meta;
 mod payload;
 mod quota;
 mod read;
 mod record;
 mod recover;
-mod rekey;
 mod retention;
 mod schema;
 mod sweep;
@@ -58,12 +59,13 @@ pub use write::Write;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
-use db::{Db, Fault};
+use db::Db;
+use fault::Fault;
 use parking_lot::Mutex;
 use quota::Quota;
 use schema::blob_key;
 use std::sync::Arc;
-use tables::{Snapshot, load_session};
+use tables::{Records, Snapshot};
 use write::Budget;
 
 /// How a store is opened.
@@ -83,7 +85,6 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     db: Db,
-    key: Mutex<Option<StoreKey>>,
     quota: Quota,
     /// Held by the import under way.
     importing: Mutex<()>,
@@ -106,19 +107,16 @@ impl Store {
     /// Those of [`Store::open`]; [`ErrorCode::StoreWrongKey`] where the store is encrypted and this is not its key, or it
     /// is not encrypted.
     pub fn open_with(location: StoreLocation, options: StoreOptions, now_ms: u64) -> Result<Store> {
-        let db = Db::open(location.into_factory())?;
-        recover::prepare(&db, options.key.as_ref(), now_ms)?;
-        let read_only = db.run(|open| Ok(open.is_read_only()))?;
-        // Where nothing can be written, nothing is tidied up.
-        if !read_only {
-            unless_corrupt(rekey::finish(&db, options.key.as_ref()))?;
+        let db = Db::open(location.into_factory(), options.key, now_ms)?;
+        // Where nothing can be written, nothing is repaired.
+        if !db.run(|open| Ok(open.is_read_only()))? {
             unless_corrupt(recover::check_list(&db))?;
             unless_corrupt(archive::adopt_leftovers(&db))?;
             unless_corrupt(sweep::purge(&db))?;
             unless_corrupt(recover::close_open_turns(&db))?;
         }
-        let (key, quota) = (Mutex::new(options.key), Quota::new(options.audio_bytes_max));
-        Ok(Store(Arc::new(Inner { db, key, quota, importing: Mutex::default() })))
+        let quota = Quota::new(options.audio_bytes_max);
+        Ok(Store(Arc::new(Inner { db, quota, importing: Mutex::default() })))
     }
 
     /// Whether nothing can be written, because the storage cannot be.
@@ -162,23 +160,22 @@ impl Store {
 
     /// Whether what is written is encrypted.
     pub fn is_encrypted(&self) -> bool {
-        self.0.db.ring().seals()
+        self.0.db.is_encrypted()
     }
 
-    /// Gives the store another key, encrypts it with its first, or with `None` takes the encryption away. The store can be
-    /// used meanwhile. From when the new key holds, which is at once, the old one opens it no more; then all records are
-    /// sealed anew, which takes as long as copying them. What was there before may still be found in the file's unused
-    /// places until [`Store::erase`] or [`Store::compact`] was called.
+    /// Gives the store another key, encrypts it with its first, or with `None` takes the encryption away: copies what
+    /// lives into a fresh storage, sealed with the new key, which replaces the old one. After a crash the store opens with
+    /// the old key or the new one, whole. Exclusive, and takes as long as copying the store. A damaged record stays
+    /// damaged, without its bytes.
     ///
     /// # Errors
-    /// [`ErrorCode::StoreFull`], [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`]. The key may be the new one
-    /// nevertheless: keep both until the call was done once more and succeeded. What was not sealed anew then is when the
-    /// store is opened next.
+    /// Those of [`Store::compact`]. After [`ErrorCode::StoreIo`] the key may be the new one nevertheless: keep both until
+    /// the call was made once more and succeeded.
     pub fn rotate_key(&self, key: Option<StoreKey>) -> Result<()> {
-        let mut current = self.0.key.lock();
-        rekey::rotate(&self.0.db, current.as_ref(), key.as_ref())?;
-        *current = key;
-        Ok(())
+        if key.is_none() && !self.is_encrypted() {
+            return Ok(());
+        }
+        compact::rotate_key(&self.0.db, key)
     }
 
     /// Does all of `writes` or nothing, in one transaction, and returns when they are durable. One call costs one
@@ -240,7 +237,7 @@ impl Store {
     /// [`ErrorCode::SessionNotFound`], [`ErrorCode::RecordCorrupt`]; [`ErrorCode::StoreIo`],
     /// [`ErrorCode::StoreCorrupt`].
     pub fn session(&self, id: SessionId) -> Result<SessionRecord> {
-        self.read(id, |snapshot| Ok(load_session(&snapshot.ring, &snapshot.sessions, id)?.record(id)))
+        self.read(id, |snapshot| Ok(snapshot.load_session(id)?.record(id)))
     }
 
     /// The session, and the turns that its summary does not cover, in order, without those that are damaged: what it
@@ -250,7 +247,7 @@ impl Store {
     /// Those of [`Store::session`].
     pub fn resume_session(&self, id: SessionId) -> Result<(SessionRecord, Vec<TurnRecord>)> {
         self.read(id, |snapshot| {
-            let session = load_session(&snapshot.ring, &snapshot.sessions, id)?.record(id);
+            let session = snapshot.load_session(id)?.record(id);
             let from = session.summary.as_ref().map_or(0, |summary| summary.through.0.saturating_add(1));
             Ok((session, snapshot.turns_there(id, TurnId(from), None)?.turns))
         })
@@ -345,9 +342,7 @@ impl Store {
     /// # Errors
     /// Those of [`Store::erase`]; nothing is deleted then.
     pub fn erase_all(&self) -> Result<()> {
-        let key = self.0.key.lock();
-        compact::start_anew(&self.0.db, key.as_ref())?;
-        Ok(())
+        compact::clear(&self.0.db)
     }
 
     /// Copies what lives into a fresh storage, which takes the old one's place: gives back the room that deleted data
@@ -359,7 +354,7 @@ impl Store {
     /// everything stays as it was then.
     pub fn compact(&self) -> Result<()> {
         sweep::purge(&self.0.db)?;
-        compact::copy(&self.0.db)
+        compact::compact(&self.0.db)
     }
 
     /// Whether more than two thirds of the storage, and 16 MB, are unused, so that [`Store::compact`] is worth its time. Not
@@ -368,7 +363,7 @@ impl Store {
     /// # Errors
     /// [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`].
     pub fn wastes_room(&self) -> Result<bool> {
-        Ok(!self.0.db.is_read_for_long() && check::wastes_room(&self.0.db)?)
+        Ok(!self.0.db.is_pinned() && check::wastes_room(&self.0.db)?)
     }
 
     /// Deletes what the sessions' rules no longer let stay at `now_ms` (Unix time), or only counts it. Age counts
@@ -428,10 +423,10 @@ impl Store {
     /// # Errors
     /// [`ErrorCode::ArchiveIo`] where `out` fails; those of [`Store::turns`].
     pub fn export_to(&self, id: SessionId, out: &mut dyn std::io::Write) -> Result<ExportReport> {
-        let _not_replaced = self.0.db.read_for_long();
+        let _pinned = self.0.db.pin();
         let (snapshot, session) = self.0.db.run(|open| {
             let snapshot = Snapshot::of(open)?;
-            let session = snapshot.unless_lost(id, load_session(&snapshot.ring, &snapshot.sessions, id))?.record(id);
+            let session = snapshot.unless_lost(id, snapshot.load_session(id))?.record(id);
             Ok((snapshot, session))
         })?;
         archive::export(&self.0.db, &snapshot, session, out)

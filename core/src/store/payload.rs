@@ -341,7 +341,7 @@ fn is_zero(value: &u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::keys::Ring;
+    use crate::store::keys::Sealing;
     use crate::store::schema::{decode, encode, turn_key};
     use serde_json::json;
 
@@ -352,8 +352,13 @@ mod tests {
     fn read(payload: &serde_json::Value) -> Result<TurnRecord> {
         let (session, turn) = ids();
         let key = turn_key(session, turn);
-        decode::<TurnPayload>(&Ring::plain(), Kind::Turn, &key, &encode(&Ring::plain(), Kind::Turn, &key, payload)?)?
-            .record(session, turn)
+        decode::<TurnPayload>(
+            &Sealing::plain(),
+            Kind::Turn,
+            &key,
+            &encode(&Sealing::plain(), Kind::Turn, &key, payload)?,
+        )?
+        .record(session, turn)
     }
 
     #[test]

@@ -4,12 +4,13 @@
 
 use crate::error::Result;
 use crate::event::{InterruptReason, TurnState};
-use crate::store::db::{Db, Fault};
+use crate::store::db::Db;
+use crate::store::fault::Fault;
 use crate::store::payload::BlobRefPayload;
 use crate::store::record::AudioKind;
 use crate::store::schema::{BlobKey, DELETES_MAX, Kind, blob_bytes, decode, kind_of_key, session_of_key, turn_of_key};
 use crate::store::sweep::Swept;
-use crate::store::tables::{Snapshot, find_turn, unless_damaged, write};
+use crate::store::tables::{Records, Snapshot, unless_damaged, write};
 use crate::store::write::Budget;
 use redb::ReadableTable;
 use std::collections::BTreeSet;
@@ -126,7 +127,7 @@ impl Snapshot {
             let (key, value) = row?;
             let blob = *key.value();
             let Some(kind) = kind_of_key(&blob) else { continue };
-            let known = decode::<BlobRefPayload>(&self.ring, Kind::BlobRef, &blob, value.value());
+            let known = decode::<BlobRefPayload>(&self.sealing, Kind::BlobRef, &blob, value.value());
             let known = unless_damaged(known.map_err(Fault::from))?;
             let (bytes, started_ms) = known.map_or((0, 0), |known| (blob_bytes(known.samples), known.started_ms));
             recordings.push(Recording { blob, kind, bytes, started_ms });
@@ -171,7 +172,7 @@ impl Snapshot {
 
     fn need_of(&self, recording: &Recording) -> Result<Need, Fault> {
         let (session, turn) = (session_of_key(&recording.blob), turn_of_key(&recording.blob));
-        let turn = unless_damaged(find_turn(&self.ring, &self.turns, session, turn))?.flatten();
+        let turn = self.sound_turn(session, turn)?;
         Ok(match (turn.map(|turn| turn.state), recording.kind) {
             (Some(TurnState::Open), _) => Need::UnderWay,
             (

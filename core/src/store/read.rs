@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
-use crate::store::db::Fault;
+use crate::store::fault::Fault;
 use crate::store::payload::{SessionPayload, TurnPayload};
 use crate::store::record::{
     AudioInfo, AudioKind, SessionCursor, SessionPage, SessionSummary, StoredAudio, TurnRecord, Turns,
@@ -11,7 +11,7 @@ use crate::store::schema::{
     CHUNK_BYTES, Kind, TurnKey, UpdatedKey, blob_key, bounds, chunk_key, damaged, decode, session_of_key,
     split_updated_key, turn_key, turn_of_key, unseal, updated_key,
 };
-use crate::store::tables::{Snapshot, find_turn, is_listed, load_session, turn_not_found, unless_damaged};
+use crate::store::tables::{Records, Snapshot, turn_not_found, unless_damaged};
 use redb::{AccessGuard, ReadableTable};
 use std::collections::HashSet;
 
@@ -31,7 +31,7 @@ impl Snapshot {
             }
             let (updated_ms, id) = split_updated_key(row?.0.value());
             last = Some(SessionCursor { updated_ms, id });
-            match load_session(&self.ring, &self.sessions, id) {
+            match self.load_session(id) {
                 Ok(session) => page.sessions.push(SessionSummary::from(&session.record(id))),
                 Err(Fault::Own(_)) => page.damaged.push(id),
                 Err(fault) => return Err(fault),
@@ -42,7 +42,7 @@ impl Snapshot {
 
     /// The turns from `from` on, or the last `count` of them.
     pub(super) fn turns_of(&self, id: SessionId, from: TurnId, last_count: Option<usize>) -> Result<Turns, Fault> {
-        let session = load_session(&self.ring, &self.sessions, id)?;
+        let session = self.load_session(id)?;
         let mut turns = self.turns_there(id, from, last_count)?;
         turns.damaged += if session.turns + 1 == session.next_turn {
             // Numbers were given out without a gap, so that no other turn need be looked at.
@@ -66,7 +66,7 @@ impl Snapshot {
         let mut read = |row: Result<Row<'_>, redb::StorageError>| -> Result<(), Fault> {
             let (key, value) = row?;
             let (key, turn) = (key.value(), turn_of_key(key.value()));
-            let record = decode::<TurnPayload>(&self.ring, Kind::Turn, key, value.value())
+            let record = decode::<TurnPayload>(&self.sealing, Kind::Turn, key, value.value())
                 .and_then(|turn_| turn_.record(id, turn));
             match unless_damaged(record.map_err(Fault::from))? {
                 Some(record) => turns.turns.push(record),
@@ -86,8 +86,8 @@ impl Snapshot {
     }
 
     pub(super) fn turn(&self, id: SessionId, turn: TurnId) -> Result<TurnRecord, Fault> {
-        let session = load_session(&self.ring, &self.sessions, id)?;
-        if let Some(record) = find_turn(&self.ring, &self.turns, id, turn)? {
+        let session = self.load_session(id)?;
+        if let Some(record) = self.find_turn(id, turn)? {
             return Ok(record);
         }
         // Not there, or lost? Only a session that has all its turns can tell, and this one must not be among them: a
@@ -115,7 +115,7 @@ impl Snapshot {
         while (samples.len() as u64) < info.samples {
             let key = chunk_key(&blob, chunk);
             let row = self.audio.get(&key)?.ok_or_else(|| damaged(Kind::Audio))?;
-            let bytes = unseal(&self.ring, Kind::Audio, &key, row.value())?;
+            let bytes = unseal(&self.sealing, Kind::Audio, &key, row.value())?;
             let expected = (info.samples - samples.len() as u64).saturating_mul(2).min(CHUNK_BYTES as u64);
             // A chunk of a longer or shorter recording under this key is sound by itself, and still not this one's.
             if bytes.len() as u64 != expected {
@@ -142,9 +142,7 @@ impl Snapshot {
     pub(super) fn unless_lost<T>(&self, id: SessionId, result: Result<T, Fault>) -> Result<T, Fault> {
         match result {
             // Not there, or lost? What is deleted is out of the list too.
-            Err(Fault::Own(error))
-                if error.code() == ErrorCode::SessionNotFound && is_listed(&self.by_updated, id)? =>
-            {
+            Err(Fault::Own(error)) if error.code() == ErrorCode::SessionNotFound && self.is_listed(id)? => {
                 Err(damaged(Kind::Session).into())
             }
             result => result,

@@ -3,7 +3,6 @@
 use crate::config::SessionConfig;
 pub use crate::event::TurnState;
 use crate::event::{Metrics, SessionId, Transcript, TurnId, TurnOrigin};
-use crate::store::lineage::Lineage;
 use serde::{Deserialize, Serialize};
 
 /// A session: its settings, and where it stands. All times are Unix times in ms.
@@ -252,12 +251,5 @@ impl Turns {
     /// Whether no turn is damaged or lost.
     pub fn is_complete(&self) -> bool {
         self.damaged == 0
-    }
-
-    /// The turns that make up the conversation as it stands, in order: those that no other has taken the place of. It
-    /// is what the tutor remembers, and what a host shows; the others stay in the store as they were.
-    pub fn current(&self) -> impl Iterator<Item = &TurnRecord> {
-        let lineage: Lineage = self.turns.iter().collect();
-        self.turns.iter().filter(move |turn| lineage.is_current(turn.turn))
     }
 }

@@ -12,9 +12,10 @@
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
-use crate::store::keys::{NONCE_LEN, Ring, TAG_LEN};
+use crate::store::fault::Fault;
+use crate::store::keys::{NONCE_LEN, Sealing, TAG_LEN};
 use crate::store::record::AudioKind;
-use redb::TableDefinition;
+use redb::{TableDefinition, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
@@ -29,8 +30,8 @@ pub(super) const MIN_READER_ENCRYPTED: u32 = 2;
 pub(super) const APP_ID: &str = "tertulia";
 /// The key of [`MetaPayload`](super::payload::MetaPayload).
 pub(super) const META_KEY: &[u8] = b"store";
-/// The key of the [`Ring`] of an encrypted store, wrapped, in two tables: without it everything would be lost.
-pub(super) const RING_KEY: &[u8] = b"keys";
+/// The key of the data key of an encrypted store, wrapped.
+pub(super) const KEYS_KEY: &[u8] = b"keys";
 
 /// Bytes of sound in one row. With what redb and sealing add, a row stays under 64 KiB, which fills its page best.
 pub(super) const CHUNK_BYTES: usize = 65_536 - 192;
@@ -62,7 +63,23 @@ pub(super) const TOMBSTONES: TableDefinition<'_, &[u8], ()> = TableDefinition::n
 /// Sessions that are being imported: they have rows, and cannot be seen yet.
 pub(super) const IMPORTS: TableDefinition<'_, &SessionKey, ()> = TableDefinition::new("imports");
 
-/// The table of a record, as its checksum knows it. Numbers are never reused.
+/// Creates the tables that are not there yet.
+pub(super) fn create_tables(transaction: &WriteTransaction) -> Result<(), Fault> {
+    for table in [META, META_COPY] {
+        transaction.open_table(table)?;
+    }
+    transaction.open_table(SESSIONS)?;
+    transaction.open_table(TURNS)?;
+    transaction.open_table(AUDIO)?;
+    transaction.open_table(BLOB_REFS)?;
+    transaction.open_table(BY_UPDATED)?;
+    transaction.open_table(OPEN_TURNS)?;
+    transaction.open_table(TOMBSTONES)?;
+    transaction.open_table(IMPORTS)?;
+    Ok(())
+}
+
+/// The table of a record, as its checksum covers it. Numbers are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Meta = 0,
@@ -70,7 +87,7 @@ pub(super) enum Kind {
     Turn = 2,
     Audio = 3,
     BlobRef = 4,
-    Ring = 5,
+    Keys = 5,
 }
 
 impl Kind {
@@ -81,13 +98,8 @@ impl Kind {
             Kind::Turn => "turns",
             Kind::Audio => "audio",
             Kind::BlobRef => "blob_refs",
-            Kind::Ring => "keys",
+            Kind::Keys => "keys",
         }
-    }
-
-    /// The version of this record's payload.
-    fn schema(self) -> u8 {
-        1
     }
 }
 
@@ -164,6 +176,8 @@ fn join<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
     key
 }
 
+/// The version of the payloads that this build writes.
+const SCHEMA_OF_RECORDS: u8 = 1;
 const FORMAT_CRC32: u8 = 1;
 const FORMAT_SEALED: u8 = 2;
 const HEADER_LEN: usize = 7;
@@ -171,27 +185,36 @@ const HEADER_LEN: usize = 7;
 const LEAD_LEN: usize = 3;
 
 /// The record of a payload.
-pub(super) fn encode<T: Serialize>(ring: &Ring, kind: Kind, key: &[u8], payload: &T) -> Result<Vec<u8>> {
+pub(super) fn encode<T: Serialize>(sealing: &Sealing, kind: Kind, key: &[u8], payload: &T) -> Result<Vec<u8>> {
     let payload = rmp_serde::to_vec_named(payload)
         .map_err(|source| Error::new(ErrorCode::Internal, "a record could not be encoded").with_source(source))?;
-    seal(ring, kind, key, &payload)
+    seal(sealing, kind, key, &payload)
 }
 
 /// The payload of a record.
-pub(super) fn decode<T: DeserializeOwned>(ring: &Ring, kind: Kind, key: &[u8], record: &[u8]) -> Result<T> {
-    let payload = unseal(ring, kind, key, record)?;
+pub(super) fn decode<T: DeserializeOwned>(sealing: &Sealing, kind: Kind, key: &[u8], record: &[u8]) -> Result<T> {
+    let payload = unseal(sealing, kind, key, record)?;
     // The checksum holds, so these bytes are what somebody wrote: an unknown form is a newer one, not damage.
     rmp_serde::from_slice(&payload).map_err(|source| unknown_form(kind).with_source(source))
 }
 
 /// A record around these bytes.
-pub(super) fn seal(ring: &Ring, kind: Kind, key: &[u8], payload: &[u8]) -> Result<Vec<u8>> {
-    let schema = kind.schema();
-    if let Some((number, sealed)) = ring.seal(|number| aad(&[FORMAT_SEALED, schema, number], kind, key), payload)? {
-        let mut record = Vec::with_capacity(LEAD_LEN + sealed.len());
-        record.extend_from_slice(&[FORMAT_SEALED, schema, number]);
-        record.extend_from_slice(&sealed);
-        return Ok(record);
+pub(super) fn seal(sealing: &Sealing, kind: Kind, key: &[u8], payload: &[u8]) -> Result<Vec<u8>> {
+    seal_as(sealing, kind, SCHEMA_OF_RECORDS, key, payload)
+}
+
+/// The same record under another sealing. A damaged one becomes empty: it stays damaged, and shows nothing.
+pub(super) fn reseal(from: &Sealing, to: &Sealing, kind: Kind, key: &[u8], record: &[u8]) -> Result<Vec<u8>> {
+    match unseal(from, kind, key, record) {
+        Ok(payload) => seal_as(to, kind, record[1], key, &payload),
+        Err(error) if error.code() == ErrorCode::RecordCorrupt => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+fn seal_as(sealing: &Sealing, kind: Kind, schema: u8, key: &[u8], payload: &[u8]) -> Result<Vec<u8>> {
+    if let Some((number, sealed)) = sealing.seal(|number| aad(&[FORMAT_SEALED, schema, number], kind, key), payload)? {
+        return Ok([&[FORMAT_SEALED, schema, number][..], &sealed].concat());
     }
     let mut record = Vec::with_capacity(HEADER_LEN + payload.len());
     record.extend_from_slice(&[FORMAT_CRC32, schema, 0]);
@@ -202,14 +225,14 @@ pub(super) fn seal(ring: &Ring, kind: Kind, key: &[u8], payload: &[u8]) -> Resul
 }
 
 /// The bytes in a record.
-pub(super) fn unseal<'r>(ring: &Ring, kind: Kind, key: &[u8], record: &'r [u8]) -> Result<Cow<'r, [u8]>> {
+pub(super) fn unseal<'r>(sealing: &Sealing, kind: Kind, key: &[u8], record: &'r [u8]) -> Result<Cow<'r, [u8]>> {
     if record.first() == Some(&FORMAT_SEALED) && record.len() >= LEAD_LEN + NONCE_LEN + TAG_LEN {
         let (lead, sealed) = record.split_at(LEAD_LEN);
-        let text = ring.unseal(lead[2], &aad(lead, kind, key), sealed);
+        let text = sealing.unseal(lead[2], &aad(lead, kind, key), sealed);
         return text.map(Cow::Owned).ok_or_else(|| damaged(kind));
     }
     let (header, payload) = record.split_at_checked(HEADER_LEN).ok_or_else(|| damaged(kind))?;
-    if !ring.takes_plain() || header[LEAD_LEN..] != checksum(&header[..LEAD_LEN], kind, key, payload) {
+    if sealing.is_encrypted() || header[LEAD_LEN..] != checksum(&header[..LEAD_LEN], kind, key, payload) {
         return Err(damaged(kind));
     }
     if header[0] != FORMAT_CRC32 || header[2] != 0 {
@@ -218,15 +241,7 @@ pub(super) fn unseal<'r>(ring: &Ring, kind: Kind, key: &[u8], record: &'r [u8]) 
     Ok(Cow::Borrowed(payload))
 }
 
-/// The number of the data key that a record is sealed with; `None` where it is not encrypted.
-pub(super) fn sealed_with(record: &[u8]) -> Option<u8> {
-    match record {
-        [FORMAT_SEALED, _, number, ..] => Some(*number),
-        _ => None,
-    }
-}
-
-/// What the tag covers besides the payload.
+/// The associated data, which the tag covers besides the payload.
 fn aad(lead: &[u8], kind: Kind, key: &[u8]) -> Vec<u8> {
     [lead, &[kind as u8, key.len() as u8], key].concat()
 }
@@ -254,27 +269,27 @@ mod tests {
 
     #[test]
     fn a_record_holds_only_under_its_own_table_and_key() {
-        let record = seal(&Ring::plain(), Kind::Turn, b"key", b"payload").unwrap();
-        assert_eq!(*unseal(&Ring::plain(), Kind::Turn, b"key", &record).unwrap(), *b"payload");
+        let record = seal(&Sealing::plain(), Kind::Turn, b"key", b"payload").unwrap();
+        assert_eq!(*unseal(&Sealing::plain(), Kind::Turn, b"key", &record).unwrap(), *b"payload");
         for (kind, key) in [(Kind::Turn, &b"kez"[..]), (Kind::Session, b"key"), (Kind::Turn, b"keyp")] {
-            assert_eq!(unseal(&Ring::plain(), kind, key, &record).unwrap_err().code(), ErrorCode::RecordCorrupt);
+            assert_eq!(unseal(&Sealing::plain(), kind, key, &record).unwrap_err().code(), ErrorCode::RecordCorrupt);
         }
     }
 
     #[test]
     fn every_flipped_bit_and_every_truncation_is_seen() {
-        let record = seal(&Ring::plain(), Kind::Turn, b"key", b"a payload of some length").unwrap();
+        let record = seal(&Sealing::plain(), Kind::Turn, b"key", b"a payload of some length").unwrap();
         for bit in 0..record.len() * 8 {
             let mut flipped = record.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(
-                unseal(&Ring::plain(), Kind::Turn, b"key", &flipped).unwrap_err().code(),
+                unseal(&Sealing::plain(), Kind::Turn, b"key", &flipped).unwrap_err().code(),
                 ErrorCode::RecordCorrupt,
                 "{bit}"
             );
         }
         for len in 0..record.len() {
-            assert!(unseal(&Ring::plain(), Kind::Turn, b"key", &record[..len]).is_err());
+            assert!(unseal(&Sealing::plain(), Kind::Turn, b"key", &record[..len]).is_err());
         }
     }
 
@@ -284,9 +299,12 @@ mod tests {
         let sum = checksum(&header, Kind::Turn, b"key", b"x");
         header.extend_from_slice(&sum);
         header.push(b'x');
-        assert_eq!(unseal(&Ring::plain(), Kind::Turn, b"key", &header).unwrap_err().code(), ErrorCode::StoreFromFuture);
-        let text = encode(&Ring::plain(), Kind::Turn, b"key", &"not a map").unwrap();
-        let result = decode::<std::collections::BTreeMap<String, u8>>(&Ring::plain(), Kind::Turn, b"key", &text);
+        assert_eq!(
+            unseal(&Sealing::plain(), Kind::Turn, b"key", &header).unwrap_err().code(),
+            ErrorCode::StoreFromFuture
+        );
+        let text = encode(&Sealing::plain(), Kind::Turn, b"key", &"not a map").unwrap();
+        let result = decode::<std::collections::BTreeMap<String, u8>>(&Sealing::plain(), Kind::Turn, b"key", &text);
         assert_eq!(result.unwrap_err().code(), ErrorCode::StoreFromFuture);
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::error::Result;
 use crate::event::{SessionId, TurnId};
-use crate::store::db::{Db, Fault};
-use crate::store::keys::Ring;
+use crate::store::db::Db;
+use crate::store::fault::Fault;
 use crate::store::payload::SessionPayload;
 use crate::store::record::{AudioKind, TurnRecord, TurnState};
 use crate::store::retention::{audio_rule, expired, may_expire};
@@ -11,7 +11,7 @@ use crate::store::schema::{
     BlobKey, DELETES_MAX, Kind, SessionKey, TurnKey, blob_bytes, bounds, decode, kind_of_key, session_of_key, turn_key,
     turn_of_key,
 };
-use crate::store::tables::{Snapshot, Tables, find_blob_ref, find_turn, load_session, unless_damaged, write};
+use crate::store::tables::{Records, Snapshot, Tables, unless_damaged, write};
 use crate::store::write::Budget;
 use redb::ReadableTable;
 use std::collections::BTreeSet;
@@ -99,8 +99,8 @@ pub(super) fn sweep(db: &Db, only: Option<SessionId>, now_ms: u64) -> Result<Swe
             let _ = match only {
                 None => visit_all(&snapshot, now_ms, &mut collect)?,
                 Some(id) => {
-                    let session = load_session(&snapshot.ring, &snapshot.sessions, id)?;
-                    visit(&snapshot.ring, id, &session, &snapshot.turns, &snapshot.blob_refs, now_ms, &mut collect)?
+                    let session = snapshot.load_session(id)?;
+                    visit(&snapshot, id, &session, now_ms, &mut collect)?
                 }
             };
             Ok(items)
@@ -153,9 +153,9 @@ impl Swept {
 impl Tables<'_> {
     /// Deletes of the session what its end lets go, as far as one transaction may.
     pub(super) fn expire_session(&mut self, id: SessionId, now_ms: u64) -> Result<(), Fault> {
-        let session = load_session(&self.ring, &self.sessions, id)?;
+        let session = self.load_session(id)?;
         let mut items = Vec::new();
-        let _ = visit(&self.ring, id, &session, &self.turns, &self.blob_refs, now_ms, &mut |item| {
+        let _ = visit(self, id, &session, now_ms, &mut |item| {
             items.push(item);
             if items.len() < DELETES_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
@@ -177,19 +177,18 @@ impl Tables<'_> {
                 Item::Audio { blob, .. } => session_of_key(blob),
                 Item::Text { session, .. } => *session,
             };
-            let Some(mut session) = unless_gone(load_session(&self.ring, &self.sessions, id))? else {
+            let Some(mut session) = unless_gone(self.load_session(id))? else {
                 continue;
             };
             match item {
                 Item::Audio { blob, .. } => {
-                    if !audio_expired(&self.ring, &session, blob, &self.turns, &self.blob_refs, now_ms)? {
+                    if !audio_expired(self, &session, blob, now_ms)? {
                         continue;
                     }
                     self.drop_audio(blob, &mut budget)?;
                 }
                 Item::Text { turn, leads, .. } => {
-                    let Some(mut record) = unless_damaged(find_turn(&self.ring, &self.turns, id, *turn))?.flatten()
-                    else {
+                    let Some(mut record) = self.sound_turn(id, *turn)? else {
                         continue;
                     };
                     if record.text_gone || !text_expired(&session, &record, now_ms) {
@@ -222,12 +221,12 @@ fn visit_all(
         let key: &SessionKey = key.value();
         // The rules of a damaged session are unknown.
         let Some(session) =
-            unless_damaged(decode(&snapshot.ring, Kind::Session, key, value.value()).map_err(Fault::from))?
+            unless_damaged(decode(&snapshot.sealing, Kind::Session, key, value.value()).map_err(Fault::from))?
         else {
             continue;
         };
         let id = session_of_key(key);
-        if visit(&snapshot.ring, id, &session, &snapshot.turns, &snapshot.blob_refs, now_ms, each)?.is_break() {
+        if visit(snapshot, id, &session, now_ms, each)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
     }
@@ -236,11 +235,9 @@ fn visit_all(
 
 /// Finds what has to go of one session.
 fn visit(
-    ring: &Ring,
+    records: &impl Records,
     id: SessionId,
     session: &SessionPayload,
-    turns: &impl ReadableTable<&'static TurnKey, &'static [u8]>,
-    blob_refs: &impl ReadableTable<&'static BlobKey, &'static [u8]>,
     now_ms: u64,
     each: &mut impl FnMut(Item) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, Fault> {
@@ -248,15 +245,15 @@ fn visit(
     let ended = session.ended_ms.is_some();
     if may_expire(retention.user_audio, ended) || may_expire(retention.reply_audio, ended) {
         let (first, last) = bounds::<25>(id.0.as_bytes());
-        for row in blob_refs.range::<&BlobKey>(&first..=&last)? {
+        for row in records.blob_refs().range::<&BlobKey>(&first..=&last)? {
             let blob = *row?.0.value();
             let Some(kind) = kind_of_key(&blob) else {
                 continue;
             };
-            if !audio_expired(ring, session, &blob, turns, blob_refs, now_ms)? {
+            if !audio_expired(records, session, &blob, now_ms)? {
                 continue;
             }
-            let known = unless_damaged(find_blob_ref(ring, blob_refs, &blob))?.flatten();
+            let known = records.sound_blob_ref(&blob)?;
             let bytes = known.map_or(0, |known| blob_bytes(known.samples));
             if each(Item::Audio { blob, kind, bytes }).is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -266,9 +263,9 @@ fn visit(
     if may_expire(retention.text, ended) {
         let mut leads = true;
         let (_, last) = bounds::<24>(id.0.as_bytes());
-        for row in turns.range::<&TurnKey>(&turn_key(id, TurnId(session.text_from))..=&last)? {
+        for row in records.turns().range::<&TurnKey>(&turn_key(id, TurnId(session.text_from))..=&last)? {
             let turn = turn_of_key(row?.0.value());
-            let record = unless_damaged(find_turn(ring, turns, id, turn))?.flatten();
+            let record = records.sound_turn(id, turn)?;
             let Some(record) = record else {
                 leads = false;
                 continue;
@@ -288,22 +285,14 @@ fn visit(
     Ok(ControlFlow::Continue(()))
 }
 
-fn audio_expired(
-    ring: &Ring,
-    session: &SessionPayload,
-    blob: &BlobKey,
-    turns: &impl ReadableTable<&'static TurnKey, &'static [u8]>,
-    blob_refs: &impl ReadableTable<&'static BlobKey, &'static [u8]>,
-    now_ms: u64,
-) -> Result<bool, Fault> {
+fn audio_expired(records: &impl Records, session: &SessionPayload, blob: &BlobKey, now_ms: u64) -> Result<bool, Fault> {
     let Some(kind) = kind_of_key(blob) else {
         return Ok(false);
     };
-    let turn = unless_damaged(find_turn(ring, turns, session_of_key(blob), turn_of_key(blob)))?.flatten();
-    let at_ms = match turn {
+    let at_ms = match records.sound_turn(session_of_key(blob), turn_of_key(blob))? {
         Some(turn) => turn_age_from_ms(&turn),
         // The turn is damaged: its audio, which nobody can reach any more, goes by when it began.
-        None => unless_damaged(find_blob_ref(ring, blob_refs, blob))?.flatten().map_or(0, |known| known.started_ms),
+        None => records.sound_blob_ref(blob)?.map_or(0, |known| known.started_ms),
     };
     let rule = audio_rule(&session.config.retention, kind);
     Ok(expired(rule, at_ms, session.ended_ms.is_some(), now_ms))

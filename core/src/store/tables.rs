@@ -1,9 +1,10 @@
-//! The open tables of a transaction, and the steps that reads and writes share.
+//! The open tables of a transaction, and the look-ups that reads and writes share.
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
-use crate::store::db::{Fault, Open};
-use crate::store::keys::Ring;
+use crate::store::db::Open;
+use crate::store::fault::Fault;
+use crate::store::keys::Sealing;
 use crate::store::payload::{BlobRefPayload, SessionPayload, TurnPayload};
 use crate::store::record::TurnRecord;
 use crate::store::schema::{
@@ -19,7 +20,7 @@ const QUICK_REPAIR_BYTES: u64 = 256 << 20;
 
 /// The tables of a write transaction.
 pub(super) struct Tables<'t> {
-    pub(super) ring: Arc<Ring>,
+    pub(super) sealing: Arc<Sealing>,
     pub(super) sessions: Table<'t, &'static SessionKey, &'static [u8]>,
     pub(super) turns: Table<'t, &'static TurnKey, &'static [u8]>,
     pub(super) audio: Table<'t, &'static ChunkKey, &'static [u8]>,
@@ -47,9 +48,9 @@ pub(super) struct ChangedSession {
 }
 
 impl<'t> Tables<'t> {
-    pub(super) fn open(transaction: &'t WriteTransaction, ring: Arc<Ring>) -> Result<Self, Fault> {
+    fn open(transaction: &'t WriteTransaction, sealing: Arc<Sealing>) -> Result<Self, Fault> {
         Ok(Self {
-            ring,
+            sealing,
             sessions: transaction.open_table(SESSIONS)?,
             turns: transaction.open_table(TURNS)?,
             audio: transaction.open_table(AUDIO)?,
@@ -65,13 +66,12 @@ impl<'t> Tables<'t> {
 
 /// Does the work in one durable transaction, or nothing of it.
 pub(super) fn write<T>(open: &Open<'_>, work: impl FnOnce(&mut Tables<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
-    let (_held, ring) = open.hold_ring();
     let mut transaction = open.begin_write()?;
     // A large file takes long to check after a kill, unless each commit writes down what is free; that costs one more
     // wait for the disk, about 0.4 ms on a fast one.
     transaction.set_quick_repair(open.storage_len() >= QUICK_REPAIR_BYTES);
     let value = {
-        let mut tables = Tables::open(&transaction, ring)?;
+        let mut tables = Tables::open(&transaction, open.sealing())?;
         let value = work(&mut tables)?;
         tables.settle()?;
         value
@@ -82,7 +82,7 @@ pub(super) fn write<T>(open: &Open<'_>, work: impl FnOnce(&mut Tables<'_>) -> Re
 
 /// The tables that are read, as of one moment.
 pub(super) struct Snapshot {
-    pub(super) ring: Arc<Ring>,
+    pub(super) sealing: Arc<Sealing>,
     pub(super) sessions: ReadOnlyTable<&'static SessionKey, &'static [u8]>,
     pub(super) turns: ReadOnlyTable<&'static TurnKey, &'static [u8]>,
     pub(super) audio: ReadOnlyTable<&'static ChunkKey, &'static [u8]>,
@@ -96,7 +96,7 @@ impl Snapshot {
     pub(super) fn of(open: &Open<'_>) -> Result<Snapshot, Fault> {
         let transaction: ReadTransaction = open.begin_read()?;
         Ok(Snapshot {
-            ring: open.reading_ring(),
+            sealing: open.sealing(),
             sessions: transaction.open_table(SESSIONS)?,
             turns: transaction.open_table(TURNS)?,
             audio: transaction.open_table(AUDIO)?,
@@ -108,55 +108,77 @@ impl Snapshot {
     }
 }
 
-/// The session's record; [`ErrorCode::SessionNotFound`] where there is none.
-pub(super) fn load_session(
-    ring: &Ring,
-    sessions: &impl ReadableTable<&'static SessionKey, &'static [u8]>,
-    id: SessionId,
-) -> Result<SessionPayload, Fault> {
-    let key = session_key(id);
-    let row = sessions.get(&key)?.ok_or_else(|| session_not_found(id))?;
-    Ok(decode(ring, Kind::Session, &key, row.value())?)
-}
+/// The records of a transaction, open to write or not.
+pub(super) trait Records {
+    fn sealing(&self) -> &Sealing;
+    fn sessions(&self) -> &impl ReadableTable<&'static SessionKey, &'static [u8]>;
+    fn turns(&self) -> &impl ReadableTable<&'static TurnKey, &'static [u8]>;
+    fn blob_refs(&self) -> &impl ReadableTable<&'static BlobKey, &'static [u8]>;
+    fn by_updated(&self) -> &impl ReadableTable<&'static UpdatedKey, ()>;
 
-/// The turn's record, if there is one.
-pub(super) fn find_turn(
-    ring: &Ring,
-    turns: &impl ReadableTable<&'static TurnKey, &'static [u8]>,
-    session: SessionId,
-    turn: TurnId,
-) -> Result<Option<TurnRecord>, Fault> {
-    let key = turn_key(session, turn);
-    match turns.get(&key)? {
-        Some(row) => Ok(Some(decode::<TurnPayload>(ring, Kind::Turn, &key, row.value())?.record(session, turn)?)),
-        None => Ok(None),
+    /// The session's record; [`ErrorCode::SessionNotFound`] where there is none.
+    fn load_session(&self, id: SessionId) -> Result<SessionPayload, Fault> {
+        let key = session_key(id);
+        let row = self.sessions().get(&key)?.ok_or_else(|| session_not_found(id))?;
+        Ok(decode(self.sealing(), Kind::Session, &key, row.value())?)
     }
-}
 
-/// What is known of the audio, if there is any.
-pub(super) fn find_blob_ref(
-    ring: &Ring,
-    blob_refs: &impl ReadableTable<&'static BlobKey, &'static [u8]>,
-    blob: &BlobKey,
-) -> Result<Option<BlobRefPayload>, Fault> {
-    match blob_refs.get(blob)? {
-        Some(row) => Ok(Some(decode(ring, Kind::BlobRef, blob, row.value())?)),
-        None => Ok(None),
-    }
-}
-
-/// Whether the list has the session. Looks at every row: a damaged key may stand in a wrong place.
-pub(super) fn is_listed(
-    by_updated: &impl ReadableTable<&'static UpdatedKey, ()>,
-    id: SessionId,
-) -> Result<bool, Fault> {
-    for row in by_updated.iter()? {
-        if split_updated_key(row?.0.value()).1 == id {
-            return Ok(true);
+    /// The turn's record, if there is one.
+    fn find_turn(&self, session: SessionId, turn: TurnId) -> Result<Option<TurnRecord>, Fault> {
+        let key = turn_key(session, turn);
+        match self.turns().get(&key)? {
+            Some(row) => {
+                let payload: TurnPayload = decode(self.sealing(), Kind::Turn, &key, row.value())?;
+                Ok(Some(payload.record(session, turn)?))
+            }
+            None => Ok(None),
         }
     }
-    Ok(false)
+
+    /// The turn's record, if there is one that is not damaged.
+    fn sound_turn(&self, session: SessionId, turn: TurnId) -> Result<Option<TurnRecord>, Fault> {
+        Ok(unless_damaged(self.find_turn(session, turn))?.flatten())
+    }
+
+    /// The audio's entry, if there is one that is not damaged.
+    fn sound_blob_ref(&self, blob: &BlobKey) -> Result<Option<BlobRefPayload>, Fault> {
+        let Some(row) = self.blob_refs().get(blob)? else { return Ok(None) };
+        unless_damaged(decode(self.sealing(), Kind::BlobRef, blob, row.value()).map_err(Fault::from))
+    }
+
+    /// Whether the list has the session. Reads every row: a damaged key may be in a wrong place.
+    fn is_listed(&self, id: SessionId) -> Result<bool, Fault> {
+        for row in self.by_updated().iter()? {
+            if split_updated_key(row?.0.value()).1 == id {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
+
+macro_rules! records {
+    ($($tables:ty),*) => { $(
+        impl Records for $tables {
+            fn sealing(&self) -> &Sealing {
+                &self.sealing
+            }
+            fn sessions(&self) -> &impl ReadableTable<&'static SessionKey, &'static [u8]> {
+                &self.sessions
+            }
+            fn turns(&self) -> &impl ReadableTable<&'static TurnKey, &'static [u8]> {
+                &self.turns
+            }
+            fn blob_refs(&self) -> &impl ReadableTable<&'static BlobKey, &'static [u8]> {
+                &self.blob_refs
+            }
+            fn by_updated(&self) -> &impl ReadableTable<&'static UpdatedKey, ()> {
+                &self.by_updated
+            }
+        }
+    )* };
+}
+records!(Tables<'_>, Snapshot);
 
 /// The value, or `None` where only this record is damaged.
 pub(super) fn unless_damaged<T>(result: Result<T, Fault>) -> Result<Option<T>, Fault> {

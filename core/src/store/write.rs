@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
-use crate::store::db::Fault;
+use crate::store::fault::Fault;
 use crate::store::payload::{BlobRefPayload, SessionPayload, SummaryPayload, TurnPayload};
 use crate::store::record::{AudioInfo, AudioKind, SessionRecord, Summary, TurnRecord, TurnState};
 use crate::store::retention::{audio_rule, may_write, text_allowed};
@@ -11,8 +11,7 @@ use crate::store::schema::{
     session_of_key, split_updated_key, turn_key, turn_of_key, updated_key,
 };
 use crate::store::tables::{
-    AtHand, ChangedSession, Tables, find_blob_ref, find_turn, load_session, session_not_found, turn_not_found,
-    unless_damaged,
+    AtHand, ChangedSession, Records, Tables, session_not_found, turn_not_found, unless_damaged,
 };
 use redb::{ReadableTable, Table};
 use std::borrow::Cow;
@@ -143,7 +142,7 @@ impl Tables<'_> {
                 // The turn's own record is damaged; what is known of its audio is not.
                 None => {
                     let blob = blob_key(turn.session, turn.turn, kind);
-                    let known = unless_damaged(find_blob_ref(&self.ring, &self.blob_refs, &blob))?.flatten();
+                    let known = self.sound_blob_ref(&blob)?;
                     known.map(|known| AudioInfo { rate: known.rate, samples: known.samples })
                 }
             };
@@ -211,7 +210,7 @@ impl Tables<'_> {
             Some(other) => self.save_session(other.id, other.listed_ms, &other.session)?,
             None => {}
         }
-        let session = load_session(&self.ring, &self.sessions, id)?;
+        let session = self.load_session(id)?;
         Ok(ChangedSession { id, listed_ms: Some(session.updated_ms), session })
     }
 
@@ -222,7 +221,7 @@ impl Tables<'_> {
             Some(other) => self.save_turn(&other)?,
             None => {}
         }
-        find_turn(&self.ring, &self.turns, session, turn)
+        self.find_turn(session, turn)
     }
 
     /// Writes what is at hand. To be called before anything but the `put` methods looks at the tables.
@@ -240,14 +239,14 @@ impl Tables<'_> {
     /// Writes a run of little-endian samples; each but an audio's last is [`CHUNK_BYTES`] long.
     pub(super) fn put_chunk(&mut self, blob: &BlobKey, chunk: u32, bytes: &[u8]) -> Result<(), Fault> {
         let key = chunk_key(blob, chunk);
-        self.audio.insert(&key, seal(&self.ring, Kind::Audio, &key, bytes)?.as_slice())?;
+        self.audio.insert(&key, seal(&self.sealing, Kind::Audio, &key, bytes)?.as_slice())?;
         Ok(())
     }
 
     pub(super) fn put_blob_ref(&mut self, blob: &BlobKey, info: AudioInfo, started_ms: u64) -> Result<(), Fault> {
         self.tombstones.remove(&blob[..])?;
         let known = BlobRefPayload { rate: info.rate, samples: info.samples, started_ms };
-        self.blob_refs.insert(blob, encode(&self.ring, Kind::BlobRef, blob, &known)?.as_slice())?;
+        self.blob_refs.insert(blob, encode(&self.sealing, Kind::BlobRef, blob, &known)?.as_slice())?;
         Ok(())
     }
 
@@ -270,7 +269,7 @@ impl Tables<'_> {
             self.tombstones.insert(&blob[..], ())?;
         }
         let (session, turn) = (session_of_key(blob), turn_of_key(blob));
-        let record = unless_damaged(find_turn(&self.ring, &self.turns, session, turn))?.flatten();
+        let record = self.sound_turn(session, turn)?;
         if let (Some(mut record), Some(kind)) = (record, kind_of_key(blob))
             && record.audio(kind).is_some()
         {
@@ -281,7 +280,7 @@ impl Tables<'_> {
     }
 
     pub(super) fn end_session(&mut self, id: SessionId, now_ms: u64) -> Result<(), Fault> {
-        let mut session = load_session(&self.ring, &self.sessions, id)?;
+        let mut session = self.load_session(id)?;
         if session.ended_ms.is_none() {
             let updated_before_ms = session.updated_ms;
             session.ended_ms = Some(now_ms);
@@ -310,7 +309,7 @@ impl Tables<'_> {
         session: &SessionPayload,
     ) -> Result<(), Fault> {
         let key = session_key(id);
-        self.sessions.insert(&key, encode(&self.ring, Kind::Session, &key, session)?.as_slice())?;
+        self.sessions.insert(&key, encode(&self.sealing, Kind::Session, &key, session)?.as_slice())?;
         if updated_before_ms == Some(session.updated_ms) {
             return Ok(());
         }
@@ -326,7 +325,7 @@ impl Tables<'_> {
 
     pub(super) fn save_turn(&mut self, turn: &TurnRecord) -> Result<(), Fault> {
         let key = turn_key(turn.session, turn.turn);
-        self.turns.insert(&key, encode(&self.ring, Kind::Turn, &key, &TurnPayload::from(turn))?.as_slice())?;
+        self.turns.insert(&key, encode(&self.sealing, Kind::Turn, &key, &TurnPayload::from(turn))?.as_slice())?;
         if turn.state == TurnState::Open {
             self.open_turns.insert(&key, ())?;
         } else {

@@ -194,6 +194,7 @@ fn an_open_session_is_not_erased_and_a_closed_one_without_a_trace() {
     let id = session.id();
     assert_eq!(host.engine.erase_sessions(&[id]).unwrap_err().code(), ErrorCode::SessionBusy);
     assert_eq!(host.engine.erase_everything().unwrap_err().code(), ErrorCode::SessionBusy);
+    assert_eq!(host.engine.rotate_store_key(None).unwrap_err().code(), ErrorCode::SessionBusy);
     assert!(traces() > 0);
     assert_eq!(host.engine.store_usage().unwrap().turns, 1);
     assert!(host.engine.verify_store().unwrap().is_sound());

@@ -6,10 +6,11 @@ use super::{
 };
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
-use crate::store::db::{Db, Fault};
+use crate::store::db::Db;
+use crate::store::fault::Fault;
 use crate::store::record::{AudioKind, SessionRecord, StoredAudio, TurnRecord};
 use crate::store::schema::{TurnKey, bounds, turn_key, turn_of_key};
-use crate::store::tables::{Snapshot, find_turn, unless_damaged};
+use crate::store::tables::{Records, Snapshot, unless_damaged};
 use serde::Serialize;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -132,7 +133,7 @@ impl Snapshot {
             if turns.len() == TURNS_AT_A_TIME {
                 return Ok((turns, Some(turn)));
             }
-            turns.push(unless_damaged(find_turn(&self.ring, &self.turns, id, turn))?.flatten());
+            turns.push(self.sound_turn(id, turn)?);
         }
         Ok((turns, None))
     }

@@ -5,13 +5,14 @@ use super::read::{Archive, Contents, Recording};
 use super::{ArchiveSource, audio_name};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{InterruptReason, SessionId};
-use crate::store::db::{Db, Fault};
+use crate::store::db::Db;
+use crate::store::fault::Fault;
 use crate::store::payload::{SessionPayload, SummaryPayload};
 use crate::store::record::{AudioKind, TurnRecord, TurnState};
 use crate::store::retention::{audio_rule, expired, may_write};
 use crate::store::schema::{CHUNK_BYTES, IMPORTS, blob_key, session_key};
 use crate::store::sweep;
-use crate::store::tables::{Tables, is_listed, write};
+use crate::store::tables::{Records, Tables, write};
 use redb::ReadableTable;
 use serde::Serialize;
 
@@ -270,7 +271,7 @@ impl Tables<'_> {
     fn begin_import(&mut self, id: SessionId) -> Result<(), Fault> {
         let key = session_key(id);
         // One that is listed and not there is damaged.
-        if self.sessions.get(&key)?.is_some() || is_listed(&self.by_updated, id)? {
+        if self.sessions.get(&key)?.is_some() || self.is_listed(id)? {
             return Err(exists(id).into());
         }
         self.forget_leftovers(id)?;

