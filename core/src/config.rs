@@ -1,29 +1,9 @@
-//! What a session is set to.
+//! The settings of a session.
 
 use crate::backend::{Lexicon, Sampling};
 use crate::error::{Error, ErrorCode, Result};
 use crate::language::LanguageTag;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
-
-use crate::event::SessionId;
-
-impl SessionId {
-    /// An id for a session that starts at `now_ms` (Unix time in ms).
-    pub fn new(now_ms: u64) -> Self {
-        let (seconds, nanos) = (now_ms / 1000, (now_ms % 1000) as u32 * 1_000_000);
-        Self(Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos)))
-    }
-}
-
-impl std::str::FromStr for SessionId {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Self> {
-        let uuid = Uuid::try_parse(text)
-            .map_err(|source| Error::new(ErrorCode::InvalidArgument, "not a session id").with_source(source))?;
-        Ok(Self(uuid))
-    }
-}
 
 /// The settings of a session. Everything but the two languages has a default.
 ///
@@ -35,7 +15,7 @@ impl std::str::FromStr for SessionId {
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionConfig {
-    /// The learner's own language.
+    /// The user's own language.
     pub native: LanguageTag,
     /// The language to practise.
     pub target: LanguageTag,
@@ -45,40 +25,40 @@ pub struct SessionConfig {
     /// The name of a scenario, such as `cafe`.
     #[serde(default = "defaults::scenario")]
     pub scenario: String,
-    /// The tutor's voice; `None` takes the first voice of the target language.
+    /// The name of the voice; `None` takes the first voice of the target language.
     #[serde(default)]
     pub voice: Option<String>,
-    /// The pace of speech, 0.5 to 2; 1 is the voice's own.
+    /// The speed of speech, 0.5 to 2; 1 is the voice's own.
     #[serde(default = "defaults::speed")]
     pub speed: f32,
-    /// The tutor's name and character.
+    /// The tutor's persona.
     #[serde(default)]
     pub persona: Persona,
     /// Pronunciations: they change the sound of a word, never the text.
     #[serde(default)]
     pub lexicon: Lexicon,
-    /// Words that the recogniser should expect. They hide a learner's errors, so there are none by default.
+    /// Words that the recogniser should expect. They hide a learner's errors; none by default.
     #[serde(default)]
     pub vocabulary: Vec<String>,
-    /// What is kept, and for how long.
+    /// How long audio and text are retained.
     #[serde(default)]
     pub retention: Retention,
-    /// How the engine learns what was heard.
+    /// How the engine learns how much of a reply was played.
     #[serde(default)]
     pub playback: Playback,
-    /// How long samples take from the host's report to the ear, in ms.
+    /// The latency from a sample that the host reports as played to the user's ear, in ms.
     #[serde(default)]
     pub output_latency_ms: u32,
-    /// How willing the tutor is to wait for a hesitating learner: 0 not at all, 1 very.
+    /// How long endpointing waits in a pause of the user: from 0, shortest, to 1, longest.
     #[serde(default = "defaults::patience")]
     pub patience: f32,
-    /// Whether speech or text of the learner stops the tutor.
+    /// Whether speech or text of the user interrupts a reply (barge-in).
     #[serde(default = "defaults::yes")]
     pub interruptible: bool,
-    /// When the microphone is listened to, and how.
+    /// Voice activity detection and endpointing.
     #[serde(default)]
     pub listening: Listening,
-    /// How the chat model chooses its words.
+    /// Sampling of the chat model's tokens.
     #[serde(default)]
     pub sampling: Sampling,
 }
@@ -134,25 +114,25 @@ impl SessionConfig {
     }
 }
 
-/// Who the tutor is.
+/// The tutor's name and character.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Persona {
-    /// The tutor's name; empty for none.
+    /// The name; empty for none.
     pub name: String,
-    /// The tutor's character, in a sentence or two for the chat model; empty for the default one.
+    /// The character, in a sentence or two for the chat model; empty for the default one.
     pub character: String,
 }
 
-/// What is kept of a session, and for how long. By default text stays and no audio outlives the session.
+/// Retention of a session's data. By default text is kept and no audio outlives the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Retention {
-    /// What the learner said, as sound.
+    /// Audio of the user.
     pub user_audio: Keep,
-    /// What the tutor said, as sound.
+    /// Audio of replies.
     pub reply_audio: Keep,
-    /// What both said, as text, and the summaries of it.
+    /// Transcripts, replies and summaries.
     pub text: Keep,
 }
 
@@ -162,11 +142,11 @@ impl Default for Retention {
     }
 }
 
-/// How long something is kept.
+/// A retention rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
-    /// It is not written at all.
+    /// Never stored.
     Never,
     /// Until the session ends.
     UntilSessionEnd,
@@ -176,7 +156,7 @@ pub enum Keep {
     Forever,
 }
 
-/// When the microphone is listened to, and how.
+/// Voice activity detection and endpointing.
 ///
 /// ```
 /// use tertulia::{Listening, ListeningMode};
@@ -186,19 +166,18 @@ pub enum Keep {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Listening {
-    /// Who says when an utterance starts and ends.
+    /// Push-to-talk, or an open microphone.
     pub mode: ListeningMode,
-    /// Sound from before the first speech that belongs to the utterance, in ms, up to 2,000.
+    /// Audio before the speech onset that belongs to the utterance, in ms, up to 2,000.
     pub preroll_ms: u32,
-    /// Sound that is shorter is not taken for speech, in ms, 30 to 1,000.
+    /// The shortest sound that counts as speech, in ms, 30 to 1,000.
     pub speech_ms_min: u32,
-    /// Speech over the tutor that lasts so long interrupts, in ms, even before a word of it is understood; 100 to
-    /// 10,000. What is shorter interrupts by its words; "mhm" or a cough does not.
+    /// Speech during a reply that lasts so long is a barge-in even before any word is recognised, in ms, 100 to 10,000.
+    /// Shorter speech is judged by its words; a backchannel ("mhm") or a cough is none.
     pub interrupt_ms: u32,
-    /// The words so far are shown after so many ms of speech, again and again; 100 to 10,000.
+    /// The interval of partial transcripts, in ms of speech, 100 to 10,000.
     pub partial_ms: u32,
-    /// The host is told when nobody has spoken for so many ms ([`EventKind::Idle`](crate::EventKind::Idle)); `None` for
-    /// never.
+    /// Silence after which [`EventKind::Idle`](crate::EventKind::Idle) is emitted, in ms; `None` for never.
     pub idle_ms: Option<u32>,
 }
 
@@ -228,7 +207,10 @@ impl Listening {
         for (name, value, range) in ranges {
             if !range.contains(&value) {
                 let (least, most) = range.into_inner();
-                return Err(Error::new(ErrorCode::InvalidConfig, format!("{name} is outside {least} to {most}")));
+                return Err(Error::new(
+                    ErrorCode::InvalidConfig,
+                    format!("{name} is {value}: outside {least} to {most}"),
+                ));
             }
         }
         Ok(())
@@ -244,86 +226,70 @@ pub(crate) fn check_patience(patience: f32) -> Result<()> {
     Err(Error::new(ErrorCode::InvalidConfig, "patience is outside 0 to 1"))
 }
 
-/// Who says when an utterance starts and ends.
+/// The source of an utterance's start and end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ListeningMode {
     /// The host: all audio up to [`end_utterance`](crate::Session::end_utterance) is one utterance.
     #[default]
     PushToTalk,
-    /// The engine: the microphone stays open, and the engine hears when someone starts and has finished.
+    /// The engine: the microphone stays open, and VAD and endpointing find the utterances.
     Continuous,
 }
 
-/// How the engine learns what of a reply was heard.
+/// How the engine learns how much of a reply was played.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Playback {
-    /// The host calls [`played`].
+    /// The host calls [`Session::played`](crate::Session::played).
     #[default]
     Reported,
-    /// Audio counts as heard when it was given out: for files, and hosts without a speaker.
+    /// Audio counts as played when it was emitted: for files, and hosts without a speaker.
     Assumed,
 }
 
-/// Changes to a running session; they hold from the next turn. `None` leaves a setting as it is.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct SessionUpdate {
-    /// See [`SessionConfig::native`].
-    pub native: Option<LanguageTag>,
-    /// See [`SessionConfig::target`].
-    pub target: Option<LanguageTag>,
-    /// See [`SessionConfig::level`].
-    pub level: Option<String>,
-    /// See [`SessionConfig::scenario`].
-    pub scenario: Option<String>,
-    /// See [`SessionConfig::voice`].
-    pub voice: Option<String>,
-    /// See [`SessionConfig::speed`].
-    pub speed: Option<f32>,
-    /// See [`SessionConfig::persona`].
-    pub persona: Option<Persona>,
-    /// See [`SessionConfig::lexicon`].
-    pub lexicon: Option<Lexicon>,
-    /// See [`SessionConfig::vocabulary`].
-    pub vocabulary: Option<Vec<String>>,
-    /// See [`SessionConfig::playback`].
-    pub playback: Option<Playback>,
-    /// See [`SessionConfig::patience`].
-    pub patience: Option<f32>,
-    /// See [`SessionConfig::interruptible`].
-    pub interruptible: Option<bool>,
-    /// See [`SessionConfig::listening`]; it holds at once.
-    pub listening: Option<Listening>,
-}
+/// Declares [`SessionUpdate`] and how each change is applied.
+macro_rules! session_update {
+    ($($field:ident: $type:ty,)*) => {
+        /// Changes to a running session, from the next turn on ([`listening`](Self::listening): at once). `None` leaves a
+        /// setting as it is. In JSON it is a merge patch of [`SessionConfig`].
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(default)]
+        pub struct SessionUpdate {
+            $(
+                #[doc = concat!("See [`SessionConfig::", stringify!($field), "`].")]
+                pub $field: Option<$type>,
+            )*
+        }
 
-impl SessionUpdate {
-    /// Puts the changes into `config`.
-    pub(crate) fn apply(self, config: &mut SessionConfig) {
-        fn set<T>(setting: &mut T, change: Option<T>) {
-            if let Some(value) = change {
-                *setting = value;
+        impl SessionUpdate {
+            /// Applies the changes to `config`. Another target language takes its own voice, unless one is set here.
+            pub(crate) fn apply(self, config: &mut SessionConfig) {
+                if self.target.as_ref().is_some_and(|target| !target.same_language(&config.target)) {
+                    config.voice = None;
+                }
+                $(
+                    if let Some(value) = self.$field {
+                        config.$field = value.into();
+                    }
+                )*
             }
         }
-        let language_changes = self.target.as_ref().is_some_and(|target| !target.same_language(&config.target));
-        set(&mut config.native, self.native);
-        set(&mut config.target, self.target);
-        set(&mut config.level, self.level);
-        set(&mut config.scenario, self.scenario);
-        set(&mut config.speed, self.speed);
-        set(&mut config.persona, self.persona);
-        set(&mut config.lexicon, self.lexicon);
-        set(&mut config.vocabulary, self.vocabulary);
-        set(&mut config.playback, self.playback);
-        set(&mut config.patience, self.patience);
-        set(&mut config.interruptible, self.interruptible);
-        set(&mut config.listening, self.listening);
-        match self.voice {
-            Some(voice) => config.voice = Some(voice),
-            // Another language takes its own voice, unless one was asked for.
-            None if language_changes => config.voice = None,
-            None => {}
-        }
-    }
+    };
+}
+
+session_update! {
+    native: LanguageTag,
+    target: LanguageTag,
+    level: String,
+    scenario: String,
+    voice: String,
+    speed: f32,
+    persona: Persona,
+    lexicon: Lexicon,
+    vocabulary: Vec<String>,
+    playback: Playback,
+    patience: f32,
+    interruptible: bool,
+    listening: Listening,
 }

@@ -11,7 +11,7 @@
 //! assert_eq!(event.to_json(), r#"{"type":"playback_flush","seq":7,"at_ms":120}"#);
 //! ```
 
-use crate::error::ErrorCode;
+use crate::error::{Error, ErrorCode};
 use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 use std::ops::Range;
@@ -24,6 +24,26 @@ pub use crate::language::LanguageTag;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionId(pub Uuid);
+
+impl SessionId {
+    /// An id for a session that starts at `now_ms` (Unix time in ms).
+    pub fn new(now_ms: u64) -> Self {
+        let (seconds, nanos) = (now_ms / 1000, (now_ms % 1000) as u32 * 1_000_000);
+        Self(Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos)))
+    }
+}
+
+impl std::str::FromStr for SessionId {
+    type Err = Error;
+
+    /// # Errors
+    /// [`ErrorCode::InvalidArgument`] where the text is not a UUID.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let uuid = Uuid::try_parse(text)
+            .map_err(|source| Error::new(ErrorCode::InvalidArgument, "not a session id").with_source(source))?;
+        Ok(Self(uuid))
+    }
+}
 
 /// A turn's number within its session, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -204,13 +224,13 @@ pub struct ErrorInfo {
     pub code: ErrorCode,
     /// The stable name.
     pub name: &'static str,
-    /// Context, for logs; never what a person said.
+    /// The context and its causes, for logs; never words of the user.
     pub detail: String,
 }
 
-impl From<&crate::error::Error> for ErrorInfo {
-    fn from(error: &crate::error::Error) -> Self {
-        Self { code: error.code(), name: error.code().name(), detail: error.detail().to_owned() }
+impl From<&Error> for ErrorInfo {
+    fn from(error: &Error) -> Self {
+        Self { code: error.code(), name: error.code().name(), detail: error.detail_with_causes() }
     }
 }
 

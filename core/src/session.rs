@@ -1,4 +1,8 @@
-//! [`Session`]: the host's handle of one conversation, and [`Events`], its one reader.
+//! [`Session`]: the host's handle of one conversation.
+
+mod events;
+
+pub use events::Events;
 
 use crate::audio::UtteranceBuffer;
 use crate::config::{ListeningMode, SessionConfig, SessionUpdate};
@@ -6,15 +10,13 @@ use crate::driver::jobs::Payload;
 use crate::driver::microphone::{Mark, Source};
 use crate::driver::{Message, SessionShared, Shared};
 use crate::error::{Error, ErrorCode, Result};
-use crate::event::{EndReason, Event, SessionId, TurnId, TurnOrigin};
+use crate::event::{EndReason, SessionId, TurnId, TurnOrigin};
 use crate::prompt;
 use crate::store::{AudioKind, Lineage, StoredAudio, TurnRecord};
 use crate::turn::{Input, Redo, Start, StartKind, WAITING_TURNS_MAX};
 use parking_lot::Mutex;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
 
 /// The longest text of one turn, in bytes.
 pub const TEXT_BYTES_MAX: usize = 8_192;
@@ -22,8 +24,9 @@ pub const TEXT_BYTES_MAX: usize = 8_192;
 /// A conversation that is open. Clones are the same session; dropping the last one suspends it (it can be opened
 /// again), and only [`end`](Session::end) ends it.
 ///
-/// Every call returns at once and may come from any thread; what follows from it arrives as [`Event`]s. After
-/// [`end`](Session::end) every call fails with [`ErrorCode::SessionClosed`].
+/// Every call returns at once and may come from any thread; its results arrive as [`Event`](crate::Event)s. After
+/// [`end`](Session::end) every call fails with [`ErrorCode::SessionClosed`], after the engine's end with
+/// [`ErrorCode::EngineClosed`].
 #[derive(Clone)]
 pub struct Session {
     inner: Arc<Inner>,
@@ -32,7 +35,7 @@ pub struct Session {
 struct Inner {
     shared: Arc<Shared>,
     session: Arc<SessionShared>,
-    /// What was pushed of an utterance whose end the host tells.
+    /// The utterance being recorded in push-to-talk mode.
     utterance: Mutex<UtteranceBuffer>,
 }
 
@@ -61,21 +64,19 @@ impl Session {
     /// Takes in mono samples between -1 and 1 from the microphone, any number, at any rate from 8,000 to 192,000 Hz.
     /// The rate may change between calls.
     ///
-    /// With [`ListeningMode::PushToTalk`](crate::ListeningMode) they are part of the next utterance; with
-    /// [`ListeningMode::Continuous`](crate::ListeningMode) the engine hears in them by itself when somebody starts to
-    /// speak and has finished.
+    /// With [`ListeningMode::PushToTalk`] they are part of the next utterance; with [`ListeningMode::Continuous`] the
+    /// engine finds speech and the end of the utterance by itself.
     ///
     /// # Errors
     /// [`ErrorCode::AudioInvalidRate`], [`ErrorCode::AudioInvalidSample`] (nothing of the block is kept),
-    /// [`ErrorCode::AudioOverrun`] once the utterance is as long as the longest allowed, or the engine as far behind
-    /// (what came before is kept), [`ErrorCode::SessionClosed`].
+    /// [`ErrorCode::AudioOverrun`] once the utterance has its maximum length, or the engine lags as far behind (earlier
+    /// audio is kept).
     pub fn push_audio(&self, samples: &[f32], rate: u32) -> Result<()> {
         self.push_interleaved(samples, 1, rate)
     }
 
-    /// Takes in samples of a microphone with up to eight channels, as [`push_audio`](Session::push_audio) does those of one:
-    /// whole frames, one sample of each channel after the other, whose mean is heard. Their number may change between
-    /// calls.
+    /// Takes in interleaved samples of a microphone with up to eight channels, in whole frames, as
+    /// [`push_audio`](Session::push_audio) those of one; the channels are averaged. Their number may change between calls.
     ///
     /// # Errors
     /// As [`push_audio`](Session::push_audio); [`ErrorCode::AudioInvalidRate`] for another number of channels,
@@ -88,15 +89,13 @@ impl Session {
         }
     }
 
-    /// Tells what the speaker plays, for microphones that hear it: from the first call on, its echo is taken out of what
-    /// the microphone gives, where it comes back 40 ms to half a second later. Not for platforms that cancel echo
-    /// themselves.
+    /// The far-end signal of the echo canceller: the audio that the speaker plays now. From the first call on, echo that
+    /// returns 40 to 500 ms later is removed from the microphone's audio. Not for platforms with an echo canceller.
     ///
     /// Call it with each block as it is handed to the device, mono, at the device's rate, from the audio thread if you
-    /// like; best with the silence between replies too, as then the clocks of speaker and microphone can be compared.
-    /// Replies arrive faster than they are played: it is what the speaker plays now that is wanted. While the first two
-    /// seconds are played, the canceller learns, and nobody is heard. With
-    /// [`ListeningMode::PushToTalk`](crate::ListeningMode) nothing happens.
+    /// like, and preferably with the silence between replies, too, so that the clocks of speaker and microphone can be
+    /// compared. During the first two seconds of playback the canceller adapts and the microphone is muted. Does nothing
+    /// with [`ListeningMode::PushToTalk`].
     ///
     /// ```no_run
     /// # fn output_callback(session: &tertulia::Session, block: &mut [f32]) -> tertulia::Result<()> {
@@ -108,7 +107,7 @@ impl Session {
     ///
     /// # Errors
     /// [`ErrorCode::AudioInvalidRate`], [`ErrorCode::AudioInvalidSample`], [`ErrorCode::AudioOverrun`] as in
-    /// [`push_audio`](Session::push_audio); [`ErrorCode::SessionClosed`].
+    /// [`push_audio`](Session::push_audio).
     pub fn push_playback(&self, samples: &[f32], rate: u32) -> Result<()> {
         self.inner.check_open()?;
         match self.inner.is_continuous() {
@@ -117,12 +116,11 @@ impl Session {
         }
     }
 
-    /// The utterance that was pushed is complete: a turn starts with it. With
-    /// [`ListeningMode::Continuous`](crate::ListeningMode) the engine need not be told; where nobody is speaking, the
-    /// turn fails with [`ErrorCode::NoSpeech`].
+    /// Ends the utterance that was pushed and starts a turn with it. Not needed with [`ListeningMode::Continuous`]; the
+    /// turn fails with [`ErrorCode::NoSpeech`] there where no utterance is under way.
     ///
     /// # Errors
-    /// [`ErrorCode::AudioEmpty`] where nothing was pushed; [`ErrorCode::QueueFull`], [`ErrorCode::SessionClosed`].
+    /// [`ErrorCode::AudioEmpty`] where nothing was pushed; [`ErrorCode::QueueFull`].
     pub fn end_utterance(&self) -> Result<TurnId> {
         self.inner.check_open()?;
         if self.inner.is_continuous() {
@@ -138,12 +136,8 @@ impl Session {
         self.inner.start(StartKind::Utterance(EndReason::Host), None, Some(Payload::Pcm(samples.into())))
     }
 
-    /// The microphone was taken away: a call came in, the route changed, the user muted it. What is being said is
-    /// complete with that; audio that is pushed later is heard again. With
-    /// [`ListeningMode::PushToTalk`](crate::ListeningMode) nothing happens.
-    ///
-    /// # Errors
-    /// [`ErrorCode::SessionClosed`].
+    /// Tells that the microphone was taken away: a call came in, the route changed, the user muted it. Ends the utterance
+    /// under way; audio that is pushed later is processed again. Does nothing with [`ListeningMode::PushToTalk`].
     pub fn input_interrupted(&self) -> Result<()> {
         self.inner.check_open()?;
         if self.inner.is_continuous() {
@@ -152,12 +146,8 @@ impl Session {
         Ok(())
     }
 
-    /// The microphone is back, and may be another one, or elsewhere: the noise around it and the echo's way to it are
-    /// learned anew. Audio that is pushed is heard without this call too. With
-    /// [`ListeningMode::PushToTalk`](crate::ListeningMode) nothing happens.
-    ///
-    /// # Errors
-    /// [`ErrorCode::SessionClosed`].
+    /// Tells that the microphone is back and may be another one, or elsewhere: VAD and echo canceller are reset. Not
+    /// needed for audio to be processed. Does nothing with [`ListeningMode::PushToTalk`].
     pub fn input_resumed(&self) -> Result<()> {
         self.inner.check_open()?;
         if self.inner.is_continuous() {
@@ -168,10 +158,10 @@ impl Session {
 
     /// Starts a turn with one complete recording: wav, flac, ogg, mp3, mp4 or webm, Opus included.
     ///
-    /// What is wrong with the file shows as `turn_failed` at the stage `decode`.
+    /// A file that cannot be decoded shows as `turn_failed` at the stage `decode`.
     ///
     /// # Errors
-    /// [`ErrorCode::AudioEmpty`] for no bytes; [`ErrorCode::QueueFull`], [`ErrorCode::SessionClosed`].
+    /// [`ErrorCode::AudioEmpty`] for no bytes; [`ErrorCode::QueueFull`].
     pub fn push_encoded(&self, bytes: impl Into<Arc<[u8]>>) -> Result<TurnId> {
         self.inner.check_open()?;
         let bytes = bytes.into();
@@ -181,30 +171,27 @@ impl Session {
         self.inner.start(StartKind::Utterance(EndReason::Recording), None, Some(Payload::Encoded(bytes)))
     }
 
-    /// Starts a turn with what the learner typed.
+    /// Starts a turn with a typed text of at most [`TEXT_BYTES_MAX`].
     ///
     /// # Errors
-    /// [`ErrorCode::TextEmpty`], [`ErrorCode::TextTooLong`]; [`ErrorCode::QueueFull`],
-    /// [`ErrorCode::SessionClosed`].
+    /// [`ErrorCode::TextEmpty`], [`ErrorCode::TextTooLong`], [`ErrorCode::QueueFull`].
     pub fn send_text(&self, text: &str) -> Result<TurnId> {
         self.inner.start(StartKind::Text(checked_text(text)?), None, None)
     }
 
-    /// Has the tutor speak this text, after the turn under way.
+    /// Starts a turn that speaks this text of at most [`TEXT_BYTES_MAX`], after the turn under way.
     ///
     /// # Errors
-    /// [`ErrorCode::TextEmpty`], [`ErrorCode::TextTooLong`]; [`ErrorCode::QueueFull`],
-    /// [`ErrorCode::SessionClosed`].
+    /// [`ErrorCode::TextEmpty`], [`ErrorCode::TextTooLong`], [`ErrorCode::QueueFull`].
     pub fn say(&self, text: &str) -> Result<TurnId> {
         self.inner.start(StartKind::Say(checked_text(text)?), None, None)
     }
 
-    /// Has the tutor speak of its own accord, after the turn under way: with `instructions`, such as "repeat your
-    /// last sentence more slowly"; without, to open the conversation.
+    /// Starts a turn with a reply that no utterance asked for, after the turn under way: to `instructions`, such as "repeat your
+    /// last sentence more slowly", or without them to open the conversation.
     ///
     /// # Errors
-    /// [`ErrorCode::TextEmpty`], [`ErrorCode::TextTooLong`]; [`ErrorCode::QueueFull`],
-    /// [`ErrorCode::SessionClosed`].
+    /// [`ErrorCode::TextEmpty`], [`ErrorCode::TextTooLong`], [`ErrorCode::QueueFull`].
     pub fn reply(&self, instructions: Option<&str>) -> Result<TurnId> {
         let instructions = match instructions {
             Some(text) => checked_text(text)?,
@@ -213,22 +200,22 @@ impl Session {
         self.inner.start(StartKind::Reply(instructions), None, None)
     }
 
-    /// Tries a failed or interrupted turn again, as a new turn, with the audio or text it had. The new turn takes its
-    /// place in the conversation ([`TurnRecord::retry_of`]), at the end of it.
+    /// Retries a failed or interrupted turn as a new turn with the same audio or text. The new turn supersedes it
+    /// ([`TurnRecord::retry_of`]) at the end of the conversation.
     ///
     /// # Errors
-    /// [`ErrorCode::TurnNotFound`] where there is no such turn, a correction took its place, its text was not kept, or
-    /// it was the host's own; [`ErrorCode::AudioGone`] where its audio was not kept; [`ErrorCode::QueueFull`],
-    /// [`ErrorCode::SessionClosed`]; those of the store.
+    /// [`ErrorCode::TurnNotFound`] where there is no such turn, a correction superseded it, its text was not kept, or
+    /// the host started it; [`ErrorCode::AudioGone`] where its audio was not kept; [`ErrorCode::QueueFull`]; those of the
+    /// store.
     pub fn retry_turn(&self, turn: TurnId) -> Result<TurnId> {
         self.inner.check_open()?;
-        let (mut record, current) = self.learners_turn(turn)?;
+        let (mut record, current) = self.user_turn(turn)?;
         let mut turn = turn;
         if record.user_audio.is_none() && current != turn {
-            // An attempt that succeeded has the recording now.
+            // An attempt that succeeded has the audio now.
             (record, turn) = (self.inner.shared.store.turn(self.id(), current)?, current);
         }
-        // Of an utterance without a transcript the words are the learner's own: they were corrected.
+        // The words of an utterance without a transcript are a correction by the user.
         let has_words = record.transcript.is_none() && !record.user_text.is_empty();
         let what = match record.origin {
             TurnOrigin::Utterance if has_words => StartKind::Corrected(record.user_text),
@@ -240,13 +227,12 @@ impl Session {
         self.inner.start(what, Some(Redo::Retry(turn)), None)
     }
 
-    /// The learner says that the words of this turn were others: the conversation goes on from there, with a new turn
-    /// that answers `text`. What was under way is cut short first, as by anything the learner says.
+    /// Corrects the user's words of a turn: the conversation goes on from there, with a new turn that answers `text`. The
+    /// turn under way is interrupted first, as by any input of the user.
     ///
-    /// The new turn takes the place of the corrected one and of all turns after it
-    /// ([`TurnRecord::corrects`], [`Turns::current`](crate::store::Turns::current)): the tutor forgets them, also when the
-    /// session is opened again. They stay in the store as they were, with what the recogniser understood and the
-    /// recording. To correct once more, correct the new turn.
+    /// The new turn supersedes the corrected one and all turns after it ([`TurnRecord::corrects`],
+    /// [`Turns::current`](crate::store::Turns::current)): they leave the chat model's context for good, but stay in the
+    /// store with their transcripts and audio. To correct again, correct the new turn.
     ///
     /// ```
     /// # #[cfg(feature = "testing")]
@@ -286,12 +272,11 @@ impl Session {
     ///
     /// # Errors
     /// [`ErrorCode::TextEmpty`], [`ErrorCode::TextTooLong`]; [`ErrorCode::TurnNotFound`] where there is no such turn
-    /// in the store yet, a correction took its place, or it was the host's own; [`ErrorCode::QueueFull`],
-    /// [`ErrorCode::SessionClosed`]; those of the store.
+    /// in the store yet, a correction superseded it, or the host started it; [`ErrorCode::QueueFull`]; those of the store.
     pub fn correct(&self, turn: TurnId, text: &str) -> Result<TurnId> {
         self.inner.check_open()?;
         let text = checked_text(text)?;
-        let (record, current) = self.learners_turn(turn)?;
+        let (record, current) = self.user_turn(turn)?;
         let what = match record.origin {
             TurnOrigin::Utterance => StartKind::Corrected(text),
             _ => StartKind::Text(text),
@@ -299,43 +284,37 @@ impl Session {
         self.inner.start(what, Some(Redo::Correction(current)), None)
     }
 
-    /// A turn that the learner began, and which attempt at it is part of the conversation now.
-    fn learners_turn(&self, turn: TurnId) -> Result<(TurnRecord, TurnId)> {
+    /// A turn that the user started, and the attempt at it that is part of the conversation now.
+    fn user_turn(&self, turn: TurnId) -> Result<(TurnRecord, TurnId)> {
         let store = &self.inner.shared.store;
         let record = store.turn(self.id(), turn)?;
         if matches!(record.origin, TurnOrigin::Say | TurnOrigin::Reply) {
-            return Err(Error::new(ErrorCode::TurnNotFound, "a turn of the host's own is started anew, not redone"));
+            return Err(Error::new(ErrorCode::TurnNotFound, "the turn was started by the host"));
         }
         let lineage: Lineage = store.turns_from(self.id(), record.retry_of.unwrap_or(turn))?.turns.iter().collect();
         let current = lineage.current_attempt(turn);
         let current =
-            current.ok_or_else(|| Error::new(ErrorCode::TurnNotFound, "a correction took the turn's place"))?;
+            current.ok_or_else(|| Error::new(ErrorCode::TurnNotFound, "the turn was superseded by a correction"))?;
         Ok((record, current))
     }
 
-    /// Stops the turn under way, at whatever stage; nothing happens where there is none.
-    ///
-    /// # Errors
-    /// [`ErrorCode::SessionClosed`].
+    /// Interrupts the turn under way, at any stage; does nothing where there is none.
     pub fn interrupt(&self) -> Result<()> {
         self.inner.tell(Input::Interrupt)
     }
 
-    /// Tells how many samples of the turn's reply were played in all, at the reply's rate. Cumulative: tell it as
-    /// often as you like.
-    ///
-    /// # Errors
-    /// [`ErrorCode::SessionClosed`].
+    /// Reports how many samples of the turn's reply were played in total, at the reply's rate. Cumulative and
+    /// idempotent.
     pub fn played(&self, turn: TurnId, samples_total: u64) -> Result<()> {
         self.inner.tell(Input::Played { turn, samples_total })
     }
 
-    /// Changes settings from the next turn on, without reloading models. They are stored soon after; where that fails, an
-    /// `error` event tells, and they are written with the next turn.
+    /// Changes settings from the next turn on, without reloading models. They are stored soon after; if that fails, an
+    /// `error` event follows, and they are stored with the next turn.
     ///
     /// # Errors
-    /// Those of [`SessionEngine::create_session`](crate::SessionEngine::create_session) for the settings; nothing is
-    /// changed then.
+    /// Those of [`SessionEngine::create_session`](crate::SessionEngine::create_session) for the settings, which stay as
+    /// they were then.
     pub fn update(&self, update: SessionUpdate) -> Result<()> {
         self.inner.check_open()?;
         let shared = &self.inner.shared;
@@ -351,19 +330,13 @@ impl Session {
         Ok(())
     }
 
-    /// The session's events. There is one reader at a time.
-    ///
-    /// # Errors
-    /// [`ErrorCode::EventsTaken`].
+    /// The one reader of the session's events. Fails with [`ErrorCode::EventsTaken`] while there is another.
     pub fn events(&self) -> Result<Events> {
         self.inner.session.events.take_reader()?;
         Ok(Events { session: self.inner.session.clone() })
     }
 
-    /// The turns of this session in the store, oldest first.
-    ///
-    /// # Errors
-    /// Those of the store.
+    /// The turns of this session in the store, oldest first. Fails with the codes of the store.
     pub fn turns(&self) -> Result<Vec<TurnRecord>> {
         Ok(self.inner.shared.store.turns(self.id())?.turns)
     }
@@ -376,11 +349,8 @@ impl Session {
         self.inner.shared.store.audio(self.id(), turn, kind)
     }
 
-    /// Ends the session for good: the turn under way is cut short, what was kept until the end is deleted, and the
-    /// last event is `session_closed`. The session's text can still be read through the engine.
-    ///
-    /// # Errors
-    /// [`ErrorCode::SessionClosed`].
+    /// Ends the session for good: the turn under way is interrupted, data retained until the session's end is deleted,
+    /// and `session_closed` is the last event. The session's text can still be read through the engine.
     pub fn end(&self) -> Result<()> {
         self.inner.check_open()?;
         self.inner.close(true);
@@ -424,7 +394,7 @@ impl Inner {
     fn start(&self, what: StartKind, redoes: Option<Redo>, payload: Option<Payload>) -> Result<TurnId> {
         self.check_open()?;
         self.check_room()?;
-        // Held until the message is on its way, so that turns arrive in the order of their numbers.
+        // Held until the message is sent, so that turns arrive in the order of their numbers.
         let mut next_turn = self.session.next_turn.lock();
         let turn = TurnId(*next_turn);
         *next_turn += 1;
@@ -450,60 +420,14 @@ impl Inner {
 
 fn checked_text(text: &str) -> Result<String> {
     if text.len() > TEXT_BYTES_MAX {
-        return Err(Error::new(ErrorCode::TextTooLong, format!("{} bytes; {TEXT_BYTES_MAX} at most", text.len())));
+        return Err(Error::new(
+            ErrorCode::TextTooLong,
+            format!("text is too long: {} of at most {TEXT_BYTES_MAX} bytes", text.len()),
+        ));
     }
     let text = text.trim();
     if text.is_empty() {
         return Err(ErrorCode::TextEmpty.into());
     }
     Ok(text.to_owned())
-}
-
-/// The one reader of a session's events; dropping it lets another be taken.
-///
-/// Polled with [`try_next`](Events::try_next), waited for with [`next_timeout`](Events::next_timeout), or read as a
-/// [`Stream`](futures_core::Stream).
-pub struct Events {
-    pub(crate) session: Arc<SessionShared>,
-}
-
-impl Events {
-    /// The next event; `None` where there is none yet.
-    ///
-    /// # Errors
-    /// [`ErrorCode::SessionClosed`] once the last event, `session_closed`, was read.
-    pub fn try_next(&self) -> Result<Option<Event>> {
-        self.session.events.try_next()
-    }
-
-    /// Has `wake` called, on any thread, whenever there may be something to read. It must only notify: it may not
-    /// call the engine, and not wait.
-    pub fn set_waker(&self, wake: impl Fn() + Send + Sync + 'static) {
-        self.session.events.set_wake(Some(Arc::new(wake)));
-    }
-}
-
-impl Drop for Events {
-    fn drop(&mut self) {
-        self.session.events.set_wake(None);
-        self.session.events.return_reader();
-    }
-}
-
-impl futures_core::Stream for Events {
-    type Item = Event;
-
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        match self.session.events.poll_next(context.waker()) {
-            Ok(Some(event)) => Poll::Ready(Some(event)),
-            Ok(None) => Poll::Pending,
-            Err(_closed) => Poll::Ready(None),
-        }
-    }
-}
-
-impl std::fmt::Debug for Events {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Events").field("session", &self.session.id).finish_non_exhaustive()
-    }
 }

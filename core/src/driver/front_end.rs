@@ -137,7 +137,7 @@ impl History {
 /// Listens to a session's microphone until it is closed.
 pub(crate) async fn listen(shared: Arc<Shared>, session: Arc<SessionShared>) {
     let Err(error) = contained(listen_on(&shared, &session)).await else { return };
-    tracing::warn!(code = error.code().number(), "listening failed");
+    tracing::warn!(error = format!("{error:#}"), "listening failed");
     let at_ms = shared.clock.monotonic_us().saturating_sub(session.opened_us) / 1000;
     session.events.push(Some(session.id), None, at_ms, EventKind::Error(ErrorInfo::from(&error)));
 }

@@ -66,7 +66,7 @@ impl Job {
         if error.code() == ErrorCode::Cancelled && self.cancel.is_cancelled() {
             return;
         }
-        tracing::warn!(turn = self.turn.0, ?stage, code = error.code().number(), "a turn failed");
+        tracing::warn!(turn = self.turn.0, ?stage, error = format!("{error:#}"), "a turn failed");
         self.report(Report::Failed { stage, error: ErrorInfo::from(&error) });
     }
 }
@@ -191,7 +191,7 @@ pub(crate) async fn answer_detector(
     match contained(ask).instrument(span).await {
         Ok(probability) => shared.send(Message::Machine(session.key, Input::Detected { inquiry, probability })),
         Err(error) if error.code() == ErrorCode::Cancelled => {}
-        Err(error) => tracing::warn!(code = error.code().number(), "the turn detector failed"),
+        Err(error) => tracing::warn!(error = format!("{error:#}"), "the turn detector failed"),
     }
 }
 

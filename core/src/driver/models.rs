@@ -40,13 +40,8 @@ impl Shared {
     /// Checks that a model that is to be loaded fits beside those that are.
     fn check_memory<M: Model + ?Sized>(&self, model: &M) -> Result<()> {
         let Some(max) = self.options.memory_bytes_max else { return Ok(()) };
-        let mut loaded = 0;
-        self.backends.for_each_model(|other| {
-            if other.is_loaded() {
-                loaded += other.memory_needed();
-            }
-            Ok(())
-        })?;
+        let loaded: u64 =
+            self.backends.models().filter(|other| other.is_loaded()).map(|other| other.memory_needed()).sum();
         let needed = model.memory_needed();
         if loaded + needed > max {
             let detail = format!("{} needs {needed} bytes beside {loaded}; {max} are allowed", model.name());

@@ -225,7 +225,7 @@ impl SessionCore {
                 if !self.unsaved.is_empty()
                     && let Err(error) = self.shared.store.apply(&self.unsaved)
                 {
-                    tracing::warn!(code = error.code().number(), "a session was closed and not all of it stored");
+                    tracing::warn!(error = format!("{error:#}"), "a session was closed and not all of it stored");
                 }
                 self.stop_summarising();
                 self.session.events.close();

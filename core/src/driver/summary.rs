@@ -69,7 +69,7 @@ pub(crate) async fn summarise_ahead(
     if let Err(error) = result
         && error.code() != ErrorCode::Cancelled
     {
-        tracing::warn!(code = error.code().number(), "a summary failed");
+        tracing::warn!(error = format!("{error:#}"), "a summary failed");
     }
     shared.send(Message::Summary(key, News::Ended));
 }

@@ -1,4 +1,4 @@
-//! [`Error`]: a stable code, context, and whether trying again may help.
+//! [`Error`]: a stable code, context, the cause, and whether trying again may help.
 
 mod code;
 
@@ -9,20 +9,22 @@ use std::sync::Arc;
 /// The result of every fallible call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What failed and why. Messages never hold words that a person spoke or typed.
+/// An error with a stable code. Messages never hold words that a person spoke or typed.
+///
+/// `{error}` is the code and the detail; `{error:#}` appends the causes, for logs.
 ///
 /// ```
 /// use tertulia::{Error, ErrorCode};
 /// let error = Error::new(ErrorCode::ModelMissing, "whisper-base.gguf is not in the model folder");
 /// assert_eq!(error.code().number(), 221);
 /// assert!(!error.is_retryable());
+/// let error = error.with_source(std::io::Error::other("connection refused"));
+/// assert_eq!(error.detail_with_causes(), "whisper-base.gguf is not in the model folder: connection refused");
 /// ```
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{code}: {detail}")]
+#[derive(Clone, Debug)]
 pub struct Error {
     code: ErrorCode,
     detail: String,
-    #[source]
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -32,7 +34,7 @@ impl Error {
         Self { code, detail: detail.into(), source: None }
     }
 
-    /// The same error with the lower-level error that caused it.
+    /// The same error with the lower-level error that caused it, whose message must hold no words of the user either.
     pub fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self
@@ -43,14 +45,43 @@ impl Error {
         self.code
     }
 
-    /// The context, for logs; without the code.
+    /// The context, without the code.
     pub fn detail(&self) -> &str {
         &self.detail
+    }
+
+    /// The context, then each cause that says something new, joined by `: `.
+    pub fn detail_with_causes(&self) -> String {
+        let mut text = self.detail.clone();
+        let mut next = std::error::Error::source(self);
+        while let Some(cause) = next {
+            let message = cause.to_string();
+            if !text.contains(&message) {
+                text = text + ": " + &message;
+            }
+            next = cause.source();
+        }
+        text
     }
 
     /// Whether the same call may succeed later without any other change.
     pub fn is_retryable(&self) -> bool {
         self.code.is_retryable()
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match f.alternate() {
+            true => write!(f, "{}: {}", self.code, self.detail_with_causes()),
+            false => write!(f, "{}: {}", self.code, self.detail),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
     }
 }
 

@@ -304,7 +304,7 @@ impl Db {
 
     fn rewrite_unsynced_or_warn(&self) {
         if let Err(error) = self.rewrite_unsynced() {
-            tracing::warn!(%error, "the last writes may not survive a power loss");
+            tracing::warn!(error = format!("{error:#}"), "the last writes may not survive a power loss");
         }
     }
 
@@ -338,7 +338,7 @@ fn close<T>(database: T) {
         Ok(())
     });
     if let Err(fault) = closed {
-        tracing::warn!(error = %fault.into_error(), "the store did not close cleanly");
+        tracing::warn!(error = format!("{:#}", fault.into_error()), "the store did not close cleanly");
     }
 }
 

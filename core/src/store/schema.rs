@@ -195,7 +195,16 @@ pub(super) fn encode<T: Serialize>(sealing: &Sealing, kind: Kind, key: &[u8], pa
 pub(super) fn decode<T: DeserializeOwned>(sealing: &Sealing, kind: Kind, key: &[u8], record: &[u8]) -> Result<T> {
     let payload = unseal(sealing, kind, key, record)?;
     // The checksum holds, so these bytes are what somebody wrote: an unknown form is a newer one, not damage.
-    rmp_serde::from_slice(&payload).map_err(|source| unknown_form(kind).with_source(source))
+    rmp_serde::from_slice(&payload).map_err(|source| unknown_form(kind).with_source(without_values(&source)))
+}
+
+/// The message of a serde error without the value that it quotes, which may be words of the user.
+fn without_values(error: &rmp_serde::decode::Error) -> std::io::Error {
+    let mut message = error.to_string();
+    if let (Some(start), Some(end)) = (message.find('"'), message.rfind('"')) {
+        message.replace_range(start..=end, "…");
+    }
+    std::io::Error::other(message)
 }
 
 /// A record around these bytes.

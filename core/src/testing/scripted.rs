@@ -22,14 +22,14 @@ use crate::language::LanguageTag;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Samples per second of the scripted voice.
 pub const VOICE_RATE_HZ: u32 = 8_000;
 /// Samples that the scripted voice makes of each byte of text.
 pub const SAMPLES_PER_BYTE: usize = 400;
 
-/// A door that a script waits at.
+/// A latch that a script waits for.
 #[derive(Clone, Debug, Default)]
 pub struct Gate(Arc<GateInner>);
 
@@ -40,12 +40,12 @@ struct GateInner {
 }
 
 impl Gate {
-    /// A gate that is shut.
+    /// A closed gate.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Lets everybody through, now and later.
+    /// Opens the gate for good.
     pub fn open(&self) {
         self.0.open.store(true, Ordering::Release);
         self.0.opened.notify(usize::MAX);
@@ -65,15 +65,17 @@ impl Gate {
 /// One line of a script.
 #[derive(Clone, Debug)]
 pub enum Cue<T> {
-    /// Give this.
+    /// Yields this item.
     Item(T),
-    /// Wait until the gate is open.
+    /// Waits until the gate is open.
     Wait(Gate),
-    /// Take so long.
+    /// Takes this long.
     Sleep(Nap),
-    /// Fail with this code.
+    /// Fails with this code.
     Fail(ErrorCode),
-    /// Panic, as a broken backend may.
+    /// Fails with this error.
+    FailWith(Error),
+    /// Panics, as a broken backend may.
     Panic,
 }
 
@@ -83,27 +85,27 @@ impl From<&str> for Cue<String> {
     }
 }
 
-/// The scripts of a whole set of backends.
+/// Scripted backends of every role.
 #[derive(Clone, Default)]
 pub struct Scripted {
-    /// Finds utterances as finished as it was told to; not among the [`backends`](Scripted::backends).
+    /// Answers with the scripted probabilities; not among the [`backends`](Scripted::backends).
     pub turn_detector: Arc<ScriptedTurnDetector>,
-    /// Hears what it was told to hear.
+    /// Recognises the scripted texts.
     pub recognizer: Arc<ScriptedRecognizer>,
-    /// Answers what it was told to answer.
+    /// Writes the scripted replies.
     pub chat: Arc<ScriptedChat>,
-    /// Makes a hum of its own length for every text, with word times.
+    /// Synthesises a tone for every text, with word times.
     pub voice: Arc<ScriptedVoice>,
 }
 
 impl Scripted {
-    /// Backends without scripts: a request that finds nothing to follow fails.
+    /// Backends with empty scripts: a request that no script answers fails.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The backends, without the turn detector. The VAD takes whatever is louder than -20 dB for speech, and what is
-    /// louder than -40 dB for noise.
+    /// The backends, without the turn detector. The VAD takes for speech what is louder than -20 dB, and for noise what
+    /// is louder than -40 dB.
     pub fn backends(&self) -> Backends {
         Backends {
             vad: Some(Arc::new(LoudnessVad)),
@@ -115,7 +117,89 @@ impl Scripted {
     }
 }
 
-/// Sound that [`Scripted::backends`]' VAD takes for speech, of this many milliseconds at 16 kHz.
+/// The answers of a backend that are still to come, and the requests that it got. Clones share both.
+pub struct Script<T, R> {
+    state: Arc<Mutex<ScriptState<T, R>>>,
+}
+
+struct ScriptState<T, R> {
+    answers: VecDeque<VecDeque<Cue<T>>>,
+    requests: Vec<R>,
+    conversations: usize,
+}
+
+/// A turn detector: the last item of each answer is the probability.
+pub type ScriptedTurnDetector = Script<f32, ()>;
+/// A recogniser: every item of an answer is a partial transcript, the last one the final transcript, too.
+pub type ScriptedRecognizer = Script<String, RecognitionRequest>;
+/// A chat model: the items of an answer are the pieces of a reply.
+pub type ScriptedChat = Script<String, ChatRequest>;
+
+impl<T, R> Clone for Script<T, R> {
+    fn clone(&self) -> Self {
+        Self { state: self.state.clone() }
+    }
+}
+
+impl<T, R> Default for Script<T, R> {
+    fn default() -> Self {
+        let state = ScriptState { answers: VecDeque::new(), requests: Vec::new(), conversations: 0 };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+}
+
+impl<T, R: Clone> Script<T, R> {
+    /// Adds an answer.
+    pub fn then_cues(&self, cues: impl IntoIterator<Item = Cue<T>>) {
+        self.state.lock().answers.push_back(cues.into_iter().collect());
+    }
+
+    /// The requests so far.
+    pub fn requests(&self) -> Vec<R> {
+        self.state.lock().requests.clone()
+    }
+
+    /// The number of answers that no request has used yet.
+    pub fn unasked(&self) -> usize {
+        self.state.lock().answers.len()
+    }
+
+    fn next(&self) -> Option<VecDeque<Cue<T>>> {
+        self.state.lock().answers.pop_front()
+    }
+
+    fn record(&self, request: R) {
+        self.state.lock().requests.push(request);
+    }
+}
+
+impl ScriptedTurnDetector {
+    /// Adds an answer that is this probability.
+    pub fn then(&self, probability: f32) {
+        self.then_cues([Cue::Item(probability)]);
+    }
+}
+
+impl ScriptedRecognizer {
+    /// Adds an answer that is this text.
+    pub fn then(&self, text: &str) {
+        self.then_cues([text.into()]);
+    }
+}
+
+impl ScriptedChat {
+    /// Adds a reply of these pieces.
+    pub fn then<C: Into<Cue<String>>>(&self, cues: impl IntoIterator<Item = C>) {
+        self.then_cues(cues.into_iter().map(Into::into));
+    }
+
+    /// The number of conversations that were opened so far.
+    pub fn conversations(&self) -> usize {
+        self.state.lock().conversations
+    }
+}
+
+/// Sound that [`Scripted::backends`]' VAD takes for speech: `ms` milliseconds at 16 kHz.
 pub fn noise_16k(ms: usize) -> Vec<f32> {
     sound(SPEECH_LEVEL, ms as u64, 16_000)
 }
@@ -171,6 +255,7 @@ impl<T: Send + Sync, U: Send, F: FnMut(T) -> U + Send> StepStream for Follow<T, 
                     Some(Cue::Wait(gate)) => gate.pass().await,
                     Some(Cue::Sleep(nap)) => nap.sleep().await,
                     Some(Cue::Fail(code)) => return Err(Error::new(code, "as the script says")),
+                    Some(Cue::FailWith(error)) => return Err(error),
                     Some(Cue::Panic) => panic!("as the script says"),
                     None => return Ok(self.last.take()),
                 }
@@ -208,37 +293,14 @@ impl Vad for LoudnessVad {
     fn reset(&mut self) {}
 }
 
-/// See [`Scripted`].
-#[derive(Default)]
-pub struct ScriptedTurnDetector {
-    scripts: Mutex<VecDeque<Vec<Cue<f32>>>>,
-}
-
-impl ScriptedTurnDetector {
-    /// The next stop sounds so finished.
-    pub fn then(&self, probability: f32) {
-        self.then_cues([Cue::Item(probability)]);
-    }
-
-    /// The next stop goes like this: the last item is the probability.
-    pub fn then_cues(&self, cues: impl IntoIterator<Item = Cue<f32>>) {
-        self.scripts.lock().push_back(cues.into_iter().collect());
-    }
-
-    /// How many answers nobody has asked for yet.
-    pub fn unasked(&self) -> usize {
-        self.scripts.lock().len()
-    }
-}
-
 impl Model for ScriptedTurnDetector {
     nothing_to_load!("scripted-turn-detector");
 }
 
 impl TurnDetector for ScriptedTurnDetector {
     fn probability_finished<'a>(&'a self, _audio: &'a [f32], _cancel: &'a CancelFlag) -> BoxFuture<'a, Result<f32>> {
-        let cues = self.scripts.lock().pop_front().unwrap_or_default();
-        let mut steps = Follow { cues: cues.into(), last: None, each: |probability| probability };
+        let cues = self.next().unwrap_or_default();
+        let mut steps = Follow { cues, last: None, each: |probability| probability };
         Box::pin(async move {
             let mut answer = Err(Error::new(ErrorCode::RecognizerFailed, "the script says nothing"));
             while let Some(probability) = steps.step().await? {
@@ -246,35 +308,6 @@ impl TurnDetector for ScriptedTurnDetector {
             }
             answer
         })
-    }
-}
-
-/// See [`Scripted`].
-#[derive(Default)]
-pub struct ScriptedRecognizer {
-    scripts: Mutex<VecDeque<Vec<Cue<String>>>>,
-    requests: Mutex<Vec<RecognitionRequest>>,
-}
-
-impl ScriptedRecognizer {
-    /// The next utterance says this.
-    pub fn then(&self, text: &str) {
-        self.then_cues([Cue::Item(text.to_owned())]);
-    }
-
-    /// The next utterance goes like this: every item is the text so far, the last one the final text.
-    pub fn then_cues(&self, cues: impl IntoIterator<Item = Cue<String>>) {
-        self.scripts.lock().push_back(cues.into_iter().collect());
-    }
-
-    /// What was asked so far.
-    pub fn requests(&self) -> Vec<RecognitionRequest> {
-        self.requests.lock().clone()
-    }
-
-    /// How many answers nobody has asked for yet.
-    pub fn unasked(&self) -> usize {
-        self.scripts.lock().len()
     }
 }
 
@@ -288,16 +321,16 @@ impl Recognizer for ScriptedRecognizer {
     }
 
     fn recognize(&self, request: RecognitionRequest) -> Result<Steps<'static, RecognitionStep>> {
-        let cues = self.scripts.lock().pop_front().ok_or(ErrorCode::RecognizerFailed)?;
+        let cues = self.next().ok_or(ErrorCode::RecognizerFailed)?;
         let language = request.languages.first().cloned();
-        self.requests.lock().push(request);
+        self.record(request);
         let final_text = cues.iter().rev().find_map(|cue| match cue {
             Cue::Item(text) => Some(text.clone()),
             _ => None,
         });
         let last = final_text.map(|text| RecognitionStep::Final(transcript(text, language)));
         let each = |text: String| RecognitionStep::Partial { stable_len: text.len(), text };
-        Ok(Box::new(Follow { cues: cues.into(), last, each }))
+        Ok(Box::new(Follow { cues, last, each }))
     }
 }
 
@@ -324,38 +357,6 @@ fn transcript(text: String, language: Option<LanguageTag>) -> Transcript {
     }
 }
 
-type ChatScripts = Arc<Mutex<VecDeque<Vec<Cue<String>>>>>;
-
-/// See [`Scripted`].
-#[derive(Default)]
-pub struct ScriptedChat {
-    scripts: ChatScripts,
-    requests: Arc<Mutex<Vec<ChatRequest>>>,
-    conversations: AtomicUsize,
-}
-
-impl ScriptedChat {
-    /// The next reply consists of these pieces.
-    pub fn then<C: Into<Cue<String>>>(&self, cues: impl IntoIterator<Item = C>) {
-        self.scripts.lock().push_back(cues.into_iter().map(Into::into).collect());
-    }
-
-    /// What was asked so far.
-    pub fn requests(&self) -> Vec<ChatRequest> {
-        self.requests.lock().clone()
-    }
-
-    /// How many replies nobody has asked for yet.
-    pub fn unasked(&self) -> usize {
-        self.scripts.lock().len()
-    }
-
-    /// How many conversations were opened so far.
-    pub fn conversations(&self) -> usize {
-        self.conversations.load(Ordering::Relaxed)
-    }
-}
-
 impl Model for ScriptedChat {
     nothing_to_load!("scripted-chat");
 }
@@ -370,26 +371,21 @@ impl ChatModel for ScriptedChat {
     }
 
     fn open_conversation(&self) -> Result<Box<dyn Conversation>> {
-        self.conversations.fetch_add(1, Ordering::Relaxed);
-        Ok(Box::new(ScriptedConversation {
-            scripts: self.scripts.clone(),
-            requests: self.requests.clone(),
-            seen_messages: 0,
-        }))
+        self.state.lock().conversations += 1;
+        Ok(Box::new(ScriptedConversation { script: self.clone(), seen_messages: 0 }))
     }
 }
 
 struct ScriptedConversation {
-    scripts: ChatScripts,
-    requests: Arc<Mutex<Vec<ChatRequest>>>,
+    script: ScriptedChat,
     seen_messages: u32,
 }
 
 impl Conversation for ScriptedConversation {
     fn reply(&mut self, request: ChatRequest) -> Result<Steps<'_, ChatStep>> {
         let cues = match request.sampling.max_tokens {
-            0 => Vec::new(),
-            _ => self.scripts.lock().pop_front().ok_or(ErrorCode::ChatFailed)?,
+            0 => VecDeque::new(),
+            _ => self.script.next().ok_or(ErrorCode::ChatFailed)?,
         };
         // One token a message, so that a test can see what was evaluated.
         let prompt_tokens = request.messages.len() as u32;
@@ -400,9 +396,9 @@ impl Conversation for ScriptedConversation {
             dropped_messages: 0,
         };
         self.seen_messages = prompt_tokens + 1;
-        self.requests.lock().push(request);
+        self.script.record(request);
         let last = Some(ChatStep::Done { reason: StopReason::Stop, usage });
-        Ok(Box::new(Follow { cues: cues.into(), last, each: ChatStep::Text }))
+        Ok(Box::new(Follow { cues, last, each: ChatStep::Text }))
     }
 
     fn cache_bytes(&self) -> u64 {
@@ -414,12 +410,12 @@ impl Conversation for ScriptedConversation {
     }
 }
 
-/// See [`Scripted`]. Speaks every word as [`SAMPLES_PER_BYTE`] samples a byte, one chunk a word.
+/// A synthesizer: [`SAMPLES_PER_BYTE`] samples for each byte of text, one chunk a word.
 #[derive(Default)]
 pub struct ScriptedVoice {
-    /// Whether it speaks a whole clause as one chunk, and does not say where the words are in it.
+    /// Whether a chunk is a whole clause without word times.
     lacks_word_times: AtomicBool,
-    /// What to wait for, or to fail with, before each of the next words.
+    /// Cues before each of the next words.
     before: Mutex<VecDeque<Cue<()>>>,
     requests: Mutex<Vec<SynthesisRequest>>,
 }
@@ -431,17 +427,17 @@ impl ScriptedVoice {
         self.before.lock().push_back(cue);
     }
 
-    /// Whether it tells where the words of a chunk are, as it does by default; else a chunk is a whole clause.
+    /// Sets whether chunks have word times, as they do by default; else a chunk is a whole clause.
     pub fn set_word_times(&self, word_times: bool) {
         self.lacks_word_times.store(!word_times, Ordering::Relaxed);
     }
 
-    /// How many cues no word has come to yet.
+    /// The number of cues that no word has reached yet.
     pub fn unasked(&self) -> usize {
         self.before.lock().len()
     }
 
-    /// What was asked so far.
+    /// The requests so far.
     pub fn requests(&self) -> Vec<SynthesisRequest> {
         self.requests.lock().clone()
     }
@@ -489,6 +485,7 @@ impl Synthesizer for ScriptedVoice {
                 Cue::Wait(gate) => Some(Cue::Wait(gate)),
                 Cue::Sleep(nap) => Some(Cue::Sleep(nap)),
                 Cue::Fail(code) => Some(Cue::Fail(code)),
+                Cue::FailWith(error) => Some(Cue::FailWith(error)),
                 Cue::Panic => Some(Cue::Panic),
             }));
             let mut chunk = spoken(piece, start, &language);

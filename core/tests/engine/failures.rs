@@ -1,10 +1,12 @@
 //! A stage that fails ends its turn with a code, and the next turn works.
 
 use crate::support::{Host, failure, type_of};
+use std::io;
 use tertulia::backend::Backends;
-use tertulia::event::Stage;
+use tertulia::event::{Event, EventKind, Stage};
+use tertulia::testing::fault::FaultyDisk;
 use tertulia::testing::scripted::{Cue, noise_16k};
-use tertulia::{EngineBuilder, ErrorCode, SessionEngine};
+use tertulia::{EngineBuilder, Error, ErrorCode, SessionEngine};
 
 fn next_turn_works(host: &Host, session: &tertulia::Session, reader: &mut crate::support::Reader) {
     host.script_turn("Otra vez.", "Ahora sí.");
@@ -66,4 +68,47 @@ fn an_engine_without_a_model_says_which() {
     let said = session.say("Hola").unwrap();
     // Without a voice the tutor's text is all there is.
     assert_eq!(type_of(&reader.until_end_of(said)), "turn_finished");
+}
+
+fn detail(event: &Event) -> &str {
+    let EventKind::TurnFailed { error, .. } = &event.kind else { panic!("{event:?}") };
+    &error.detail
+}
+
+#[test]
+fn the_causes_of_a_backend_error_are_in_the_event_detail_once_each() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    let refused = Error::new(ErrorCode::ModelLoadFailed, "kernel 3 is missing")
+        .with_source(io::Error::from(io::ErrorKind::ConnectionRefused));
+    let again = Error::new(ErrorCode::ModelLoadFailed, "the model is not usable").with_source(refused.clone());
+    for (error, expected) in [
+        (refused, "kernel 3 is missing: connection refused"),
+        (again, "the model is not usable: ModelLoadFailed (225): kernel 3 is missing: connection refused"),
+        (
+            Error::new(ErrorCode::ModelLoadFailed, "not opened: timed out")
+                .with_source(io::Error::from(io::ErrorKind::TimedOut)),
+            "not opened: timed out",
+        ),
+    ] {
+        host.scripted.chat.then([Cue::FailWith(error)]);
+        let turn = session.send_text("Hola").unwrap();
+        assert_eq!(detail(&reader.until_end_of(turn)), expected);
+    }
+}
+
+#[test]
+fn the_cause_of_a_disk_error_is_in_the_event_detail() {
+    let disk = FaultyDisk::new();
+    let host = Host::with_store(disk.location());
+    let (session, mut reader) = host.session();
+    host.script_turn("Hola.", "¿Qué tal?");
+    session.push_audio(&noise_16k(500), 16_000).unwrap();
+    disk.fail_from_operation(0, io::ErrorKind::StorageFull);
+    let turn = session.end_utterance().unwrap();
+    let ended = reader.until_end_of(turn);
+    assert_eq!(failure(&ended), (Stage::Store, ErrorCode::StoreFull));
+    let cause = io::Error::from(io::ErrorKind::StorageFull).to_string();
+    assert!(detail(&ended).ends_with(&cause), "{}", detail(&ended));
+    disk.recover();
 }

@@ -38,7 +38,7 @@ impl SessionCore {
             }
             // What is remembered too much is told; what is forgotten would not be.
             Err(error) => {
-                tracing::warn!(code = error.code().number(), "the summary could not be made anew");
+                tracing::warn!(error = format!("{error:#}"), "the summary could not be made anew");
                 self.dialogue.leave_out(&gone);
             }
         }

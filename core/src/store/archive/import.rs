@@ -85,7 +85,7 @@ pub(crate) fn import(
     if imported.is_err()
         && let Err(error) = give_up(db, id)
     {
-        tracing::warn!(%error, "an import failed, and its rows are still to be removed");
+        tracing::warn!(error = format!("{error:#}"), "an import failed, and its rows are still to be removed");
     }
     imported
 }

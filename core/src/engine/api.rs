@@ -1,0 +1,181 @@
+//! [`SessionEngine`]: everything that a host can ask of an engine.
+
+use super::Capabilities;
+use crate::backend::{BoxFuture, MaybeSend, MaybeSync, SpeechChunk, Steps, SynthesisRequest, Transcript};
+use crate::catalog::Catalog;
+use crate::config::SessionConfig;
+use crate::driver::recording::ListenRequest;
+use crate::error::Result;
+use crate::event::{Event, SessionId};
+use crate::language::LanguageTag;
+use crate::session::Session;
+use crate::store::{
+    ArchiveSource, ExportReport, ImportOptions, ImportReport, SessionCursor, SessionPage, SessionRecord, StoreKey,
+    StoreUsage, Swept, Turns, Verified,
+};
+#[cfg(doc)]
+use crate::{backend::Model, error::ErrorCode, store::Store};
+
+/// The calls of an engine. Object safe; every call may come from any thread.
+///
+/// # Errors
+/// Beside those named at each call: calls that read or write the store fail with its codes
+/// ([`ErrorCode::block`] 7), and with [`ErrorCode::Suspended`] between [`suspend`](Self::suspend) and
+/// [`resume`](Self::resume); calls that change something fail with [`ErrorCode::EngineClosed`] after
+/// [`shut_down`](Self::shut_down).
+pub trait SessionEngine: MaybeSend + MaybeSync {
+    /// Creates a session and opens it.
+    ///
+    /// # Errors
+    /// [`ErrorCode::LanguageUnsupported`], [`ErrorCode::UnknownVoice`], [`ErrorCode::UnknownLevel`],
+    /// [`ErrorCode::UnknownScenario`], [`ErrorCode::InvalidLexicon`], [`ErrorCode::InvalidConfig`].
+    fn create_session(&self, config: SessionConfig) -> Result<Session>;
+
+    /// Opens a stored session where it was left.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SessionNotFound`]; [`ErrorCode::SessionBusy`] where it is open; [`ErrorCode::SessionClosed`]
+    /// where it was ended.
+    fn open_session(&self, id: SessionId) -> Result<Session>;
+
+    /// At most `limit` sessions, the one that changed last first.
+    fn sessions(&self, after: Option<SessionCursor>, limit: usize) -> Result<SessionPage>;
+
+    /// A session and its turns as they are stored. Fails with [`ErrorCode::SessionNotFound`].
+    fn session(&self, id: SessionId) -> Result<(SessionRecord, Turns)>;
+
+    /// Writes a session as an archive; see [`Store::export_to`]. An open session is exported as it is stored now.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SessionNotFound`], [`ErrorCode::ArchiveIo`].
+    fn export_session_to(&self, id: SessionId, out: &mut dyn std::io::Write) -> Result<ExportReport>;
+
+    /// Stores a session from its archive; see [`Store::import_from`], errors included.
+    ///
+    /// ```
+    /// # use tertulia::{EngineBuilder, SessionConfig, SessionEngine};
+    /// use tertulia::store::ImportOptions;
+    /// # fn main() -> tertulia::Result<()> {
+    /// # let engine = EngineBuilder::new().build()?;
+    /// # let id = engine.create_session(SessionConfig::new("en".parse()?, "es".parse()?))?.id();
+    /// let mut file = Vec::new();
+    /// engine.export_session_to(id, &mut file)?;
+    /// engine.delete_session(id)?;
+    /// engine.import_session(&mut std::io::Cursor::new(file), &ImportOptions::default())?;
+    /// engine.open_session(id)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn import_session(&self, source: &mut dyn ArchiveSource, options: &ImportOptions) -> Result<ImportReport>;
+
+    /// Deletes a session.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SessionNotFound`]; [`ErrorCode::SessionBusy`] where it is open.
+    fn delete_session(&self, id: SessionId) -> Result<()>;
+
+    /// The engine's abilities, as its backends state them.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The levels and scenarios.
+    fn catalog(&self) -> &Catalog;
+
+    /// Transcribes mono audio of any length without a session, on the thread that polls the future. `rate` is in Hz;
+    /// `languages` as in [`RecognitionRequest`](crate::backend::RecognitionRequest).
+    ///
+    /// # Errors
+    /// [`ErrorCode::BackendMissing`], [`ErrorCode::AudioEmpty`], [`ErrorCode::AudioInvalidRate`],
+    /// [`ErrorCode::AudioInvalidSample`]; those of [`Recognizer`](crate::backend::Recognizer).
+    fn transcribe(
+        &self,
+        samples: Vec<f32>,
+        rate: u32,
+        languages: Vec<LanguageTag>,
+    ) -> BoxFuture<'static, Result<Transcript>>;
+
+    /// Runs VAD, endpointing and recognition over a recording as over an open microphone, without a session and without
+    /// replies, on the thread that polls the steps. Each step gives one event; its `at_ms` is its place in the audio,
+    /// its `turn` the number of the utterance.
+    ///
+    /// # Errors
+    /// [`ErrorCode::BackendMissing`], [`ErrorCode::AudioEmpty`], [`ErrorCode::AudioInvalidRate`],
+    /// [`ErrorCode::AudioInvalidSample`], [`ErrorCode::InvalidConfig`]; those of the backends.
+    fn listen(&self, request: ListenRequest) -> Result<Steps<'static, Event>>;
+
+    /// Synthesises a text of any length without a session, on the thread that polls the steps.
+    ///
+    /// # Errors
+    /// [`ErrorCode::BackendMissing`]; those of [`Synthesizer`](crate::backend::Synthesizer).
+    fn synthesize(&self, request: SynthesisRequest) -> Result<Speech>;
+
+    /// Loads every model, so that the first turn need not wait. Blocks; progress shows as `model_loading`. Fails as
+    /// [`Model::load`] does.
+    fn preload(&self) -> Result<()>;
+
+    /// Frees the models' memory; they are loaded again when they are needed.
+    fn unload(&self);
+
+    /// Bytes of memory that the loaded models take: those that a session with these settings uses, or without settings
+    /// all. Loads nothing.
+    fn memory_needed(&self, config: Option<&SessionConfig>) -> u64;
+
+    /// Frees memory that can be computed or loaded again: for a platform's memory warning.
+    fn trim(&self, level: TrimLevel);
+
+    /// Stops computing within one step and closes the store, so that its file is no longer locked: for an app that goes
+    /// to the background. Commits that wait are given a second; turns under way stand still. Sessions stay open, and
+    /// calls on them are carried out after [`resume`](Self::resume).
+    fn suspend(&self);
+
+    /// Opens the store again and lets turns go on. Fails as [`Store::open`] does; everything stands still as before
+    /// then, and it can be tried again.
+    fn resume(&self) -> Result<()>;
+
+    /// Deletes the data whose retention has ended, or with `dry_run` only counts it.
+    fn sweep(&self, dry_run: bool) -> Result<Swept>;
+
+    /// The space that the store takes; see [`Store::usage`].
+    fn store_usage(&self) -> Result<StoreUsage>;
+
+    /// Reads everything in the store and reports damage; see [`Store::verify`].
+    fn verify_store(&self) -> Result<Verified>;
+
+    /// Gives the space of deleted data back to the file system; see [`Store::compact`], errors included.
+    fn compact_store(&self) -> Result<()>;
+
+    /// Deletes sessions so that no byte of them is left in the store; see [`Store::erase`], errors included. With
+    /// [`ErrorCode::SessionBusy`], where one of them is open, nothing is deleted.
+    fn erase_sessions(&self, ids: &[SessionId]) -> Result<()>;
+
+    /// Deletes everything in the store so that no byte is left; see [`Store::erase_all`], errors included. With
+    /// [`ErrorCode::SessionBusy`], where a session is open, nothing is deleted.
+    fn erase_everything(&self) -> Result<()>;
+
+    /// Gives the store another key, or none; see [`Store::rotate_key`], errors included. Fails with
+    /// [`ErrorCode::SessionBusy`] where a session is open.
+    fn rotate_store_key(&self, key: Option<StoreKey>) -> Result<()>;
+
+    /// The next event of the engine itself; `None` where there is none yet. Fails with [`ErrorCode::EngineClosed`] once
+    /// the engine was shut down and the last event read.
+    fn try_next_event(&self) -> Result<Option<Event>>;
+
+    /// Suspends every session, waits until everything is stored, and stops.
+    fn shut_down(&self);
+}
+
+/// Speech that is synthesised without a session.
+pub struct Speech {
+    /// Samples per second.
+    pub rate: u32,
+    /// The chunks; see [`run_steps`](crate::backend::run_steps).
+    pub steps: Steps<'static, SpeechChunk>,
+}
+
+/// The memory that [`SessionEngine::trim`] frees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrimLevel {
+    /// Caches of sessions between two turns: the chat model's KV cache of the conversation.
+    Caches,
+    /// The models, too. They are loaded again when they are needed; a turn under way keeps what it uses.
+    Models,
+}

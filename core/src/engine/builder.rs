@@ -1,0 +1,161 @@
+//! [`EngineBuilder`]: the parts and limits of an engine to be.
+
+use super::Engine;
+use crate::backend::Backends;
+use crate::catalog::Catalog;
+use crate::driver::local::LocalDriver;
+use crate::driver::queue::EventQueue;
+use crate::driver::{CommitQueue, EngineLoop, Options, Shared};
+#[cfg(doc)]
+use crate::error::ErrorCode;
+use crate::error::Result;
+use crate::platform::{Clock, default_clock};
+use crate::store::{Store, StoreLocation, StoreOptions};
+use crate::turn::EndpointWeights;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Builds an [`Engine`].
+///
+/// ```
+/// use tertulia::{EngineBuilder, SessionEngine};
+/// # fn main() -> tertulia::Result<()> {
+/// // In memory and without models; see `backends` and `store`.
+/// let engine = EngineBuilder::new().build()?;
+/// assert!(engine.capabilities().languages.is_empty());
+/// engine.shut_down();
+/// # Ok(())
+/// # }
+/// ```
+pub struct EngineBuilder {
+    backends: Backends,
+    store: StoreLocation,
+    store_options: StoreOptions,
+    catalog: Catalog,
+    clock: Option<Arc<dyn Clock>>,
+    options: Options,
+}
+
+impl Default for EngineBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl EngineBuilder {
+    /// An engine without models, with a store in memory and the built-in levels and scenarios.
+    pub fn new() -> Self {
+        Self {
+            backends: Backends::default(),
+            store: StoreLocation::Memory,
+            store_options: StoreOptions::default(),
+            catalog: Catalog::builtin(),
+            clock: None,
+            options: Options {
+                utterance_seconds_max: 120,
+                endpoint_weights: EndpointWeights::default(),
+                memory_bytes_max: None,
+            },
+        }
+    }
+
+    /// The models.
+    pub fn backends(mut self, backends: Backends) -> Self {
+        self.backends = backends;
+        self
+    }
+
+    /// Where sessions are stored.
+    pub fn store(mut self, location: StoreLocation) -> Self {
+        self.store = location;
+        self
+    }
+
+    /// How the store is opened: its key, and how much audio it may hold.
+    ///
+    /// ```
+    /// use tertulia::EngineBuilder;
+    /// use tertulia::store::{StoreKey, StoreOptions};
+    /// # fn main() -> tertulia::Result<()> {
+    /// let options = StoreOptions { key: Some(StoreKey::generate()?), audio_bytes_max: Some(200 << 20) };
+    /// let engine = EngineBuilder::new().store_options(options).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn store_options(mut self, options: StoreOptions) -> Self {
+        self.store_options = options;
+        self
+    }
+
+    /// The levels and scenarios.
+    pub fn catalog(mut self, catalog: Catalog) -> Self {
+        self.catalog = catalog;
+        self
+    }
+
+    /// Where the time is read; by default the operating system's, which a browser build does not have.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// The longest utterance, in seconds; 120 by default.
+    pub fn utterance_seconds_max(mut self, seconds: u32) -> Self {
+        self.options.utterance_seconds_max = seconds;
+        self
+    }
+
+    /// How many bytes of memory the models may take together; no limit by default. A model that would go over it is not
+    /// loaded: the call or turn that needs it fails with [`ErrorCode::OutOfMemory`], rather than the platform ending the
+    /// app. [`SessionEngine::memory_needed`] tells beforehand.
+    pub fn memory_bytes_max(mut self, bytes: u64) -> Self {
+        self.options.memory_bytes_max = Some(bytes);
+        self
+    }
+
+    /// How the cues of an end of turn are weighed in sessions.
+    #[doc(hidden)]
+    pub fn endpoint_weights(mut self, weights: EndpointWeights) -> Self {
+        self.options.endpoint_weights = weights;
+        self
+    }
+
+    /// An engine without threads: it works while the [`LocalDriver`] is run.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`]; [`ErrorCode::InvalidConfig`] without a clock where the platform has none.
+    pub fn build_local(self) -> Result<(Engine, LocalDriver)> {
+        let (shared, engine_loop) = self.assemble(None)?;
+        let engine = Engine::new(shared.clone(), None);
+        Ok((engine, LocalDriver::new(shared, engine_loop)))
+    }
+
+    pub(super) fn assemble(self, commits: Option<Arc<CommitQueue>>) -> Result<(Arc<Shared>, EngineLoop)> {
+        let clock = match self.clock {
+            Some(clock) => clock,
+            None => default_clock()?,
+        };
+        let persistent = !matches!(self.store, StoreLocation::Memory);
+        let store = Store::open_with(self.store, self.store_options, clock.unix_ms())?;
+        let shared = Arc::new(Shared {
+            backends: self.backends,
+            store,
+            catalog: self.catalog,
+            opened_us: clock.monotonic_us(),
+            clock,
+            options: self.options,
+            persistent,
+            workers: Default::default(),
+            housekeeping: Default::default(),
+            engine_events: EventQueue::default(),
+            open: Default::default(),
+            inbox: Default::default(),
+            idle: Default::default(),
+            commits,
+            commit_pause: Default::default(),
+            shut_down: AtomicBool::new(false),
+        });
+        let engine_loop = EngineLoop::new(shared.clone());
+        Ok((shared, engine_loop))
+    }
+}

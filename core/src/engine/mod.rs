@@ -1,0 +1,305 @@
+//! The engine: [`SessionEngine`] is its API, [`Engine`] implements it, [`EngineBuilder`] makes one.
+
+mod api;
+mod builder;
+mod capabilities;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+mod native;
+
+pub use api::{SessionEngine, Speech, TrimLevel};
+pub use builder::EngineBuilder;
+pub use capabilities::{Capabilities, LanguageCapability, ModelNames};
+
+use crate::audio;
+use crate::backend::{Backends, BoxFuture, LISTEN_RATE_HZ, RecognitionRequest, Steps, SynthesisRequest, Transcript};
+use crate::catalog::Catalog;
+use crate::config::{ListeningMode, SessionConfig};
+use crate::driver::jobs::last_transcript;
+use crate::driver::recording::{ListenRequest, Recording};
+use crate::driver::{Message, SessionCore, SessionKey, SessionShared, Shared};
+use crate::error::{Error, ErrorCode, Result};
+use crate::event::{Event, SessionId};
+use crate::language::LanguageTag;
+use crate::session::Session;
+use crate::store::{
+    ArchiveSource, ExportReport, ImportOptions, ImportReport, SessionCursor, SessionPage, SessionRecord, StoreKey,
+    StoreUsage, Swept, TurnRecord, Turns, Verified, Write,
+};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// The longest wait for commits when the host is suspended; iOS gives an app a few seconds.
+const FLUSH_WAIT: Duration = Duration::from_secs(1);
+/// The longest wait of a call that opens a session whose last handle was just dropped.
+const CLOSING_WAIT: Duration = Duration::from_secs(10);
+
+/// The engine. Dropping it shuts it down.
+pub struct Engine {
+    shared: Arc<Shared>,
+    next_key: AtomicU64,
+    /// Waits for the threads to end, where the engine has any.
+    join: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+impl SessionEngine for Engine {
+    fn create_session(&self, config: SessionConfig) -> Result<Session> {
+        self.check_open()?;
+        self.shared.check_config(&config)?;
+        let now_ms = self.shared.clock.unix_ms();
+        let record = SessionRecord::new(SessionId::new(now_ms), config, now_ms);
+        self.shared.store.apply(&[Write::PutSession(record.clone())])?;
+        self.shared.open.reserve(record.id, Duration::ZERO)?;
+        Ok(self.hand_over(record, &[], false))
+    }
+
+    fn open_session(&self, id: SessionId) -> Result<Session> {
+        self.check_open()?;
+        self.shared.open.reserve(id, self.closing_wait())?;
+        let opened = self.shared.store.resume_session(id).and_then(|(record, turns)| {
+            if record.ended_ms.is_some() {
+                return Err(Error::new(ErrorCode::SessionClosed, "the session was ended"));
+            }
+            self.shared.check_config(&record.config)?;
+            Ok((record, turns))
+        });
+        match opened {
+            Ok((record, turns)) => Ok(self.hand_over(record, &turns, true)),
+            Err(error) => {
+                self.shared.open.release(id);
+                Err(error)
+            }
+        }
+    }
+
+    fn sessions(&self, after: Option<SessionCursor>, limit: usize) -> Result<SessionPage> {
+        self.shared.store.sessions(after, limit)
+    }
+
+    fn session(&self, id: SessionId) -> Result<(SessionRecord, Turns)> {
+        Ok((self.shared.store.session(id)?, self.shared.store.turns(id)?))
+    }
+
+    fn export_session_to(&self, id: SessionId, out: &mut dyn std::io::Write) -> Result<ExportReport> {
+        self.shared.store.export_to(id, out)
+    }
+
+    fn import_session(&self, source: &mut dyn ArchiveSource, options: &ImportOptions) -> Result<ImportReport> {
+        self.check_open()?;
+        self.shared.store.import_from(source, options, self.shared.clock.unix_ms())
+    }
+
+    fn delete_session(&self, id: SessionId) -> Result<()> {
+        self.check_open()?;
+        self.shared.open.reserve(id, self.closing_wait())?;
+        let deleted = self.shared.store.delete_session(id);
+        self.shared.open.release(id);
+        deleted
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let Shared { backends, catalog, persistent, .. } = &*self.shared;
+        Capabilities {
+            languages: LanguageCapability::all(backends),
+            levels: catalog.levels().iter().map(|level| level.name.clone()).collect(),
+            scenarios: catalog.scenarios().iter().map(|scenario| scenario.name.clone()).collect(),
+            models: ModelNames::of(backends),
+            persistent: *persistent,
+        }
+    }
+
+    fn catalog(&self) -> &Catalog {
+        &self.shared.catalog
+    }
+
+    fn transcribe(
+        &self,
+        samples: Vec<f32>,
+        rate: u32,
+        languages: Vec<LanguageTag>,
+    ) -> BoxFuture<'static, Result<Transcript>> {
+        let shared = self.shared.clone();
+        Box::pin(async move {
+            let recognizer = Backends::require(&shared.backends.recognizer, "recogniser")?;
+            if samples.is_empty() {
+                return Err(ErrorCode::AudioEmpty.into());
+            }
+            if samples.iter().any(|sample| !sample.is_finite()) {
+                return Err(ErrorCode::AudioInvalidSample.into());
+            }
+            let audio = audio::resample(&samples, rate, LISTEN_RATE_HZ)?;
+            shared.ensure_loaded(&**recognizer)?;
+            let transcript = last_transcript(recognizer.recognize(RecognitionRequest::new(audio, languages))?).await?;
+            transcript
+                .ok_or_else(|| Error::new(ErrorCode::RecognizerFailed, "the recogniser ended without a transcript"))
+        })
+    }
+
+    fn listen(&self, request: ListenRequest) -> Result<Steps<'static, Event>> {
+        self.check_open()?;
+        Ok(Box::new(Recording::new(self.shared.clone(), request)?))
+    }
+
+    fn synthesize(&self, request: SynthesisRequest) -> Result<Speech> {
+        let synthesizer = self.shared.ready(&self.shared.backends.synthesizer, "synthesizer")?;
+        Ok(Speech { rate: synthesizer.sample_rate(), steps: synthesizer.synthesize(request)? })
+    }
+
+    fn preload(&self) -> Result<()> {
+        self.shared.backends.models().try_for_each(|model| self.shared.ensure_loaded(&*model))
+    }
+
+    fn unload(&self) {
+        self.shared.backends.models().for_each(|model| model.unload());
+    }
+
+    fn memory_needed(&self, config: Option<&SessionConfig>) -> u64 {
+        let listens = config.is_none_or(|config| config.listening.mode == ListeningMode::Continuous);
+        let backends = &self.shared.backends;
+        let used = Backends {
+            vad: backends.vad.clone().filter(|_| listens),
+            turn_detector: backends.turn_detector.clone().filter(|_| listens),
+            ..backends.clone()
+        };
+        used.models().map(|model| model.memory_needed()).sum()
+    }
+
+    fn trim(&self, level: TrimLevel) {
+        self.shared.send(Message::Trim);
+        if level == TrimLevel::Models {
+            self.unload();
+        }
+    }
+
+    fn suspend(&self) {
+        self.shared.workers.pause();
+        self.flush_commits();
+        self.shared.commit_pause.close();
+        self.shared.store.suspend();
+    }
+
+    fn resume(&self) -> Result<()> {
+        self.shared.store.resume()?;
+        self.shared.commit_pause.open();
+        self.shared.workers.go_on();
+        Ok(())
+    }
+
+    fn sweep(&self, dry_run: bool) -> Result<Swept> {
+        self.shared.store.sweep(self.shared.clock.unix_ms(), dry_run)
+    }
+
+    fn store_usage(&self) -> Result<StoreUsage> {
+        self.shared.store.usage()
+    }
+
+    fn verify_store(&self) -> Result<Verified> {
+        self.shared.store.verify()
+    }
+
+    fn compact_store(&self) -> Result<()> {
+        self.shared.store.compact()
+    }
+
+    fn erase_sessions(&self, ids: &[SessionId]) -> Result<()> {
+        self.check_open()?;
+        let mut reserved = Vec::new();
+        let mut result = Ok(());
+        for &id in ids {
+            match self.shared.open.reserve(id, self.closing_wait()) {
+                Ok(()) => reserved.push(id),
+                // Named twice.
+                Err(_) if reserved.contains(&id) => {}
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        let erased = result.and_then(|()| self.shared.store.erase(ids));
+        reserved.into_iter().for_each(|id| self.shared.open.release(id));
+        erased
+    }
+
+    fn erase_everything(&self) -> Result<()> {
+        self.check_open()?;
+        self.shared.open.while_none_is_open(|| self.shared.store.erase_all())
+    }
+
+    fn rotate_store_key(&self, key: Option<StoreKey>) -> Result<()> {
+        self.check_open()?;
+        self.shared.open.while_none_is_open(|| self.shared.store.rotate_key(key))
+    }
+
+    fn try_next_event(&self) -> Result<Option<Event>> {
+        self.shared.engine_events.try_next().map_err(|_closed| ErrorCode::EngineClosed.into())
+    }
+
+    fn shut_down(&self) {
+        if self.shared.shut_down.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if self.shared.commit_pause.is_closed()
+            && let Err(error) = self.shared.store.resume()
+        {
+            tracing::warn!(error = format!("{error:#}"), "commits that waited since the suspension are lost");
+        }
+        self.shared.commit_pause.open();
+        self.shared.workers.go_on();
+        self.shared.send(Message::ShutDown);
+        if let Some(join) = self.join.lock().take() {
+            join();
+            self.shared.inbox.close();
+        }
+        self.shared.engine_events.close();
+    }
+}
+
+impl Engine {
+    fn new(shared: Arc<Shared>, join: Option<Box<dyn FnOnce() + Send>>) -> Self {
+        Self { shared, next_key: AtomicU64::new(0), join: Mutex::new(join) }
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.shared.shut_down.load(Ordering::Acquire) { Err(ErrorCode::EngineClosed.into()) } else { Ok(()) }
+    }
+
+    /// Waits until what waits to be stored is, for a while.
+    fn flush_commits(&self) {
+        if let Some(commits) = &self.shared.commits {
+            let until = Instant::now() + FLUSH_WAIT;
+            let (reached, is_reached) = std::sync::mpsc::channel();
+            self.shared.send(Message::Barrier(reached));
+            let _ = is_reached.recv_timeout(FLUSH_WAIT);
+            while !commits.is_empty() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+
+    /// An engine without threads cannot wait for work that only its caller can do.
+    fn closing_wait(&self) -> Duration {
+        if self.shared.commits.is_some() { CLOSING_WAIT } else { Duration::ZERO }
+    }
+
+    fn hand_over(&self, record: SessionRecord, turns: &[TurnRecord], resumed: bool) -> Session {
+        let key = SessionKey(self.next_key.fetch_add(1, Ordering::Relaxed));
+        let session = Arc::new(SessionShared::new(&self.shared, key, &record));
+        let core = SessionCore::new(self.shared.clone(), session.clone(), record, turns, resumed);
+        self.shared.send(Message::Open(Box::new(core)));
+        Session::new(self.shared.clone(), session)
+    }
+}
