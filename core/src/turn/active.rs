@@ -30,9 +30,17 @@ pub(super) struct ActiveTurn {
     first_ticket: Ticket,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// A turn that has not begun.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) start: Start,
+    pub(super) interrupted: bool,
+}
+
+/// How the turn ends at the deadline.
+#[derive(Debug)]
 struct Stopping {
-    reason: InterruptReason,
+    ending: Ending,
     deadline_us: u64,
 }
 
@@ -45,7 +53,41 @@ pub(super) enum Ending {
 }
 
 impl ActiveTurn {
-    pub(super) fn new(start: &Start, settings: Settings, outbox: &mut Outbox, now_us: u64) -> Self {
+    /// Begins a turn; one that was interrupted before only to end.
+    pub(super) fn begin(
+        waiting: Waiting,
+        settings: Settings,
+        draft: DraftTimes,
+        outbox: &mut Outbox,
+        now_us: u64,
+    ) -> Self {
+        let Waiting { start, interrupted } = waiting;
+        let retry_of = start.redoes.and_then(Redo::retry_of);
+        let mut active = Self::new(&start, settings, outbox, now_us);
+        match start.what {
+            _ if interrupted => {
+                let ending = Ending::Interrupted(InterruptReason::BargeIn);
+                active.stopping = Some(Stopping { ending, deadline_us: now_us });
+            }
+            StartKind::Utterance(reason) => {
+                active.recording_ended = Some(reason);
+                outbox.push(Output::Listen { turn: start.turn, retry_of });
+            }
+            StartKind::Spoken(spoken) => active.begin_spoken(*spoken, draft, outbox, now_us),
+            StartKind::Text(_) | StartKind::Corrected(_) | StartKind::Reply(_) => {
+                active.store(outbox, false);
+                active.request_reply(outbox, now_us);
+            }
+            StartKind::Say(text) => {
+                active.store(outbox, false);
+                active.reply_text(text, outbox, now_us);
+                active.reply_text_done(outbox, now_us);
+            }
+        }
+        active
+    }
+
+    fn new(start: &Start, settings: Settings, outbox: &mut Outbox, now_us: u64) -> Self {
         let Start { turn, what, redoes } = start;
         let given_text = match what {
             StartKind::Text(text) | StartKind::Corrected(text) | StartKind::Reply(text) => text.clone(),
@@ -84,72 +126,31 @@ impl ActiveTurn {
         self.facts.turn
     }
 
-    pub(super) fn is_stopping(&self) -> bool {
-        self.stopping.is_some()
-    }
-
-    pub(super) fn is_interruptible(&self) -> bool {
-        self.settings.interruptible
-    }
-
     /// The turn as turn-taking sees it.
     pub(super) fn under_way(&self) -> TurnUnderWay {
         TurnUnderWay {
             turn: self.turn(),
-            interruptible: self.is_interruptible(),
+            interruptible: self.settings.interruptible,
             has_audio: self.reply.samples_total() > 0,
-            stopping: self.is_stopping(),
+            stopping: self.stopping.is_some(),
         }
     }
 
     /// When the turn ends even without the host's last report.
     pub(super) fn deadline_us(&self) -> Option<u64> {
-        self.stopping.map(|stopping| stopping.deadline_us)
+        self.stopping.as_ref().map(|stopping| stopping.deadline_us)
     }
 
     /// How the turn ends now, if it does.
-    pub(super) fn ending(&self, now_us: u64) -> Option<Ending> {
-        match self.stopping {
-            Some(stopping) => (stopping.deadline_us <= now_us).then_some(Ending::Interrupted(stopping.reason)),
+    pub(super) fn take_ending(&mut self, now_us: u64) -> Option<Ending> {
+        match &self.stopping {
+            Some(_) => self.stopping.take_if(|stopping| stopping.deadline_us <= now_us).map(|stopping| stopping.ending),
             None => self.reply.is_finished().then_some(Ending::Finished),
         }
     }
 
-    pub(super) fn begin(
-        &mut self,
-        what: StartKind,
-        draft: DraftTimes,
-        outbox: &mut Outbox,
-        now_us: u64,
-    ) -> Result<(), Ending> {
-        let retry_of = self.facts.redoes.and_then(Redo::retry_of);
-        match what {
-            StartKind::Utterance(reason) => {
-                self.recording_ended = Some(reason);
-                outbox.push(Output::Listen { turn: self.turn(), retry_of });
-            }
-            StartKind::Spoken(spoken) => return self.begin_spoken(*spoken, draft, outbox, now_us),
-            StartKind::Text(_) | StartKind::Corrected(_) | StartKind::Reply(_) => {
-                self.store(outbox, false);
-                self.request_reply(outbox, now_us);
-            }
-            StartKind::Say(text) => {
-                self.store(outbox, false);
-                self.reply_text(text, outbox, now_us);
-                self.reply_text_done(outbox, now_us);
-            }
-        }
-        Ok(())
-    }
-
     /// Begins with an utterance that is endpointed, and perhaps recognised.
-    fn begin_spoken(
-        &mut self,
-        spoken: Spoken,
-        draft: DraftTimes,
-        outbox: &mut Outbox,
-        now_us: u64,
-    ) -> Result<(), Ending> {
+    fn begin_spoken(&mut self, spoken: Spoken, draft: DraftTimes, outbox: &mut Outbox, now_us: u64) {
         let Utterance { start, end, decided, .. } = spoken.place;
         self.reference_at_us = now_us.saturating_sub((decided - end) * 1000 / SAMPLES_PER_MS);
         let metrics = &mut self.facts.metrics;
@@ -163,14 +164,13 @@ impl ActiveTurn {
         outbox.emit(Some(self.turn()), spoken.place.ended());
         self.store(outbox, true);
         match spoken.draft {
-            Draft::Done(transcript) => return self.transcribed(transcript, draft.answered_at_us, outbox, now_us),
+            Draft::Done(transcript) => self.transcribed(transcript, draft.answered_at_us, outbox, now_us),
             Draft::Pending => {}
             Draft::None => outbox.push(Output::Recognise { turn: self.turn() }),
         }
-        Ok(())
     }
 
-    pub(super) fn on_report(&mut self, report: Report, outbox: &mut Outbox, now_us: u64) -> Result<(), Ending> {
+    pub(super) fn on_report(&mut self, report: Report, outbox: &mut Outbox, now_us: u64) {
         let of = Some(self.turn());
         match report {
             Report::SpeechFound { start_ms, end_ms, audio_ms } => {
@@ -183,7 +183,7 @@ impl ActiveTurn {
                 outbox.push(Output::Recognise { turn: self.turn() });
             }
             Report::Partial { text, stable_len } => outbox.emit(of, EventKind::TranscriptPartial { text, stable_len }),
-            Report::Transcribed(transcript) => return self.transcribed(transcript, now_us, outbox, now_us),
+            Report::Transcribed(transcript) => self.transcribed(transcript, now_us, outbox, now_us),
             Report::ReplyText(text) => self.reply_text(text, outbox, now_us),
             Report::ReplyDone { prompt_tokens, evaluated_tokens, reply_tokens, dropped_messages } => {
                 let reply_ms = now_us.saturating_sub(self.reply_at_us) / 1000;
@@ -191,7 +191,7 @@ impl ActiveTurn {
                 self.facts.metrics =
                     Metrics { reply_ms, prompt_tokens, evaluated_tokens, reply_tokens, dropped_messages, ..metrics };
                 if self.reply.text().trim().is_empty() {
-                    return Err(Ending::Failed(Stage::Reply, ErrorInfo::from(&ErrorCode::ReplyEmpty.into())));
+                    return self.fail(Stage::Reply, ErrorInfo::from(&ErrorCode::ReplyEmpty.into()), now_us);
                 }
                 self.reply_text_done(outbox, now_us);
             }
@@ -209,30 +209,22 @@ impl ActiveTurn {
                 self.reply.finish_clause();
                 self.advance_reply(outbox, now_us);
             }
-            Report::Failed { stage, error } => return Err(Ending::Failed(stage, error)),
+            Report::Failed { stage, error } => self.fail(stage, error, now_us),
         }
-        Ok(())
     }
 
     /// `answered_at_us` is when the recogniser was done, which may be before the turn began.
-    fn transcribed(
-        &mut self,
-        transcript: Transcript,
-        answered_at_us: u64,
-        outbox: &mut Outbox,
-        now_us: u64,
-    ) -> Result<(), Ending> {
+    fn transcribed(&mut self, transcript: Transcript, answered_at_us: u64, outbox: &mut Outbox, now_us: u64) {
         self.facts.metrics.transcript_ms = Some(self.since_reference_ms(now_us));
         self.facts.metrics.recognize_ms = answered_at_us.saturating_sub(self.recognize_at_us) / 1000;
         if transcript.text.is_empty() {
-            return Err(Ending::Failed(Stage::Recognise, ErrorInfo::from(&ErrorCode::NoSpeech.into())));
+            return self.fail(Stage::Recognise, ErrorInfo::from(&ErrorCode::NoSpeech.into()), now_us);
         }
         self.facts.transcript = Some(transcript.clone());
         let ticket = self.store(outbox, false);
         let done = EventKind::TranscriptDone { transcript, stored: true };
         outbox.emit_after(ticket..=ticket, Some(self.turn()), done);
         self.request_reply(outbox, now_us);
-        Ok(())
     }
 
     fn request_reply(&mut self, outbox: &mut Outbox, now_us: u64) {
@@ -290,18 +282,22 @@ impl ActiveTurn {
 
     /// Stops the turn; it ends once the host has reported what was played.
     pub(super) fn stop(&mut self, reason: InterruptReason, outbox: &mut Outbox, now_us: u64) {
-        if self.is_stopping() {
+        if self.stopping.is_some() {
             return;
         }
         let (turn, has_audio) = (self.turn(), self.reply.samples_total() > 0);
         let deadline_us = if has_audio { now_us + LAST_PLAYED_WAIT_US } else { now_us };
-        self.stopping = Some(Stopping { reason, deadline_us });
+        self.stopping = Some(Stopping { ending: Ending::Interrupted(reason), deadline_us });
         outbox.push(Output::StopWork { turn });
         if has_audio {
             outbox.push(Output::Purge { turn });
             self.reply.flush(outbox.withdraw_audio());
             outbox.emit(Some(turn), EventKind::PlaybackFlush);
         }
+    }
+
+    fn fail(&mut self, stage: Stage, error: ErrorInfo, now_us: u64) {
+        self.stopping = Some(Stopping { ending: Ending::Failed(stage, error), deadline_us: now_us });
     }
 
     /// Stops the turn of a session that closes: no last report comes of a host that is going away.

@@ -68,7 +68,7 @@ pub(crate) const WEIGHTS_OF_TESTS: EndpointWeights = EndpointWeights {
 };
 
 /// The settings of an endpointer.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct EndpointSettings {
     pub(crate) weights: EndpointWeights,
     /// 0 waits half as long as 0.5, 1 twice as long.
@@ -120,7 +120,7 @@ impl Utterance {
 }
 
 /// The endpointer of one stream of audio.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Endpointer {
     settings: EndpointSettings,
     position: u64,
@@ -157,7 +157,7 @@ struct Stop {
 
 impl Endpointer {
     pub(crate) fn new(settings: EndpointSettings) -> Self {
-        Self { settings, position: 0, onset: Onset::default(), open: None }
+        Self { settings, ..Self::default() }
     }
 
     pub(crate) fn set(&mut self, settings: EndpointSettings) {

@@ -7,8 +7,8 @@ use crate::event::{
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The session's settings; a turn keeps those that it began with.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// The session's settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Settings {
     pub(crate) interruptible: bool,
     /// Audio counts as played once the host has taken it.
@@ -20,7 +20,7 @@ pub(crate) struct Settings {
 }
 
 /// The settings of turn-taking.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct ListeningSettings {
     /// Endpointing decides when an utterance is complete; else the host does.
     pub(crate) continuous: bool,
@@ -97,94 +97,53 @@ impl StartKind {
 /// An input of the machine.
 #[derive(Clone, Debug)]
 pub(crate) enum Input {
+    /// Settings from here on; a turn keeps those that it began with.
     Settings(Settings),
+    /// A turn begins, or waits behind those before it.
     Start(Start),
     /// The host cancels the turn under way.
     Interrupt,
     /// A VAD frame that ends at sample `end`, with its probability of speech.
-    Speech {
-        end: u64,
-        probability: f32,
-    },
+    Speech { end: u64, probability: f32 },
     /// The turn detector's probability of an end of turn.
-    Detected {
-        inquiry: Inquiry,
-        probability: f32,
-    },
+    Detected { inquiry: Inquiry, probability: f32 },
     /// The recogniser's first pass over a draft; its answer follows.
-    FirstPass {
-        inquiry: Inquiry,
-        transcript: Transcript,
-    },
+    FirstPass { inquiry: Inquiry, transcript: Transcript },
     /// The recogniser's answer to an inquiry.
-    Recognised {
-        inquiry: Inquiry,
-        answer: Result<Transcript, ErrorInfo>,
-    },
+    Recognised { inquiry: Inquiry, answer: Result<Transcript, ErrorInfo> },
     /// Ends the open utterance. With a reserved turn number a turn begins in any case, even without an utterance.
-    EndUtterance {
-        reason: EndReason,
-        turn: Option<TurnId>,
-    },
+    EndUtterance { reason: EndReason, turn: Option<TurnId> },
     /// The host's count of samples played, at the reply's rate.
-    Played {
-        turn: TurnId,
-        samples_total: u64,
-    },
+    Played { turn: TurnId, samples_total: u64 },
     /// So many samples were taken back that the host had not read.
-    Purged {
-        turn: TurnId,
-        samples: u64,
-    },
+    Purged { turn: TurnId, samples: u64 },
     /// Closes the session; `ended` where it cannot be resumed.
-    Close {
-        ended: bool,
-    },
+    Close { ended: bool },
     /// A write was committed, or failed.
-    Stored {
-        ticket: Ticket,
-        error: Option<ErrorInfo>,
-    },
+    Stored { ticket: Ticket, error: Option<ErrorInfo> },
     /// A backend's progress with a turn.
-    Work {
-        turn: TurnId,
-        report: Report,
-    },
+    Work { turn: TurnId, report: Report },
 }
 
 /// A backend worker's progress with a turn.
 #[derive(Clone, Debug)]
 pub(crate) enum Report {
     /// The audio was decoded, and there is speech in it.
-    SpeechFound {
-        start_ms: u64,
-        end_ms: u64,
-        audio_ms: u64,
-    },
-    Partial {
-        text: String,
-        stable_len: usize,
-    },
+    SpeechFound { start_ms: u64, end_ms: u64, audio_ms: u64 },
+    /// A partial transcript; its first `stable_len` bytes stay.
+    Partial { text: String, stable_len: usize },
+    /// The final transcript.
     Transcribed(Transcript),
+    /// More text of the reply.
     ReplyText(String),
-    ReplyDone {
-        prompt_tokens: u32,
-        evaluated_tokens: u32,
-        reply_tokens: u32,
-        dropped_messages: u32,
-    },
+    /// The reply's text is complete.
+    ReplyDone { prompt_tokens: u32, evaluated_tokens: u32, reply_tokens: u32, dropped_messages: u32 },
     /// A chunk of the clause's audio. Words count samples from the chunk's start, spans count bytes from the clause's.
-    Spoken {
-        pcm: Arc<[f32]>,
-        rate: u32,
-        text_span: Range<usize>,
-        words: Vec<SpokenWord>,
-    },
+    Spoken { pcm: Arc<[f32]>, rate: u32, text_span: Range<usize>, words: Vec<SpokenWord> },
+    /// The clause's audio is complete.
     ClauseSpoken,
-    Failed {
-        stage: Stage,
-        error: ErrorInfo,
-    },
+    /// The work failed, and the turn with it.
+    Failed { stage: Stage, error: ErrorInfo },
 }
 
 /// Names a write that events wait for; tickets rise.
@@ -199,76 +158,36 @@ impl Ticket {
 /// An action of the driver.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Output {
-    Emit {
-        turn: Option<TurnId>,
-        kind: EventKind,
-    },
+    /// Tell the host.
+    Emit { turn: Option<TurnId>, kind: EventKind },
     /// Read the turn's audio and find the speech in it.
-    Listen {
-        turn: TurnId,
-        retry_of: Option<TurnId>,
-    },
+    Listen { turn: TurnId, retry_of: Option<TurnId> },
     /// Recognise the speech that `Listen` found, or the utterance that the turn began with.
-    Recognise {
-        turn: TurnId,
-    },
+    Recognise { turn: TurnId },
     /// Ask the turn detector about this span of the microphone's audio.
-    AskDetector {
-        inquiry: Inquiry,
-        span: Range<u64>,
-    },
+    AskDetector { inquiry: Inquiry, span: Range<u64> },
     /// Recognise this span of the microphone's audio: a draft up to a stop, or a partial transcript.
-    AskRecognizer {
-        inquiry: Inquiry,
-        span: Range<u64>,
-        is_draft: bool,
-    },
+    AskRecognizer { inquiry: Inquiry, span: Range<u64>, is_draft: bool },
     /// Prefill the chat model's KV cache with a draft.
-    Prefill {
-        inquiry: Inquiry,
-        given: String,
-    },
+    Prefill { inquiry: Inquiry, given: String },
     /// Raise the inquiry's cancel flag.
-    DropInquiry {
-        inquiry: Inquiry,
-    },
+    DropInquiry { inquiry: Inquiry },
     /// Start a turn with this utterance: [`Input::Start`] follows.
     StartSpoken(Box<Spoken>),
     /// Have the chat model answer the user, or follow the instruction.
-    Reply {
-        turn: TurnId,
-        origin: TurnOrigin,
-        given: String,
-    },
+    Reply { turn: TurnId, origin: TurnOrigin, given: String },
     /// Synthesise one clause; the next comes once it is done.
-    Speak {
-        turn: TurnId,
-        text: String,
-    },
+    Speak { turn: TurnId, text: String },
     /// Keep this audio of the reply for the store.
-    Keep {
-        turn: TurnId,
-        pcm: Arc<[f32]>,
-        rate: u32,
-    },
+    Keep { turn: TurnId, pcm: Arc<[f32]>, rate: u32 },
     /// Raise the turn's cancel flag.
-    StopWork {
-        turn: TurnId,
-    },
+    StopWork { turn: TurnId },
     /// Take back the turn's audio that the host has not read; [`Input::Purged`] tells how much it was.
-    Purge {
-        turn: TurnId,
-    },
+    Purge { turn: TurnId },
     /// Commit the turn as it stands, and report with the ticket.
-    Store {
-        ticket: Ticket,
-        record: Box<TurnFacts>,
-        with_audio: bool,
-    },
+    Store { ticket: Ticket, record: Box<TurnFacts>, with_audio: bool },
     /// Commit the end of the session, and report with the ticket.
-    StoreEnd {
-        ticket: Ticket,
-    },
+    StoreEnd { ticket: Ticket },
     /// All events are out and all writes are answered; the last output.
     Closed,
 }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 /// The settings of a listener, and the cues that it can ask for.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct ListenSettings {
     pub(crate) endpoint: EndpointSettings,
     pub(crate) asks_detector: bool,
@@ -19,7 +19,7 @@ pub(crate) struct ListenSettings {
 }
 
 /// Numbers a request to a backend: an answer that comes too late is known by it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Inquiry(pub(crate) u64);
 
 /// The recognition of the audio up to a stop, ahead of the decision that it is the end.
@@ -47,41 +47,25 @@ pub(crate) struct Spoken {
 /// An event or a request of the listener. Spans of audio begin where the utterance does.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Notice {
-    Started {
-        start: u64,
-    },
-    Stopped {
-        end: u64,
-    },
+    /// Speech onset; the utterance is open.
+    Started { start: u64 },
+    /// Speech stopped; the utterance may go on.
+    Stopped { end: u64 },
     /// Ask the turn detector for the probability that the utterance is complete.
-    AskDetector {
-        inquiry: Inquiry,
-        span: Range<u64>,
-    },
+    AskDetector { inquiry: Inquiry, span: Range<u64> },
     /// Recognise the audio: as if it were complete, or for a partial transcript.
-    AskRecognizer {
-        inquiry: Inquiry,
-        span: Range<u64>,
-        is_draft: bool,
-    },
+    AskRecognizer { inquiry: Inquiry, span: Range<u64>, is_draft: bool },
     /// The inquiry is of no use any more.
-    Drop {
-        inquiry: Inquiry,
-    },
-    /// A partial transcript, and how much of it is its stable prefix.
-    Words {
-        transcript: Transcript,
-        shown: String,
-        stable_len: usize,
-        /// It is the final transcript up to a stop.
-        is_draft: bool,
-    },
+    Drop { inquiry: Inquiry },
+    /// A partial transcript as it is shown, with its stable prefix; a draft is final up to a stop.
+    Words { transcript: Transcript, shown: String, stable_len: usize, is_draft: bool },
+    /// The utterance is complete.
     Ended(Spoken),
     /// The utterance turned out to hold no words, and is dropped.
     NoSpeech,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Listener {
     settings: ListenSettings,
     endpointer: Endpointer,
@@ -99,17 +83,7 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub(crate) fn new(settings: ListenSettings) -> Self {
-        Self {
-            settings,
-            endpointer: Endpointer::new(settings.endpoint),
-            notices: VecDeque::new(),
-            next_inquiry: 0,
-            stop: Inquiry(0),
-            draft: Draft::None,
-            partial: None,
-            partial_at: 0,
-            shown: StablePrefix::default(),
-        }
+        Self { settings, endpointer: Endpointer::new(settings.endpoint), ..Self::default() }
     }
 
     pub(crate) fn set(&mut self, settings: ListenSettings) {

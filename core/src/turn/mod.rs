@@ -23,7 +23,7 @@ mod turn_taking;
 mod words;
 
 use crate::event::{ErrorInfo, EventKind, InterruptReason, Stage, Transcript, TurnId};
-use active::{ActiveTurn, Ending};
+use active::{ActiveTurn, Waiting};
 pub use endpoint::EndpointWeights;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use endpoint::WEIGHTS_OF_TESTS;
@@ -50,22 +50,15 @@ pub(crate) struct Machine {
     drained: bool,
 }
 
-#[derive(Debug)]
-struct Waiting {
-    start: Start,
-    /// It was interrupted before it began.
-    interrupted: bool,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// Turns may begin.
     Open,
     /// The turns are still to end; `ended` where the session ends with them.
-    Closing {
-        ended: bool,
-    },
+    Closing { ended: bool },
     /// The last event is in the outbox.
     Leaving,
+    /// The machine has given its last output.
     Closed,
 }
 
@@ -166,7 +159,7 @@ impl Machine {
     }
 
     fn accept(&mut self, start: Start, now_us: u64) {
-        let interruptible = self.active.as_ref().is_none_or(ActiveTurn::is_interruptible);
+        let interruptible = self.active.as_ref().is_none_or(|active| active.under_way().interruptible);
         if start.what.is_users() && interruptible {
             // The user's turn comes before those that the host asked for, and interrupts the one under way.
             for waiting in &mut self.waiting {
@@ -185,14 +178,19 @@ impl Machine {
         loop {
             if let Some(action) = self.turn_taking.poll() {
                 self.apply(action, now_us);
-            } else if let Some(active) = &self.active {
-                let Some(ending) = active.ending(now_us) else { return };
-                self.end(ending, now_us);
+            } else if let Some(active) = &mut self.active {
+                let Some(ending) = active.take_ending(now_us) else { return };
+                let active = self.active.take().expect("it is under way");
+                self.turn_taking.on_turn_ended(active.turn());
+                active.end(ending, &mut self.outbox, now_us);
             } else if let Some(waiting) = self.waiting.pop_front() {
-                self.begin(waiting, now_us);
+                let draft = match &waiting.start.what {
+                    StartKind::Spoken(spoken) => self.turn_taking.take_draft_times(spoken.inquiry),
+                    _ => DraftTimes::default(),
+                };
+                self.active = Some(ActiveTurn::begin(waiting, self.settings, draft, &mut self.outbox, now_us));
             } else {
-                self.leave();
-                return;
+                return self.leave();
             }
         }
     }
@@ -205,27 +203,12 @@ impl Machine {
         }
     }
 
-    fn begin(&mut self, Waiting { start, interrupted }: Waiting, now_us: u64) {
-        let active = self.active.insert(ActiveTurn::new(&start, self.settings, &mut self.outbox, now_us));
-        let begun = if interrupted {
-            Err(Ending::Interrupted(InterruptReason::BargeIn))
-        } else {
-            let draft = match &start.what {
-                StartKind::Spoken(spoken) => self.turn_taking.take_draft_times(spoken.inquiry),
-                _ => DraftTimes::default(),
-            };
-            active.begin(start.what, draft, &mut self.outbox, now_us)
-        };
-        if let Err(ending) = begun {
-            self.end(ending, now_us);
-        }
-    }
-
     fn on_report(&mut self, turn: TurnId, report: Report, now_us: u64) {
         // The one place where late results are dropped.
-        let active = self.active.as_mut().filter(|active| active.turn() == turn && !active.is_stopping());
-        if let Some(Err(ending)) = active.map(|active| active.on_report(report, &mut self.outbox, now_us)) {
-            self.end(ending, now_us);
+        if let Some(active) =
+            self.active.as_mut().filter(|active| active.turn() == turn && !active.under_way().stopping)
+        {
+            active.on_report(report, &mut self.outbox, now_us);
         }
     }
 
@@ -251,12 +234,6 @@ impl Machine {
         if let Some(active) = &mut self.active {
             active.stop(reason, &mut self.outbox, now_us);
         }
-    }
-
-    fn end(&mut self, ending: Ending, now_us: u64) {
-        let active = self.active.take().expect("only the turn under way ends");
-        self.turn_taking.on_turn_ended(active.turn());
-        active.end(ending, &mut self.outbox, now_us);
     }
 
     fn close(&mut self, ended: bool, now_us: u64) {

@@ -7,7 +7,7 @@ use crate::text::{ClauseSplitter, blank_markup};
 use std::ops::Range;
 use std::sync::Arc;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Reply {
     settings: Settings,
     splitter: ClauseSplitter,
@@ -35,18 +35,7 @@ pub(super) enum Step {
 
 impl Reply {
     pub(super) fn new(settings: Settings) -> Self {
-        Self {
-            settings,
-            splitter: ClauseSplitter::default(),
-            text_done: false,
-            clause: None,
-            timeline: Timeline::default(),
-            rate: 0,
-            chunks: 0,
-            audio_done: false,
-            played: 0,
-            flushed: false,
-        }
+        Self { settings, ..Self::default() }
     }
 
     pub(super) fn text(&self) -> &str {

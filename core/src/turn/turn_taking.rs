@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, VecDeque};
 /// A microphone that gives no audio for so long within an utterance has stalled.
 const STALLED_US: u64 = 1_000_000;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct TurnTaking {
     settings: ListeningSettings,
     listener: Listener,
@@ -73,14 +73,12 @@ enum Owner {
 
 #[derive(Debug)]
 pub(super) enum Action {
+    /// An output of the machine.
     Output(Output),
     /// Interrupt the turn under way.
     Interrupt,
     /// The recogniser's answer about the utterance of a turn.
-    Recognised {
-        turn: TurnId,
-        answer: Result<Transcript, ErrorInfo>,
-    },
+    Recognised { turn: TurnId, answer: Result<Transcript, ErrorInfo> },
 }
 
 /// When the draft of an utterance was asked for and answered, and the time wasted on others since the last turn.
@@ -93,21 +91,7 @@ pub(super) struct DraftTimes {
 
 impl TurnTaking {
     pub(super) fn new(settings: ListeningSettings) -> Self {
-        Self {
-            settings,
-            listener: Listener::new(settings.listen),
-            active: None,
-            barge_in: None,
-            owners: BTreeMap::new(),
-            reserved: None,
-            audio_at_us: 0,
-            idle_from: 0,
-            idle_told: false,
-            drafted: None,
-            answered_at_us: None,
-            wasted_us: 0,
-            actions: VecDeque::new(),
-        }
+        Self { settings, listener: Listener::new(settings.listen), ..Self::default() }
     }
 
     pub(super) fn poll(&mut self) -> Option<Action> {
