@@ -1,5 +1,5 @@
-//! How long a reply's sound goes on after `interrupt`: cancels at random moments, with scripted backends that work
-//! without a pause.
+//! A benchmark of cancel latency: from `interrupt` to the last audio of the reply, at random moments, with scripted
+//! backends that never pause.
 //!
 //! `cargo bench -p tertulia-benches --bench cancel` prints the median, the 99th percentile and the longest.
 
@@ -10,7 +10,7 @@ use tertulia::testing::scripted::Scripted;
 use tertulia::{EngineBuilder, EventKind, SessionConfig, SessionEngine};
 
 const CANCELS: usize = 1_000;
-/// `--test` only shows that it runs.
+/// The number with `--test`, which only shows that the benchmark runs.
 const CANCELS_IN_TEST: usize = 10;
 
 fn main() {
@@ -46,7 +46,7 @@ fn main() {
         }
         last_sound.push(sound);
     }
-    print("interrupt to the last sound given out", last_sound);
+    print("interrupt to the last audio event", last_sound);
     print("interrupt to the end of the turn (100 ms of it wait for `played`)", ended);
 }
 

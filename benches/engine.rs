@@ -1,7 +1,7 @@
-//! What the engine itself costs: scripted backends take no time, so that only sessions, events and storage do.
+//! Benchmarks of the engine's own cost (sessions, events, storage): scripted backends take no time.
 //!
-//! `cargo bench -p tertulia-benches --bench engine`. Times are CPU time of all threads where the system tells it
-//! (Linux), else wall time.
+//! `cargo bench -p tertulia-benches --bench engine`. Times are CPU time of all threads on Linux, else wall
+//! time.
 
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 
@@ -12,7 +12,7 @@ use tertulia::{
     Engine, EngineBuilder, EventKind, Events, Listening, ListeningMode, Playback, Session, SessionConfig, SessionEngine,
 };
 
-/// Pieces of a reply's text; each is an event, and each word's sound another.
+/// Pieces of a reply's text; each is an event, and the audio of each word another.
 const PIECES: usize = 200;
 
 fn host() -> (Engine, Scripted) {
@@ -34,7 +34,7 @@ fn open(engine: &Engine, mode: ListeningMode) -> (Session, Events) {
     (session, events)
 }
 
-/// Reads up to the first event that `is_last`; gives how many there were.
+/// Reads up to the first event that `is_last`; the number of events read.
 fn read_until(events: &Events, is_last: impl Fn(&EventKind) -> bool) -> u64 {
     for count in 1.. {
         let event = events.next_timeout(Duration::from_secs(30)).expect("an open session").expect("an event in time");
@@ -45,7 +45,7 @@ fn read_until(events: &Events, is_last: impl Fn(&EventKind) -> bool) -> u64 {
     unreachable!("the loop ends by returning")
 }
 
-/// CPU time of all threads of this process so far, or the time of day.
+/// CPU time of all threads of this process so far, or wall time.
 fn cpu_time(start: Instant) -> Duration {
     let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return start.elapsed() };
     let ran_ns = tasks.flatten().filter_map(|task| {
@@ -64,7 +64,7 @@ fn events(criterion: &mut Criterion) {
         bencher.iter_custom(|wanted| {
             let (start, mut count, mut taken) = (Instant::now(), 0, Duration::ZERO);
             while count < wanted {
-                // A session of its own: a long one would have its beginning summarised.
+                // In a new session: the beginning of a long one would be summarised.
                 let (session, events) = open(&engine, ListeningMode::PushToTalk);
                 read_until(&events, |kind| matches!(kind, EventKind::SessionOpened { .. }));
                 let before = cpu_time(start);
@@ -79,7 +79,7 @@ fn events(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A second of silence from an open microphone at 48 kHz, the model's own cost left out.
+/// A second of silence from an open microphone at 48 kHz, without the cost of a VAD model.
 fn idle_microphone(criterion: &mut Criterion) {
     let (engine, _scripted) = host();
     let mut group = criterion.benchmark_group("engine");
@@ -100,13 +100,13 @@ fn idle_microphone(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// One spoken turn in each of so many sessions at once.
+/// One spoken turn in each of 1, 10 and 100 sessions at once.
 fn sessions(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("turn in each session");
     group.sample_size(10);
     for count in [1, 10, 100] {
         let (engine, scripted) = host();
-        // New ones each time: long ones would have their beginning summarised.
+        // New ones each time: the beginning of long ones would be summarised.
         let sessions =
             || -> Vec<(Session, Events)> { (0..count).map(|_| open(&engine, ListeningMode::PushToTalk)).collect() };
         let sound = noise_16k(500);
