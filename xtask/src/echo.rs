@@ -1,11 +1,10 @@
-//! `cargo xtask echo`: whether a tutor whose voice comes back into the microphone interrupts itself, and whether a
-//! learner who speaks over it is still heard.
+//! `cargo xtask echo`: counts self-interruptions by echo, and barge-ins that are detected in spite of it.
 //!
-//! Recorded clips stand for the replies and for the learner. A real session with the real voice activity detector runs on
-//! a virtual clock: the speaker plays the reply at 48 kHz, the host tells what is played, and the microphone, whose clock
-//! is off by some ppm, hears the reply again, softer and later, with a little noise. The recogniser is a stand-in that makes
-//! each case as hard as can be: where nobody speaks, it hears words in whatever it is asked about, so that any sound that
-//! is taken for speech interrupts; where somebody does, it hears none, so that only half a second of speech interrupts.
+//! Recorded clips stand for the replies and for the user. A real session with the real voice activity detector runs on a
+//! virtual clock: the speaker plays the reply at 48 kHz, the host reports what is played, and the microphone, whose clock
+//! is off by some ppm, records the reply again, softer and later, with a little noise. The recogniser is a stand-in for the
+//! worst case: without speech of the user every transcript has words, so that any sound that is taken for speech
+//! interrupts; with speech every transcript is empty, so that only half a second of speech interrupts.
 
 use crate::stand_in::is_model;
 use crate::wer::{Failure, manifest};
@@ -27,38 +26,38 @@ use tertulia::{
 use tertulia_models::files::ModelStore;
 use tertulia_models::silero::SileroVad;
 
-/// The rate of the speaker.
+/// The speaker's rate.
 const SPEAKER_HZ: usize = 48_000;
-/// What passes at a time.
+/// The virtual time of a step.
 const BLOCK_MS: u64 = 10;
-/// The longest reply, and the longest that the learner says.
+/// The longest reply, and the longest utterance of the user.
 const REPLY_S_MAX: usize = 6;
 const SPEECH_S_MAX: usize = 3;
-/// A learner must be heard within so long.
-const CAUGHT_MS_MAX: u64 = 2_000;
+/// A barge-in must be detected within so long.
+const DETECTED_MS_MAX: u64 = 2_000;
 /// Silence between two replies.
 const BETWEEN_MS: u64 = 1_500;
-/// Replies in one session, that is, with a canceller that has learnt.
+/// Replies in one session: all but the first meet a canceller that has converged.
 const REPLIES_PER_SESSION: usize = 10;
-/// The root mean square of every clip, and of the microphone's noise.
+/// The level (root mean square) of every clip, and of the microphone's noise.
 const CLIP_RMS: f32 = 0.08;
 const NOISE_RMS: f32 = 0.000_5;
 
 const LEVELS_DB: [f32; 3] = [-6.0, -12.0, -20.0];
 const DELAYS_MS: [u64; 4] = [40, 120, 250, 400];
 
-/// What to measure.
+/// Arguments of the task.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The folder of clips, with its `manifest.json`.
     dir: PathBuf,
-    /// Replies, and replies that are spoken over, at each level and delay.
+    /// Replies, and barge-ins of each loudness, at each level and delay.
     #[arg(long, default_value_t = 10)]
     replies: usize,
-    /// How much faster or slower the microphone's clock is, in turn.
+    /// The drift of the microphone's clock, faster and slower in turn.
     #[arg(long, default_value_t = 100.0)]
     drift_ppm: f64,
-    /// Leaves the canceller off.
+    /// Turns the canceller off.
     #[arg(long)]
     without_canceller: bool,
 }
@@ -68,18 +67,21 @@ struct Tally {
     replies: usize,
     held: usize,
     interrupted: usize,
-    spoken_over: usize,
-    caught: usize,
-    spoken_over_softly: usize,
-    caught_softly: usize,
+    barge_ins: usize,
+    detected: usize,
+    soft_barge_ins: usize,
+    soft_detected: usize,
 }
 
-/// Measures, prints, and says whether the bounds hold.
+/// Measures and prints; true if the bounds hold.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let clips = clips(&arguments.dir)?;
     let vad = ModelStore::open_default()?.path("silero-vad-v6")?;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "  echo   delay  held  self-interrupted  heard at the reply's level  heard at the echo's level")?;
+    writeln!(
+        out,
+        "  echo   delay  paused  self-interrupted  barge-ins at the reply's level  barge-ins at the echo's level"
+    )?;
     let (start, mut all, mut virtual_ms) = (Instant::now(), Tally::default(), 0);
     let mut case = 0;
     for level_db in LEVELS_DB {
@@ -92,36 +94,36 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
                         * 1e-6
                         * if (case / REPLIES_PER_SESSION).is_multiple_of(2) { 1.0 } else { -1.0 };
                     let old = room.insert(Room::new(&vad, level_db, delay_ms, drift, !arguments.without_canceller)?);
-                    old.pass_ms(500, None)?;
+                    old.advance_ms(500, None)?;
                 }
                 let Some(room) = &mut room else { continue };
                 let pick = |step: usize| &clips[(case * 7 + step) % clips.len()];
-                let (reply, learner) = (pick(0), pick(11));
+                let (reply, user) = (pick(0), pick(11));
                 tally.replies += 1;
                 let alone = room.reply(reply, None)?;
                 tally.held += usize::from(alone.held);
                 tally.interrupted += usize::from(alone.interrupted);
-                for (gain, spoken, caught) in [
-                    (1.0, &mut tally.spoken_over, &mut tally.caught),
-                    (room.echo_gain, &mut tally.spoken_over_softly, &mut tally.caught_softly),
+                for (gain, barge_ins, detected) in [
+                    (1.0, &mut tally.barge_ins, &mut tally.detected),
+                    (room.echo_gain, &mut tally.soft_barge_ins, &mut tally.soft_detected),
                 ] {
-                    let over = Over { speech: learner, gain, at_ms: 1_000 + (case as u64 * 373) % 1_500 };
-                    *spoken += 1;
-                    *caught += usize::from(room.reply(reply, Some(over))?.interrupted);
+                    let barge_in = BargeIn { speech: user, gain, at_ms: 1_000 + (case as u64 * 373) % 1_500 };
+                    *barge_ins += 1;
+                    *detected += usize::from(room.reply(reply, Some(barge_in))?.interrupted);
                 }
                 case += 1;
                 virtual_ms += std::mem::take(&mut room.counted_ms);
             }
             writeln!(
                 out,
-                "{level_db:4} dB  {delay_ms:3} ms  {:4}  {:7} of {:4}  {:14} of {:4}  {:18} of {:4}",
+                "{level_db:4} dB  {delay_ms:3} ms  {:6}  {:7} of {:4}  {:18} of {:4}  {:18} of {:4}",
                 tally.held,
                 tally.interrupted,
                 tally.replies,
-                tally.caught,
-                tally.spoken_over,
-                tally.caught_softly,
-                tally.spoken_over_softly
+                tally.detected,
+                tally.barge_ins,
+                tally.soft_detected,
+                tally.soft_barge_ins
             )?;
             out.flush()?;
             all.add(&tally);
@@ -130,17 +132,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let percent = |part: usize, whole: usize| 100.0 * part as f64 / whole.max(1) as f64;
     writeln!(
         out,
-        "{} replies: {:.1} % held, {:.1} % interrupted by themselves (at most 1); spoken over: {:.1} % heard at the reply's \
-         level (at least 95), {:.1} % at the echo's; {} s of sound in {} s",
+        "{} replies: {:.1} % paused, {:.1} % interrupted by their echo (at most 1); barge-ins: {:.1} % detected at the reply's \
+         level (at least 95), {:.1} % at the echo's; {} s of audio in {} s",
         all.replies,
         percent(all.held, all.replies),
         percent(all.interrupted, all.replies),
-        percent(all.caught, all.spoken_over),
-        percent(all.caught_softly, all.spoken_over_softly),
+        percent(all.detected, all.barge_ins),
+        percent(all.soft_detected, all.soft_barge_ins),
         virtual_ms / 1000,
         start.elapsed().as_secs()
     )?;
-    Ok(all.interrupted * 100 <= all.replies && all.caught * 100 >= all.spoken_over * 95)
+    Ok(all.interrupted * 100 <= all.replies && all.detected * 100 >= all.barge_ins * 95)
 }
 
 impl Tally {
@@ -148,14 +150,14 @@ impl Tally {
         self.replies += other.replies;
         self.held += other.held;
         self.interrupted += other.interrupted;
-        self.spoken_over += other.spoken_over;
-        self.caught += other.caught;
-        self.spoken_over_softly += other.spoken_over_softly;
-        self.caught_softly += other.caught_softly;
+        self.barge_ins += other.barge_ins;
+        self.detected += other.detected;
+        self.soft_barge_ins += other.soft_barge_ins;
+        self.soft_detected += other.soft_detected;
     }
 }
 
-/// A clip at the speaker's rate, as loud as all others, from its first sound on.
+/// The clips at the speaker's rate, all of one level, each from its first loud sample on.
 fn clips(dir: &Path) -> Result<Vec<Vec<f32>>, Failure> {
     let mut clips = Vec::new();
     for clip in manifest(dir)? {
@@ -166,7 +168,7 @@ fn clips(dir: &Path) -> Result<Vec<Vec<f32>>, Failure> {
         samples.truncate(REPLY_S_MAX * SPEAKER_HZ);
         let gain = CLIP_RMS / rms(&samples);
         samples.iter_mut().for_each(|sample| *sample = (*sample * gain).clamp(-1.0, 1.0));
-        // Too short a clip is no reply, and does not speak over one for long.
+        // Shorter clips are neither a reply nor a barge-in.
         if samples.len() >= 3 * SPEAKER_HZ {
             clips.push(samples);
         }
@@ -178,8 +180,8 @@ fn rms(samples: &[f32]) -> f32 {
     (samples.iter().map(|sample| sample * sample).sum::<f32>() / samples.len().max(1) as f32).sqrt().max(1e-6)
 }
 
-/// What the learner says over a reply, how loud, and when.
-struct Over<'a> {
+/// An utterance of the user over a reply.
+struct BargeIn<'a> {
     speech: &'a [f32],
     gain: f32,
     at_ms: u64,
@@ -191,7 +193,7 @@ struct Outcome {
     interrupted: bool,
 }
 
-/// A session on a virtual clock, and a host with a speaker that its microphone hears.
+/// A session on a virtual clock, with a host whose speaker echoes into its microphone.
 struct Room {
     session: Session,
     events: Events,
@@ -199,19 +201,19 @@ struct Room {
     _engine: Engine,
     clock: Arc<VirtualClock>,
     voice: Arc<ClipVoice>,
-    hears_words: Arc<Words>,
+    words: Arc<Words>,
     cancels: bool,
     echo_gain: f32,
     delay_s: f64,
-    /// Samples that the microphone gives in a second of the speaker's.
+    /// Samples of the microphone in a second of the speaker's clock.
     microphone_hz: f64,
-    /// The last of what the speaker played, and how much it played in all.
+    /// The last second of the speaker's audio, and the number of samples played and recorded in all.
     played: VecDeque<f32>,
     played_total: u64,
-    heard_total: u64,
+    recorded_total: u64,
     noise: u32,
     counted_ms: u64,
-    /// What is being played.
+    /// The reply that is playing.
     turn: Option<TurnId>,
     reply: Vec<f32>,
     at: usize,
@@ -221,11 +223,11 @@ struct Room {
 
 impl Room {
     fn new(vad: &Path, level_db: f32, delay_ms: u64, drift: f64, cancels: bool) -> Result<Self, Failure> {
-        let (voice, hears_words) = (Arc::new(ClipVoice::default()), Arc::new(Words::default()));
+        let (voice, words) = (Arc::new(ClipVoice::default()), Arc::new(Words::default()));
         let clock = Arc::new(VirtualClock::default());
         let backends = Backends {
             vad: Some(Arc::new(SileroVad::new(vad))),
-            recognizer: Some(hears_words.clone()),
+            recognizer: Some(words.clone()),
             synthesizer: Some(voice.clone()),
             ..Backends::default()
         };
@@ -241,14 +243,14 @@ impl Room {
             _engine: engine,
             clock,
             voice,
-            hears_words,
+            words,
             cancels,
             echo_gain: 10f32.powf(level_db / 20.0),
             delay_s: delay_ms as f64 / 1000.0,
             microphone_hz: f64::from(LISTEN_RATE_HZ) * (1.0 + drift),
             played: VecDeque::new(),
             played_total: 0,
-            heard_total: 0,
+            recorded_total: 0,
             noise: 1,
             counted_ms: 0,
             turn: None,
@@ -259,47 +261,52 @@ impl Room {
         })
     }
 
-    /// Has the tutor speak a clip, to its end or until it is interrupted.
-    fn reply(&mut self, clip: &[f32], over: Option<Over<'_>>) -> Result<Outcome, Failure> {
-        self.hears_words.hears.store(over.is_none(), Ordering::Release);
+    /// Plays a clip as a reply, to its end or until it is interrupted.
+    fn reply(&mut self, clip: &[f32], barge_in: Option<BargeIn<'_>>) -> Result<Outcome, Failure> {
+        self.words.finds_words.store(barge_in.is_none(), Ordering::Release);
         *self.voice.clip.lock().unwrap_or_else(PoisonError::into_inner) = clip.to_vec();
         self.outcome = Outcome::default();
         let turn = self.session.say("Esto es todo.")?;
         self.turn = Some(turn);
-        match over {
-            None => self.pass_ms((clip.len() / (SPEAKER_HZ / 1000)) as u64 + 2_000, None)?,
-            Some(over) => {
-                self.pass_ms(over.at_ms, None)?;
-                // What interrupts before anybody has spoken was not the learner.
+        match barge_in {
+            None => self.advance_ms((clip.len() / (SPEAKER_HZ / 1000)) as u64 + 2_000, None)?,
+            Some(barge_in) => {
+                self.advance_ms(barge_in.at_ms, None)?;
+                // An interruption before the speech is the echo's.
                 let before = self.outcome.interrupted;
-                let speech: Vec<f32> =
-                    over.speech.iter().take(SPEECH_S_MAX * SPEAKER_HZ).step_by(3).map(|s| s * over.gain).collect();
-                self.pass_ms(CAUGHT_MS_MAX, Some(&speech))?;
+                let speech: Vec<f32> = barge_in
+                    .speech
+                    .iter()
+                    .take(SPEECH_S_MAX * SPEAKER_HZ)
+                    .step_by(3)
+                    .map(|s| s * barge_in.gain)
+                    .collect();
+                self.advance_ms(DETECTED_MS_MAX, Some(&speech))?;
                 self.outcome.interrupted &= !before;
-                let rest = &speech[speech.len().min(CAUGHT_MS_MAX as usize * 16)..];
+                let rest = &speech[speech.len().min(DETECTED_MS_MAX as usize * 16)..];
                 let outcome = self.outcome;
-                self.pass_ms(SPEECH_S_MAX as u64 * 1000 - CAUGHT_MS_MAX, Some(rest))?;
+                self.advance_ms(SPEECH_S_MAX as u64 * 1000 - DETECTED_MS_MAX, Some(rest))?;
                 self.session.interrupt()?;
-                self.pass_ms(BETWEEN_MS, None)?;
+                self.advance_ms(BETWEEN_MS, None)?;
                 return Ok(outcome);
             }
         }
         let outcome = self.outcome;
-        self.pass_ms(BETWEEN_MS, None)?;
+        self.advance_ms(BETWEEN_MS, None)?;
         Ok(outcome)
     }
 
-    fn pass_ms(&mut self, ms: u64, mut speech: Option<&[f32]>) -> Result<(), Failure> {
+    fn advance_ms(&mut self, ms: u64, mut speech: Option<&[f32]>) -> Result<(), Failure> {
         for _ in 0..ms / BLOCK_MS {
             let said = speech.map_or(&[][..], |speech| &speech[..speech.len().min(160)]);
-            self.pass(said)?;
+            self.advance(said)?;
             speech = speech.map(|speech| &speech[said.len()..]);
         }
         Ok(())
     }
 
-    /// Lets 10 ms of the speaker's clock pass, in which the learner says this.
-    fn pass(&mut self, said: &[f32]) -> Result<(), Failure> {
+    /// Advances the speaker's clock by 10 ms, with this speech of the user.
+    fn advance(&mut self, said: &[f32]) -> Result<(), Failure> {
         self.driver.run_until_idle();
         while let Some(event) = self.events.try_next()? {
             match event.kind {
@@ -333,29 +340,29 @@ impl Room {
         self.played.extend(block);
         self.played_total += block.len() as u64;
         self.played.drain(..self.played.len().saturating_sub(SPEAKER_HZ));
-        self.listen(said)?;
+        self.push_microphone(said)?;
         self.clock.0.fetch_add(BLOCK_MS * 1000, Ordering::AcqRel);
         self.counted_ms += BLOCK_MS;
         Ok(())
     }
 
-    /// What the microphone gives by now.
-    fn listen(&mut self, said: &[f32]) -> Result<(), Failure> {
+    /// Pushes the microphone's audio up to now.
+    fn push_microphone(&mut self, said: &[f32]) -> Result<(), Failure> {
         let now_s = self.played_total as f64 / SPEAKER_HZ as f64;
-        let mut heard = Vec::new();
-        while (self.heard_total as f64) < now_s * self.microphone_hz {
-            let at_s = self.heard_total as f64 / self.microphone_hz;
+        let mut recorded = Vec::new();
+        while (self.recorded_total as f64) < now_s * self.microphone_hz {
+            let at_s = self.recorded_total as f64 / self.microphone_hz;
             self.noise = self.noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let noise = ((self.noise >> 8) as f32 / (1 << 23) as f32 - 1.0) * NOISE_RMS * 3f32.sqrt();
-            let said = said.get(heard.len()).copied().unwrap_or(0.0);
-            heard.push((said + noise + self.echo_gain * self.played_at(at_s - self.delay_s)).clamp(-1.0, 1.0));
-            self.heard_total += 1;
+            let said = said.get(recorded.len()).copied().unwrap_or(0.0);
+            recorded.push((said + noise + self.echo_gain * self.played_at(at_s - self.delay_s)).clamp(-1.0, 1.0));
+            self.recorded_total += 1;
         }
-        self.session.push_audio(&heard, LISTEN_RATE_HZ)?;
+        self.session.push_audio(&recorded, LISTEN_RATE_HZ)?;
         Ok(())
     }
 
-    /// What the speaker played at a moment, between two samples too (Catmull-Rom).
+    /// The speaker's audio at a moment, interpolated between samples (Catmull-Rom).
     fn played_at(&self, at_s: f64) -> f32 {
         let at = at_s * SPEAKER_HZ as f64;
         let first = self.played_total - self.played.len() as u64;
@@ -381,7 +388,7 @@ impl Clock for VirtualClock {
     }
 }
 
-/// Speaks the clip that it was given.
+/// A synthesizer that gives a recorded clip.
 #[derive(Default)]
 struct ClipVoice {
     clip: Mutex<Vec<f32>>,
@@ -409,10 +416,10 @@ impl Synthesizer for ClipVoice {
     }
 }
 
-/// Hears words in everything, or in nothing.
+/// A recogniser that finds words in everything, or in nothing.
 #[derive(Default)]
 struct Words {
-    hears: AtomicBool,
+    finds_words: AtomicBool,
 }
 
 is_model!(Words, |_| "words");
@@ -422,7 +429,7 @@ impl Recognizer for Words {
         languages()
     }
     fn recognize(&self, _request: RecognitionRequest) -> tertulia::Result<Steps<'static, RecognitionStep>> {
-        let text = if self.hears.load(Ordering::Acquire) { "Espera un momento." } else { "" };
+        let text = if self.finds_words.load(Ordering::Acquire) { "Espera un momento." } else { "" };
         let transcript = Transcript { text: text.into(), language: languages().pop(), ..Transcript::default() };
         let mut step = Some(RecognitionStep::Final(transcript));
         Ok(steps_from_fn(move || Ok(step.take())))

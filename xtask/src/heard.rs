@@ -1,9 +1,9 @@
-//! `cargo xtask heard`: whether what is stored as heard of an interrupted reply is what could be heard.
+//! `cargo xtask heard`: checks the stored heard text of interrupted replies against the audio that was played.
 //!
 //! Each text is spoken by a session with the real voice and interrupted when the host has reported a random number of
-//! samples as played. The reply's sound, cut there, is recognised; its words must be those of the stored heard text, give or
-//! take one: the cut may leave half a word. Where the recogniser misunderstands the voice, it does so in the whole reply too:
-//! then what it makes of the cut reply must be what it makes of the whole one up to where the stored text ends.
+//! samples as played. The reply's audio, cut there, is recognised; its words must be those of the stored heard text with
+//! at most one error, as the cut may leave half a word. Recognition errors occur in the whole reply too: where there are
+//! any, the transcript of the cut reply must be that of the whole one, up to where the stored text ends.
 
 use crate::speech::{lines, plain};
 use crate::wer::{Failure, transcribe, word_errors};
@@ -20,26 +20,26 @@ use tertulia_models::files::ModelStore;
 use tertulia_models::kokoro::Kokoro;
 use tertulia_models::whisper::Whisper;
 
-/// How long a reply may take to be spoken.
+/// The longest time for the synthesis of a reply.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Silence after a cut, without which a recogniser makes up an end.
+/// Silence after a cut, without which the recogniser invents an end.
 const SILENCE_S: usize = 1;
 
 /// The share of the replies that must be right, in percent.
 const RIGHT_MIN: usize = 90;
 
-/// What to speak.
+/// Arguments of the task.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The folder of `en.txt` and `es.txt`, one text a line.
     dir: PathBuf,
-    /// How many replies, half of them in each language.
+    /// The number of replies, half of them in each language.
     #[arg(long, default_value_t = 50)]
     replies: usize,
 }
 
-/// Speaks, cuts, prints, and says whether the bounds hold.
+/// Interrupts, compares and prints; true if the bounds hold.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let models = ModelStore::open_default()?;
     let kokoro = Kokoro::new(&models.path("kokoro-82m")?, Default::default())?;
@@ -64,11 +64,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
                 let padded = audio::resample(&padded, reply.rate, LISTEN_RATE_HZ)?;
                 Ok(plain(&transcribe(&whisper, &padded, vec![language.clone()])?.text, &language))
             };
-            let (stored, said) = (plain(&reply.heard, &language), recognised(&reply.sound[..reply.played])?);
+            let (stored, said) = (plain(&reply.heard, &language), recognised(&reply.audio[..reply.played])?);
             let at_once = word_errors(&stored, &said).errors <= 1;
             let known = match at_once {
                 true => said.clone(),
-                false => up_to(&stored, recognised(&reply.sound)?),
+                false => up_to(&stored, recognised(&reply.audio)?),
             };
             replies += 1;
             right_at_once += usize::from(at_once);
@@ -81,8 +81,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     }
     writeln!(
         out,
-        "{replies} replies cut: {right} with the stored words, give or take one (at least {RIGHT_MIN} %), of {} of them only \
-         as the whole reply is understood",
+        "{replies} replies interrupted: {right} with the stored words, at most one error (at least {RIGHT_MIN} %), {} of them \
+         only beside the transcript of the whole reply",
         right - right_at_once
     )?;
     Ok(right * 100 >= replies * RIGHT_MIN)
@@ -97,26 +97,26 @@ fn up_to(stored: &[String], whole: Vec<String>) -> Vec<String> {
 
 /// A reply that was interrupted.
 struct Reply {
-    /// All of its sound, of which so many samples were played.
-    sound: Vec<f32>,
+    /// All of its audio, of which so many samples were played.
+    audio: Vec<f32>,
     played: usize,
     rate: u32,
-    /// What is stored as heard.
+    /// The stored heard text.
     heard: String,
 }
 
-/// Speaks a text, and interrupts it when that share of it was played.
+/// Speaks a text and interrupts it at that share of it.
 fn cut_short(session: &Session, events: &Events, text: &str, share: f64) -> Result<Reply, Failure> {
     let turn = session.say(text)?;
-    let mut reply = Reply { sound: Vec::new(), played: 0, rate: 0, heard: String::new() };
+    let mut reply = Reply { audio: Vec::new(), played: 0, rate: 0, heard: String::new() };
     while let Some(event) = events.next_timeout(PATIENCE)? {
         match event.kind {
             EventKind::ReplyAudioDelta { pcm, rate, .. } => {
-                reply.sound.extend_from_slice(&pcm);
+                reply.audio.extend_from_slice(&pcm);
                 reply.rate = rate;
             }
             EventKind::ReplyAudioDone { .. } => {
-                reply.played = (reply.sound.len() as f64 * share) as usize;
+                reply.played = (reply.audio.len() as f64 * share) as usize;
                 session.played(turn, reply.played as u64)?;
                 session.interrupt()?;
             }

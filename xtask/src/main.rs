@@ -1,7 +1,6 @@
-//! Project tasks: `cargo xtask ci`, `cargo xtask echo`, `cargo xtask endpoint`, `cargo xtask heard`,
-//! `cargo xtask latency`, `cargo xtask noise`, `cargo xtask speech`, `cargo xtask wer`.
+//! The project's tasks: `cargo xtask ci | echo | endpoint | heard | latency | noise | speech | wer`.
 
-#![allow(clippy::print_stdout, reason = "what a task finds goes to stdout")]
+#![allow(clippy::print_stdout, reason = "a task prints its result to stdout")]
 
 mod ci;
 mod echo;
@@ -29,25 +28,25 @@ struct Arguments {
 enum Task {
     /// Run everything that CI checks
     Ci,
-    /// Score when an utterance is taken for complete
+    /// Score end-of-turn decisions: false cut-offs and delay, in hesitant speech and in noise
     Endpoint(endpoint::Arguments),
-    /// Play replies that come back into the microphone, and count who is interrupted
+    /// Play replies whose echo reaches the microphone; count self-interruptions and detected barge-ins
     Echo(echo::Arguments),
-    /// Interrupt replies, and compare what is stored as heard with what can be heard
+    /// Interrupt replies; compare the stored heard text with the audio that was played
     Heard(heard::Arguments),
-    /// Listen where nobody speaks, and count the words
+    /// Recognise audio without speech; count the words
     Noise(noise::Arguments),
-    /// Measure how long the witnesses of an end take to answer
+    /// Measure the latency of the cues of an end-of-turn decision
     Latency(latency::Arguments),
-    /// Speak a folder of texts and score what the recogniser hears
+    /// Synthesise a folder of texts and score them with the recogniser
     Speech(speech::Arguments),
-    /// Transcribe a folder of clips and score the words
+    /// Transcribe a folder of clips and score the word error rate
     Wer(wer::Arguments),
 }
 
 fn main() -> ExitCode {
     let (name, outcome) = match Arguments::parse().task {
-        Task::Ci => ("ci", Ok(ci::run())),
+        Task::Ci => ("ci", ci::run()),
         Task::Endpoint(arguments) => ("endpoint", endpoint::run(&arguments)),
         Task::Echo(arguments) => ("echo", echo::run(&arguments)),
         Task::Heard(arguments) => ("heard", heard::run(&arguments)),

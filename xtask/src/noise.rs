@@ -1,8 +1,8 @@
-//! `cargo xtask noise`: words that are heard where nobody speaks.
+//! `cargo xtask noise`: counts the words that are recognised in audio without speech.
 //!
-//! Silence, music and a keyboard, made here and the same on every run, go through [`SessionEngine::listen`] twice: with
-//! the real voice activity detector, of which no word may be left, and with one that always finds speech, where only the
-//! recogniser's own checks are left.
+//! Silence, music and a keyboard, synthesised here and the same on every run, go through [`SessionEngine::listen`] twice:
+//! with the real voice activity detector, where no word may come out, and with one that always finds speech, where only
+//! the recogniser's own checks are left.
 
 use crate::stand_in::is_model;
 use crate::wer::Failure;
@@ -20,15 +20,15 @@ use tertulia_models::whisper::Whisper;
 /// Words a minute that may come through the recogniser's own checks.
 const WORDS_PER_MINUTE_MAX: f64 = 2.0;
 
-/// How long to listen.
+/// Arguments of the task.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Minutes of each sound.
+    /// Minutes of each kind of audio.
     #[arg(long, default_value_t = 5.0)]
     minutes: f64,
 }
 
-/// Listens, prints, and says whether the bounds hold.
+/// Recognises and prints; true if the bounds hold.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let minutes = arguments.minutes;
     let models = ModelStore::open_default()?;
@@ -38,8 +38,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
         recognizer: Some(Arc::new(Whisper::new(models.path("whisper-base")?, Default::default()))),
         ..Backends::default()
     };
-    let credulous = Backends { vad: Some(Arc::new(Credulous)), ..real.clone() };
-    let engines = [EngineBuilder::new().backends(real).build()?, EngineBuilder::new().backends(credulous).build()?];
+    let always_speech = Backends { vad: Some(Arc::new(AlwaysSpeech)), ..real.clone() };
+    let engines = [EngineBuilder::new().backends(real).build()?, EngineBuilder::new().backends(always_speech).build()?];
     let count = (minutes * 60.0 * f64::from(LISTEN_RATE_HZ)) as usize;
     let mut out = std::io::stdout().lock();
     let mut holds = true;
@@ -50,7 +50,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     for (name, sound) in [("silence", room(count)), ("music", music(count)), ("keyboard", keyboard(count))] {
         let mut words = [0, 0];
         for (engine, words) in engines.iter().zip(&mut words) {
-            for text in heard(engine, &sound)?.iter().filter(|text| !text.is_empty()) {
+            for text in transcripts(engine, &sound)?.iter().filter(|text| !text.is_empty()) {
                 *words += text.split_whitespace().count();
                 writeln!(out, "   {text}")?;
             }
@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     Ok(holds)
 }
 
-fn heard(engine: &Engine, sound: &[f32]) -> Result<Vec<String>, Failure> {
+fn transcripts(engine: &Engine, sound: &[f32]) -> Result<Vec<String>, Failure> {
     let languages = vec!["en".parse()?, "es".parse()?];
     let request = ListenRequest::new(sound.to_vec(), LISTEN_RATE_HZ, languages);
     let mut texts = Vec::new();
@@ -75,18 +75,18 @@ fn heard(engine: &Engine, sound: &[f32]) -> Result<Vec<String>, Failure> {
     Ok(texts)
 }
 
-/// Takes everything for speech.
-struct Credulous;
+/// A voice activity detector that takes everything for speech.
+struct AlwaysSpeech;
 
-is_model!(Credulous, |_| "credulous");
+is_model!(AlwaysSpeech, |_| "always speech");
 
-impl VadModel for Credulous {
+impl VadModel for AlwaysSpeech {
     fn open(&self) -> tertulia::Result<Box<dyn Vad>> {
-        Ok(Box::new(Credulous))
+        Ok(Box::new(AlwaysSpeech))
     }
 }
 
-impl Vad for Credulous {
+impl Vad for AlwaysSpeech {
     fn frame_len(&self) -> usize {
         512
     }
@@ -96,7 +96,7 @@ impl Vad for Credulous {
     fn reset(&mut self) {}
 }
 
-/// Numbers between -1 and 1.
+/// Pseudo-random numbers between -1 and 1.
 fn random(mut seed: u32) -> impl FnMut() -> f32 {
     move || {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -104,7 +104,7 @@ fn random(mut seed: u32) -> impl FnMut() -> f32 {
     }
 }
 
-/// A quiet room: nothing for a minute, then the faint noise of a microphone, in turn.
+/// A quiet room: a minute of zeros, then a minute of faint microphone noise, in turn.
 fn room(count: usize) -> Vec<f32> {
     let mut noise = random(1);
     (0..count)
@@ -137,7 +137,7 @@ fn music(count: usize) -> Vec<f32> {
     sound
 }
 
-/// Keys that are hit and let go, in bursts with pauses, over faint noise.
+/// Key strokes in bursts with pauses, over faint noise.
 fn keyboard(count: usize) -> Vec<f32> {
     let mut noise = random(4);
     let mut sound: Vec<f32> = (0..count).map(|_| 0.000_5 * noise()).collect();

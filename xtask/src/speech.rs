@@ -1,8 +1,8 @@
-//! `cargo xtask speech`: whether Whisper understands what Kokoro says.
+//! `cargo xtask speech`: the word error rate of Whisper on Kokoro's speech.
 //!
-//! The folder holds `en.txt`, `es.txt` and `mixed.txt`, one text a line. Each line is spoken and recognised; of a mixed
-//! one, each run of one language is cut out by its words' times and recognised in that language. Both sides are scored
-//! as plain words, with numbers written out and accents folded; the rate is the word errors over the words spoken.
+//! The folder holds `en.txt`, `es.txt` and `mixed.txt`, one text a line. Each line is synthesised and recognised; of a
+//! mixed one, each run of one language is cut out by its word times and recognised in that language. Both sides are
+//! normalised: numbers as words, accents folded. The rate is the word errors over the words of the text.
 
 use crate::wer::{Failure, Tally, transcribe, without_accent, word_errors};
 use clap::Args;
@@ -22,11 +22,11 @@ const FILES: &[(&str, &[&str], &str, f64)] = &[
     ("mixed.txt", &["en", "es"], "ef_dora", 15.0),
 ];
 
-/// Silence put around a cut, and sound kept around it where no other word is near.
+/// Silence added around a cut, and audio kept around it where no other word is near.
 const SILENCE_S: f64 = 0.25;
 const MARGIN_S: f64 = 0.06;
 
-/// What to speak.
+/// Arguments of the task.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The folder of texts.
@@ -34,15 +34,15 @@ pub(crate) struct Arguments {
     /// The folder of models; by default `$TERTULIA_MODELS`, else the cache folder's.
     #[arg(long)]
     models: Option<PathBuf>,
-    /// Speaks only this file, such as `mixed.txt`.
+    /// Only this file, such as `mixed.txt`.
     #[arg(long)]
     only: Option<String>,
-    /// Another voice than the files' own.
+    /// A voice in place of the files' own.
     #[arg(long)]
     voice: Option<String>,
 }
 
-/// Speaks, listens, prints, and says whether the bounds hold.
+/// Scores and prints; true if the bounds hold.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let models = match &arguments.models {
         Some(folder) => ModelStore::open(folder)?,
@@ -65,10 +65,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
                 let language = &spoken.words[run.start].language;
                 let shown = &text[spoken.words[run.start].text_span.start..spoken.words[run.end - 1].text_span.end];
                 let sound = if languages.len() > 1 { cut(&spoken, &run) } else { spoken.samples.clone() };
-                let heard = hear(&whisper, &audio::resample(&sound, spoken.rate, LISTEN_RATE_HZ)?, language)?;
-                let tally = word_errors(&plain(shown, language), &plain(&heard, language));
+                let recognised = recognise(&whisper, &audio::resample(&sound, spoken.rate, LISTEN_RATE_HZ)?, language)?;
+                let tally = word_errors(&plain(shown, language), &plain(&recognised, language));
                 if tally.errors > 0 {
-                    writeln!(out, "{:>3} of {:>2}  {shown}\n{:11}{}", tally.errors, tally.words, "", heard.trim())?;
+                    writeln!(
+                        out,
+                        "{:>3} of {:>2}  {shown}\n{:11}{}",
+                        tally.errors,
+                        tally.words,
+                        "",
+                        recognised.trim()
+                    )?;
                 }
                 total.add(tally);
             }
@@ -93,7 +100,7 @@ pub(crate) fn lines(path: &Path) -> Result<Vec<String>, Failure> {
     Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
 
-/// A text as sound; word times count from its start.
+/// The speech of a text; word times count from its start.
 struct Spoken {
     samples: Vec<f32>,
     rate: u32,
@@ -127,7 +134,7 @@ fn runs(words: &[SpokenWord]) -> Vec<std::ops::Range<usize>> {
     runs
 }
 
-/// The sound of a run of words, between two silences.
+/// The audio of a run of words, between two silences.
 fn cut(spoken: &Spoken, run: &std::ops::Range<usize>) -> Vec<f32> {
     let margin = (MARGIN_S * f64::from(spoken.rate)) as usize;
     let (first, last) = (&spoken.words[run.start], &spoken.words[run.end - 1]);
@@ -139,11 +146,11 @@ fn cut(spoken: &Spoken, run: &std::ops::Range<usize>) -> Vec<f32> {
     [&silence[..], &spoken.samples[from..to.max(from)], &silence[..]].concat()
 }
 
-fn hear(whisper: &Whisper, samples: &[f32], language: &LanguageTag) -> Result<String, Failure> {
+fn recognise(whisper: &Whisper, samples: &[f32], language: &LanguageTag) -> Result<String, Failure> {
     Ok(transcribe(whisper, samples, vec![language.clone()])?.text)
 }
 
-/// Words in lower case with numbers written out and accents folded.
+/// Normalised words: lower case, numbers as words, accents folded.
 pub(crate) fn plain(text: &str, language: &LanguageTag) -> Vec<String> {
     written_out(text, language).split_whitespace().map(|word| word.chars().map(plain_char).collect()).collect()
 }

@@ -1,6 +1,6 @@
-//! What stands in for a model: it is always there and takes nothing.
+//! `is_model!`: the part of a stand-in for a model that is always loaded and needs no memory.
 
-/// Makes a model of a type, with the closure that gives its name.
+/// Implements `Model` for a type; the closure gives its name.
 macro_rules! is_model {
     ($type:ty, $name:expr) => {
         impl ::tertulia::backend::Model for $type {

@@ -1,4 +1,4 @@
-//! `cargo xtask wer`: how many words the recogniser gets wrong, beside what the reference implementation gets wrong.
+//! `cargo xtask wer`: the recogniser's word error rate beside that of the reference implementation.
 //!
 //! The folder holds `manifest.json` (a list of `path`, `lang`, `duration_s`, `text`) and
 //! `baseline_whisper_base_ct2.json` (a list of `path`, `hyp`: what CTranslate2 wrote, greedy, language forced). Both
@@ -17,15 +17,15 @@ use tertulia_models::files::ModelStore;
 use tertulia_models::text::written_out;
 use tertulia_models::whisper::Whisper;
 
-/// Points that we may lose to the reference implementation.
+/// The loss against the reference implementation, at most, in percentage points.
 const BASELINE_LOSS_MAX: f64 = 1.0;
-/// Points that the clips may lose when they are joined.
+/// The loss of joined clips against single ones, at most, in percentage points.
 const JOINED_LOSS_MAX: f64 = 1.5;
 /// The share of clips whose language must be found, and the shortest that counts.
 const DETECTED_MIN: f64 = 0.95;
 const DETECTED_CLIP_S_MIN: f64 = 2.0;
 
-/// What to score.
+/// Arguments of the task.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The folder of clips.
@@ -33,10 +33,10 @@ pub(crate) struct Arguments {
     /// The model; by default `whisper-base.gguf` in the model folder.
     #[arg(long)]
     model: Option<PathBuf>,
-    /// Also joins each language's clips to pieces of about this many seconds.
+    /// Also scores each language's clips joined to pieces of about this many seconds.
     #[arg(long, value_name = "SECONDS")]
     joined: Option<f64>,
-    /// Also lets the recogniser choose between the languages of the folder.
+    /// Also scores language identification among the languages of the folder.
     #[arg(long)]
     detect: bool,
     /// Prints one JSON object instead of a table.
@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
 
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
-/// Scores, prints, and says whether the bounds hold.
+/// Scores and prints; true if the bounds hold.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let report = score(arguments)?;
     print(&report, arguments.json)?;
@@ -137,34 +137,13 @@ fn score(arguments: &Arguments) -> Result<Report, Failure> {
     let mut report =
         Report { clips: vec![], joined: vec![], sums: BTreeMap::new(), audio_s: 0.0, compute_s: 0.0, broken: vec![] };
     for clip in &clips {
-        let language: LanguageTag = clip.lang.parse()?;
+        let theirs = baseline.get(clip.path.as_str()).ok_or_else(|| format!("{} has no baseline", clip.path))?;
         let samples = decode(&dir.join(&clip.path))?;
         let begun = Instant::now();
-        let mut detected = None;
-        let mut transcript = None;
-        if arguments.detect {
-            let chosen = transcribe(&whisper, &samples, languages.clone())?;
-            detected = chosen.language.as_ref().map(|tag| tag.to_string());
-            // With the right language chosen, forcing it would give the very same text.
-            transcript = (chosen.language.as_ref() == Some(&language)).then_some(chosen);
-        }
-        let transcript = match transcript {
-            Some(transcript) => transcript,
-            None => transcribe(&whisper, &samples, vec![language])?,
-        };
+        let candidates = if arguments.detect { &languages[..] } else { &[] };
+        let line = score_clip(&whisper, clip, &samples, theirs, candidates)?;
         report.compute_s += begun.elapsed().as_secs_f64();
         report.audio_s += samples.len() as f64 / f64::from(LISTEN_RATE_HZ);
-        let fold = is_folded(clip);
-        let theirs = baseline.get(clip.path.as_str()).ok_or_else(|| format!("{} has no baseline", clip.path))?;
-        let line = Line {
-            path: clip.path.clone(),
-            language: clip.lang.clone(),
-            ours: word_errors(&words(&clip.text, &clip.lang, fold), &words(&transcript.text, &clip.lang, fold)),
-            baseline: word_errors(&words(&clip.text, &clip.lang, fold), &words(theirs, &clip.lang, fold)),
-            detected,
-            text: transcript.text,
-            reference: clip.text.clone(),
-        };
         for key in [clip.lang.as_str(), "all"] {
             let sums = report.sums.entry(key.to_owned()).or_default();
             sums.ours.add(line.ours);
@@ -190,6 +169,39 @@ fn score(arguments: &Arguments) -> Result<Report, Failure> {
     Ok(report)
 }
 
+/// Recognises one clip; its language is identified among the candidates, if there are any.
+fn score_clip(
+    whisper: &Whisper,
+    clip: &Clip,
+    samples: &[f32],
+    baseline: &str,
+    candidates: &[LanguageTag],
+) -> Result<Line, Failure> {
+    let language: LanguageTag = clip.lang.parse()?;
+    let (mut detected, mut transcript) = (None, None);
+    if !candidates.is_empty() {
+        let chosen = transcribe(whisper, samples, candidates.to_vec())?;
+        detected = chosen.language.as_ref().map(|tag| tag.to_string());
+        // With the right language chosen, forcing it would give the very same text.
+        transcript = (chosen.language.as_ref() == Some(&language)).then_some(chosen);
+    }
+    let transcript = match transcript {
+        Some(transcript) => transcript,
+        None => transcribe(whisper, samples, vec![language])?,
+    };
+    let fold = is_folded(clip);
+    let errors = |text: &str| word_errors(&words(&clip.text, &clip.lang, fold), &words(text, &clip.lang, fold));
+    Ok(Line {
+        path: clip.path.clone(),
+        language: clip.lang.clone(),
+        ours: errors(&transcript.text),
+        baseline: errors(baseline),
+        detected,
+        text: transcript.text,
+        reference: clip.text.clone(),
+    })
+}
+
 /// Clips of one language, in order, joined until they reach the length.
 fn groups(clips: &[Clip], seconds: f64) -> Vec<Vec<&Clip>> {
     let mut groups: Vec<Vec<&Clip>> = vec![];
@@ -205,7 +217,7 @@ fn groups(clips: &[Clip], seconds: f64) -> Vec<Vec<&Clip>> {
     groups
 }
 
-/// Recognises clips end to end. Scored as one text; what the clips lost one by one stands in `baseline`.
+/// Scores joined clips as one text; `baseline` holds the errors of the single clips.
 fn score_joined(whisper: &Whisper, dir: &Path, group: &[&Clip], alone: &[Line]) -> Result<Line, Failure> {
     let language = &group[0].lang;
     let mut samples = vec![];
@@ -295,7 +307,7 @@ fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, Failure> {
     Ok(serde_json::from_slice(&bytes).map_err(|e| format!("{}: {e}", path.display()))?)
 }
 
-/// A file's sound at 16 kHz.
+/// A file's audio at 16 kHz.
 pub(crate) fn decode(path: &Path) -> Result<Vec<f32>, Failure> {
     let bytes = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
     let sound = audio::decode(&bytes).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -307,7 +319,7 @@ pub(crate) fn transcribe(
     samples: &[f32],
     languages: Vec<LanguageTag>,
 ) -> Result<Transcript, Failure> {
-    // Word times are asked for, as by those who want a final transcript and not a quick one.
+    // With word times, as for final transcripts.
     let request = RecognitionRequest::new(samples.to_vec(), languages);
     let mut transcript = None;
     run_steps(whisper.recognize(request)?, |step| {
@@ -357,36 +369,36 @@ pub(crate) fn without_accent(c: char) -> char {
     }
 }
 
-/// The fewest insertions, deletions and substitutions that lead from one to the other.
-pub(crate) fn word_errors(reference: &[String], heard: &[String]) -> Tally {
-    let mut costs: Vec<usize> = (0..=heard.len()).collect();
+/// The edit distance in words: the fewest insertions, deletions and substitutions.
+pub(crate) fn word_errors(reference: &[String], recognised: &[String]) -> Tally {
+    let mut costs: Vec<usize> = (0..=recognised.len()).collect();
     for (row, expected) in reference.iter().enumerate() {
         let mut diagonal = std::mem::replace(&mut costs[0], row + 1);
-        for (column, word) in heard.iter().enumerate() {
+        for (column, word) in recognised.iter().enumerate() {
             let substituted = diagonal + usize::from(word != expected);
             diagonal = costs[column + 1];
             costs[column + 1] = substituted.min(diagonal + 1).min(costs[column] + 1);
         }
     }
-    Tally { errors: costs[heard.len()], words: reference.len() }
+    Tally { errors: costs[recognised.len()], words: reference.len() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn errors(reference: &str, heard: &str, language: &str) -> usize {
-        word_errors(&words(reference, language, false), &words(heard, language, false)).errors
+    fn errors(reference: &str, recognised: &str, language: &str) -> usize {
+        word_errors(&words(reference, language, false), &words(recognised, language, false)).errors
     }
 
     #[test]
-    fn case_signs_and_the_spelling_of_numbers_do_not_count() {
+    fn word_errors_ignore_case_punctuation_and_number_spelling() {
         assert_eq!(errors("¿qué tal son veinticinco", "Qué tal. Son 25!", "es"), 0);
         assert_eq!(errors("don't wait thirty-one days", "Dont wait 31 days.", "en"), 0);
     }
 
     #[test]
-    fn each_wrong_word_counts_once() {
+    fn word_errors_count_substitutions_insertions_and_deletions() {
         assert_eq!(errors("one two three", "one too three", "en"), 1);
         assert_eq!(errors("one two three", "two three four", "en"), 2);
         assert_eq!(errors("one two", "", "en"), 2);

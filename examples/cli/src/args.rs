@@ -17,22 +17,22 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Fetch the models, then show one conversation from opening to resuming
+    /// Fetch the models, then run one conversation: create a session, talk, reopen it
     Demo(Demo),
     /// Run one turn of a new or an earlier session
     Turn(Turn),
-    /// Converse through the microphone and the speaker, or as a script says
+    /// Converse through the microphone and the speaker, or run a script
     Talk(Talk),
-    /// Write down what is said in an audio file
+    /// Transcribe an audio file
     Transcribe(Transcribe),
-    /// Tell when somebody starts to speak and has finished, and what is said
+    /// Print speech onsets, end-of-turn decisions and transcripts of a recording or the microphone
     Listen(Listen),
-    /// Speak a text into a WAV file
+    /// Synthesise a text into a WAV file
     Say(Say),
-    /// Look at, take along or delete stored sessions
+    /// Show, export, import, correct or delete stored sessions, and maintain the store
     #[command(subcommand)]
     Sessions(Sessions),
-    /// Say what this engine can do
+    /// Print the languages, voices, levels and scenarios of the engine
     Capabilities,
     /// Fetch and check model files
     #[command(subcommand)]
@@ -41,7 +41,7 @@ pub(crate) enum Command {
 
 #[derive(Args)]
 pub(crate) struct Demo {
-    /// What the learner says, as an audio file; by default a sentence is synthesised
+    /// The learner's utterance as an audio file; by default a sentence is synthesised
     #[arg(long)]
     pub(crate) input: Option<PathBuf>,
     #[command(flatten)]
@@ -50,22 +50,22 @@ pub(crate) struct Demo {
     pub(crate) chat: Chat,
     #[command(flatten)]
     pub(crate) store: Store,
-    /// Where the tutor's answer goes
+    /// The WAV file for the tutor's reply
     #[arg(long, default_value = "reply.wav")]
     pub(crate) out: PathBuf,
 }
 
 #[derive(Args)]
 pub(crate) struct Turn {
-    /// What the learner says, as an audio file: wav, flac, ogg, mp3, mp4 or webm
+    /// The learner's utterance as an audio file: wav, flac, ogg, mp3, mp4 or webm
     #[arg(long, conflicts_with = "text", required_unless_present = "text")]
     pub(crate) input: Option<PathBuf>,
-    /// What the learner types
+    /// The learner's utterance as text
     #[arg(long)]
     pub(crate) text: Option<String>,
     #[command(flatten)]
     pub(crate) session: Session,
-    /// Where the tutor's answer goes
+    /// The WAV file for the tutor's reply
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,
 }
@@ -75,10 +75,10 @@ pub(crate) struct Talk {
     /// Run this script with a virtual microphone and speaker; `demo` is one that comes with the command
     #[arg(long, value_name = "SCRIPT")]
     pub(crate) simulate: Option<PathBuf>,
-    /// Write what the speaker played and the microphone heard into this folder, as speaker.wav and microphone.wav
+    /// Record the virtual speaker and microphone into this folder, as speaker.wav and microphone.wav
     #[arg(long, value_name = "DIR", requires = "simulate")]
     pub(crate) record_dir: Option<PathBuf>,
-    /// Take the speaker's sound for what it is: for headphones, and systems that cancel echo themselves
+    /// Turn the echo canceller off: for headphones, and systems that cancel echo themselves
     #[arg(long)]
     pub(crate) no_echo_canceller: bool,
     #[command(flatten)]
@@ -92,19 +92,19 @@ pub(crate) struct Session {
     pub(crate) languages: Languages,
     #[command(flatten)]
     pub(crate) chat: Chat,
-    /// Go on with this session
+    /// Resume this session
     #[arg(long = "session", value_name = "ID")]
     pub(crate) id: Option<SessionId>,
     /// The learner's level
     #[arg(long)]
     pub(crate) level: Option<String>,
-    /// What the conversation is about
+    /// The topic of the conversation; see `tertulia capabilities`
     #[arg(long)]
     pub(crate) scenario: Option<String>,
     /// The tutor's voice
     #[arg(long)]
     pub(crate) voice: Option<String>,
-    /// The tutor's pace, 0.5 to 2
+    /// The tutor's speaking rate, 0.5 to 2
     #[arg(long)]
     pub(crate) speed: Option<f32>,
     #[command(flatten)]
@@ -142,7 +142,7 @@ pub(crate) struct Store {
 pub(crate) struct Transcribe {
     /// An audio file: wav, flac, ogg, mp3, mp4 or webm
     pub(crate) file: PathBuf,
-    /// The language; several, separated by commas, have the likeliest chosen
+    /// The language; of several, separated by commas, the likeliest is chosen
     #[arg(long, required = true, value_delimiter = ',')]
     pub(crate) language: Vec<LanguageTag>,
 }
@@ -151,13 +151,13 @@ pub(crate) struct Transcribe {
 pub(crate) struct Listen {
     /// An audio file: wav, flac, ogg, mp3, mp4 or webm; without one, the microphone
     pub(crate) file: Option<PathBuf>,
-    /// The language; several, separated by commas, have the likeliest chosen
+    /// The language; of several, separated by commas, the likeliest is chosen
     #[arg(long, required = true, value_delimiter = ',')]
     pub(crate) language: Vec<LanguageTag>,
-    /// How willing to wait for somebody who hesitates, 0 to 1
+    /// Patience with hesitations, 0 to 1
     #[arg(long, default_value_t = 0.5)]
     pub(crate) patience: f32,
-    /// Show the words so far while somebody speaks
+    /// Print partial transcripts
     #[arg(long)]
     pub(crate) partials: bool,
 }
@@ -166,13 +166,13 @@ pub(crate) struct Listen {
 pub(crate) struct Say {
     /// The text
     pub(crate) text: String,
-    /// Its language; several, separated by commas, where it mixes them
+    /// Its language, or several, separated by commas
     #[arg(long, required = true, value_delimiter = ',')]
     pub(crate) language: Vec<LanguageTag>,
     /// The voice; by default the first of the language
     #[arg(long)]
     pub(crate) voice: Option<String>,
-    /// The pace, 0.5 to 2
+    /// The speaking rate, 0.5 to 2
     #[arg(long, default_value_t = 1.0)]
     pub(crate) speed: f32,
     /// The WAV file to write
@@ -182,11 +182,11 @@ pub(crate) struct Say {
 
 #[derive(Subcommand)]
 pub(crate) enum Sessions {
-    /// List sessions, the one that changed last first
+    /// List sessions, most recently changed first
     List {
         #[command(flatten)]
         store: Store,
-        /// How many at most
+        /// The number of sessions, at most
         #[arg(long, default_value_t = 50)]
         limit: usize,
     },
@@ -197,7 +197,7 @@ pub(crate) enum Sessions {
         #[command(flatten)]
         store: Store,
     },
-    /// Write a session and its audio into a zip archive
+    /// Export a session and its audio as a zip archive
     Export {
         /// The session's id
         session: SessionId,
@@ -207,13 +207,13 @@ pub(crate) enum Sessions {
         #[arg(long)]
         out: PathBuf,
     },
-    /// Take in a session that was exported
+    /// Import an exported session
     Import {
         /// The archive
         archive: PathBuf,
         #[command(flatten)]
         store: Store,
-        /// Give the session another id, which the store may not have yet
+        /// A new id for the session; it must not exist in the store
         #[arg(long)]
         id: Option<SessionId>,
     },
@@ -223,11 +223,11 @@ pub(crate) enum Sessions {
         session: SessionId,
         #[command(flatten)]
         store: Store,
-        /// Leave no byte of it in the file, which is copied for that
+        /// Leave no byte of it in the file (copies the whole file)
         #[arg(long)]
         erase: bool,
     },
-    /// Delete everything, so that no byte of it is left in the file
+    /// Delete everything; leaves no byte of it in the file
     DeleteEverything {
         #[command(flatten)]
         store: Store,
@@ -243,50 +243,50 @@ pub(crate) enum Sessions {
         #[command(flatten)]
         chat: Chat,
     },
-    /// Say that the words of a turn were others: the conversation goes on from there
+    /// Correct the transcript of a turn, and continue the conversation from there
     Correct {
         /// The session's id
         session: SessionId,
         /// The turn's number
         turn: u64,
-        /// What was really said
+        /// The correct transcript
         text: String,
         #[command(flatten)]
         store: Store,
         #[command(flatten)]
         chat: Chat,
     },
-    /// Say how much there is, and what it takes
+    /// Print the number and size of the stored records
     Usage {
         #[command(flatten)]
         store: Store,
     },
-    /// Read everything, and say what is damaged or lost; fails where something is
+    /// Read every record, and print which are damaged or missing; fails if any is
     Verify {
         #[command(flatten)]
         store: Store,
     },
-    /// Give back the room that deleted data takes
+    /// Copy the store into a smaller file, without the space of deleted data
     Compact {
         #[command(flatten)]
         store: Store,
     },
-    /// Delete what the sessions' rules no longer let stay
+    /// Delete data that has expired by the sessions' retention rules
     Sweep {
         #[command(flatten)]
         store: Store,
-        /// Only say what would be deleted
+        /// Only print what would be deleted
         #[arg(long)]
         dry_run: bool,
-        /// Delete the oldest audio where there are more bytes of it than this
+        /// The audio quota: delete the oldest audio above it
         #[arg(long, value_name = "BYTES")]
         audio_bytes_max: Option<u64>,
     },
-    /// Encrypt the store with another key, with its first, or no more
+    /// Change the store's key, encrypt it, or decrypt it
     Rekey {
         #[command(flatten)]
         store: Store,
-        /// The file that holds the new key; without one, the encryption is taken away
+        /// The file that holds the new key; without one, the store is decrypted
         #[arg(long, value_name = "PATH")]
         new_key_file: Option<PathBuf>,
     },
@@ -294,32 +294,32 @@ pub(crate) enum Sessions {
 
 #[derive(Subcommand)]
 pub(crate) enum Models {
-    /// Fetch models; without names, those that a conversation needs
+    /// Fetch models; without names, the default ones
     Pull {
         /// Names of models
         names: Vec<String>,
     },
-    /// List the models that are known
+    /// List the models of the manifest
     List,
-    /// Compare model files with the hashes they should have; without names, all that are there
+    /// Check model files against their hashes; without names, all that are present
     Verify {
         /// Names of models
         names: Vec<String>,
     },
-    /// Print where a model's file lies; without a name, the folder
+    /// Print the path of a model's file; without a name, of the folder
     Path {
         /// The model's name
         name: Option<String>,
     },
-    /// Copy models that are ready into a folder that an app ships
+    /// Copy models into a folder that an app ships
     Bundle {
-        /// The languages that the app needs
+        /// The languages of the app
         #[arg(long, value_delimiter = ',', default_value = "en,es")]
         languages: Vec<LanguageTag>,
         /// The folder
         #[arg(long)]
         out: PathBuf,
-        /// Names of models; without them, those that a conversation needs
+        /// Names of models; without them, the default ones
         names: Vec<String>,
     },
 }

@@ -1,4 +1,4 @@
-//! Runs turns and tells their events as they come.
+//! Printers of a session's events: of one turn, and of a conversation in real time.
 
 use crate::output::Output;
 use crate::sound::player::{Player, lock};
@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 use tertulia::event::{EventKind, Metrics};
 use tertulia::{Engine, Error, ErrorCode, Event, Events, Result, Session, TurnId};
 
-/// How long nothing may happen: the largest model takes less to load on a slow disk.
+/// The longest time without an event: the largest model takes less to load on a slow disk.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// What a turn gave.
+/// The result of a turn.
 #[derive(Default)]
-pub(crate) struct Told {
+pub(crate) struct TurnResult {
     pub(crate) reply_pcm: Vec<f32>,
     pub(crate) reply_rate: u32,
     pub(crate) metrics: Metrics,
 }
 
-/// Reads events up to the turn's end. With `--json` each is a line; else what people want to read is printed.
-pub(crate) fn tell_turn(engine: &Engine, events: &Events, turn: TurnId, output: &Output) -> Result<Told> {
-    let mut told = Told::default();
+/// Prints events up to the turn's end: with `--json` each as a line, else the texts.
+pub(crate) fn print_turn(engine: &Engine, events: &Events, turn: TurnId, output: &Output) -> Result<TurnResult> {
+    let mut result = TurnResult::default();
     let mut last_event = Instant::now();
     while last_event.elapsed() < PATIENCE {
         while let Some(event) = engine.next_event(Duration::ZERO)? {
@@ -40,11 +40,11 @@ pub(crate) fn tell_turn(engine: &Engine, events: &Events, turn: TurnId, output: 
             EventKind::ReplyTextDelta { text } => output.text_part(&text)?,
             EventKind::ReplyTextDone { .. } => output.text_part("\n")?,
             EventKind::ReplyAudioDelta { pcm, rate, .. } => {
-                told.reply_pcm.extend_from_slice(&pcm);
-                told.reply_rate = rate;
+                result.reply_pcm.extend_from_slice(&pcm);
+                result.reply_rate = rate;
             }
-            EventKind::Metrics(metrics) => told.metrics = metrics,
-            EventKind::TurnFinished { .. } | EventKind::TurnInterrupted { .. } if is_this_turn => return Ok(told),
+            EventKind::Metrics(metrics) => result.metrics = metrics,
+            EventKind::TurnFinished { .. } | EventKind::TurnInterrupted { .. } if is_this_turn => return Ok(result),
             EventKind::TurnFailed { error, .. } if is_this_turn => return Err(Error::new(error.code, error.detail)),
             _ => {}
         }
@@ -52,19 +52,19 @@ pub(crate) fn tell_turn(engine: &Engine, events: &Events, turn: TurnId, output: 
     Err(Error::new(ErrorCode::Internal, "the turn does not end"))
 }
 
-/// A conversation in real time: events are told as they come, and the player does what they ask for.
+/// A conversation in real time: prints the session's events and applies them to the player.
 pub(crate) struct Talk<'a> {
     engine: &'a Engine,
     pub(crate) session: Session,
     events: Events,
     player: Arc<Mutex<Player>>,
     output: &'a Output,
-    /// What was reported last.
+    /// The last report of played samples.
     reported: Option<(TurnId, u64)>,
     turns_open: usize,
-    /// What the learner has said so far.
-    pub(crate) so_far: String,
-    /// The reply that is being spoken, and how much of it was told.
+    /// The partial transcript.
+    pub(crate) partial: String,
+    /// The reply that is being spoken: its turn, its text, and the number of bytes printed.
     reply: (Option<TurnId>, String, usize),
 }
 
@@ -76,8 +76,8 @@ impl<'a> Talk<'a> {
         output: &'a Output,
     ) -> Result<Self> {
         let events = session.events()?;
-        let (so_far, reply) = (String::new(), (None, String::new(), 0));
-        Ok(Self { engine, session, events, player, output, reported: None, turns_open: 0, so_far, reply })
+        let (partial, reply) = (String::new(), (None, String::new(), 0));
+        Ok(Self { engine, session, events, player, output, reported: None, turns_open: 0, partial, reply })
     }
 
     pub(crate) fn player(&self) -> MutexGuard<'_, Player> {
@@ -95,20 +95,20 @@ impl<'a> Talk<'a> {
         }
         let Some(event) = self.events.try_next()? else { return Ok(None) };
         self.output.json_line(&event.to_json())?;
-        self.obey(&event)?;
-        self.tell(&event)?;
+        self.apply(&event)?;
+        self.print(&event)?;
         let json = serde_json::to_value(&event.kind)
             .map_err(|source| Error::new(ErrorCode::Internal, "an event without JSON form").with_source(source))?;
         Ok(json["type"].as_str().map(str::to_owned))
     }
 
-    /// Tells the engine what was played, where that has changed.
+    /// Reports the played samples to the engine, if there are more than at the last report.
     pub(crate) fn report(&mut self) -> Result<()> {
         let played = self.player().played();
         self.report_played(played)
     }
 
-    /// Suspends the session and says its id.
+    /// Suspends the session and prints its id.
     pub(crate) fn close(self) -> Result<()> {
         self.session.suspend();
         self.output.text(&format!("session: {}", self.session.id()))
@@ -122,7 +122,8 @@ impl<'a> Talk<'a> {
         Ok(())
     }
 
-    fn obey(&mut self, event: &Event) -> Result<()> {
+    /// Does what the event asks of the player.
+    fn apply(&mut self, event: &Event) -> Result<()> {
         let turn = event.turn.unwrap_or(TurnId(0));
         match &event.kind {
             EventKind::TurnStarted { .. } => self.turns_open += 1,
@@ -143,15 +144,15 @@ impl<'a> Talk<'a> {
         Ok(())
     }
 
-    /// What people want to read.
-    fn tell(&mut self, event: &Event) -> Result<()> {
+    /// Prints the event as text.
+    fn print(&mut self, event: &Event) -> Result<()> {
         let line = match &event.kind {
             EventKind::TranscriptPartial { text, .. } => {
-                self.so_far.clone_from(text);
+                self.partial.clone_from(text);
                 return Ok(());
             }
             EventKind::TranscriptDone { transcript, .. } => {
-                self.so_far.clear();
+                self.partial.clear();
                 format!("learner: {}", transcript.text)
             }
             EventKind::ReplyTextDelta { text } => {
@@ -162,12 +163,12 @@ impl<'a> Talk<'a> {
                 return Ok(());
             }
             EventKind::ReplyAudioDelta { text_span, .. } if text_span.end > self.reply.2 => {
-                let told = self.reply.2..text_span.end.min(self.reply.1.len());
+                let printed = self.reply.2..text_span.end.min(self.reply.1.len());
                 self.reply.2 = text_span.end;
-                format!("tutor:   {}", self.reply.1.get(told).unwrap_or_default().trim())
+                format!("tutor:   {}", self.reply.1.get(printed).unwrap_or_default().trim())
             }
-            EventKind::PlaybackPause => "         (the tutor holds)".to_owned(),
-            EventKind::PlaybackResume => "         (the tutor goes on)".to_owned(),
+            EventKind::PlaybackPause => "         (playback paused)".to_owned(),
+            EventKind::PlaybackResume => "         (playback resumed)".to_owned(),
             EventKind::TurnInterrupted { heard_text, .. } => format!("         (interrupted after: {heard_text})"),
             EventKind::TurnFailed { stage, error } => {
                 format!("         (failed at {stage:?}: {} {})", error.code.number(), error.name)

@@ -1,4 +1,4 @@
-//! A conversation through the machine's own devices: keeps them open, shows how loud it is, and looks at the keys.
+//! The loop of a conversation through the machine's own devices: reopens them, shows the level meter, reads the keys.
 
 use crate::output::Output;
 use crate::sound::device::Devices;
@@ -12,13 +12,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tertulia::{Error, ErrorCode, Result, Session};
 
-/// How often it is looked what happened.
+/// The time between two polls.
 const PACE: Duration = Duration::from_millis(20);
 
-/// How long to wait before a lost device is tried again.
+/// The time before a lost device is opened again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The level meter: its width, and the level where it begins.
+/// The level meter: its width, and its lowest level.
 const METER_WIDTH: usize = 20;
 const METER_DB_MIN: f32 = -60.0;
 
@@ -27,7 +27,7 @@ pub(crate) struct Live {
     player: Option<Arc<Mutex<Player>>>,
     cancel_echo: bool,
     level: Arc<AtomicU32>,
-    /// The devices, or since when there are none.
+    /// The devices, or the time of the last attempt to open them.
     devices: RefCell<std::result::Result<Devices, Instant>>,
     stop: Arc<AtomicBool>,
     keys: Keys,
@@ -44,25 +44,25 @@ impl Live {
         let stop = Arc::new(AtomicBool::new(false));
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
             signal_hook::flag::register(signal, stop.clone()).map_err(|source| {
-                Error::new(ErrorCode::Internal, "Ctrl-C could not be listened to").with_source(source)
+                Error::new(ErrorCode::Internal, "Ctrl-C handler could not be installed").with_source(source)
             })?;
         }
         let (session, devices) = (session.clone(), RefCell::new(Ok(devices)));
         Ok(Self { session, player, cancel_echo, level, devices, stop, keys: Keys::open() })
     }
 
-    /// Runs until Ctrl-C, calling `each` again and again.
+    /// Runs until Ctrl-C, calling `each` at every poll.
     pub(crate) fn run(&self, output: &Output, mut each: impl FnMut(&Self) -> Result<()>) -> Result<()> {
         while !self.stop.load(Ordering::Acquire) {
             each(self)?;
-            self.look_at_keys()?;
-            self.look_at_devices(output)?;
+            self.read_keys()?;
+            self.check_devices(output)?;
             std::thread::sleep(PACE);
         }
         output.status("")
     }
 
-    /// Shows how loud the microphone is, and what is being said.
+    /// Shows the microphone's level and the partial transcript.
     pub(crate) fn show(&self, text: &str, output: &Output) -> Result<()> {
         let peak = f32::from_bits(self.level.swap(0, Ordering::Relaxed));
         let part = 1.0 - (20.0 * peak.max(1e-6).log10()).max(METER_DB_MIN) / METER_DB_MIN;
@@ -70,7 +70,7 @@ impl Live {
         output.status(&format!("[{}{}] {text}", "#".repeat(filled), " ".repeat(METER_WIDTH - filled)))
     }
 
-    fn look_at_keys(&self) -> Result<()> {
+    fn read_keys(&self) -> Result<()> {
         while self.keys.raw && poll(Duration::ZERO).unwrap_or(false) {
             let Ok(Event::Key(key)) = read() else { continue };
             if key.kind != KeyEventKind::Press {
@@ -87,11 +87,11 @@ impl Live {
         Ok(())
     }
 
-    fn look_at_devices(&self, output: &Output) -> Result<()> {
+    fn check_devices(&self, output: &Output) -> Result<()> {
         let mut devices = self.devices.borrow_mut();
         match &*devices {
             Ok(open) if open.are_lost() => {
-                output.text("         (a sound device is gone)")?;
+                output.text("         (sound device lost)")?;
                 self.session.input_interrupted()?;
                 *devices = Err(Instant::now());
             }
@@ -100,7 +100,7 @@ impl Live {
                     .map_err(|_none_yet| Instant::now());
                 if devices.is_ok() {
                     self.session.input_resumed()?;
-                    output.text("         (the sound devices are back)")?;
+                    output.text("         (sound devices are back)")?;
                 }
             }
             _ => {}
@@ -109,7 +109,7 @@ impl Live {
     }
 }
 
-/// A terminal that gives single keys, as long as this lives.
+/// A terminal in raw mode, until this is dropped.
 struct Keys {
     raw: bool,
 }

@@ -1,7 +1,7 @@
 //! The `tertulia` command: a spoken turn in the terminal.
 //!
-//! Results go to stdout, everything else to stderr. The exit code is 0, 2 for a command line that cannot be
-//! understood, else 10 plus the block of the error code.
+//! Results go to stdout, everything else to stderr. The exit code is 0, 2 for a wrong command line, else 10 plus the
+//! block of the error code.
 
 mod args;
 mod commands;

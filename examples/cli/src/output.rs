@@ -1,4 +1,4 @@
-//! What is printed, as text for people or as JSON lines for programs.
+//! Output: text for people, or JSON lines for programs.
 
 use crossterm::terminal::is_raw_mode_enabled;
 use serde::Serialize;
@@ -10,7 +10,7 @@ use tertulia::{Error, ErrorCode, Result};
 
 pub(crate) struct Output {
     json: bool,
-    /// A line is shown that the next one replaces.
+    /// A status line is shown, which the next line replaces.
     status: Cell<bool>,
 }
 
@@ -43,7 +43,7 @@ impl Output {
         line(text)
     }
 
-    /// What the last line of a terminal shows until something else is printed; nothing elsewhere.
+    /// The status line of a terminal, shown until something else is printed; nothing elsewhere.
     pub(crate) fn status(&self, text: &str) -> Result<()> {
         let mut stdout = io::stdout().lock();
         if self.json || !stdout.is_terminal() || (text.is_empty() && !self.status.get()) {

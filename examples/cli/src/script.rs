@@ -1,4 +1,4 @@
-//! Scripted conversations: who says what, and when.
+//! The format of scripted conversations (`tertulia talk --simulate`).
 //!
 //! A script is a JSON file:
 //!
@@ -14,12 +14,11 @@
 //! }
 //! ```
 //!
-//! `echo_db` is how loud the speaker returns into the microphone, 0 or less, and `echo_delay_ms` how much later; without
-//! `echo_db` it does not. Lines are spoken in order, each when its time has come and the line before it was spoken: `at_s`
-//! seconds after the start, or `delay_s` seconds (0 by default) after the first event of the type `after` that came since
-//! the line before it was spoken. A line is what the learner says, as an audio `file` (its path counts from the script's
-//! folder) or as a text to `say`, by `voice`, in `language` and at the pace `speed` where those are given; or what the
-//! `tutor` shall say.
+//! `echo_db` is the level of the speaker's echo in the microphone, 0 or less, and `echo_delay_ms` its delay; without
+//! `echo_db` there is no echo. Lines are spoken in order, each after the line before it: `at_s` seconds after the start, or
+//! `delay_s` seconds (0 by default) after the first event of the type `after` since the line before. A line is an utterance
+//! of the learner, given as an audio `file` (relative to the script's folder) or as a text to `say` (optionally with
+//! `voice`, `language` and the rate `speed`), or a text for the `tutor` to speak.
 
 use crate::output::read_file;
 use crate::setup;
@@ -28,16 +27,16 @@ use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use tertulia::{Engine, Error, ErrorCode, LanguageTag, Result, audio};
 
-/// The script that comes with the command.
+/// The built-in script.
 const DEMO: &str = include_str!("../scripts/demo.json");
 
-/// The longest echo, as sound that takes longer from the speaker to the microphone is heard as another voice.
+/// The longest echo delay.
 const ECHO_DELAY_MS_MAX: u32 = 2_000;
 
-/// A conversation to come.
+/// A script, checked.
 #[derive(Debug)]
 pub(crate) struct Script {
-    /// How loud the speaker returns into the microphone, 0 to 1.
+    /// The gain of the echo, 0 to 1.
     pub(crate) echo_gain: f32,
     pub(crate) echo_delay_ms: u32,
     pub(crate) lines: Vec<Line>,
@@ -52,9 +51,9 @@ pub(crate) struct Line {
 
 #[derive(Debug)]
 pub(crate) enum When {
-    /// So many ms after the start.
+    /// Milliseconds after the start.
     At(u64),
-    /// So many ms after an event of this type.
+    /// Milliseconds after an event of this type.
     After(String, u64),
 }
 
@@ -65,7 +64,7 @@ pub(crate) enum What {
     Tutor(String),
 }
 
-/// How something is said; what is not given is the language's own.
+/// The voice of a line; absent fields have the language's defaults.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Manner {
     pub(crate) language: Option<LanguageTag>,
@@ -73,7 +72,7 @@ pub(crate) struct Manner {
     pub(crate) speed: Option<f32>,
 }
 
-/// As it is written.
+/// The script as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenScript {
@@ -98,7 +97,7 @@ struct WrittenLine {
 }
 
 impl Script {
-    /// Reads a script's file, or takes the one that comes with the command.
+    /// Reads a script from a file; `demo` is built in.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         if path == Path::new("demo") && !path.exists() {
@@ -109,7 +108,7 @@ impl Script {
 
     fn parse(json: &[u8], folder: PathBuf) -> Result<Self> {
         let written: WrittenScript = serde_json::from_slice(json).map_err(|source| {
-            Error::new(ErrorCode::InvalidArgument, format!("the script: {source}")).with_source(source)
+            Error::new(ErrorCode::InvalidArgument, format!("script: {source}")).with_source(source)
         })?;
         let echo_gain = match written.echo_db {
             Some(db) if (-100.0..=0.0).contains(&db) => 10f32.powf(db / 20.0),
@@ -127,7 +126,7 @@ impl Script {
         Ok(Self { echo_gain, echo_delay_ms: written.echo_delay_ms, lines: lines.collect::<Result<_>>()?, folder })
     }
 
-    /// The sound of what the learner says in a line, at the room's rate; `None` where it is the tutor who speaks.
+    /// The audio of the learner's line, at the room's rate; `None` for a line of the tutor.
     pub(crate) fn sound(&self, line: &Line, engine: &Engine, target: &LanguageTag) -> Result<Option<Vec<f32>>> {
         let (samples, rate) = match &line.what {
             What::Tutor(_) => return Ok(None),
@@ -135,7 +134,7 @@ impl Script {
                 let pcm = audio::decode(&read_file(&self.folder.join(path))?)?;
                 (pcm.samples, pcm.rate)
             }
-            What::Say { text, manner } => setup::learner_speaks(engine, text, target, manner)?,
+            What::Say { text, manner } => setup::synthesize_learner(engine, text, target, manner)?,
         };
         audio::resample(&samples, rate, RATE_HZ).map(Some)
     }
@@ -145,29 +144,29 @@ impl WrittenLine {
     fn checked(self) -> std::result::Result<Line, &'static str> {
         let ms = |seconds: f64| match (0.0..=86_400.0).contains(&seconds) {
             true => Ok((seconds * 1000.0) as u64),
-            false => Err("a time is outside 0 to 86400 s"),
+            false => Err("time is outside 0 to 86400 s"),
         };
         let when = match (self.at_s, self.after, self.delay_s) {
             (Some(at_s), None, None) => When::At(ms(at_s)?),
             (None, Some(event), delay_s) => When::After(event, ms(delay_s.unwrap_or(0.0))?),
-            _ => return Err("there must be either at_s, or after with or without delay_s"),
+            _ => return Err("line has no time: expected at_s, or after with or without delay_s"),
         };
         let manner = Manner { language: self.language, voice: self.voice, speed: self.speed };
         if self.say.is_none() && manner != Manner::default() {
-            return Err("language, voice and speed belong to say");
+            return Err("language, voice and speed need say");
         }
         let what = match (self.file, self.say, self.tutor) {
             (Some(file), None, None) => What::File(file),
             (None, Some(text), None) => What::Say { text, manner },
             (None, None, Some(text)) => What::Tutor(text),
-            _ => return Err("there must be one of file, say and tutor"),
+            _ => return Err("expected one of file, say and tutor"),
         };
         Ok(Line { when, what })
     }
 }
 
 fn invalid(what: &str) -> Error {
-    Error::new(ErrorCode::InvalidArgument, format!("the script: {what}"))
+    Error::new(ErrorCode::InvalidArgument, format!("script: {what}"))
 }
 
 #[cfg(test)]
@@ -179,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_what_and_when() {
+    fn script_lines_parse_with_their_times() {
         let script = parse(
             r#"{"echo_db": -20, "lines": [{"at_s": 1.5, "file": "a.wav"}, {"after": "reply_audio_delta", "say": "Sí."}]}"#,
         )
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_is_refused() {
+    fn contradictory_script_lines_are_refused() {
         for line in [
             r#"{"say": "Hola"}"#,
             r#"{"at_s": 1}"#,
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn the_script_that_comes_along_is_sound() {
+    fn built_in_script_parses() {
         assert!(Script::parse(DEMO.as_bytes(), PathBuf::new()).unwrap().lines.len() > 2);
     }
 }

@@ -1,4 +1,4 @@
-//! An engine on this machine's models and store.
+//! Engines and stores as the command line asks for them.
 
 use crate::args;
 use crate::output::{Output, file_error, read_file};
@@ -21,20 +21,20 @@ pub(crate) fn engine(store: &args::Store, chat: Option<&str>) -> Result<Engine> 
     with_store(EngineBuilder::new().backends(backends), store)?.build()
 }
 
-/// An engine without a store of its own on disk, for calls that need no session.
+/// An engine with a store in memory, for calls that need no session.
 pub(crate) fn engine_in_memory() -> Result<Engine> {
     let models = ModelStore::open_default()?;
     EngineBuilder::new().backends(default_backends(&models, &backend_options(None))?).build()
 }
 
-/// An engine that hears and does not answer.
-pub(crate) fn engine_that_listens() -> Result<Engine> {
+/// An engine that recognises and does not reply.
+pub(crate) fn engine_without_replies() -> Result<Engine> {
     let models = ModelStore::open_default()?;
     let backends = default_backends(&models, &backend_options(None))?;
     EngineBuilder::new().backends(Backends { chat: None, synthesizer: None, ..backends }).build()
 }
 
-/// An engine that only looks at the store: no model need be there.
+/// An engine without models, for the store alone.
 pub(crate) fn engine_without_models(store: &args::Store) -> Result<Engine> {
     with_store(EngineBuilder::new().backends(Backends::default()), store)?.build()
 }
@@ -49,10 +49,10 @@ pub(crate) fn store(store: &args::Store, audio_bytes_max: Option<u64>) -> Result
     Store::open_with(StoreLocation::File(store_path(store)?), options, unix_ms()?)
 }
 
-/// The time.
+/// The time of day.
 pub(crate) fn unix_ms() -> Result<u64> {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let since = since.map_err(|_| Error::new(ErrorCode::InvalidConfig, "the clock is set to before 1970"))?;
+    let since = since.map_err(|_| Error::new(ErrorCode::InvalidConfig, "clock is set to before 1970"))?;
     Ok(since.as_millis() as u64)
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn read_key(path: &Path) -> Result<StoreKey> {
     }
 }
 
-/// The session that is gone on with, or a new one.
+/// The resumed session, or a new one.
 pub(crate) fn session(
     engine: &Engine,
     options: &args::Session,
@@ -107,8 +107,8 @@ pub(crate) fn session(
     Ok(session)
 }
 
-/// A text in the learner's voice: by default the language's last, which is not the tutor's where it has several.
-pub(crate) fn learner_speaks(
+/// A text in the learner's voice: by default the language's last, which is not the tutor's if it has several.
+pub(crate) fn synthesize_learner(
     engine: &Engine,
     text: &str,
     target: &LanguageTag,
@@ -131,7 +131,7 @@ pub(crate) fn learner_speaks(
     Ok((samples, speech.rate))
 }
 
-/// Fetches what the default models, and the chat model of that name, still miss.
+/// Fetches the default models, with the chat model of that name, as far as they are missing.
 pub(crate) fn pull_missing(chat: Option<&str>, output: &Output) -> Result<()> {
     let models = ModelStore::open_default()?;
     let mut names: Vec<&str> = models.manifest().default_names();
@@ -174,7 +174,7 @@ fn backend_options(chat: Option<&str>) -> BackendOptions {
     BackendOptions { chat_model: chat.map(str::to_owned), ..BackendOptions::default() }
 }
 
-/// The store's path; its folder is made where it is missing.
+/// The store's path; creates its folder.
 fn store_path(store: &args::Store) -> Result<PathBuf> {
     let path = match &store.path {
         Some(path) => return Ok(path.clone()),
@@ -196,5 +196,5 @@ fn data_folder() -> Result<PathBuf> {
     } else {
         from("XDG_DATA_HOME").or_else(|| home().map(|home| home.join(".local/share")))
     };
-    folder.ok_or_else(|| Error::new(ErrorCode::InvalidConfig, "there is no home folder; name the store with --store"))
+    folder.ok_or_else(|| Error::new(ErrorCode::InvalidConfig, "no home folder: name the store with --store"))
 }

@@ -1,4 +1,4 @@
-//! The command as its users and their scripts meet it. Needs the models (`tertulia models pull`) where it says so.
+//! Tests of the command line: arguments, exit codes, JSON lines, and a scripted conversation. Needs the models (`tertulia models pull`) where it says so.
 
 use serde_json::Value;
 use std::path::Path;
@@ -30,7 +30,7 @@ fn path_text(path: &Path) -> &str {
 }
 
 #[test]
-fn a_wrong_command_line_exits_with_2_and_says_nothing_on_stdout() {
+fn wrong_command_line_exits_with_2_and_an_empty_stdout() {
     for arguments in [&["fly"][..], &["turn"], &["turn", "--text", "a", "--input", "b"], &["transcribe", "x.wav"]] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -40,7 +40,7 @@ fn a_wrong_command_line_exits_with_2_and_says_nothing_on_stdout() {
 }
 
 #[test]
-fn a_missing_model_says_where_it_should_be_and_exits_with_its_block() {
+fn missing_model_names_its_path_and_exits_with_its_block() {
     let folder = tempfile::tempdir().unwrap();
     let output = tertulia(&["capabilities", "--json"]).env("TERTULIA_MODELS", folder.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(12));
@@ -53,7 +53,7 @@ fn a_missing_model_says_where_it_should_be_and_exits_with_its_block() {
 }
 
 #[test]
-fn a_file_that_is_no_audio_or_not_there_has_its_code() {
+fn unreadable_audio_file_has_its_error_code() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("text.wav");
     std::fs::write(&text, "this is no recording").unwrap();
@@ -83,15 +83,15 @@ fn sessions_need_no_models() {
 
 /// Needs the models.
 #[test]
-fn what_is_said_is_written_down_again() {
+fn transcribe_gives_back_the_text_of_say() {
     let folder = tempfile::tempdir().unwrap();
     let wav = folder.path().join("said.wav");
     let said = run(&["say", "Buenos días, me llamo Carmen.", "--language", "es", "--out", path_text(&wav), "--json"]);
     assert_success(&said);
     assert!(lines(&said)[0]["duration_ms"].as_u64().unwrap() > 1000);
-    let heard = run(&["transcribe", path_text(&wav), "--language", "es"]);
-    assert_success(&heard);
-    let text = String::from_utf8(heard.stdout).unwrap().to_lowercase();
+    let transcribed = run(&["transcribe", path_text(&wav), "--language", "es"]);
+    assert_success(&transcribed);
+    let text = String::from_utf8(transcribed.stdout).unwrap().to_lowercase();
     assert!(text.contains("buenos días") && text.contains("carmen"), "{text}");
     assert_eq!(text.lines().count(), 1);
     let voice = run(&["say", "Hola", "--language", "es", "--voice", "nobody", "--out", path_text(&wav), "--json"]);
@@ -100,7 +100,7 @@ fn what_is_said_is_written_down_again() {
 
 /// Needs the models.
 #[test]
-fn a_session_goes_on_where_another_process_left_it() {
+fn session_resumes_exports_rekeys_and_erases_across_processes() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("sessions.redb");
     let turn = |arguments: &[&str]| {
@@ -144,7 +144,7 @@ fn a_session_goes_on_where_another_process_left_it() {
     let started = lines(&corrected).into_iter().find(|event| event["type"] == "turn_started").unwrap();
     assert_eq!((&started["turn"], &started["corrects"]), (&3.into(), &1.into()));
 
-    // The store is looked after.
+    // Maintenance of the store.
     let sessions = |arguments: &[&str]| {
         let output = run(&[&["sessions"], arguments, &["--json", "--store", path_text(&store)]].concat());
         assert_success(&output);
@@ -160,7 +160,7 @@ fn a_session_goes_on_where_another_process_left_it() {
     let compacted = sessions(&["compact"]);
     assert!(compacted["storage_bytes"].as_u64() < compacted["storage_bytes_before"].as_u64(), "{compacted}");
 
-    // It is given a key; then nothing opens it without.
+    // Encrypted, the store needs its key.
     let key = folder.path().join("key");
     std::fs::write(&key, format!("{}\n", "5a".repeat(32))).unwrap();
     let holds_words = || std::fs::read(&store).unwrap().windows(6).any(|window| window == b"Carmen");
@@ -183,11 +183,11 @@ fn a_session_goes_on_where_another_process_left_it() {
 
 /// Needs the models.
 #[test]
-fn in_a_scripted_conversation_a_nod_is_passed_over_and_a_question_stops_the_tutor() {
+fn simulated_talk_resumes_after_a_backchannel_and_flushes_on_barge_in() {
     let folder = tempfile::tempdir().unwrap();
     let tutor = "Hola, soy tu profesora. Hoy hablamos del fin de semana. El sábado fui al mercado con mi hermana y \
                  compramos mucha fruta, y el domingo dimos un paseo muy largo por la playa, hasta que empezó a llover.";
-    // The nod comes when the echo canceller has learnt.
+    // The backchannel comes when the echo canceller has converged.
     let script = serde_json::json!({"echo_db": -12, "echo_delay_ms": 120, "lines": [
         {"at_s": 0.2, "tutor": tutor},
         {"after": "reply_audio_delta", "delay_s": 3.5, "say": "Yeah.", "language": "en", "voice": "af_bella", "speed": 1.3},
@@ -207,10 +207,10 @@ fn in_a_scripted_conversation_a_nod_is_passed_over_and_a_question_stops_the_tuto
     let at_ms = |place: usize| events[place]["at_ms"].as_u64().unwrap();
     let line = |number: u64| events.iter().position(|e| e["type"] == "script_line" && e["line"] == number).unwrap();
 
-    // The nod holds the tutor, who then goes on.
+    // The backchannel pauses the playback, which then resumes.
     assert!(place("playback_pause", line(2)) < place("playback_resume", line(2)));
     assert!(!events[..line(3)].iter().any(|event| event["type"] == "playback_flush"));
-    // The question stops the tutor: half a second of speech is enough, and the machine may be busy.
+    // The question is a barge-in: half a second of speech is enough, and the machine may be busy.
     let flush = place("playback_flush", line(3));
     assert!(at_ms(flush) - at_ms(line(3)) < 2_000, "{} ms", at_ms(flush) - at_ms(line(3)));
     let interrupted = &events[place("turn_interrupted", flush)];
@@ -231,7 +231,7 @@ fn in_a_scripted_conversation_a_nod_is_passed_over_and_a_question_stops_the_tuto
 }
 
 #[test]
-fn a_script_that_is_none_says_where_it_is_wrong() {
+fn invalid_script_names_the_wrong_line() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("script.json");
     std::fs::write(&script, r#"{"lines": [{"at_s": 0}]}"#).unwrap();
@@ -243,7 +243,7 @@ fn a_script_that_is_none_says_where_it_is_wrong() {
 /// Needs the models' files.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_machine_without_microphone_or_speaker_is_told_so() {
+fn talk_without_sound_devices_is_unsupported() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("sessions.redb");
     for arguments in [&["talk", "--store", path_text(&store), "--json"][..], &["listen", "--language", "es", "--json"]]

@@ -1,4 +1,4 @@
-//! The witnesses of an end, asked once: their answers are kept, so that many ways to weigh them cost one computation.
+//! A cache of the cues' answers: each model is asked once, however many weights are tried on its answers.
 
 use crate::stand_in::is_model;
 use crate::wer::Failure;
@@ -14,16 +14,16 @@ use tertulia::backend::{
 };
 use tertulia::{LanguageTag, Result};
 
-/// What of a question's end tells it from others.
+/// The end of a question's audio that identifies it.
 const TAIL: usize = LISTEN_RATE_HZ as usize / 2;
 
-/// Answers by question.
+/// Answers of the models, by question.
 #[derive(Default)]
 pub(super) struct Answers {
-    /// Whether the words so far are asked for, too. They count for nothing, but the recogniser remembers them.
-    pub(super) hears_partials: bool,
+    /// Partial transcripts are recognised, too: no decision uses them, but they fill the recogniser's cache.
+    pub(super) recognises_partials: bool,
     known: HashMap<u64, Answer>,
-    /// Where new ones are written down, one a line.
+    /// The file that new answers are appended to, one a line.
     file: Option<std::fs::File>,
 }
 
@@ -41,7 +41,7 @@ struct Line {
 }
 
 impl Answers {
-    /// Answers that are kept in a file from run to run.
+    /// Answers kept in a file from run to run.
     pub(super) fn open(path: &Path) -> std::result::Result<Self, Failure> {
         let text = if path.exists() { std::fs::read_to_string(path)? } else { String::new() };
         let lines = text.lines().map(serde_json::from_str).collect::<std::result::Result<Vec<Line>, _>>()?;
@@ -77,18 +77,18 @@ fn question(name: &str, sound: &[f32]) -> u64 {
     hasher.finish()
 }
 
-/// A turn detector that remembers what it said.
-pub(super) struct Detector {
+/// A turn detector with a cache.
+pub(super) struct CachedDetector {
     pub(super) inner: Arc<dyn TurnDetector>,
     pub(super) answers: SharedAnswers,
 }
 
-impl TurnDetector for Detector {
+impl TurnDetector for CachedDetector {
     fn probability_finished<'a>(&'a self, audio: &'a [f32], cancel: &'a CancelFlag) -> BoxFuture<'a, Result<f32>> {
         Box::pin(async move {
-            // It hears the last 8 s.
-            let heard = &audio[audio.len().saturating_sub(8 * LISTEN_RATE_HZ as usize)..];
-            let question = question(self.name(), heard);
+            // The detector uses the last 8 s.
+            let used = &audio[audio.len().saturating_sub(8 * LISTEN_RATE_HZ as usize)..];
+            let question = question(self.name(), used);
             if let Some(Answer::Finished(probability)) = known(&self.answers, question) {
                 return Ok(probability);
             }
@@ -99,24 +99,23 @@ impl TurnDetector for Detector {
     }
 }
 
-/// A recogniser that remembers what it heard.
+/// A recogniser with a cache.
 ///
-/// A question is told by how its sound ends: an utterance that was cut off before has the words of the whole one. What
-/// is made of them, whether they look complete, hangs on the last ones, and thus a hundred ways to weigh the witnesses
-/// need no more of the recogniser than one. It is asked for its first hearing only: what it says later comes too late
-/// for nearly all decisions.
-pub(super) struct Listener {
+/// A question is identified by the end of its audio: an utterance whose beginning was cut off gets the words of the whole
+/// one. Whether words look complete depends on the last ones, so a hundred sets of weights need the recogniser as often as
+/// one does. Only the first pass is used: later passes come too late for nearly all decisions.
+pub(super) struct CachedRecognizer {
     pub(super) inner: Arc<dyn Recognizer>,
     pub(super) answers: SharedAnswers,
 }
 
-impl Listener {
-    fn hears_partials(&self) -> bool {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner).hears_partials
+impl CachedRecognizer {
+    fn recognises_partials(&self) -> bool {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).recognises_partials
     }
 }
 
-impl Recognizer for Listener {
+impl Recognizer for CachedRecognizer {
     fn languages(&self) -> Vec<LanguageTag> {
         self.inner.languages()
     }
@@ -126,9 +125,9 @@ impl Recognizer for Listener {
         let question = question(self.name(), tail);
         let transcript = match known(&self.answers, question) {
             Some(Answer::Words(transcript)) => transcript,
-            _ if !request.word_times && !self.hears_partials() => Transcript::default(),
+            _ if !request.word_times && !self.recognises_partials() => Transcript::default(),
             _ => {
-                let transcript = first_hearing(self.inner.recognize(request)?)?;
+                let transcript = first_pass(self.inner.recognize(request)?)?;
                 keep(&self.answers, question, Answer::Words(transcript.clone()));
                 transcript
             }
@@ -137,7 +136,7 @@ impl Recognizer for Listener {
     }
 }
 
-/// A recogniser for those who listen without words: it always hears one.
+/// A recogniser for strategies without words: every transcript is one word.
 pub(super) struct NoWords;
 
 impl Recognizer for NoWords {
@@ -150,8 +149,8 @@ impl Recognizer for NoWords {
     }
 }
 
-/// What was understood at first, which is all where there is nothing else.
-fn first_hearing(mut steps: Steps<'_, RecognitionStep>) -> Result<Transcript> {
+/// The transcript of the first pass, or the final one if there is no first pass.
+fn first_pass(mut steps: Steps<'_, RecognitionStep>) -> Result<Transcript> {
     while let Some(step) = block_on(steps.step())? {
         if let RecognitionStep::FirstPass(transcript) | RecognitionStep::Final(transcript) = step {
             return Ok(transcript);
@@ -165,27 +164,27 @@ fn answer(transcript: Transcript) -> Steps<'static, RecognitionStep> {
     steps_from_fn(move || Ok(steps.next()))
 }
 
-/// A voice activity detector that hears one recording, once from its start to its end, and then says the same again.
+/// A voice activity detector for one recording: probabilities are computed once and replayed after that.
 pub(super) struct Replay {
     inner: Arc<dyn VadModel>,
-    heard: Arc<Mutex<Vec<f32>>>,
+    probabilities: Arc<Mutex<Vec<f32>>>,
 }
 
 impl Replay {
     pub(super) fn new(inner: Arc<dyn VadModel>) -> Self {
-        Self { inner, heard: Arc::default() }
+        Self { inner, probabilities: Arc::default() }
     }
 }
 
 impl VadModel for Replay {
     fn open(&self) -> Result<Box<dyn Vad>> {
-        Ok(Box::new(Replaying { inner: self.inner.open()?, heard: Arc::clone(&self.heard), at: 0 }))
+        Ok(Box::new(Replaying { inner: self.inner.open()?, probabilities: Arc::clone(&self.probabilities), at: 0 }))
     }
 }
 
 struct Replaying {
     inner: Box<dyn Vad>,
-    heard: Arc<Mutex<Vec<f32>>>,
+    probabilities: Arc<Mutex<Vec<f32>>>,
     at: usize,
 }
 
@@ -195,12 +194,12 @@ impl Vad for Replaying {
     }
 
     fn process(&mut self, frame: &[f32]) -> Result<f32> {
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.at == heard.len() {
-            heard.push(self.inner.process(frame)?);
+        let mut known = self.probabilities.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.at == known.len() {
+            known.push(self.inner.process(frame)?);
         }
         self.at += 1;
-        Ok(heard[self.at - 1])
+        Ok(known[self.at - 1])
     }
 
     fn reset(&mut self) {
@@ -208,7 +207,7 @@ impl Vad for Replaying {
     }
 }
 
-is_model!(Detector, |detector| detector.inner.name());
-is_model!(Listener, |listener| listener.inner.name());
+is_model!(CachedDetector, |detector| detector.inner.name());
+is_model!(CachedRecognizer, |recognizer| recognizer.inner.name());
 is_model!(NoWords, |_| "no words");
 is_model!(Replay, |_| "replay");

@@ -1,9 +1,9 @@
-//! Dialogues made of clips: with hesitations put into them, or with noise laid over them.
+//! Dialogues made of clips: with inserted hesitations, or with noise.
 //!
-//! Everything is drawn from a seed, so that two runs hear the same. Sound between and inside the clips is a clip's own
-//! room tone: short grains of its quietest tenth of a second, overlapped at random. What is the end of a clip is said
-//! by Silero: the last frame that it takes for speech (0.5) in the clip alone, before anything was done to it.
-//! The babble over one language's clips is all of the other's at once.
+//! Everything is drawn from a seed, so every run has the same audio. Gaps and pauses are filled with the clip's own room
+//! tone: short grains of its quietest tenth of a second, overlapped at random. The reference for the end of a clip is the
+//! last frame that Silero takes for speech (0.5) in the unchanged clip. The babble over one language's clips is all clips
+//! of the other at once.
 
 use crate::wer::{Failure, decode};
 use std::ops::Range;
@@ -12,20 +12,20 @@ use tertulia::backend::{LISTEN_RATE_HZ, VadModel};
 
 pub(super) const MS: usize = LISTEN_RATE_HZ as usize / 1000;
 
-/// The shortest clip that is used, and what is kept of it around its speech.
+/// The shortest clip that is used, and the audio kept around its speech.
 const CLIP_S_MIN: f64 = 4.0;
 const MARGIN: usize = 300 * MS;
-/// All clips speak at this level (root mean square of what is speech), so that noise can be told in dB.
+/// The level of speech in every clip (root mean square), so that noise can be given in dB.
 const SPEECH_LEVEL: f32 = 0.05;
-/// The pauses put into a clip, at how many places, and in which part of it.
+/// The pauses inserted into a clip, at how many places, and in which part of it.
 pub(super) const PAUSES_MS: [usize; 3] = [500, 800, 1_200];
 const PLACES_MAX: usize = 4;
 const PLACES: Range<f64> = 0.25..0.85;
-/// A place is a quiet one where so much sound is so much quieter than the speech; places lie so far apart.
+/// A pause is inserted where so much audio is so much quieter than the speech; such places lie so far apart.
 const QUIET: usize = 40 * MS;
 const QUIET_LEVEL: f32 = 0.25;
 const PLACES_APART: usize = 800 * MS;
-/// A silence of a clip's own that is long enough to stand between two utterances.
+/// A silence within a clip that is long enough to separate two utterances.
 const REST: usize = 1_500 * MS;
 /// Between clips with hesitations, and between those without.
 const GAP_MS: Range<usize> = 1_500..3_000;
@@ -36,9 +36,9 @@ const GAP_NOISE_MS: Range<usize> = 1_000..3_000;
 pub(super) struct Clip {
     pub(super) path: String,
     samples: Vec<f32>,
-    /// Where its speech is.
+    /// The span of its speech.
     speech: Range<usize>,
-    /// Silences in it that are as long as those between clips: what stands before and after them are two utterances.
+    /// Silences in it as long as those between clips: they separate two utterances.
     rests: Vec<Range<usize>>,
     tone: Vec<f32>,
 }
@@ -46,21 +46,21 @@ pub(super) struct Clip {
 /// A clip in a dialogue.
 #[derive(Clone, Debug)]
 pub(super) struct Said {
-    /// Where its speech is.
+    /// The span of its speech.
     pub(super) speech: Range<usize>,
-    /// The pauses put into it.
+    /// The inserted pauses.
     pub(super) pauses: Vec<Range<usize>>,
     /// Silences of its own in which an end is no mistake.
     pub(super) rests: Vec<Range<usize>>,
 }
 
-/// What is listened to.
+/// Audio with the places of its utterances.
 pub(super) struct Dialogue {
     pub(super) samples: Vec<f32>,
     pub(super) said: Vec<Said>,
 }
 
-/// What is laid over a dialogue.
+/// The kind of noise over a dialogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Noise {
     White,
@@ -125,7 +125,7 @@ impl Clip {
     }
 }
 
-/// All clips one after another, with pauses put into them. `rotation` says which pause comes first.
+/// All clips one after another, with inserted pauses. `rotation` is the index of the first pause.
 pub(super) fn with_hesitations(clips: &[Clip], rotation: usize) -> Dialogue {
     let mut random = Random::new(rotation as u64);
     let mut dialogue = Dialogue { samples: Vec::new(), said: Vec::new() };
@@ -170,7 +170,7 @@ pub(super) fn whole(clips: &[Clip]) -> Dialogue {
 }
 
 impl Dialogue {
-    /// The dialogue with noise over all of it, so many dB below the speech. `others` babble.
+    /// The dialogue with noise at this SNR. `others` are the clips of babble.
     pub(super) fn noisy(&self, noise: Noise, snr_db: f32, others: &[&Clip]) -> Dialogue {
         let mut random = Random::new(11);
         let len = self.samples.len();
@@ -191,7 +191,7 @@ impl Dialogue {
         Dialogue { samples, said: self.said.clone() }
     }
 
-    /// Sound between two clips' speech: the one's room tone, then the other's.
+    /// Fills the gap between two clips with the first one's room tone, then the second one's.
     fn gap(&mut self, before: &Clip, after: &Clip, range_ms: Range<usize>, random: &mut Random) {
         let len = (range_ms.start + random.below(range_ms.len())) * MS;
         let kept = if self.said.is_empty() { 0 } else { before.samples.len() - before.speech.end };
@@ -208,7 +208,7 @@ impl Dialogue {
     }
 }
 
-/// From the first to the last frame that sounds like speech, and the long silences between.
+/// The span from the first to the last frame of speech, and the long silences in it.
 fn speech(samples: &[f32], vad: &dyn VadModel) -> Result<(Range<usize>, Vec<Range<usize>>), Failure> {
     let mut vad = vad.open()?;
     let len = vad.frame_len();
@@ -235,7 +235,7 @@ fn level(samples: &[f32]) -> f32 {
     (samples.iter().map(|sample| sample * sample).sum::<f32>() / samples.len().max(1) as f32).sqrt()
 }
 
-/// Splitmix64: the same numbers on every machine.
+/// A splitmix64 generator: the same numbers on every machine.
 pub(super) struct Random(u64);
 
 impl Random {

@@ -1,16 +1,16 @@
-//! Sums over clips, and how sure they are.
+//! Sums over clips, and their confidence intervals (bootstrap).
 
 use super::dialogue::Random;
 use super::trial::Outcome;
 
-/// How often the clips are drawn anew for an interval, and how much of the draws lies in it.
+/// Bootstrap draws of an interval, and the share of them that lies in it.
 const DRAWS: usize = 2_000;
 const INSIDE: f64 = 0.95;
 
-/// What came of one clip in all dialogues that it is in.
+/// The outcomes of one clip in all dialogues that hold it.
 pub(super) type ClipOutcomes = Vec<Outcome>;
 
-/// Pauses taken for an end, of those put in, in percent.
+/// False cut-offs: pauses in which an end was decided, in percent of those inserted.
 pub(super) fn cut_off_percent<'a>(clips: impl Iterator<Item = &'a ClipOutcomes>) -> f64 {
     let (mut cut_off, mut pauses) = (0, 0);
     for outcome in clips.flatten() {
@@ -20,7 +20,7 @@ pub(super) fn cut_off_percent<'a>(clips: impl Iterator<Item = &'a ClipOutcomes>)
     100.0 * cut_off as f64 / pauses.max(1) as f64
 }
 
-/// The share of outcomes that are as `is` says, in percent.
+/// The share of outcomes for which `is` holds, in percent.
 pub(super) fn percent<'a>(clips: impl Iterator<Item = &'a ClipOutcomes>, is: impl Fn(&Outcome) -> bool) -> f64 {
     let (mut are, mut of) = (0, 0);
     for outcome in clips.flatten() {
@@ -30,14 +30,14 @@ pub(super) fn percent<'a>(clips: impl Iterator<Item = &'a ClipOutcomes>, is: imp
     100.0 * are as f64 / f64::from(of.max(1))
 }
 
-/// The delay that so many percent of ends do not exceed, in ms; ends that were never told are endless.
+/// A percentile of the delays, in ms; a missed end counts as infinite.
 pub(super) fn delay_ms<'a>(clips: impl Iterator<Item = &'a ClipOutcomes>, percent: usize) -> f64 {
     let mut delays: Vec<f64> = clips.flatten().map(|outcome| outcome.delay_ms.unwrap_or(f64::INFINITY)).collect();
     delays.sort_by(f64::total_cmp);
     delays.get((delays.len() * percent / 100).min(delays.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
 }
 
-/// In which interval a figure of the clips lies, by drawing as many clips with replacement again and again.
+/// The confidence interval of a figure, by drawing as many clips with replacement (bootstrap).
 pub(super) fn interval(clips: usize, figure: impl Fn(&[usize]) -> f64) -> (f64, f64) {
     let mut random = Random::new(3);
     let mut figures: Vec<f64> = (0..DRAWS)
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_count_what_was_lost_as_endless() {
+    fn missed_ends_count_as_infinite_delay() {
         let clips = clips();
         assert_eq!(cut_off_percent(clips.iter()), 100.0 * 4.0 / 12.0);
         assert_eq!(delay_ms(clips.iter(), 50), 300.0);
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_holds_the_figure() {
+    fn a_bootstrap_interval_contains_the_figure() {
         let (low, high) = interval(40, |drawn| drawn.iter().filter(|clip| **clip < 10).count() as f64 / 40.0);
         assert!((0.05..0.2).contains(&low) && (0.3..0.45).contains(&high), "{low} {high}");
     }

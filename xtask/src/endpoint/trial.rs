@@ -1,7 +1,7 @@
-//! One dialogue, listened to in one way, and what came of each clip.
+//! One dialogue under one strategy, and the outcome of each clip.
 
+use super::cues::{CachedDetector, CachedRecognizer, NoWords, Replay, SharedAnswers};
 use super::dialogue::{Dialogue, MS};
-use super::witnesses::{Detector, Listener, NoWords, Replay, SharedAnswers};
 use crate::wer::Failure;
 use std::sync::{Arc, PoisonError};
 use tertulia::backend::{Backends, LISTEN_RATE_HZ, Recognizer, TurnDetector, VadModel, run_steps};
@@ -9,29 +9,29 @@ use tertulia::store::StoreLocation;
 use tertulia::tuning::EndpointWeights;
 use tertulia::{Engine, EngineBuilder, Event, EventKind, LanguageTag, ListenRequest, SessionEngine};
 
-/// A decision may come so much before what the reference takes for the end, whose frames are 32 ms long.
+/// A decision may precede the reference's end of speech by so much; the reference's frames are 32 ms long.
 const TOLERANCE_MS: u64 = 100;
 
-/// Who is asked, and how the answers are weighed.
+/// A way to decide: the cues that are used, and their weights.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Way {
-    pub(super) witnesses: Witnesses,
+pub(super) struct Strategy {
+    pub(super) cues: Cues,
     pub(super) weights: EndpointWeights,
     pub(super) patience: f32,
 }
 
-/// Who is asked.
+/// The cues that are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Witnesses {
+pub(super) enum Cues {
     Silence,
     Detector,
     All,
 }
 
-/// A way that asks about every stop: longer than any pause, and shorter than what lies between two clips, is the silence
-/// that it waits for.
-pub(super) const ALL_STOPS: Way = Way {
-    witnesses: Witnesses::All,
+/// A strategy that asks about every stop: it waits for a silence longer than any pause and shorter than any gap between
+/// two clips.
+pub(super) const ALL_STOPS: Strategy = Strategy {
+    cues: Cues::All,
     weights: EndpointWeights {
         wait_ms_min: 1_400.0,
         wait_ms_max: 1_400.0,
@@ -43,7 +43,7 @@ pub(super) const ALL_STOPS: Way = Way {
     patience: 0.5,
 };
 
-/// The models that the dialogues are heard with.
+/// The models under test.
 pub(super) struct Models {
     pub(super) vad: Arc<dyn VadModel>,
     pub(super) detector: Arc<dyn TurnDetector>,
@@ -52,36 +52,36 @@ pub(super) struct Models {
 }
 
 impl Models {
-    /// Whether the words so far are asked for, as in a conversation. Once every stop was asked about they change nothing.
-    pub(super) fn hear_partials(&self, hears: bool) {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner).hears_partials = hears;
+    /// Turns partial transcripts on, as in a conversation, or off. Once the cache knows every stop they change nothing.
+    pub(super) fn set_partials(&self, on: bool) {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).recognises_partials = on;
     }
 }
 
-/// A dialogue, ready to be listened to again and again.
+/// A dialogue with an engine for each set of cues.
 pub(super) struct Stage {
     pub(super) dialogue: Dialogue,
     pub(super) language: LanguageTag,
     engines: [Engine; 3],
 }
 
-/// What came of a clip.
+/// The outcome of a clip.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Outcome {
-    /// Pauses put into it, and how many of them were taken for its end.
+    /// Inserted pauses, and how many of them an end was decided in.
     pub(super) pauses: usize,
     pub(super) cut_off: usize,
-    /// It was ended before its end, at a pause put into it or elsewhere.
+    /// An end was decided before its end, at an inserted pause or elsewhere.
     pub(super) early: bool,
     /// From its end to the decision, in ms; `None` where it was merged with the next, or missed.
     pub(super) delay_ms: Option<f64>,
 }
 
-impl Way {
+impl Strategy {
     /// Silence alone, of a fixed length.
     pub(super) fn silence(wait_ms: f32) -> Self {
         let weights = EndpointWeights { wait_ms_min: wait_ms, wait_ms_max: wait_ms, ..Default::default() };
-        Self { witnesses: Witnesses::Silence, weights, patience: 0.5 }
+        Self { cues: Cues::Silence, weights, patience: 0.5 }
     }
 
     /// The detector alone: an end where its probability is over the threshold, or else after so long a silence.
@@ -97,12 +97,12 @@ impl Way {
             words: 0.0,
             words_pending: 0.0,
         };
-        Self { witnesses: Witnesses::Detector, weights, patience: 0.5 }
+        Self { cues: Cues::Detector, weights, patience: 0.5 }
     }
 
-    /// All three witnesses.
+    /// All three cues.
     pub(super) fn all(weights: EndpointWeights, patience: f32) -> Self {
-        Self { witnesses: Witnesses::All, weights, patience }
+        Self { cues: Cues::All, weights, patience }
     }
 }
 
@@ -111,9 +111,9 @@ impl Stage {
         let vad: Arc<dyn VadModel> = Arc::new(Replay::new(Arc::clone(&models.vad)));
         let answers = &models.answers;
         let detector: Arc<dyn TurnDetector> =
-            Arc::new(Detector { inner: Arc::clone(&models.detector), answers: Arc::clone(answers) });
+            Arc::new(CachedDetector { inner: Arc::clone(&models.detector), answers: Arc::clone(answers) });
         let words: Arc<dyn Recognizer> =
-            Arc::new(Listener { inner: Arc::clone(&models.recognizer), answers: Arc::clone(answers) });
+            Arc::new(CachedRecognizer { inner: Arc::clone(&models.recognizer), answers: Arc::clone(answers) });
         let engine = |detector: Option<&Arc<dyn TurnDetector>>, recognizer: Arc<dyn Recognizer>| {
             let backends = Backends {
                 vad: Some(Arc::clone(&vad)),
@@ -129,27 +129,27 @@ impl Stage {
             engine(Some(&detector), words)?,
         ];
         let stage = Self { dialogue, language, engines };
-        // The first to listen hears all, for the others.
-        stage.listen(&Way::silence(1_000.0), &stage.dialogue.samples)?;
+        // Fills the VAD's cache.
+        stage.listen(&Strategy::silence(1_000.0), &stage.dialogue.samples)?;
         Ok(stage)
     }
 
-    /// Listens; each event as it comes.
-    pub(super) fn listen(&self, way: &Way, samples: &[f32]) -> Result<Vec<Event>, Failure> {
+    /// The events of the dialogue's first `samples`.
+    pub(super) fn listen(&self, strategy: &Strategy, samples: &[f32]) -> Result<Vec<Event>, Failure> {
         let mut request = ListenRequest::new(samples.to_vec(), LISTEN_RATE_HZ, vec![self.language.clone()]);
-        (request.weights, request.patience) = (way.weights, way.patience);
-        request.partials = way.witnesses == Witnesses::All;
+        (request.weights, request.patience) = (strategy.weights, strategy.patience);
+        request.partials = strategy.cues == Cues::All;
         let mut events = Vec::new();
-        run_steps(self.engines[way.witnesses as usize].listen(request)?, |event| {
+        run_steps(self.engines[strategy.cues as usize].listen(request)?, |event| {
             events.push(event);
             Ok(())
         })?;
         Ok(events)
     }
 
-    /// What comes of each clip.
-    pub(super) fn outcomes(&self, way: &Way) -> Result<Vec<Outcome>, Failure> {
-        let events = self.listen(way, &self.dialogue.samples)?;
+    /// The outcome of each clip.
+    pub(super) fn outcomes(&self, strategy: &Strategy) -> Result<Vec<Outcome>, Failure> {
+        let events = self.listen(strategy, &self.dialogue.samples)?;
         let ended: Vec<(u64, u64)> = events
             .iter()
             .filter_map(|event| match event.kind {

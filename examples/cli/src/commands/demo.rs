@@ -1,8 +1,8 @@
-//! `tertulia demo`: one conversation from opening to resuming, on real models.
+//! `tertulia demo`: one conversation on real models, from a new session to its stored turns.
 
 use crate::args;
 use crate::commands::sessions;
-use crate::conversation::tell_turn;
+use crate::conversation::print_turn;
 use crate::output::{Output, read_file, write_file};
 use crate::script::Manner;
 use crate::setup;
@@ -18,27 +18,27 @@ pub(crate) fn run(options: &args::Demo, output: &Output) -> Result<()> {
     let events = session.events()?;
 
     output.text("— the tutor opens —")?;
-    tell_turn(&engine, &events, session.reply(None)?, output)?;
+    print_turn(&engine, &events, session.reply(None)?, output)?;
 
     output.text("— the learner speaks —")?;
     let turn = match &options.input {
         Some(path) => session.push_encoded(read_file(path)?)?,
         None => {
             let target = &options.languages.target;
-            let (samples, rate) = setup::learner_speaks(&engine, sentence(target)?, target, &Manner::default())?;
+            let (samples, rate) = setup::synthesize_learner(&engine, sentence(target)?, target, &Manner::default())?;
             session.push_audio(&samples, rate)?;
             session.end_utterance()?
         }
     };
-    let told = tell_turn(&engine, &events, turn, output)?;
-    write_file(&options.out, &audio::write_wav(&told.reply_pcm, told.reply_rate))?;
+    let result = print_turn(&engine, &events, turn, output)?;
+    write_file(&options.out, &audio::write_wav(&result.reply_pcm, result.reply_rate))?;
     let after = |time: Option<u64>| time.map_or("-".to_owned(), |ms| format!("{:.2} s", ms as f64 / 1000.0));
     output.text(&format!(
         "after the learner had finished: transcript {}, first text {}, first audio {}; {:.1} s of speech in {}",
-        after(told.metrics.transcript_ms),
-        after(told.metrics.first_text_ms),
-        after(told.metrics.first_audio_ms),
-        told.metrics.reply_audio_ms as f64 / 1000.0,
+        after(result.metrics.transcript_ms),
+        after(result.metrics.first_text_ms),
+        after(result.metrics.first_audio_ms),
+        result.metrics.reply_audio_ms as f64 / 1000.0,
         options.out.display(),
     ))?;
 
@@ -50,13 +50,13 @@ pub(crate) fn run(options: &args::Demo, output: &Output) -> Result<()> {
     sessions::show(&record, &turns.turns, output)
 }
 
-/// What the learner says where there is no microphone.
+/// The learner's built-in sentence.
 fn sentence(target: &LanguageTag) -> Result<&'static str> {
     match target.primary() {
         "es" => Ok("Hola, me gustaría pedir un café con leche, por favor."),
         "en" => Ok("Hello, I would like a cup of coffee with milk, please."),
         _ => {
-            let detail = "the demo has no sentence in this language; give one with --input";
+            let detail = "no built-in sentence in this language: give an utterance with --input";
             Err(Error::new(ErrorCode::LanguageUnsupported, detail))
         }
     }

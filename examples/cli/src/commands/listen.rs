@@ -1,4 +1,4 @@
-//! `tertulia listen`
+//! `tertulia listen`: speech onsets, end-of-turn decisions and transcripts of a recording or the microphone.
 
 use crate::args;
 use crate::live::Live;
@@ -18,9 +18,9 @@ pub(crate) fn run(options: args::Listen, output: &Output) -> Result<()> {
     }
 }
 
-/// Listens until it is stopped, in a session that nobody answers in.
+/// Prints the events of the microphone until Ctrl-C, in a session without replies.
 fn listen_to_microphone(options: &args::Listen, output: &Output) -> Result<()> {
-    let engine = setup::engine_that_listens()?;
+    let engine = setup::engine_without_replies()?;
     let mut languages = options.language.iter();
     let target = languages.next().cloned().unwrap_or("en".parse()?);
     let native = languages.next().unwrap_or(&target).clone();
@@ -30,24 +30,24 @@ fn listen_to_microphone(options: &args::Listen, output: &Output) -> Result<()> {
     let events = session.events()?;
     let live = Live::open(&session, None, false)?;
     engine.preload()?;
-    let mut so_far = String::new();
+    let mut partial = String::new();
     live.run(output, |live| {
         while let Some(event) = events.try_next()? {
             match &event.kind {
                 EventKind::TranscriptPartial { text, .. } => {
-                    so_far.clone_from(text);
+                    partial.clone_from(text);
                     if !options.partials {
                         continue;
                     }
                 }
-                EventKind::TranscriptDone { .. } => so_far.clear(),
-                // Here a turn ends where the answer would begin.
+                EventKind::TranscriptDone { .. } => partial.clear(),
+                // Without a chat model each turn ends here.
                 EventKind::TurnFailed { stage: Stage::Reply, .. } => continue,
                 _ => {}
             }
-            tell(&event, output)?;
+            print(&event, output)?;
         }
-        live.show(&so_far, output)
+        live.show(&partial, output)
     })
 }
 
@@ -59,10 +59,10 @@ fn listen_to_file(file: &Path, options: args::Listen, output: &Output) -> Result
         partials: options.partials,
         ..ListenRequest::new(pcm.samples, pcm.rate, options.language)
     };
-    run_steps(engine.listen(request)?, |event| tell(&event, output))
+    run_steps(engine.listen(request)?, |event| print(&event, output))
 }
 
-fn tell(event: &Event, output: &Output) -> Result<()> {
+fn print(event: &Event, output: &Output) -> Result<()> {
     output.json_line(&event.to_json())?;
     match line_of(event) {
         Some(line) => output.text(&format!("{:7.2} s  {line}", event.at_ms as f64 / 1000.0)),
@@ -72,11 +72,11 @@ fn tell(event: &Event, output: &Output) -> Result<()> {
 
 fn line_of(event: &Event) -> Option<String> {
     Some(match &event.kind {
-        EventKind::SpeechStarted { .. } => "somebody speaks".to_owned(),
+        EventKind::SpeechStarted { .. } => "speech".to_owned(),
         EventKind::SpeechStopped { .. } => "silence".to_owned(),
-        EventKind::TranscriptPartial { text, .. } => format!("so far: {text}"),
+        EventKind::TranscriptPartial { text, .. } => format!("partial: {text}"),
         EventKind::UtteranceEnded { start_ms, end_ms, .. } => {
-            format!("complete, {:.2} to {:.2} s", *start_ms as f64 / 1000.0, *end_ms as f64 / 1000.0)
+            format!("end of utterance, {:.2} to {:.2} s", *start_ms as f64 / 1000.0, *end_ms as f64 / 1000.0)
         }
         EventKind::TranscriptDone { transcript, .. } => format!("> {}", transcript.text),
         EventKind::Error(error) | EventKind::TurnFailed { error, .. } => {

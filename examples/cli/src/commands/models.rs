@@ -1,4 +1,4 @@
-//! `tertulia models`
+//! `tertulia models`: model files.
 
 use crate::args;
 use crate::output::Output;
@@ -60,7 +60,7 @@ fn verify(models: &ModelStore, names: Vec<String>, output: &Output) -> Result<()
     };
     for name in names {
         models.verify(&name)?;
-        output.result(&serde_json::json!({"name": name, "verified": true}), || format!("{name}: as it should be"))?;
+        output.result(&serde_json::json!({"name": name, "verified": true}), || format!("{name}: verified"))?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `tertulia say`
+//! `tertulia say`: synthesises a text into a WAV file.
 
 use crate::args;
 use crate::output::{Output, write_file};

@@ -1,7 +1,7 @@
-//! `tertulia sessions`
+//! `tertulia sessions`: stored sessions and the maintenance of the store.
 
 use crate::args;
-use crate::conversation::tell_turn;
+use crate::conversation::print_turn;
 use crate::output::{Output, file_error};
 use crate::setup::{self, engine_without_models as open};
 use std::fmt::Write;
@@ -34,7 +34,7 @@ pub(crate) fn run(command: args::Sessions, output: &Output) -> Result<()> {
         args::Sessions::Delete { session, store, erase } => {
             let engine = open(&store)?;
             if erase {
-                // Told where there is none: erasing takes what is not there for erased.
+                // Fails for an unknown session, which erasing would ignore.
                 engine.session(session)?;
                 engine.erase_sessions(&[session])?;
             } else {
@@ -59,41 +59,44 @@ pub(crate) fn run(command: args::Sessions, output: &Output) -> Result<()> {
             output.result(&usage, || usage_text(&usage))
         }
         args::Sessions::Verify { store } => verify(&open(&store)?, output),
-        args::Sessions::Compact { store } => {
-            let engine = open(&store)?;
-            let before = engine.store_usage()?.storage_bytes;
-            engine.compact_store()?;
-            let after = engine.store_usage()?.storage_bytes;
-            let json = serde_json::json!({"storage_bytes_before": before, "storage_bytes": after});
-            output.result(&json, || format!("{} before, {} now", megabytes(before), megabytes(after)))
-        }
-        args::Sessions::Sweep { store, dry_run, audio_bytes_max } => {
-            // The store itself: an engine tidies up by itself, before anybody could be told.
-            let swept = setup::store(&store, audio_bytes_max)?.sweep(setup::unix_ms()?, dry_run)?;
-            let verb = if dry_run { "would delete" } else { "deleted" };
-            output.result(&swept, || {
-                let (user, reply, texts) = (swept.user_audio, swept.reply_audio, swept.texts);
-                let bytes = megabytes(swept.audio_bytes);
-                format!("{verb} {user} recordings of learners and {reply} of replies ({bytes}), and {texts} texts")
-            })
-        }
+        args::Sessions::Compact { store } => compact(&open(&store)?, output),
+        args::Sessions::Sweep { store, dry_run, audio_bytes_max } => sweep(&store, dry_run, audio_bytes_max, output),
         args::Sessions::Rekey { store, new_key_file } => {
             let key = new_key_file.as_deref().map(setup::read_key).transpose()?;
             let encrypted = key.is_some();
             open(&store)?.rotate_store_key(key)?;
-            let text = if encrypted { "encrypted with the new key" } else { "not encrypted any more" };
+            let text = if encrypted { "encrypted with the new key" } else { "decrypted" };
             output.result(&serde_json::json!({"encrypted": encrypted}), || text.to_owned())
         }
     }
 }
 
-/// Begins a turn in a stored session, and tells it to its end.
+fn compact(engine: &Engine, output: &Output) -> Result<()> {
+    let before = engine.store_usage()?.storage_bytes;
+    engine.compact_store()?;
+    let after = engine.store_usage()?.storage_bytes;
+    let json = serde_json::json!({"storage_bytes_before": before, "storage_bytes": after});
+    output.result(&json, || format!("{} before, {} now", megabytes(before), megabytes(after)))
+}
+
+fn sweep(store: &args::Store, dry_run: bool, audio_bytes_max: Option<u64>, output: &Output) -> Result<()> {
+    // The store itself: an engine sweeps on its own when it opens.
+    let swept = setup::store(store, audio_bytes_max)?.sweep(setup::unix_ms()?, dry_run)?;
+    let verb = if dry_run { "would delete" } else { "deleted" };
+    output.result(&swept, || {
+        let (user, reply, texts) = (swept.user_audio, swept.reply_audio, swept.texts);
+        let bytes = megabytes(swept.audio_bytes);
+        format!("{verb} {user} user recordings, {reply} reply recordings ({bytes}) and {texts} texts")
+    })
+}
+
+/// Begins a turn in a stored session, and prints it to its end.
 fn redo(engine: &Engine, id: SessionId, output: &Output, begin: impl FnOnce(&Session) -> Result<TurnId>) -> Result<()> {
     let session = engine.open_session(id)?;
     session.update(SessionUpdate { playback: Some(Playback::Assumed), ..SessionUpdate::default() })?;
     let events = session.events()?;
     let again = begin(&session)?;
-    tell_turn(engine, &events, again, output).map(drop)
+    print_turn(engine, &events, again, output).map(drop)
 }
 
 fn verify(engine: &Engine, output: &Output) -> Result<()> {
@@ -172,14 +175,14 @@ fn turn_text(turn: &TurnRecord) -> String {
 }
 
 fn export(engine: &Engine, session: SessionId, out: &Path, output: &Output) -> Result<()> {
-    // Looked up first: what is not there must not leave an empty file.
+    // Looked up first: an unknown session must not leave an empty file.
     engine.session(session)?;
     let file = File::create_new(out).map_err(|source| file_error("made", out, source))?;
     let exported = engine.export_session_to(session, &mut BufWriter::new(file));
     let report = match exported {
         Ok(report) => report,
         Err(error) => {
-            // Half an archive is of no use to anybody.
+            // An incomplete archive is of no use.
             let _ = std::fs::remove_file(out);
             return Err(error);
         }

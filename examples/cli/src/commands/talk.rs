@@ -13,13 +13,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tertulia::{Engine, Error, ErrorCode, Listening, ListeningMode, Playback, Result, SessionEngine};
 
-/// How much of a script's time passes between two looks at what happened.
+/// A step of the script's time.
 const BLOCK: Duration = Duration::from_millis(10);
 
 /// Blocks between two reports of what was played.
 const REPORT_EVERY: u64 = 2;
 
-/// How long a script waits for an event, and how long nothing may happen before it is over.
+/// The longest wait for an event, and the time without events after which a script has ended.
 const WAIT_MS_MAX: u64 = 300_000;
 const QUIET_MS: u64 = 5_000;
 
@@ -38,23 +38,23 @@ fn converse(options: &args::Talk, output: &Output) -> Result<()> {
     let live = Live::open(&talk.session, Some(player), !options.no_echo_canceller)?;
     output.text("loading the models …")?;
     engine.preload()?;
-    output.text("speak when you like; the space bar interrupts, Ctrl-C ends")?;
+    output.text("listening; the space bar interrupts, Ctrl-C ends")?;
     if options.session.id.is_none() {
         talk.session.reply(None)?;
     }
     live.run(output, |live| {
         while talk.try_next()?.is_some() {}
         talk.report()?;
-        live.show(&talk.so_far, output)
+        live.show(&talk.partial, output)
     })?;
     talk.close()
 }
 
-/// Runs a script in a room without sound hardware.
+/// Runs a script in a virtual room.
 fn simulate(path: &Path, options: &args::Talk, output: &Output) -> Result<()> {
     let script = Script::read(path)?;
     let engine = setup::engine(&options.session.store, options.session.chat.model.as_deref())?;
-    // What is made and loaded now need not be while time passes.
+    // Synthesised and loaded before the clock starts.
     let target = &options.session.languages.target;
     let sounds = script.lines.iter().map(|line| script.sound(line, &engine, target)).collect::<Result<Vec<_>>>()?;
     engine.preload()?;
@@ -65,14 +65,14 @@ fn simulate(path: &Path, options: &args::Talk, output: &Output) -> Result<()> {
     }
     let player = Arc::new(Mutex::new(Player::new(RATE_HZ)));
     let mut talk = open(&engine, options, player, output)?;
-    let mut cues = Cues::new(&script.lines);
+    let mut schedule = Schedule::new(&script.lines);
     let start = Instant::now();
     loop {
         let now_ms = room.now_ms();
         while let Some(event) = talk.try_next()? {
-            cues.hear(&event, now_ms);
+            schedule.on_event(&event, now_ms);
         }
-        if let Some(at) = cues.due(now_ms, room.learner_speaks())? {
+        if let Some(at) = schedule.due(now_ms, room.user_speaks())? {
             let json = serde_json::json!({"type": "script_line", "line": at + 1, "at_ms": now_ms}).to_string();
             output.json_line(&json)?;
             match (&script.lines[at].what, &sounds[at]) {
@@ -83,18 +83,18 @@ fn simulate(path: &Path, options: &args::Talk, output: &Output) -> Result<()> {
                 (_, None) => {}
             }
         }
-        if cues.over(now_ms, &talk) && !room.learner_speaks() {
+        if schedule.is_over(now_ms, &talk) && !room.user_speaks() {
             break;
         }
-        let passed = room.pass(&mut talk.player())?;
+        let block = room.advance(&mut talk.player())?;
         if !options.no_echo_canceller {
-            talk.session.push_playback(&passed.speaker, RATE_HZ)?;
+            talk.session.push_playback(&block.speaker, RATE_HZ)?;
         }
-        talk.session.push_audio(&passed.microphone, RATE_HZ)?;
+        talk.session.push_audio(&block.microphone, RATE_HZ)?;
         if (now_ms / 10).is_multiple_of(REPORT_EVERY) {
             talk.report()?;
         }
-        // A room that was late catches up.
+        // A late room catches up.
         let next = start + BLOCK * (room.now_ms() / 10) as u32;
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
     }
@@ -113,43 +113,43 @@ fn open<'a>(
     Talk::new(engine, session, player, output)
 }
 
-/// When the lines of a script are due.
-struct Cues<'a> {
+/// The schedule of a script's lines.
+struct Schedule<'a> {
     lines: &'a [Line],
-    /// The next line, and when what it waits for came.
+    /// The next line, and the time of the event that it waits for.
     next: usize,
-    cue_ms: Option<u64>,
-    /// When the line before was spoken, or something happened last.
+    event_ms: Option<u64>,
+    /// The time of the last line, and of the last event.
     spoken_ms: u64,
     busy_ms: u64,
 }
 
-impl<'a> Cues<'a> {
+impl<'a> Schedule<'a> {
     fn new(lines: &'a [Line]) -> Self {
-        Self { lines, next: 0, cue_ms: None, spoken_ms: 0, busy_ms: 0 }
+        Self { lines, next: 0, event_ms: None, spoken_ms: 0, busy_ms: 0 }
     }
 
-    fn hear(&mut self, event_type: &str, now_ms: u64) {
+    fn on_event(&mut self, event_type: &str, now_ms: u64) {
         self.busy_ms = now_ms;
         if let Some(Line { when: When::After(awaited, _), .. }) = self.lines.get(self.next)
             && awaited == event_type
         {
-            self.cue_ms.get_or_insert(now_ms);
+            self.event_ms.get_or_insert(now_ms);
         }
     }
 
-    /// The line that is due.
-    fn due(&mut self, now_ms: u64, learner_speaks: bool) -> Result<Option<usize>> {
-        if learner_speaks {
-            (self.cue_ms, self.spoken_ms, self.busy_ms) = (None, now_ms, now_ms);
+    /// The index of the line that is due.
+    fn due(&mut self, now_ms: u64, user_speaks: bool) -> Result<Option<usize>> {
+        if user_speaks {
+            (self.event_ms, self.spoken_ms, self.busy_ms) = (None, now_ms, now_ms);
             return Ok(None);
         }
         let Some(line) = self.lines.get(self.next) else { return Ok(None) };
-        let due_ms = match (&line.when, self.cue_ms) {
+        let due_ms = match (&line.when, self.event_ms) {
             (When::At(at_ms), _) => *at_ms,
-            (When::After(_, delay_ms), Some(cue_ms)) => cue_ms + delay_ms,
+            (When::After(_, delay_ms), Some(event_ms)) => event_ms + delay_ms,
             (When::After(event, _), None) if now_ms - self.spoken_ms > WAIT_MS_MAX => {
-                let detail = format!("line {} of the script waits for {event}, which does not come", self.next + 1);
+                let detail = format!("script: line {} waits for {event}, which does not come", self.next + 1);
                 return Err(Error::new(ErrorCode::InvalidArgument, detail));
             }
             (When::After(..), None) => return Ok(None),
@@ -157,12 +157,12 @@ impl<'a> Cues<'a> {
         if now_ms < due_ms {
             return Ok(None);
         }
-        (self.next, self.cue_ms, self.spoken_ms, self.busy_ms) = (self.next + 1, None, now_ms, now_ms);
+        (self.next, self.event_ms, self.spoken_ms, self.busy_ms) = (self.next + 1, None, now_ms, now_ms);
         Ok(Some(self.next - 1))
     }
 
-    /// Whether every line was spoken, and nothing follows from it any more.
-    fn over(&self, now_ms: u64, talk: &Talk<'_>) -> bool {
+    /// True if every line was spoken and all turns have ended.
+    fn is_over(&self, now_ms: u64, talk: &Talk<'_>) -> bool {
         self.next == self.lines.len() && !talk.turn_is_open() && now_ms - self.busy_ms > QUIET_MS
     }
 }

@@ -1,4 +1,4 @@
-//! `tertulia transcribe`
+//! `tertulia transcribe`: the transcript of an audio file.
 
 use crate::args;
 use crate::output::{Output, read_file};

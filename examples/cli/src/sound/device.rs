@@ -11,24 +11,24 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tertulia::{Error, ErrorCode, Result, Session};
 
-/// How much sound a device asks for at a time, where it lets one choose: with less it runs dry while the models work.
+/// Periods per second, where a device lets one choose: shorter ones underrun while the models work.
 const PERIODS_PER_S: u32 = 25;
 
-/// How often the same complaint of a device is logged.
-const TELL_AGAIN: Duration = Duration::from_secs(1);
+/// The shortest time between two log lines of the same device error.
+const LOG_AGAIN: Duration = Duration::from_secs(1);
 
-/// Streams that are open. They end when this is dropped.
+/// Open streams, which end when this is dropped.
 pub(crate) struct Devices {
     _streams: Vec<Stream>,
     lost: Arc<AtomicBool>,
 }
 
 impl Devices {
-    /// Opens the microphone, and the speaker where there is a player for it. With `cancel_echo` the session is told what
-    /// the speaker plays. `level` is the microphone's peak since it was last set to 0, as the bits of an `f32`.
+    /// Opens the microphone, and the speaker if there is a player. With `cancel_echo` the speaker's audio is pushed to the
+    /// session. `level` is the microphone's peak since it was last set to 0, as the bits of an `f32`.
     ///
     /// # Errors
-    /// [`ErrorCode::Unsupported`] where there is no such device, or one that gives no sound.
+    /// [`ErrorCode::Unsupported`] if there is no such device, or it cannot be started.
     pub(crate) fn open(
         session: &Session,
         player: Option<&Arc<Mutex<Player>>>,
@@ -50,7 +50,7 @@ impl Devices {
         Ok(Self { _streams: streams, lost })
     }
 
-    /// Whether a device was taken away, or gives sound in another form now: they must be opened anew.
+    /// True if a device is gone or has changed its format: all must be opened again.
     pub(crate) fn are_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
     }
@@ -62,19 +62,19 @@ fn open_microphone(
     level: &Arc<AtomicU32>,
     lost: &Arc<AtomicBool>,
 ) -> Result<Stream> {
-    let config = device.default_input_config().map_err(|source| failed("asked for its form of sound", source))?;
+    let config = device.default_input_config().map_err(|source| failed("asked for its format", source))?;
     let (format, config) = (config.sample_format(), with_period(&config));
     let (session, level) = (session.clone(), level.clone());
     match format {
-        SampleFormat::F32 => hear::<f32>(device, config, session, level, lost),
-        SampleFormat::I16 => hear::<i16>(device, config, session, level, lost),
-        SampleFormat::I32 => hear::<i32>(device, config, session, level, lost),
-        SampleFormat::U16 => hear::<u16>(device, config, session, level, lost),
+        SampleFormat::F32 => record::<f32>(device, config, session, level, lost),
+        SampleFormat::I16 => record::<i16>(device, config, session, level, lost),
+        SampleFormat::I32 => record::<i32>(device, config, session, level, lost),
+        SampleFormat::U16 => record::<u16>(device, config, session, level, lost),
         other => Err(unknown_format(other)),
     }
 }
 
-fn hear<T>(
+fn record<T>(
     device: &Device,
     config: StreamConfig,
     session: Session,
@@ -92,10 +92,10 @@ where
         samples.extend(block.iter().map(|sample| f32::from_sample_(*sample)));
         let peak = samples.iter().fold(0.0f32, |peak, sample| peak.max(sample.abs()));
         level.fetch_max(peak.to_bits(), Ordering::Relaxed);
-        // A session that ends is told by its events.
+        // The session's events tell when it is closed.
         let _ = session.push_interleaved(&samples, channels, rate);
     };
-    device.build_input_stream(config, take, tell_loss(lost), None).map_err(|source| failed("opened", source))
+    device.build_input_stream(config, take, on_error(lost), None).map_err(|source| failed("opened", source))
 }
 
 fn open_speaker(
@@ -105,7 +105,7 @@ fn open_speaker(
     cancel_echo: bool,
     lost: &Arc<AtomicBool>,
 ) -> Result<Stream> {
-    let config = device.default_output_config().map_err(|source| failed("asked for its form of sound", source))?;
+    let config = device.default_output_config().map_err(|source| failed("asked for its format", source))?;
     let (format, config) = (config.sample_format(), with_period(&config));
     lock(player).set_rate(config.sample_rate)?;
     let (session, player) = (cancel_echo.then(|| session.clone()), player.clone());
@@ -140,7 +140,7 @@ where
             let _ = session.push_playback(&mono, rate);
         }
     };
-    device.build_output_stream(config, give, tell_loss(lost), None).map_err(|source| failed("opened", source))
+    device.build_output_stream(config, give, on_error(lost), None).map_err(|source| failed("opened", source))
 }
 
 fn with_period(supported: &SupportedStreamConfig) -> StreamConfig {
@@ -152,31 +152,31 @@ fn with_period(supported: &SupportedStreamConfig) -> StreamConfig {
     StreamConfig { buffer_size, ..supported.config() }
 }
 
-/// What happens to a stream while it runs.
-fn tell_loss(lost: &Arc<AtomicBool>) -> impl FnMut(cpal::Error) + Send + 'static {
+/// A stream's error callback: logs, and notes that the device is lost.
+fn on_error(lost: &Arc<AtomicBool>) -> impl FnMut(cpal::Error) + Send + 'static {
     let lost = lost.clone();
-    let mut told: Option<(ErrorKind, Instant)> = None;
+    let mut logged: Option<(ErrorKind, Instant)> = None;
     move |error| {
         let kind = error.kind();
         if matches!(kind, ErrorKind::DeviceNotAvailable | ErrorKind::HostUnavailable | ErrorKind::StreamInvalidated) {
             lost.store(true, Ordering::Release);
         }
-        // A device that has run dry may say so thousands of times until it has recovered.
-        if told.is_none_or(|(last, at)| last != kind || at.elapsed() > TELL_AGAIN) {
-            told = Some((kind, Instant::now()));
-            tracing::warn!(%error, "a sound device");
+        // An underrun may be reported thousands of times until the device has recovered.
+        if logged.is_none_or(|(last, at)| last != kind || at.elapsed() > LOG_AGAIN) {
+            logged = Some((kind, Instant::now()));
+            tracing::warn!(%error, "sound device failed");
         }
     }
 }
 
 fn none(what: &str) -> Error {
-    Error::new(ErrorCode::Unsupported, format!("there is no {what} here"))
+    Error::new(ErrorCode::Unsupported, format!("no {what} on this machine"))
 }
 
 fn failed(what: &str, source: cpal::Error) -> Error {
-    Error::new(ErrorCode::Unsupported, format!("a sound device could not be {what}: {source}")).with_source(source)
+    Error::new(ErrorCode::Unsupported, format!("sound device could not be {what}: {source}")).with_source(source)
 }
 
 fn unknown_format(format: SampleFormat) -> Error {
-    Error::new(ErrorCode::Unsupported, format!("a sound device has samples of the form {format}"))
+    Error::new(ErrorCode::Unsupported, format!("sound device has an unknown sample format: {format}"))
 }

@@ -1,4 +1,4 @@
-//! The sound of a conversation: what the speaker plays of the replies, and where the microphone's sound comes from.
+//! The audio of a conversation: the player of the replies, the machine's devices, and a virtual room in their place.
 
 pub(crate) mod device;
 pub(crate) mod player;

@@ -1,25 +1,25 @@
-//! The speaker's side: plays replies, holds, goes on, throws away, and knows what was played.
+//! The player of replies: queues, pauses, resumes and flushes them, and counts the samples played.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tertulia::audio::{self, Resampler};
 use tertulia::{Result, TurnId};
 
-/// Plays replies one after the other, at the rate of a device that asks for its sound block by block.
+/// A queue of replies, rendered block by block at the device's rate.
 pub(crate) struct Player {
     rate: u32,
     paused: bool,
     replies: VecDeque<Reply>,
 }
 
-/// One turn's reply, as far as it has come.
+/// One turn's reply, as far as it has been received.
 struct Reply {
     turn: TurnId,
-    /// Its own rate, at which `played` counts, and its sound so far at the device's.
+    /// Its own rate, at which `played` counts.
     rate: u32,
     resampler: Resampler,
     given: u64,
-    /// Samples, at its own rate, that were played before those.
+    /// Samples at its own rate that were played before `samples`, which are at the device's.
     before: u64,
     samples: Vec<f32>,
     at: usize,
@@ -33,7 +33,7 @@ impl Player {
         Self { rate, paused: false, replies: VecDeque::new() }
     }
 
-    /// Goes on at another rate, where the device was changed for another.
+    /// Continues at another rate, for another device.
     pub(crate) fn set_rate(&mut self, rate: u32) -> Result<()> {
         let old = std::mem::replace(&mut self.rate, rate);
         for reply in self.replies.iter_mut().filter(|_| old != rate) {
@@ -45,7 +45,7 @@ impl Player {
         Ok(())
     }
 
-    /// Adds sound of a turn's reply.
+    /// Appends audio of a turn's reply.
     pub(crate) fn push(&mut self, turn: TurnId, pcm: &[f32], rate: u32) -> Result<()> {
         if self.replies.back().is_none_or(|reply| reply.turn != turn) {
             let resampler = Resampler::new(rate, self.rate)?;
@@ -59,7 +59,7 @@ impl Player {
         Ok(())
     }
 
-    /// No more sound of the turn's reply will come.
+    /// Marks the turn's reply as complete.
     pub(crate) fn complete(&mut self, turn: TurnId) {
         if let Some(reply) = self.replies.iter_mut().find(|reply| reply.turn == turn && !reply.complete) {
             reply.resampler.finish(&mut reply.samples);
@@ -67,12 +67,12 @@ impl Player {
         }
     }
 
-    /// Holds the playback, or goes on.
+    /// Pauses or resumes the playback.
     pub(crate) fn pause(&mut self, paused: bool) {
         self.paused = paused;
     }
 
-    /// Throws away what was not played; gives what was, as [`played`](Self::played) does.
+    /// Drops all audio that was not played; the result is that of [`played`](Self::played).
     pub(crate) fn flush(&mut self) -> Option<(TurnId, u64)> {
         let played = self.played();
         self.replies.clear();
@@ -80,7 +80,7 @@ impl Player {
         played
     }
 
-    /// Fills a block with the sound that is due: silence where there is none. Allocates nothing.
+    /// Fills a block with audio that is due, then with silence. Does not allocate.
     pub(crate) fn render(&mut self, mut block: &mut [f32]) {
         while let Some(reply) = self.replies.front_mut().filter(|_| !self.paused && !block.is_empty()) {
             let len = (reply.samples.len() - reply.at).min(block.len());
@@ -96,7 +96,7 @@ impl Player {
         block.fill(0.0);
     }
 
-    /// The reply that is being played, and how many of its samples were, at its own rate.
+    /// The reply that is playing, and the number of its samples played, at its own rate.
     pub(crate) fn played(&self) -> Option<(TurnId, u64)> {
         let reply = self.replies.front()?;
         let played = match reply.is_over() {
@@ -113,7 +113,7 @@ impl Reply {
     }
 }
 
-/// A player is whole between any two of its calls, whatever became of the thread that made the last.
+/// Locks a player; it is consistent between any two calls, even after a panic of another thread.
 pub(crate) fn lock(player: &Mutex<Player>) -> MutexGuard<'_, Player> {
     player.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_played_is_counted_at_the_replys_rate() {
+    fn played_samples_count_at_the_replys_rate() {
         let mut player = Player::new(48_000);
         player.push(TURN, &[0.5; 24_000], 24_000).unwrap();
         rendered(&mut player, 4_800);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn another_device_goes_on_where_the_last_one_was() {
+    fn rate_change_keeps_the_played_position() {
         let mut player = Player::new(24_000);
         player.push(TURN, &[0.5; 24_000], 24_000).unwrap();
         player.complete(TURN);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_loses_nothing_and_a_flush_all_that_is_left() {
+    fn pause_keeps_and_flush_drops_unplayed_audio() {
         let mut player = Player::new(24_000);
         let ramp: Vec<f32> = (0..1_000).map(|at| at as f32 / 1_000.0).collect();
         player.push(TURN, &ramp, 24_000).unwrap();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_follow_each_other_and_a_late_chunk_is_waited_for() {
+    fn replies_are_queued_and_a_late_chunk_is_awaited() {
         let mut player = Player::new(24_000);
         player.push(TURN, &[0.1; 100], 24_000).unwrap();
         assert_eq!(rendered(&mut player, 200)[100..], [0.0; 100]);

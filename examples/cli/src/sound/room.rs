@@ -1,4 +1,4 @@
-//! A room without sound hardware: its microphone hears the learner, and what comes back from the speaker.
+//! A virtual room in place of sound hardware: its microphone records the user's speech and the speaker's echo.
 
 use super::player::Player;
 use crate::output::file_error;
@@ -12,69 +12,69 @@ use tertulia::{Error, ErrorCode, Result};
 /// The rate of the room's microphone and speaker.
 pub(crate) const RATE_HZ: u32 = 48_000;
 
-/// What passes at a time: 10 ms.
+/// The length of a step: 10 ms.
 pub(crate) const BLOCK_LEN: usize = RATE_HZ as usize / 100;
 
-/// The room. Time passes in it as [`pass`](Self::pass) is called.
+/// The room. Its clock advances when [`advance`](Self::advance) is called.
 pub(crate) struct Room {
-    /// What the learner is still to say.
+    /// The user's speech that is still to come.
     speech: VecDeque<f32>,
     echo_gain: f32,
-    /// What the speaker played and the microphone has yet to hear.
-    on_the_way: VecDeque<f32>,
+    /// The speaker's audio that has not reached the microphone.
+    delayed: VecDeque<f32>,
     recordings: Option<[Recording; 2]>,
     blocks: u64,
 }
 
-/// The sound of 10 ms.
+/// The audio of one step.
 #[derive(Clone, Copy)]
-pub(crate) struct Passed {
+pub(crate) struct Block {
     pub(crate) speaker: [f32; BLOCK_LEN],
     pub(crate) microphone: [f32; BLOCK_LEN],
 }
 
 impl Room {
-    /// A room in which the speaker returns into the microphone `echo_gain` times as loud, `echo_delay_ms` later.
+    /// A room whose speaker is recorded `echo_gain` times as loud, `echo_delay_ms` later.
     pub(crate) fn new(echo_gain: f32, echo_delay_ms: u32) -> Self {
         let delay = (RATE_HZ / 1000 * echo_delay_ms) as usize;
-        Self { speech: VecDeque::new(), echo_gain, on_the_way: vec![0.0; delay].into(), recordings: None, blocks: 0 }
+        Self { speech: VecDeque::new(), echo_gain, delayed: vec![0.0; delay].into(), recordings: None, blocks: 0 }
     }
 
-    /// Writes what passes into speaker.wav and microphone.wav.
+    /// Records the audio into speaker.wav and microphone.wav.
     pub(crate) fn record(&mut self, folder: &Path) -> Result<()> {
         std::fs::create_dir_all(folder).map_err(|source| file_error("made", folder, source))?;
         self.recordings = Some([Recording::new(folder, "speaker.wav")?, Recording::new(folder, "microphone.wav")?]);
         Ok(())
     }
 
-    /// The learner says this, after what is still to be said.
+    /// Appends to the user's speech.
     pub(crate) fn speak(&mut self, samples: &[f32]) {
         self.speech.extend(samples);
     }
 
-    pub(crate) fn learner_speaks(&self) -> bool {
+    pub(crate) fn user_speaks(&self) -> bool {
         !self.speech.is_empty()
     }
 
-    /// How long the room has been there, in ms.
+    /// The room's clock, in ms.
     pub(crate) fn now_ms(&self) -> u64 {
         self.blocks * 10
     }
 
-    /// Lets 10 ms pass.
-    pub(crate) fn pass(&mut self, player: &mut Player) -> Result<Passed> {
-        let mut passed = Passed { speaker: [0.0; BLOCK_LEN], microphone: [0.0; BLOCK_LEN] };
-        player.render(&mut passed.speaker);
-        self.on_the_way.extend(passed.speaker);
-        for (heard, echo) in passed.microphone.iter_mut().zip(self.on_the_way.drain(..BLOCK_LEN)) {
-            *heard = (self.speech.pop_front().unwrap_or(0.0) + echo * self.echo_gain).clamp(-1.0, 1.0);
+    /// Advances the clock by one step.
+    pub(crate) fn advance(&mut self, player: &mut Player) -> Result<Block> {
+        let mut block = Block { speaker: [0.0; BLOCK_LEN], microphone: [0.0; BLOCK_LEN] };
+        player.render(&mut block.speaker);
+        self.delayed.extend(block.speaker);
+        for (sample, echo) in block.microphone.iter_mut().zip(self.delayed.drain(..BLOCK_LEN)) {
+            *sample = (self.speech.pop_front().unwrap_or(0.0) + echo * self.echo_gain).clamp(-1.0, 1.0);
         }
         if let Some([speaker, microphone]) = &mut self.recordings {
-            speaker.write(&passed.speaker)?;
-            microphone.write(&passed.microphone)?;
+            speaker.write(&block.speaker)?;
+            microphone.write(&block.microphone)?;
         }
         self.blocks += 1;
-        Ok(passed)
+        Ok(block)
     }
 
     /// Completes the recordings.
@@ -108,14 +108,14 @@ mod tests {
     use tertulia::TurnId;
 
     #[test]
-    fn the_microphone_hears_the_learner_and_the_speaker_later_and_softer() {
+    fn microphone_records_speech_and_delayed_softer_echo() {
         let mut player = Player::new(RATE_HZ);
         player.push(TurnId(1), &[0.5; BLOCK_LEN], RATE_HZ).unwrap();
         let mut room = Room::new(0.1, 20);
         room.speak(&[0.25; BLOCK_LEN]);
-        let heard: Vec<f32> = (0..4).map(|_| room.pass(&mut player).unwrap().microphone[7]).collect();
-        assert_eq!(heard, [0.25, 0.0, 0.05, 0.0]);
-        assert!(!room.learner_speaks());
+        let recorded: Vec<f32> = (0..4).map(|_| room.advance(&mut player).unwrap().microphone[7]).collect();
+        assert_eq!(recorded, [0.25, 0.0, 0.05, 0.0]);
+        assert!(!room.user_speaks());
         assert_eq!(room.now_ms(), 40);
     }
 }
