@@ -4,17 +4,15 @@ mod events;
 
 pub use events::Events;
 
-use crate::audio::UtteranceBuffer;
 use crate::config::{ListeningMode, SessionConfig, SessionUpdate};
-use crate::driver::jobs::Payload;
 use crate::driver::microphone::{Mark, Source};
+use crate::driver::utterance::UtteranceFile;
 use crate::driver::{Message, SessionShared, Shared};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{EndReason, SessionId, TurnId, TurnOrigin};
 use crate::prompt;
 use crate::store::{AudioKind, Lineage, StoredAudio, TurnRecord};
 use crate::turn::{Input, Redo, Start, StartKind, WAITING_TURNS_MAX};
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -35,8 +33,6 @@ pub struct Session {
 struct Inner {
     shared: Arc<Shared>,
     session: Arc<SessionShared>,
-    /// The utterance being recorded in push-to-talk mode.
-    utterance: Mutex<UtteranceBuffer>,
 }
 
 impl Drop for Inner {
@@ -47,8 +43,7 @@ impl Drop for Inner {
 
 impl Session {
     pub(crate) fn new(shared: Arc<Shared>, session: Arc<SessionShared>) -> Self {
-        let utterance = Mutex::new(UtteranceBuffer::new(shared.options.utterance_seconds_max));
-        Self { inner: Arc::new(Inner { shared, session, utterance }) }
+        Self { inner: Arc::new(Inner { shared, session }) }
     }
 
     /// The session's id, with which it can be opened again.
@@ -83,10 +78,8 @@ impl Session {
     /// [`ErrorCode::AudioInvalidSample`] where the last frame is not whole.
     pub fn push_interleaved(&self, samples: &[f32], channels: usize, rate: u32) -> Result<()> {
         self.inner.check_open()?;
-        match self.inner.is_continuous() {
-            true => self.inner.session.microphone.push(Source::Microphone, samples, channels, rate),
-            false => self.inner.utterance.lock().push_interleaved(samples, channels, rate),
-        }
+        let source = if self.inner.is_continuous() { Source::OpenMicrophone } else { Source::PushToTalk };
+        self.inner.session.microphone.push(source, samples, channels, rate)
     }
 
     /// The far-end signal of the echo canceller: the audio that the speaker plays now. From the first call on, echo that
@@ -94,8 +87,7 @@ impl Session {
     ///
     /// Call it with each block as it is handed to the device, mono, at the device's rate, from the audio thread if you
     /// like, and preferably with the silence between replies, too, so that the clocks of speaker and microphone can be
-    /// compared. During the first two seconds of playback the canceller adapts and the microphone is muted. Does nothing
-    /// with [`ListeningMode::PushToTalk`].
+    /// compared. During the first two seconds of playback the canceller adapts and an open microphone is muted.
     ///
     /// ```no_run
     /// # fn output_callback(session: &tertulia::Session, block: &mut [f32]) -> tertulia::Result<()> {
@@ -110,10 +102,7 @@ impl Session {
     /// [`push_audio`](Session::push_audio).
     pub fn push_playback(&self, samples: &[f32], rate: u32) -> Result<()> {
         self.inner.check_open()?;
-        match self.inner.is_continuous() {
-            true => self.inner.session.microphone.push(Source::Playback, samples, 1, rate),
-            false => Ok(()),
-        }
+        self.inner.session.microphone.push(Source::Playback, samples, 1, rate)
     }
 
     /// Ends the utterance that was pushed and starts a turn with it. Not needed with [`ListeningMode::Continuous`]; the
@@ -129,11 +118,12 @@ impl Session {
             self.inner.session.microphone.mark(Mark { reason: EndReason::Host, turn: Some(turn) });
             return Ok(turn);
         }
-        let samples = self.inner.utterance.lock().take();
-        if samples.is_empty() {
+        if !self.inner.session.microphone.take_utterance() {
             return Err(ErrorCode::AudioEmpty.into());
         }
-        self.inner.start(StartKind::Utterance(EndReason::Host), None, Some(Payload::Pcm(samples.into())))
+        let started = self.inner.start(StartKind::Utterance(EndReason::Host), None, None);
+        self.inner.session.microphone.end_utterance(started.as_ref().ok().copied());
+        started
     }
 
     /// Tells that the microphone was taken away: a call came in, the route changed, the user muted it. Ends the utterance
@@ -147,12 +137,10 @@ impl Session {
     }
 
     /// Tells that the microphone is back and may be another one, or elsewhere: VAD and echo canceller are reset. Not
-    /// needed for audio to be processed. Does nothing with [`ListeningMode::PushToTalk`].
+    /// needed for audio to be processed.
     pub fn input_resumed(&self) -> Result<()> {
         self.inner.check_open()?;
-        if self.inner.is_continuous() {
-            self.inner.session.microphone.resume();
-        }
+        self.inner.session.microphone.resume();
         Ok(())
     }
 
@@ -168,7 +156,7 @@ impl Session {
         if bytes.is_empty() {
             return Err(ErrorCode::AudioEmpty.into());
         }
-        self.inner.start(StartKind::Utterance(EndReason::Recording), None, Some(Payload::Encoded(bytes)))
+        self.inner.start(StartKind::Utterance(EndReason::Recording), None, Some(UtteranceFile::Encoded(bytes)))
     }
 
     /// Starts a turn with a typed text of at most [`TEXT_BYTES_MAX`].
@@ -391,7 +379,7 @@ impl Inner {
         self.session.continuous.load(Ordering::Acquire)
     }
 
-    fn start(&self, what: StartKind, redoes: Option<Redo>, payload: Option<Payload>) -> Result<TurnId> {
+    fn start(&self, what: StartKind, redoes: Option<Redo>, file: Option<UtteranceFile>) -> Result<TurnId> {
         self.check_open()?;
         self.check_room()?;
         // Held until the message is sent, so that turns arrive in the order of their numbers.
@@ -399,7 +387,7 @@ impl Inner {
         let turn = TurnId(*next_turn);
         *next_turn += 1;
         self.session.turns_open.fetch_add(1, Ordering::AcqRel);
-        self.shared.send(Message::Utterance(self.session.key, Start { turn, what, redoes }, payload));
+        self.shared.send(Message::Utterance(self.session.key, Start { turn, what, redoes }, file));
         Ok(turn)
     }
 

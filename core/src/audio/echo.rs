@@ -83,15 +83,24 @@ impl EchoCanceller {
         }
     }
 
-    /// Takes what the microphone heard, and appends to `out` what is ready of it without echo: up to a block less.
-    pub(crate) fn process(&mut self, samples: &[f32], out: &mut Vec<f32>) {
+    /// Drops playback from before the microphone was switched on, of which no echo can follow.
+    pub(crate) fn skip_playback(&mut self) {
+        self.played.drain(..self.played.len().saturating_sub(AHEAD_KEPT));
+        (self.phase, self.silent_for) = (0.0, ECHO_BLOCKS_MAX);
+        self.heard.clear();
+        self.clock.restart();
+    }
+
+    /// Takes what the microphone heard, and appends to `out` what is ready of it without echo: up to a block less. Where
+    /// it `mutes`, nothing passes while it learns.
+    pub(crate) fn process(&mut self, samples: &[f32], mutes: bool, out: &mut Vec<f32>) {
         self.heard.extend(samples);
         while self.heard.len() >= BLOCK_LEN {
             self.take_played();
             let sounds = self.block.view(0, 0).iter().any(|sample| sample.abs() > SOUNDS * SCALE);
             self.silent_for = if sounds { 0 } else { self.silent_for.saturating_add(1) };
             self.sounded = self.sounded.saturating_add(u32::from(sounds));
-            let learns = self.sounded < LEARNING_BLOCKS && self.silent_for < ECHO_BLOCKS_MAX;
+            let learns = mutes && self.sounded < LEARNING_BLOCKS && self.silent_for < ECHO_BLOCKS_MAX;
             self.processor.buffer_render(&self.block);
             let mut is_clipped = false;
             for (to, from) in self.block.view_mut(0, 0).iter_mut().zip(self.heard.drain(..BLOCK_LEN)) {
@@ -197,7 +206,7 @@ mod tests {
         let mut out = Vec::new();
         for (played, heard) in played.chunks(160).zip(heard.chunks(160)) {
             canceller.push_playback(played);
-            canceller.process(heard, &mut out);
+            canceller.process(heard, true, &mut out);
         }
         out
     }
@@ -244,9 +253,9 @@ mod tests {
             out.clear();
             for (played, heard) in played.chunks(160).zip(echo.chunks(160)) {
                 canceller.push_playback(played);
-                canceller.process(heard, &mut out);
+                canceller.process(heard, true, &mut out);
             }
-            canceller.process(&vec![0.0; 16_000 * 2], &mut Vec::new());
+            canceller.process(&vec![0.0; 16_000 * 2], true, &mut Vec::new());
         }
         let rest = &out[16_000..];
         assert!(level_db(rest) < level_db(&echo[16_000..]) - 20.0, "{:.1} dB", level_db(rest));
@@ -262,7 +271,7 @@ mod tests {
         let mut out = Vec::new();
         for _ in 0..1_100 {
             canceller.push_playback(&[0.1; 160]);
-            canceller.process(&[0.0; 160], &mut out);
+            canceller.process(&[0.0; 160], true, &mut out);
         }
         assert!(canceller.played.len() <= AHEAD_KEPT + 320, "{} samples ahead", canceller.played.len());
     }
@@ -276,7 +285,7 @@ mod tests {
                 canceller.push_playback(&[0.0; 160]);
                 let len = (f64::from(block) * 160.0 / (1.0 + drift) - heard) as usize;
                 heard += len as f64;
-                canceller.process(&vec![0.0; len], &mut out);
+                canceller.process(&vec![0.0; len], true, &mut out);
             }
             let found = canceller.clock.drift;
             assert!((found - drift).abs() < 25e-6, "{drift} was taken for {found}");

@@ -131,9 +131,12 @@ impl Dialogue {
         Self { summary, exchanges, generation: 0 }
     }
 
-    /// The conversation anew, of all its turns, because the summary tells of some that are no part of it any more.
+    /// Begins the conversation afresh with these turns and without a summary; later exchanges stay.
     pub(crate) fn renew<'t>(&mut self, turns: impl Iterator<Item = &'t TurnRecord>) {
-        *self = Self { generation: self.generation + 1, ..Self::new(None, turns) };
+        let fresh = Self { generation: self.generation + 1, ..Self::new(None, turns) };
+        let last = fresh.exchanges.last().map(|exchange| exchange.turn);
+        let later = std::mem::replace(self, fresh).exchanges;
+        self.exchanges.extend(later.into_iter().filter(|exchange| Some(exchange.turn) > last));
     }
 
     /// Leaves out turns that others have taken the place of.

@@ -4,18 +4,18 @@ use super::context::Dialogue;
 use super::exec::contained;
 use super::idle::Foreground;
 use super::summary::Writer;
+use super::utterance::{self, UtteranceAudio, UtteranceFile, samples_to_ms};
 use super::{Message, Shared};
-use crate::audio;
 use crate::backend::{
     Backends, CancelFlag, ChatModel, ChatRequest, ChatStep, Conversation, LISTEN_RATE_HZ, MaybeSend,
-    Message as ChatMessage, RecognitionRequest, RecognitionStep, Steps, SynthesisRequest, Vad,
+    Message as ChatMessage, RecognitionRequest, RecognitionStep, Steps, SynthesisRequest,
 };
 use crate::config::SessionConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{ErrorInfo, Stage, Transcript, TurnId};
 use crate::turn::{Input, Inquiry, Report};
 use std::sync::Arc;
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, Span, info_span};
 
 /// What the work of one turn has at hand.
 #[derive(Clone)]
@@ -31,109 +31,62 @@ pub(crate) struct Job {
 /// The session's conversation with the chat model, opened at its first reply.
 pub(crate) type ConversationSlot = Arc<async_lock::Mutex<Option<Box<dyn Conversation>>>>;
 
-/// An utterance's audio, before it was looked at.
-#[derive(Clone, Debug)]
-pub(crate) enum Payload {
-    /// Mono samples at [`LISTEN_RATE_HZ`].
-    Pcm(Arc<[f32]>),
-    /// A whole audio file.
-    Encoded(Arc<[u8]>),
-}
-
-/// The part of an utterance in which somebody speaks, in samples at [`LISTEN_RATE_HZ`].
-#[derive(Clone, Debug)]
-pub(crate) struct UtteranceAudio {
-    pub(crate) audio: Arc<[f32]>,
-    pub(crate) speech: std::ops::Range<usize>,
-}
-
 /// Sound before and after the speech that goes to the recogniser too.
 const SPEECH_MARGIN_SAMPLES: usize = LISTEN_RATE_HZ as usize * 3 / 10;
-/// From this probability on a frame is speech.
-const SPEECH_PROBABILITY_MIN: f32 = 0.5;
-/// Frames of speech without which nobody spoke (3 of 32 ms).
-const SPEECH_FRAMES_MIN: usize = 3;
-
 impl Job {
     pub(crate) fn report(&self, report: Report) {
         self.shared.send(Message::Machine(self.session.key, Input::Work { turn: self.turn, report }));
     }
 
+    fn span(&self, stage: Stage) -> Span {
+        info_span!("turn_work", session = %self.session.id, turn = self.turn.0, ?stage)
+    }
+
     /// Reports how a piece of work ended, a panic included. A cancelled one has nothing to report.
     async fn conclude(self, stage: Stage, work: impl Future<Output = Result<()>> + MaybeSend) {
-        let span = info_span!("turn_work", session = %self.session.id, turn = self.turn.0, ?stage);
-        let Err(error) = contained(work).instrument(span).await else { return };
+        let Err(error) = contained(work).instrument(self.span(stage)).await else { return };
         if error.code() == ErrorCode::Cancelled && self.cancel.is_cancelled() {
             return;
         }
-        tracing::warn!(turn = self.turn.0, ?stage, error = format!("{error:#}"), "a turn failed");
-        self.report(Report::Failed { stage, error: ErrorInfo::from(&error) });
+        self.report(failed(self.turn, stage, &error));
     }
 }
 
-/// Reads the audio and finds the speech in it.
-pub(crate) async fn listen(job: Job, payload: Payload, heard: impl FnOnce(UtteranceAudio) + MaybeSend) {
-    let work = job.clone();
-    job.conclude(Stage::Decode, async move {
-        let audio = match payload {
-            Payload::Pcm(samples) => samples,
-            Payload::Encoded(bytes) => {
-                let pcm = audio::decode_limited(&bytes, work.shared.options.utterance_seconds_max)?;
-                audio::resample(&pcm.samples, pcm.rate, LISTEN_RATE_HZ)?.into()
-            }
-        };
-        work.cancel.check()?;
-        let speech = match &work.shared.backends.vad {
-            Some(model) => {
-                work.shared.ensure_loaded(&**model)?;
-                find_speech(&mut *model.open()?, &audio, &work.cancel)?.ok_or(ErrorCode::NoSpeech)?
-            }
-            None => 0..audio.len(),
-        };
-        let report = Report::SpeechFound {
-            start_ms: samples_to_ms(speech.start),
-            end_ms: samples_to_ms(speech.end),
-            audio_ms: samples_to_ms(audio.len()),
-        };
-        heard(UtteranceAudio { audio, speech });
-        work.report(report);
-        Ok(())
-    })
-    .await;
+/// The report of a turn that failed, which is logged.
+pub(crate) fn failed(turn: TurnId, stage: Stage, error: &Error) -> Report {
+    tracing::warn!(turn = turn.0, ?stage, error = format!("{error:#}"), "a turn failed");
+    Report::Failed { stage, error: ErrorInfo::from(error) }
 }
 
-/// The span from the first to the last speech; `None` where nobody speaks.
-fn find_speech(vad: &mut dyn Vad, audio: &[f32], cancel: &CancelFlag) -> Result<Option<std::ops::Range<usize>>> {
-    let len = vad.frame_len();
-    let (mut first, mut last, mut frames) = (None, 0, 0);
-    let mut frame = vec![0.0; len];
-    for (index, chunk) in audio.chunks(len).enumerate() {
-        cancel.check()?;
-        frame[..chunk.len()].copy_from_slice(chunk);
-        frame[chunk.len()..].fill(0.0);
-        if vad.process(&frame)? >= SPEECH_PROBABILITY_MIN {
-            first.get_or_insert(index * len);
-            last = (index + 1) * len;
-            frames += 1;
-        }
+/// Reads the audio of an utterance and finds the speech in it.
+pub(crate) async fn read_utterance(job: Job, file: UtteranceFile, config: SessionConfig) {
+    let read = async { utterance::read(&job.shared, file, &config, &job.cancel) };
+    let found = contained(read).instrument(job.span(Stage::Decode)).await;
+    if !job.cancel.is_cancelled() {
+        job.shared.send(Message::SpeechFound(job.session.key, job.turn, found));
     }
-    Ok(first.filter(|_| frames >= SPEECH_FRAMES_MIN).map(|first| first..last.min(audio.len())))
 }
 
-/// Recognises the speech that `listen` found.
+/// Reads the session's turns.
+pub(crate) async fn read_turns(shared: Arc<Shared>, session: Arc<super::SessionShared>) {
+    let read = contained(async { shared.store.turns(session.id) }).await;
+    shared.send(Message::Turns(session.key, read));
+}
+
+/// Recognises the speech of an utterance.
 pub(crate) async fn recognise(
     job: Job,
-    heard: UtteranceAudio,
+    utterance: UtteranceAudio,
     languages: Vec<crate::LanguageTag>,
     vocabulary: Vec<String>,
 ) {
     let work = job.clone();
     job.conclude(Stage::Recognise, async move {
-        let start = heard.speech.start.saturating_sub(SPEECH_MARGIN_SAMPLES);
-        let end = (heard.speech.end + SPEECH_MARGIN_SAMPLES).min(heard.audio.len());
+        let start = utterance.speech.start.saturating_sub(SPEECH_MARGIN_SAMPLES);
+        let end = (utterance.speech.end + SPEECH_MARGIN_SAMPLES).min(utterance.audio.len());
         let audio = match start..end {
-            all if all == (0..heard.audio.len()) => heard.audio.clone(),
-            part => heard.audio[part].into(),
+            all if all == (0..utterance.audio.len()) => utterance.audio.clone(),
+            part => utterance.audio[part].into(),
         };
         let request =
             RecognitionRequest { vocabulary, cancel: work.cancel.clone(), ..RecognitionRequest::new(audio, languages) };
@@ -352,8 +305,4 @@ impl Shared {
             none => Ok(none.insert(chat.open_conversation()?)),
         }
     }
-}
-
-fn samples_to_ms(samples: usize) -> u64 {
-    samples as u64 * 1000 / u64::from(LISTEN_RATE_HZ)
 }

@@ -9,10 +9,12 @@ mod background_gate;
 mod context;
 pub(crate) mod exec;
 mod front_end;
+mod history;
 pub(crate) mod housekeeping;
 mod idle;
 pub(crate) mod inbox;
 pub(crate) mod jobs;
+mod listening;
 pub(crate) mod local;
 pub(crate) mod microphone;
 mod models;
@@ -24,6 +26,7 @@ mod session;
 mod summary;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub(crate) mod threaded;
+pub(crate) mod utterance;
 
 use crate::backend::Backends;
 use crate::catalog::Catalog;
@@ -31,14 +34,13 @@ use crate::config::{ListeningMode, SessionConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{ErrorInfo, SessionId, TurnId};
 use crate::platform::Clock;
-use crate::store::{SessionRecord, Store, Write};
+use crate::store::{SessionRecord, Store, Turns, Write};
 use crate::turn::{EndpointWeights, Input, Start, Ticket};
 use exec::Workers;
-use front_end::History;
+use history::History;
 use housekeeping::Housekeeping;
 use idle::IdleGate;
 use inbox::Inbox;
-use jobs::{Payload, UtteranceAudio};
 use microphone::Microphone;
 use parking_lot::{Condvar, Mutex};
 use pause::Pause;
@@ -47,6 +49,7 @@ pub(crate) use session::SessionCore;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
+use utterance::{UtteranceAudio, UtteranceFile};
 
 /// Limits of an engine.
 #[derive(Clone, Copy, Debug)]
@@ -173,8 +176,8 @@ impl SessionShared {
 pub(crate) enum Message {
     Open(Box<SessionCore>),
     Machine(SessionKey, Input),
-    Utterance(SessionKey, Start, Option<Payload>),
-    SpeechFound(SessionKey, TurnId, UtteranceAudio),
+    Utterance(SessionKey, Start, Option<UtteranceFile>),
+    SpeechFound(SessionKey, TurnId, Result<UtteranceAudio>),
     Updated(SessionKey),
     Committed(SessionKey, Ticket, Box<CommitOutcome>),
     /// Everything sent before is handled.
@@ -182,6 +185,7 @@ pub(crate) enum Message {
     /// Sessions that are between two turns let go of what they can compute anew.
     Trim,
     Summary(SessionKey, summary::News),
+    Turns(SessionKey, Result<Turns>),
     ShutDown,
 }
 
@@ -303,11 +307,11 @@ impl EngineLoop {
                 self.sessions.insert(session.key(), *session);
             }
             Message::Machine(key, input) => self.with_session(key, |session| session.handle(input)),
-            Message::Utterance(key, start, payload) => {
-                self.with_session(key, |session| session.handle_utterance(start, payload));
+            Message::Utterance(key, start, file) => {
+                self.with_session(key, |session| session.handle_utterance(start, file));
             }
-            Message::SpeechFound(key, turn, heard) => {
-                self.with_session(key, |session| session.handle_speech_found(turn, heard))
+            Message::SpeechFound(key, turn, found) => {
+                self.with_session(key, |session| session.handle_speech_found(turn, found));
             }
             Message::Updated(key) => self.with_session(key, SessionCore::handle_update),
             Message::Committed(key, ticket, outcome) => {
@@ -317,6 +321,7 @@ impl EngineLoop {
             Message::Barrier(reached) => drop(reached.send(())),
             Message::Trim => self.sessions.values_mut().for_each(SessionCore::trim),
             Message::Summary(key, news) => self.with_session(key, |session| session.handle_summary(news)),
+            Message::Turns(key, read) => self.with_session(key, |session| session.handle_turns(read)),
             Message::ShutDown => {
                 self.shutting_down = true;
                 let keys: Vec<SessionKey> = self.sessions.keys().copied().collect();

@@ -5,9 +5,12 @@
 //! What comes later in the recording plays no part.
 
 use super::Shared;
-use super::front_end::{CacheSlot, FrontEnd, History};
+use super::front_end::FrontEnd;
+use super::history::{CacheSlot, History};
 use crate::audio;
-use crate::backend::{BoxFuture, CancelFlag, LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, StepStream};
+use crate::backend::{
+    Backends, BoxFuture, CancelFlag, LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, StepStream,
+};
 use crate::config::{Listening, check_patience};
 use crate::error::{ErrorCode, Result};
 use crate::event::{EndReason, ErrorInfo, Event, EventKind, Transcript, TurnId};
@@ -124,8 +127,8 @@ impl Recording {
         if request.samples.is_empty() {
             return Err(ErrorCode::AudioEmpty.into());
         }
-        let vad = shared.ready(&shared.backends.vad, "voice activity detector")?;
-        let front_end = FrontEnd::new(vad.open()?);
+        Backends::require(&shared.backends.vad, "voice activity detector")?;
+        let front_end = FrontEnd::open(&shared)?;
         let mut settings = listen_settings(&request.listening, request.patience, request.partials, &shared);
         settings.endpoint.weights = request.weights;
         let listener = Listener::new(settings);

@@ -4,7 +4,10 @@ mod inquiries;
 mod summarising;
 
 use super::context::{Dialogue, Exchange, learners_message};
-use super::jobs::{self, ConversationSlot, Job, Payload, UtteranceAudio};
+use super::exec::Worker;
+use super::jobs::{self, ConversationSlot, Job};
+use super::listening;
+use super::utterance::{UtteranceAudio, UtteranceFile, samples_to_ms};
 use super::{Commit, CommitOutcome, SessionKey, SessionShared, Shared};
 use crate::audio::to_i16;
 use crate::backend::{CancelFlag, LISTEN_RATE_HZ, SynthesisRequest};
@@ -12,7 +15,7 @@ use crate::config::{Keep, Playback, SessionConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{ErrorInfo, EventKind, SessionId, Stage, TurnId, TurnOrigin, TurnState};
 use crate::store::{AudioKind, Lineage, SessionRecord, TurnRecord, Write};
-use crate::turn::{Input, Machine, Output, Redo, Report, Settings, Start, Ticket, TurnFacts};
+use crate::turn::{Input, Machine, Output, Redo, Report, Settings, Start, StartKind, Ticket, TurnFacts};
 use inquiries::Inquiries;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -29,6 +32,8 @@ pub(crate) struct SessionCore {
     resumed: bool,
     dialogue: Dialogue,
     lineage: Lineage,
+    /// Turns that supersede some of the summary, while the turns of the store are read to renew it.
+    superseding: Vec<TurnRecord>,
     conversation: ConversationSlot,
     /// Stops the work on a summary between two turns.
     summarising: Option<CancelFlag>,
@@ -36,8 +41,8 @@ pub(crate) struct SessionCore {
     has_new_summary: bool,
     /// Stops the chat model's reading of a new summary.
     reading_ahead: CancelFlag,
-    /// Audio of accepted utterances that were not looked at yet.
-    payloads: HashMap<TurnId, Payload>,
+    /// The utterances of turns that have not begun.
+    utterances: HashMap<TurnId, Incoming>,
     turn: Option<TurnWork>,
     inquiries: Inquiries,
     /// Inputs that came of the machine's outputs; they are handled once it is drained.
@@ -47,7 +52,17 @@ pub(crate) struct SessionCore {
     /// Commits that were not answered, and the turns in them as they were written last.
     commits_open: usize,
     turns_written: HashMap<TurnId, TurnRecord>,
+    /// Everything was told; only a last commit is waited for.
+    closing: bool,
     closed: bool,
+}
+
+/// An utterance whose end the host told.
+enum Incoming {
+    /// The microphone's task has yet to hand it over.
+    Awaited,
+    File(UtteranceFile),
+    Found(Result<UtteranceAudio>),
 }
 
 /// What the turn under way needs besides the machine.
@@ -56,7 +71,9 @@ struct TurnWork {
     /// The settings as they were when it began.
     config: SessionConfig,
     cancel: CancelFlag,
-    heard: Option<UtteranceAudio>,
+    utterance: Option<UtteranceAudio>,
+    /// The reply to ask for once the conversation is renewed.
+    held_reply: Option<(TurnOrigin, String)>,
     reply_pcm: Vec<i16>,
     reply_rate: u32,
     user_audio_saved: bool,
@@ -82,17 +99,19 @@ impl SessionCore {
             resumed,
             dialogue,
             lineage,
+            superseding: Vec::new(),
             conversation: ConversationSlot::default(),
             summarising: None,
             has_new_summary: false,
             reading_ahead: CancelFlag::new(),
-            payloads: HashMap::new(),
+            utterances: HashMap::new(),
             turn: None,
             inquiries: Inquiries::default(),
             inputs: VecDeque::new(),
             unsaved: Vec::new(),
             commits_open: 0,
             turns_written: HashMap::new(),
+            closing: false,
             closed: false,
         }
     }
@@ -117,14 +136,15 @@ impl SessionCore {
     pub(crate) fn open(&mut self) {
         let kind = EventKind::SessionOpened { resumed: self.resumed, turns: self.record.turns };
         self.emit(None, kind);
-        self.start_listening();
+        let listen = listening::listen(self.shared.clone(), self.session.clone());
+        self.shared.workers.spawn(Worker::Microphone, Box::pin(listen));
     }
 
     pub(crate) fn handle(&mut self, input: Input) {
-        let heard_more = matches!(input, Input::Speech { .. });
+        let is_speech = matches!(input, Input::Speech { .. });
         self.machine.handle(input, self.now_us());
         self.obey();
-        if heard_more {
+        if is_speech {
             self.evict_history();
         }
     }
@@ -143,16 +163,24 @@ impl SessionCore {
         self.obey();
     }
 
-    pub(crate) fn handle_utterance(&mut self, start: Start, payload: Option<Payload>) {
-        if let Some(payload) = payload {
-            self.payloads.insert(start.turn, payload);
+    pub(crate) fn handle_utterance(&mut self, start: Start, file: Option<UtteranceFile>) {
+        if matches!(start.what, StartKind::Utterance(_)) {
+            let incoming = match (file, start.redoes.and_then(Redo::retry_of)) {
+                (Some(file), _) => Incoming::File(file),
+                (None, Some(earlier)) => Incoming::File(UtteranceFile::Stored(self.session.id, earlier)),
+                (None, None) => Incoming::Awaited,
+            };
+            self.utterances.insert(start.turn, incoming);
         }
         self.handle(Input::Start(start));
     }
 
-    pub(crate) fn handle_speech_found(&mut self, turn: TurnId, heard: UtteranceAudio) {
-        if let Some(work) = self.turn.as_mut().filter(|work| work.id == turn) {
-            work.heard = Some(heard);
+    pub(crate) fn handle_speech_found(&mut self, turn: TurnId, found: Result<UtteranceAudio>) {
+        if let Some(incoming) = self.utterances.get_mut(&turn) {
+            *incoming = Incoming::Found(found);
+        } else if self.turn.as_ref().is_some_and(|work| work.id == turn) {
+            let report = self.take_utterance(turn, found);
+            self.handle(Input::Work { turn, report });
         }
     }
 
@@ -163,7 +191,6 @@ impl SessionCore {
         let write = Write::PutSession(self.touched_record());
         self.commit(Ticket::OF_NO_EVENT, vec![write]);
         self.handle(Input::Settings(settings));
-        self.start_listening();
     }
 
     pub(crate) fn handle_committed(&mut self, ticket: Ticket, outcome: CommitOutcome) {
@@ -173,6 +200,12 @@ impl SessionCore {
         }
         if self.commits_open == 0 {
             self.turns_written.clear();
+        }
+        if self.closing {
+            if self.commits_open == 0 {
+                self.finish_closing();
+            }
+            return;
         }
         let error = outcome.error.map(ErrorInfo::from);
         self.handle(Input::Stored { ticket, error });
@@ -192,7 +225,7 @@ impl SessionCore {
     fn obey_one(&mut self, output: Output) {
         match output {
             Output::Emit { turn, kind } => self.emit(turn, kind),
-            Output::Listen { turn, retry_of } => self.listen(turn, retry_of),
+            Output::Listen { turn, .. } => self.listen(turn),
             Output::Recognise { turn } => self.recognise(turn),
             Output::AskDetector { inquiry, span } => self.ask_detector(inquiry, span),
             Output::AskRecognizer { inquiry, span, is_draft } => self.ask_recognizer(inquiry, span, is_draft),
@@ -221,17 +254,26 @@ impl SessionCore {
                 let now_ms = self.shared.clock.unix_ms();
                 self.commit(ticket, vec![Write::EndSession { id: self.session.id, now_ms }]);
             }
-            Output::Closed => {
-                if !self.unsaved.is_empty()
-                    && let Err(error) = self.shared.store.apply(&self.unsaved)
-                {
-                    tracing::warn!(error = format!("{error:#}"), "a session was closed and not all of it stored");
-                }
-                self.stop_summarising();
-                self.session.events.close();
-                self.closed = true;
-            }
+            Output::Closed => self.close(),
         }
+    }
+
+    /// Closes the session; what could not be stored is tried once more first.
+    fn close(&mut self) {
+        self.stop_summarising();
+        self.closing = true;
+        match self.unsaved.is_empty() {
+            true => self.finish_closing(),
+            false => self.commit(Ticket::OF_NO_EVENT, Vec::new()),
+        }
+    }
+
+    fn finish_closing(&mut self) {
+        if !self.unsaved.is_empty() {
+            tracing::warn!("a session was closed and not all of it stored");
+        }
+        self.session.events.close();
+        self.closed = true;
     }
 
     fn emit(&mut self, turn: Option<TurnId>, mut kind: EventKind) {
@@ -242,50 +284,55 @@ impl SessionCore {
         self.session.events.push(Some(self.session.id), turn, at_ms, kind);
     }
 
-    fn listen(&mut self, turn: TurnId, retry_of: Option<TurnId>) {
-        let payload = match (self.payloads.remove(&turn), retry_of) {
-            (Some(payload), _) => Ok(payload),
-            (None, Some(earlier)) => self.stored_payload(earlier),
-            (None, None) => Err(Error::new(ErrorCode::Internal, "an utterance without audio")),
-        };
-        let job = self.job(turn);
-        match payload {
-            Ok(payload) => {
-                let (shared, key) = (self.shared.clone(), self.session.key);
-                let heard = move |heard| shared.send(super::Message::SpeechFound(key, turn, heard));
-                self.shared.workers.spawn(super::exec::Worker::Recognizer, Box::pin(jobs::listen(job, payload, heard)));
+    /// Has the speech in the turn's utterance found, or takes it where it was.
+    fn listen(&mut self, turn: TurnId) {
+        match self.utterances.remove(&turn) {
+            Some(Incoming::Awaited) => _ = self.work(turn),
+            Some(Incoming::File(file)) => {
+                let (job, config) = (self.job(turn), self.work(turn).config.clone());
+                self.shared.workers.spawn(Worker::Recognizer, Box::pin(jobs::read_utterance(job, file, config)));
             }
-            Err(error) => job.report(Report::Failed { stage: Stage::Decode, error: error.into() }),
+            Some(Incoming::Found(found)) => {
+                let report = self.take_utterance(turn, found);
+                self.inputs.push_back(Input::Work { turn, report });
+            }
+            None => unreachable!("an utterance comes with its turn"),
         }
     }
 
-    fn stored_payload(&self, turn: TurnId) -> Result<Payload> {
-        let audio = self.shared.store.audio(self.session.id, turn, AudioKind::User)?;
-        let samples = crate::audio::resample(&audio.to_f32(), audio.rate, LISTEN_RATE_HZ)?;
-        Ok(Payload::Pcm(samples.into()))
+    fn take_utterance(&mut self, turn: TurnId, found: Result<UtteranceAudio>) -> Report {
+        let utterance = match found {
+            Ok(utterance) => self.work(turn).utterance.insert(utterance),
+            Err(error) => return jobs::failed(turn, Stage::Decode, &error),
+        };
+        Report::SpeechFound {
+            start_ms: samples_to_ms(utterance.speech.start),
+            end_ms: samples_to_ms(utterance.speech.end),
+            audio_ms: samples_to_ms(utterance.audio.len()),
+        }
     }
 
     fn recognise(&mut self, turn: TurnId) {
         let job = self.job(turn);
         let work = self.work(turn);
-        let Some(heard) = work.heard.clone() else {
-            let error = Error::new(ErrorCode::Internal, "nothing was heard yet").into();
-            job.report(Report::Failed { stage: Stage::Recognise, error });
-            return;
-        };
+        let utterance = work.utterance.clone().expect("its speech was found before");
         let (languages, vocabulary) = (work.config.languages(), work.config.vocabulary.clone());
-        let recognise = jobs::recognise(job, heard, languages, vocabulary);
-        self.shared.workers.spawn(super::exec::Worker::Recognizer, Box::pin(recognise));
+        let recognise = jobs::recognise(job, utterance, languages, vocabulary);
+        self.shared.workers.spawn(Worker::Recognizer, Box::pin(recognise));
     }
 
     fn reply(&mut self, turn: TurnId, origin: TurnOrigin, given: String) {
+        if !self.superseding.is_empty() {
+            self.work(turn).held_reply = Some((origin, given));
+            return;
+        }
         let job = self.job(turn);
         let config = self.work(turn).config.clone();
         self.reading_ahead.cancel();
         self.has_new_summary = false;
         let (dialogue, last) = (self.dialogue.clone(), learners_message(origin, given));
         let reply = jobs::reply(job, self.conversation.clone(), dialogue, last, config, self.summarising.clone());
-        self.shared.workers.spawn(super::exec::Worker::Chat, Box::pin(reply));
+        self.shared.workers.spawn(Worker::Chat, Box::pin(reply));
     }
 
     fn speak(&mut self, turn: TurnId, text: String) {
@@ -306,7 +353,7 @@ impl SessionCore {
             cancel: job.cancel.clone(),
             ..SynthesisRequest::new(text, config.languages(), voice)
         };
-        self.shared.workers.spawn(super::exec::Worker::Synthesizer, Box::pin(jobs::speak(job, request)));
+        self.shared.workers.spawn(Worker::Synthesizer, Box::pin(jobs::speak(job, request)));
     }
 
     fn store(&mut self, ticket: Ticket, facts: TurnFacts, with_audio: bool) {
@@ -327,9 +374,9 @@ impl SessionCore {
         let mut writes = vec![Write::PutSession(self.touched_record()), Write::PutTurn(record)];
         let work = self.work(turn);
         if with_audio {
-            if let Some(heard) = work.heard.as_ref().filter(|_| !work.user_audio_saved) {
+            if let Some(utterance) = work.utterance.as_ref().filter(|_| !work.user_audio_saved) {
                 work.user_audio_saved = true;
-                let samples = to_i16(&heard.audio);
+                let samples = to_i16(&utterance.audio);
                 writes.push(Write::PutAudio { session, turn, kind: AudioKind::User, rate: LISTEN_RATE_HZ, samples });
             }
             if ended && !work.reply_pcm.is_empty() {
@@ -343,6 +390,7 @@ impl SessionCore {
         }
         if ended {
             self.turn = None;
+            self.utterances.remove(&turn);
         }
         writes.extend(exchange.and_then(|exchange| self.add_exchange(exchange)));
         self.commit(ticket, writes);
@@ -417,12 +465,14 @@ impl SessionCore {
         }
         let (config, spoken) = (&self.session.config, &mut self.inquiries.spoken);
         self.turn.get_or_insert_with(|| {
-            let (heard, cancel) = spoken.remove(&turn).map(|(heard, cancel)| (Some(heard), cancel)).unwrap_or_default();
+            let spoken = spoken.remove(&turn).map(|(utterance, cancel)| (Some(utterance), cancel));
+            let (utterance, cancel) = spoken.unwrap_or_default();
             TurnWork {
                 id: turn,
                 config: config.lock().clone(),
                 cancel,
-                heard,
+                utterance,
+                held_reply: None,
                 reply_pcm: Vec::new(),
                 reply_rate: 0,
                 user_audio_saved: false,

@@ -27,7 +27,7 @@ use active::{ActiveTurn, Waiting};
 pub use endpoint::EndpointWeights;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use endpoint::WEIGHTS_OF_TESTS;
-pub(crate) use endpoint::{EndpointSettings, SAMPLES_PER_MS};
+pub(crate) use endpoint::{EndpointSettings, Endpointer, SAMPLES_PER_MS};
 pub(crate) use io::{Input, ListeningSettings, Output, Redo, Report, Settings, Start, StartKind, Ticket, TurnFacts};
 pub(crate) use listener::{Draft, Inquiry, ListenSettings, Listener, Notice, Spoken};
 use outbox::Outbox;

@@ -5,9 +5,9 @@ use crate::backend::{CancelFlag, ChatRequest, RecognitionRequest, Sampling};
 use crate::config::{ListeningMode, SessionConfig};
 use crate::driver::context::learners_message;
 use crate::driver::exec::Worker;
-use crate::driver::front_end::{self, CacheSlot};
-use crate::driver::jobs::{self, UtteranceAudio};
-use crate::driver::{Shared, recording};
+use crate::driver::history::CacheSlot;
+use crate::driver::utterance::UtteranceAudio;
+use crate::driver::{Shared, jobs, recording};
 use crate::event::{TurnId, TurnOrigin};
 use crate::turn::{Input, Inquiry, ListeningSettings, SAMPLES_PER_MS, Spoken, Start, StartKind};
 use std::collections::HashMap;
@@ -20,8 +20,6 @@ const LOOK_BACK: u64 = 2_500 * SAMPLES_PER_MS;
 /// The questions under way, and the utterances that no turn has taken yet.
 #[derive(Default)]
 pub(super) struct Inquiries {
-    /// The microphone's task was started.
-    listens: bool,
     /// The question about the last stop, and the one about the words so far.
     draft: Option<(Inquiry, CancelFlag)>,
     partial: Option<(Inquiry, CancelFlag)>,
@@ -30,17 +28,8 @@ pub(super) struct Inquiries {
 }
 
 impl SessionCore {
-    /// Starts to listen, if the settings want it.
-    pub(super) fn start_listening(&mut self) {
-        if self.record.config.listening.mode == ListeningMode::Continuous && !self.inquiries.listens {
-            self.inquiries.listens = true;
-            let listen = front_end::listen(self.shared.clone(), self.session.clone());
-            self.shared.workers.spawn(Worker::Microphone, Box::pin(listen));
-        }
-    }
-
     pub(super) fn ask_detector(&mut self, inquiry: Inquiry, span: Range<u64>) {
-        let (audio, cancel) = (self.heard(span), self.draft_flag(inquiry));
+        let (audio, cancel) = (self.audio(span), self.draft_flag(inquiry));
         let answer = jobs::answer_detector(self.shared.clone(), self.session.clone(), inquiry, audio, cancel);
         self.shared.workers.spawn(Worker::TurnDetector, Box::pin(answer));
     }
@@ -59,13 +48,16 @@ impl SessionCore {
             word_times: is_draft,
             cache: Some(self.inquiries.cache.since(span.start)),
             cancel,
-            ..RecognitionRequest::new(self.heard(span), languages)
+            ..RecognitionRequest::new(self.audio(span), languages)
         };
         let answer = jobs::answer_words(self.shared.clone(), self.session.clone(), inquiry, request);
         self.shared.workers.spawn(Worker::Recognizer, Box::pin(answer));
     }
 
     pub(super) fn prefill(&mut self, inquiry: Inquiry, given: String) {
+        if !self.superseding.is_empty() {
+            return;
+        }
         let cancel = self.draft_flag(inquiry);
         let config = self.session.config.lock().clone();
         // What is wrong here will be told when the reply is due.
@@ -91,7 +83,7 @@ impl SessionCore {
     pub(super) fn start_spoken(&mut self, spoken: Box<Spoken>) {
         let turn = spoken.turn.unwrap_or_else(|| self.session.take_turn());
         let (place, sound) = (spoken.place, spoken.place.sound());
-        let audio = self.heard(sound.clone());
+        let audio = self.audio(sound.clone());
         let before = audio.len() - (sound.end - sound.start) as usize;
         let speech = before..before + (place.end - place.start) as usize;
         let cancel = match self.inquiries.draft.take_if(|(asked, _)| *asked == spoken.inquiry) {
@@ -120,7 +112,7 @@ impl SessionCore {
     }
 
     /// A copy of the span, with what came just before it.
-    fn heard(&self, span: Range<u64>) -> Arc<[f32]> {
+    fn audio(&self, span: Range<u64>) -> Arc<[f32]> {
         let preroll = u64::from(self.record.config.listening.preroll_ms) * SAMPLES_PER_MS;
         self.session.history.lock().copy(span.start.saturating_sub(preroll)..span.end)
     }

@@ -1,4 +1,4 @@
-//! What a session does to remember a conversation that outgrows the chat model's context.
+//! The session's side of the rolling summary: when one is made, read by the chat model, stored, and renewed.
 
 use super::SessionCore;
 use crate::backend::{CancelFlag, ChatRequest, Sampling};
@@ -6,16 +6,17 @@ use crate::driver::context::Exchange;
 use crate::driver::exec::Worker;
 use crate::driver::jobs;
 use crate::driver::summary::{self, News};
-use crate::store::{Lineage, TurnRecord, Write};
+use crate::error::Result;
+use crate::store::{TurnRecord, Turns, Write};
 use crate::turn::Ticket;
 
 impl SessionCore {
-    /// Adds what a turn said to the conversation; gives what is to be written besides the turn.
+    /// Adds a turn's exchange to the conversation; gives the write that goes with the turn's.
     pub(super) fn add_exchange(&mut self, exchange: Exchange) -> Option<Write> {
         if self.dialogue.push(exchange) { self.summary_write() } else { None }
     }
 
-    /// Leaves out of the conversation what this turn takes the place of.
+    /// Leaves out of the conversation the turns that this one supersedes.
     pub(super) fn supersede(&mut self, record: &TurnRecord) {
         let gone = self.lineage.take_in(record);
         let summary_through = self.dialogue.summary().map(|summary| summary.through);
@@ -24,29 +25,39 @@ impl SessionCore {
             return;
         }
         self.stop_summarising();
-        if !is_summarised {
-            self.dialogue.leave_out(&gone);
-            return;
+        self.dialogue.leave_out(&gone);
+        if is_summarised && self.superseding.is_empty() {
+            // The summary contains what follows from the corrected words: the turns before them are read again.
+            let read = jobs::read_turns(self.shared.clone(), self.session.clone());
+            self.shared.workers.spawn(Worker::Chat, Box::pin(read));
         }
-        // The summary tells of what was said after the words that are corrected.
-        match self.shared.store.turns(self.session.id) {
-            Ok(turns) => {
-                let mut lineage: Lineage = turns.turns.iter().collect();
-                lineage.take_in(record);
-                self.dialogue.renew(turns.turns.iter().filter(|turn| lineage.is_current(turn.turn)));
-                self.lineage = lineage;
-            }
-            // What is remembered too much is told; what is forgotten would not be.
-            Err(error) => {
-                tracing::warn!(error = format!("{error:#}"), "the summary could not be made anew");
-                self.dialogue.leave_out(&gone);
-            }
+        if is_summarised || !self.superseding.is_empty() {
+            self.superseding.push(record.clone());
         }
     }
 
-    /// Lets the chat model summarise, while nobody waits for it, what will soon not fit its context.
+    /// Begins the conversation afresh with the turns of the store; what waited for them goes on.
+    pub(crate) fn handle_turns(&mut self, read: Result<Turns>) {
+        let superseding = std::mem::take(&mut self.superseding);
+        match read {
+            Ok(Turns { turns, .. }) => {
+                self.lineage = turns.iter().chain(&superseding).collect();
+                self.dialogue.renew(turns.iter().filter(|turn| self.lineage.is_current(turn.turn)));
+            }
+            // The conversation goes on with a summary that contains too much.
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "a summary could not be renewed")
+            }
+        }
+        match self.turn.as_mut().and_then(|work| Some((work.id, work.held_reply.take()?))) {
+            Some((turn, (origin, given))) => self.reply(turn, origin, given),
+            None => self.summarise_ahead(),
+        }
+    }
+
+    /// Lets the chat model summarise, while no session waits for it, what will soon not fit its context.
     pub(super) fn summarise_ahead(&mut self) {
-        if self.summarising.is_some() || self.shared.backends.chat.is_none() {
+        if self.summarising.is_some() || !self.superseding.is_empty() || self.shared.backends.chat.is_none() {
             return;
         }
         let cancel = self.summarising.insert(CancelFlag::new()).clone();
@@ -78,9 +89,9 @@ impl SessionCore {
         }
     }
 
-    /// Lets the chat model read a new summary and what comes after it, so that the next reply need not.
+    /// Prefills a new summary and what comes after it for the next reply.
     fn read_summary(&mut self) {
-        if self.turn.is_some() || !std::mem::take(&mut self.has_new_summary) {
+        if self.turn.is_some() || !self.superseding.is_empty() || !std::mem::take(&mut self.has_new_summary) {
             return;
         }
         let config = self.session.config.lock().clone();

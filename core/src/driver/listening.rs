@@ -1,0 +1,127 @@
+//! The task of a session's microphone: from the queue through the front end to the machine, or into an utterance of
+//! push-to-talk.
+
+use super::exec::contained;
+use super::front_end::FrontEnd;
+use super::microphone::{Block, Part, Source};
+use super::utterance::Collector;
+use super::{Message, SessionShared, Shared};
+use crate::backend::CancelFlag;
+use crate::error::{ErrorCode, Result};
+use crate::event::{ErrorInfo, EventKind, Stage, TurnId};
+use crate::turn::Input;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tracing::{Instrument, info_span};
+
+/// Takes a session's microphone until it is closed.
+pub(crate) async fn listen(shared: Arc<Shared>, session: Arc<SessionShared>) {
+    let mut listening = Listening { shared, session: session.clone(), front_end: None, utterance: None, failed: false };
+    let (mut block, never) = (Block::default(), CancelFlag::new());
+    if session.continuous.load(Ordering::Acquire) {
+        listening.contain(|listening| listening.front_end().map(drop)).await;
+    }
+    while session.microphone.next(&mut block).await {
+        if session.continuous.load(Ordering::Acquire) {
+            // Nothing is taken from a host that reads no events: `push_audio` will tell it.
+            session.events.wait_for_room(&never).await;
+        }
+        for part in block.parts() {
+            match part {
+                Part::Sound { source, rate, samples } => {
+                    for second in samples.chunks(rate as usize) {
+                        listening.contain(|listening| listening.take(source, second, rate)).await;
+                        futures_lite::future::yield_now().await;
+                    }
+                }
+                Part::Resumed => {
+                    if let Some(front_end) = &mut listening.front_end {
+                        front_end.restart();
+                    }
+                }
+                Part::End(mark) => {
+                    let input = Input::EndUtterance { reason: mark.reason, turn: mark.turn };
+                    listening.shared.send(Message::Machine(session.key, input));
+                }
+                Part::UtteranceEnd(turn) => listening.end_utterance(turn).await,
+            }
+        }
+        futures_lite::future::yield_now().await;
+    }
+}
+
+struct Listening {
+    shared: Arc<Shared>,
+    session: Arc<SessionShared>,
+    front_end: Option<FrontEnd>,
+    /// The utterance of push-to-talk under way, or why there is none.
+    utterance: Option<Result<Collector>>,
+    /// The open microphone has failed, and its error was told.
+    failed: bool,
+}
+
+impl Listening {
+    fn front_end(&mut self) -> Result<&mut FrontEnd> {
+        match &mut self.front_end {
+            Some(open) => Ok(open),
+            none => Ok(none.insert(FrontEnd::open(&self.shared)?)),
+        }
+    }
+
+    /// Does the work; an error or a panic of the VAD ends the utterance of push-to-talk, or the open microphone.
+    async fn contain(&mut self, work: impl FnOnce(&mut Self) -> Result<()>) {
+        let Err(error) = contained(async { work(self) }).await else { return };
+        self.front_end = None;
+        if let Some(utterance) = &mut self.utterance {
+            *utterance = Err(error);
+        } else if !self.failed {
+            self.failed = true;
+            tracing::warn!(error = format!("{error:#}"), "listening failed");
+            let at_ms = self.shared.clock.monotonic_us().saturating_sub(self.session.opened_us) / 1000;
+            let kind = EventKind::Error(ErrorInfo::from(&error));
+            self.session.events.push(Some(self.session.id), None, at_ms, kind);
+        }
+    }
+
+    fn take(&mut self, source: Source, samples: &[f32], rate: u32) -> Result<()> {
+        match source {
+            // Without a VAD nothing is cancelled; whoever speaks is told why.
+            Source::Playback => self.front_end().map_or(Ok(()), |front_end| front_end.push_playback(samples, rate)),
+            Source::OpenMicrophone if self.failed => Ok(()),
+            Source::OpenMicrophone => {
+                let (shared, session) = (self.shared.clone(), self.session.clone());
+                self.front_end()?.push(samples, rate, |frame, probability| {
+                    let end = session.history.lock().push(frame);
+                    shared.send(Message::Machine(session.key, Input::Speech { end, probability }));
+                })
+            }
+            Source::PushToTalk => {
+                let mut collector = match self.utterance.take() {
+                    Some(Ok(collector)) => collector,
+                    Some(failed) => {
+                        self.utterance = Some(failed);
+                        return Ok(());
+                    }
+                    None => Collector::new(&self.shared, &self.session.config.lock()),
+                };
+                let pushed = self.front_end().and_then(|front_end| collector.push(front_end, samples, rate));
+                self.utterance = Some(Ok(collector));
+                pushed
+            }
+        }
+    }
+
+    /// Hands the utterance over to its turn; where it has none, drops it.
+    async fn end_utterance(&mut self, turn: Option<TurnId>) {
+        let utterance = self.utterance.take().unwrap_or_else(|| Err(ErrorCode::NoSpeech.into()));
+        let span =
+            info_span!("turn_work", session = %self.session.id, turn = turn.map(|turn| turn.0), stage = ?Stage::Decode);
+        let found = contained(async { utterance?.finish(self.front_end()?) }).instrument(span).await;
+        if found.as_ref().is_err_and(|error| error.code() != ErrorCode::NoSpeech) {
+            self.front_end = None;
+        }
+        if let Some(turn) = turn {
+            self.shared.send(Message::SpeechFound(self.session.key, turn, found));
+        }
+    }
+}
