@@ -161,12 +161,12 @@ impl Recording {
                 self.follow().await?;
                 self.answer_until(end);
                 self.follow().await?;
-                let needed = self.listener.needed_from();
+                let needed = self.listener.endpointer().needed_from();
                 self.history.evict_before(needed.saturating_sub(self.preroll()));
                 self.cache.evict_before(needed);
             } else if self.at < self.request.samples.len() {
                 self.hear_block()?;
-            } else if self.listener.is_open() {
+            } else if self.listener.endpointer().is_open() {
                 self.listener.finish(EndReason::Recording);
                 self.follow().await?;
             } else if !self.untold.is_empty() {
@@ -210,7 +210,7 @@ impl Recording {
 
     async fn follow(&mut self) -> Result<()> {
         while let Some(notice) = self.listener.poll() {
-            let now = self.listener.position();
+            let now = self.listener.endpointer().position();
             match notice {
                 Notice::Started { start } => {
                     self.tell(None, now, EventKind::SpeechStarted { start_ms: start / SAMPLES_PER_MS });
@@ -263,7 +263,7 @@ impl Recording {
         let latency = self.request.latency;
         let spoken_s = (span.end - span.start) / u64::from(LISTEN_RATE_HZ);
         let latency_ms = u64::from(latency.recognizer_ms) + u64::from(latency.recognizer_ms_per_s) * spoken_s;
-        let mut due = self.listener.position() + latency_ms * SAMPLES_PER_MS;
+        let mut due = self.listener.endpointer().position() + latency_ms * SAMPLES_PER_MS;
         let mut steps = recognizer.recognize(request)?;
         let mut last = None;
         while let Some(step) = steps.step().await? {

@@ -169,6 +169,11 @@ impl Endpointer {
         self.position
     }
 
+    /// An utterance is open.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// The start of the open utterance.
     pub(crate) fn start(&self) -> Option<u64> {
         self.open.as_ref().map(|open| open.start)

@@ -95,29 +95,13 @@ impl Listener {
         self.notices.pop_front()
     }
 
-    /// An utterance is open.
-    pub(crate) fn is_open(&self) -> bool {
-        self.endpointer.start().is_some()
+    pub(crate) fn endpointer(&self) -> &Endpointer {
+        &self.endpointer
     }
 
     /// The inquiry about the last stop, once it is answered.
     pub(crate) fn drafted(&self) -> Option<Inquiry> {
         matches!(self.draft, Draft::Done(_)).then_some(self.stop)
-    }
-
-    /// Samples of the open utterance, from its start to the last speech.
-    pub(crate) fn speech_len(&self) -> u64 {
-        self.endpointer.speech_len()
-    }
-
-    /// The end of the last VAD frame.
-    pub(crate) fn position(&self) -> u64 {
-        self.endpointer.position()
-    }
-
-    /// The first sample that is still of use.
-    pub(crate) fn needed_from(&self) -> u64 {
-        self.endpointer.needed_from()
     }
 
     /// Takes a VAD frame that ends at sample `end`.
@@ -215,7 +199,10 @@ impl Listener {
                 self.notices.push_back(Notice::Stopped { end });
                 self.ask_draft();
             }
-            EndpointEvent::DetectorDue => self.ask_detector(),
+            EndpointEvent::DetectorDue if self.settings.asks_detector => {
+                self.notices.push_back(Notice::AskDetector { inquiry: self.stop, span: self.span() });
+            }
+            EndpointEvent::DetectorDue => {}
             EndpointEvent::Ended(utterance) => self.end(utterance),
         }
     }
@@ -225,37 +212,29 @@ impl Listener {
         // The draft will tell all that a partial transcript could.
         self.drop_partial();
         self.stop = self.inquire();
-        if self.settings.asks_recognizer
-            && let Some(start) = self.endpointer.start()
-        {
+        if self.settings.asks_recognizer {
             self.draft = Draft::Pending;
             self.endpointer.await_words(true);
-            let (inquiry, span) = (self.stop, start..self.endpointer.position());
-            self.notices.push_back(Notice::AskRecognizer { inquiry, span, is_draft: true });
-        }
-    }
-
-    fn ask_detector(&mut self) {
-        if self.settings.asks_detector
-            && let Some(start) = self.endpointer.start()
-        {
-            let (inquiry, span) = (self.stop, start..self.endpointer.position());
-            self.notices.push_back(Notice::AskDetector { inquiry, span });
+            self.notices.push_back(Notice::AskRecognizer { inquiry: self.stop, span: self.span(), is_draft: true });
         }
     }
 
     fn ask_partial(&mut self) {
         let end = self.endpointer.position();
-        let due = self.settings.asks_recognizer
+        let is_due = self.settings.asks_recognizer
             && self.partial.is_none()
             && self.endpointer.is_speaking()
             && end - self.partial_at >= self.settings.partial_every;
-        if let Some(start) = self.endpointer.start().filter(|_| due) {
+        if is_due {
             let inquiry = self.inquire();
-            self.partial = Some(inquiry);
-            self.partial_at = end;
-            self.notices.push_back(Notice::AskRecognizer { inquiry, span: start..end, is_draft: false });
+            (self.partial, self.partial_at) = (Some(inquiry), end);
+            self.notices.push_back(Notice::AskRecognizer { inquiry, span: self.span(), is_draft: false });
         }
+    }
+
+    /// The audio of the open utterance.
+    fn span(&self) -> Range<u64> {
+        self.endpointer.start().expect("cues are asked for within an utterance")..self.endpointer.position()
     }
 
     fn show(&mut self, transcript: Transcript, is_draft: bool) {
@@ -384,7 +363,7 @@ mod tests {
         let (mut listener, _) = at_a_stop(300);
         listener.on_draft(Ok(said("")));
         assert!(notices(&mut listener).contains(&Notice::NoSpeech));
-        assert!(!listener.is_open());
+        assert!(!listener.endpointer.is_open());
         assert_eq!(feed(&mut listener, 5_000, 0.1), []);
     }
 

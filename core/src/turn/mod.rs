@@ -77,7 +77,7 @@ impl Machine {
 
     /// Takes an input at the time `now_us`.
     pub(crate) fn handle(&mut self, input: Input, now_us: u64) {
-        self.begin_drain();
+        self.begin_input(now_us);
         let is_open = self.phase == Phase::Open;
         match input {
             Input::Settings(settings) => {
@@ -86,13 +86,11 @@ impl Machine {
             }
             Input::Start(start) if is_open => self.accept(start, now_us),
             Input::Interrupt => self.interrupt(InterruptReason::Cancel, now_us),
-            Input::Speech { end, probability } if is_open => self.turn_taking.on_vad_frame(end, probability, now_us),
-            Input::Detected { inquiry, probability } => {
-                self.turn_taking.on_turn_detector(inquiry, probability, now_us);
-            }
-            Input::FirstPass { inquiry, transcript } => self.turn_taking.on_first_pass(inquiry, transcript, now_us),
-            Input::Recognised { inquiry, answer } => self.turn_taking.on_recognition(inquiry, answer, now_us),
-            Input::EndUtterance { reason, turn } if is_open => self.turn_taking.end_utterance(reason, turn, now_us),
+            Input::Speech { end, probability } if is_open => self.turn_taking.on_vad_frame(end, probability),
+            Input::Detected { inquiry, probability } => self.turn_taking.on_turn_detector(inquiry, probability),
+            Input::FirstPass { inquiry, transcript } => self.turn_taking.on_first_pass(inquiry, transcript),
+            Input::Recognised { inquiry, answer } => self.turn_taking.on_recognition(inquiry, answer),
+            Input::EndUtterance { reason, turn } if is_open => self.turn_taking.end_utterance(reason, turn),
             Input::Played { turn, samples_total } => {
                 if let Some(active) = self.active_mut(turn) {
                     active.on_played(samples_total, now_us);
@@ -114,8 +112,8 @@ impl Machine {
 
     /// Takes the time `now_us`, once [`poll_timeout`](Machine::poll_timeout) has come.
     pub(crate) fn tick(&mut self, now_us: u64) {
-        self.begin_drain();
-        self.turn_taking.tick(now_us);
+        self.begin_input(now_us);
+        self.turn_taking.tick();
         self.proceed(now_us);
     }
 
@@ -148,10 +146,10 @@ impl Machine {
         self.waiting.len() + usize::from(self.active.is_some())
     }
 
-    fn begin_drain(&mut self) {
+    fn begin_input(&mut self, now_us: u64) {
         debug_assert!(self.drained, "an input is handled before poll gave None for the one before");
         self.drained = false;
-        self.turn_taking.set_active(self.active.as_ref().map(ActiveTurn::under_way));
+        self.turn_taking.begin_input(self.active.as_ref().map(ActiveTurn::under_way), now_us);
     }
 
     fn active_mut(&mut self, turn: TurnId) -> Option<&mut ActiveTurn> {
@@ -177,7 +175,11 @@ impl Machine {
     fn proceed(&mut self, now_us: u64) {
         loop {
             if let Some(action) = self.turn_taking.poll() {
-                self.apply(action, now_us);
+                match action {
+                    Action::Output(output) => self.outbox.push(output),
+                    Action::Interrupt => self.interrupt(InterruptReason::BargeIn, now_us),
+                    Action::Recognised { turn, answer } => self.on_recognition(turn, answer, now_us),
+                }
             } else if let Some(active) = &mut self.active {
                 let Some(ending) = active.take_ending(now_us) else { return };
                 let active = self.active.take().expect("it is under way");
@@ -195,19 +197,10 @@ impl Machine {
         }
     }
 
-    fn apply(&mut self, action: Action, now_us: u64) {
-        match action {
-            Action::Output(output) => self.outbox.push(output),
-            Action::Interrupt => self.interrupt(InterruptReason::BargeIn, now_us),
-            Action::Recognised { turn, answer } => self.on_recognition(turn, answer, now_us),
-        }
-    }
-
     fn on_report(&mut self, turn: TurnId, report: Report, now_us: u64) {
         // The one place where late results are dropped.
-        if let Some(active) =
-            self.active.as_mut().filter(|active| active.turn() == turn && !active.under_way().stopping)
-        {
+        let active = self.active.as_mut().filter(|active| active.turn() == turn && !active.under_way().stopping);
+        if let Some(active) = active {
             active.on_report(report, &mut self.outbox, now_us);
         }
     }

@@ -35,24 +35,10 @@ struct World {
     position: u64,
     /// How many more frames are speech, or silence.
     run: (bool, u64),
-    work: Vec<(TurnId, Work)>,
-    inquiries: Vec<Asked>,
+    work: Vec<(TurnId, Output)>,
+    asked: Vec<Output>,
     tickets: Vec<Ticket>,
     outputs: Vec<Output>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Work {
-    Listen,
-    Recognise,
-    Reply,
-    Speak,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Asked {
-    Detector(Inquiry),
-    Recognizer(Inquiry),
 }
 
 pub(super) const SETTINGS: Settings = Settings {
@@ -105,7 +91,7 @@ impl World {
             position: 0,
             run: (false, 30),
             work: Vec::new(),
-            inquiries: Vec::new(),
+            asked: Vec::new(),
             tickets: Vec::new(),
             outputs: Vec::new(),
         }
@@ -121,12 +107,11 @@ impl World {
         while let Some(output) = self.machine.poll() {
             self.outputs.push(output.clone());
             match output {
-                Output::Listen { turn, .. } => self.work.push((turn, Work::Listen)),
-                Output::Recognise { turn } => self.work.push((turn, Work::Recognise)),
-                Output::Reply { turn, .. } => self.work.push((turn, Work::Reply)),
-                Output::Speak { turn, .. } => self.work.push((turn, Work::Speak)),
-                Output::AskDetector { inquiry, .. } => self.inquiries.push(Asked::Detector(inquiry)),
-                Output::AskRecognizer { inquiry, .. } => self.inquiries.push(Asked::Recognizer(inquiry)),
+                Output::Listen { turn, .. }
+                | Output::Recognise { turn }
+                | Output::Reply { turn, .. }
+                | Output::Speak { turn, .. } => self.work.push((turn, output)),
+                Output::AskDetector { .. } | Output::AskRecognizer { .. } => self.asked.push(output),
                 Output::Store { ticket, .. } | Output::StoreEnd { ticket } => self.tickets.push(ticket),
                 Output::Purge { turn } => {
                     let samples = self.random.below(500);
@@ -200,20 +185,20 @@ impl World {
 
     /// Answers one inquiry, perhaps one that was dropped; perhaps twice.
     fn answer(&mut self) {
-        if self.inquiries.is_empty() {
+        if self.asked.is_empty() {
             return;
         }
-        let at = self.random.below(self.inquiries.len() as u64) as usize;
-        let asked = self.inquiries[at];
+        let at = self.random.below(self.asked.len() as u64) as usize;
+        let asked = self.asked[at].clone();
         if !self.random.one_in(10) {
-            self.inquiries.remove(at);
+            self.asked.remove(at);
         }
         match asked {
-            Asked::Detector(inquiry) => {
+            Output::AskDetector { inquiry, .. } => {
                 let probability = self.random.below(101) as f32 / 100.0;
                 self.handle(Input::Detected { inquiry, probability });
             }
-            Asked::Recognizer(inquiry) => {
+            Output::AskRecognizer { inquiry, .. } => {
                 let text = ["", "Sí.", "Quiero un café y", "No, espera un momento."][self.random.below(4) as usize];
                 let transcript = Transcript { text: text.into(), language: "es".parse().ok(), ..Default::default() };
                 if self.random.one_in(3) {
@@ -222,6 +207,7 @@ impl World {
                 let answer = if self.random.one_in(8) { Err(failure()) } else { Ok(transcript) };
                 self.handle(Input::Recognised { inquiry, answer });
             }
+            _ => unreachable!("only questions are asked"),
         }
     }
 
@@ -237,19 +223,19 @@ impl World {
             return;
         }
         match work {
-            Work::Listen => report(self, Report::SpeechFound { start_ms: 10, end_ms: 500, audio_ms: 600 }),
-            Work::Recognise => {
+            Output::Listen { .. } => report(self, Report::SpeechFound { start_ms: 10, end_ms: 500, audio_ms: 600 }),
+            Output::Recognise { .. } => {
                 let text = if self.random.one_in(6) { "" } else { "Hola." };
                 report(self, Report::Transcribed(Transcript { text: text.into(), ..Default::default() }));
             }
-            Work::Reply => {
+            Output::Reply { .. } => {
                 for text in ["¡Claro que sí, Ana! ", "¿Quieres algo", " más, o ya está bien así?"] {
                     report(self, Report::ReplyText(text.into()));
                 }
                 let (prompt_tokens, evaluated_tokens, reply_tokens, dropped_messages) = (9, 3, 4, 0);
                 report(self, Report::ReplyDone { prompt_tokens, evaluated_tokens, reply_tokens, dropped_messages });
             }
-            Work::Speak => {
+            _ => {
                 let (pcm, text_span): (Arc<[f32]>, _) = (vec![0.1; 4_000].into(), 0..4);
                 report(self, Report::Spoken { pcm, rate: 8_000, text_span, words: Vec::new() });
                 report(self, Report::ClauseSpoken);

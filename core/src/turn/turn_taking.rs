@@ -23,6 +23,8 @@ pub(super) struct TurnTaking {
     listener: Listener,
     /// The turn under way, of which nothing changes within one input but by an [`Action`].
     active: Option<TurnUnderWay>,
+    /// When the input came.
+    now_us: u64,
     barge_in: Option<BargeIn>,
     /// The owner of each inquiry that the recogniser has not answered.
     owners: BTreeMap<Inquiry, Owner>,
@@ -94,13 +96,15 @@ impl TurnTaking {
         Self { settings, listener: Listener::new(settings.listen), ..Self::default() }
     }
 
-    pub(super) fn poll(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+    /// Takes note of the time and of the turn under way, before each input.
+    pub(super) fn begin_input(&mut self, active: Option<TurnUnderWay>, now_us: u64) {
+        (self.active, self.now_us) = (active, now_us);
     }
 
-    /// Takes note of the turn under way, before each input.
-    pub(super) fn set_active(&mut self, active: Option<TurnUnderWay>) {
-        self.active = active;
+    /// The next action that follows from the input.
+    pub(super) fn poll(&mut self) -> Option<Action> {
+        self.take_notices();
+        self.actions.pop_front()
     }
 
     pub(super) fn set(&mut self, settings: ListeningSettings) {
@@ -113,42 +117,40 @@ impl TurnTaking {
 
     /// When the microphone will have stalled.
     pub(super) fn stalled_us(&self) -> Option<u64> {
-        self.listener.is_open().then_some(self.audio_at_us + STALLED_US)
+        self.listener.endpointer().is_open().then_some(self.audio_at_us + STALLED_US)
     }
 
     /// The first sample that is still of use.
     pub(super) fn needed_from(&self) -> u64 {
         let held = self.barge_in.as_ref().and_then(|barge_in| barge_in.spoken.as_ref());
-        held.map_or(u64::MAX, |spoken| spoken.place.start).min(self.listener.needed_from())
+        held.map_or(u64::MAX, |spoken| spoken.place.start).min(self.listener.endpointer().needed_from())
     }
 
-    pub(super) fn on_vad_frame(&mut self, end: u64, probability: f32, now_us: u64) {
+    pub(super) fn on_vad_frame(&mut self, end: u64, probability: f32) {
         if !self.settings.continuous {
             return;
         }
-        self.audio_at_us = now_us;
+        self.audio_at_us = self.now_us;
         self.listener.on_vad_frame(end, probability);
-        self.take_notices(now_us);
-        if self.listener.speech_len() >= self.settings.interrupt_after {
+        self.take_notices();
+        if self.listener.endpointer().speech_len() >= self.settings.interrupt_after {
             self.confirm_barge_in();
         }
         self.watch_idle(end);
     }
 
-    pub(super) fn on_turn_detector(&mut self, inquiry: Inquiry, probability: f32, now_us: u64) {
+    pub(super) fn on_turn_detector(&mut self, inquiry: Inquiry, probability: f32) {
         self.listener.on_turn_detector(inquiry, probability);
-        self.take_notices(now_us);
     }
 
-    pub(super) fn on_first_pass(&mut self, inquiry: Inquiry, transcript: Transcript, now_us: u64) {
+    pub(super) fn on_first_pass(&mut self, inquiry: Inquiry, transcript: Transcript) {
         self.listener.on_first_pass(inquiry, transcript);
-        self.take_notices(now_us);
     }
 
     /// Hands the recogniser's answer to the inquiry's owner. A late answer has none.
-    pub(super) fn on_recognition(&mut self, inquiry: Inquiry, answer: Result<Transcript, ErrorInfo>, now_us: u64) {
+    pub(super) fn on_recognition(&mut self, inquiry: Inquiry, answer: Result<Transcript, ErrorInfo>) {
         if self.asked_at_us(inquiry).is_some() {
-            self.answered_at_us = Some(now_us);
+            self.answered_at_us = Some(self.now_us);
         }
         match self.owners.remove(&inquiry) {
             Some(Owner::Draft) => self.listener.on_draft(answer),
@@ -163,16 +165,15 @@ impl TurnTaking {
             Some(Owner::Turn(turn)) => self.actions.push_back(Action::Recognised { turn, answer }),
             None => {}
         }
-        self.take_notices(now_us);
     }
 
     /// Ends the open utterance. A turn begins with the reserved number in any case.
-    pub(super) fn end_utterance(&mut self, reason: EndReason, reserved: Option<TurnId>, now_us: u64) {
+    pub(super) fn end_utterance(&mut self, reason: EndReason, reserved: Option<TurnId>) {
         self.reserved = reserved;
         self.listener.finish(reason);
-        self.take_notices(now_us);
+        self.take_notices();
         if self.reserved.is_some() {
-            let at = self.listener.position();
+            let at = self.listener.endpointer().position();
             let place = Utterance { start: at, end: at, decided: at, reason };
             let draft = Draft::Done(Transcript::default());
             self.start(Spoken { place, inquiry: Inquiry(0), draft, turn: None });
@@ -180,9 +181,9 @@ impl TurnTaking {
     }
 
     /// Ends an utterance whose microphone has stalled.
-    pub(super) fn tick(&mut self, now_us: u64) {
-        if self.stalled_us().is_some_and(|at_us| at_us <= now_us) {
-            self.end_utterance(EndReason::InputStalled, None, now_us);
+    pub(super) fn tick(&mut self) {
+        if self.stalled_us().is_some_and(|at_us| at_us <= self.now_us) {
+            self.end_utterance(EndReason::InputStalled, None);
         }
     }
 
@@ -222,7 +223,7 @@ impl TurnTaking {
         self.drafted.filter(|(asked, _)| *asked == inquiry).map(|(_, at_us)| at_us)
     }
 
-    fn take_notices(&mut self, now_us: u64) {
+    fn take_notices(&mut self) {
         while let Some(notice) = self.listener.poll() {
             match notice {
                 Notice::Started { start } => {
@@ -235,14 +236,14 @@ impl TurnTaking {
                 Notice::AskDetector { inquiry, span } => self.output(Output::AskDetector { inquiry, span }),
                 Notice::AskRecognizer { inquiry, span, is_draft } => {
                     if is_draft {
-                        (self.drafted, self.answered_at_us) = (Some((inquiry, now_us)), None);
+                        (self.drafted, self.answered_at_us) = (Some((inquiry, self.now_us)), None);
                     }
                     self.owners.insert(inquiry, if is_draft { Owner::Draft } else { Owner::Partial });
                     self.output(Output::AskRecognizer { inquiry, span, is_draft });
                 }
                 Notice::Drop { inquiry } => {
                     if let Some(asked_at_us) = self.asked_at_us(inquiry) {
-                        let until_us = self.answered_at_us.unwrap_or(now_us);
+                        let until_us = self.answered_at_us.unwrap_or(self.now_us);
                         self.wasted_us += until_us.saturating_sub(asked_at_us);
                     }
                     self.owners.remove(&inquiry);
@@ -340,7 +341,7 @@ impl TurnTaking {
     }
 
     fn watch_idle(&mut self, end: u64) {
-        if self.listener.is_open() || self.active.is_some() {
+        if self.listener.endpointer().is_open() || self.active.is_some() {
             (self.idle_from, self.idle_told) = (end, false);
         }
         let idle = end - self.idle_from;
@@ -375,7 +376,7 @@ mod tests {
 
     fn feed(machine: &mut TurnTaking, ms: u64, probability: f32) -> Vec<Action> {
         for _ in 0..ms * SAMPLES_PER_MS / FRAME {
-            machine.on_vad_frame(machine.listener.position() + FRAME, probability, 0);
+            machine.on_vad_frame(machine.listener.endpointer().position() + FRAME, probability);
         }
         actions(machine)
     }
@@ -387,7 +388,7 @@ mod tests {
     /// Speech of 300 ms and a stop over this turn; gives the inquiry for the draft.
     fn at_a_stop(active: Option<TurnUnderWay>) -> (TurnTaking, Inquiry) {
         let mut machine = TurnTaking::new(SETTINGS.listening);
-        machine.set_active(active);
+        machine.begin_input(active, 0);
         let mut told = feed(&mut machine, 300, 0.9);
         told.extend(feed(&mut machine, 260, 0.02));
         let paused = told.iter().any(|action| emits(action, &EventKind::PlaybackPause));
@@ -411,48 +412,48 @@ mod tests {
     fn a_backchannel_is_a_false_interruption_and_other_words_are_a_barge_in() {
         for (text, confirmed) in [("Sí, sí.", false), ("", false), ("No, espera.", true)] {
             let (mut machine, inquiry) = at_a_stop(Some(REPLY));
-            machine.on_recognition(inquiry, said(text), 0);
+            machine.on_recognition(inquiry, said(text));
             let told = actions(&mut machine);
             assert_eq!(told.iter().any(|action| matches!(action, Action::Interrupt)), confirmed, "{told:?}");
             assert_eq!(told.iter().any(|action| emits(action, &EventKind::PlaybackResume)), !confirmed, "{told:?}");
-            assert_eq!(machine.listener.is_open(), confirmed);
+            assert_eq!(machine.listener.endpointer().is_open(), confirmed);
         }
     }
 
     #[test]
     fn speech_that_lasts_is_a_barge_in_without_words() {
         let mut machine = TurnTaking::new(SETTINGS.listening);
-        machine.set_active(Some(REPLY));
+        machine.begin_input(Some(REPLY), 0);
         assert!(feed(&mut machine, 700, 0.9).iter().any(|action| matches!(action, Action::Interrupt)));
     }
 
     #[test]
     fn an_answer_is_taken_once_and_a_late_one_not_at_all() {
         let (mut machine, inquiry) = at_a_stop(None);
-        machine.on_recognition(inquiry, said("Quiero"), 0);
+        machine.on_recognition(inquiry, said("Quiero"));
         assert!(!actions(&mut machine).is_empty());
-        machine.on_recognition(inquiry, said("Quiero"), 0);
+        machine.on_recognition(inquiry, said("Quiero"));
         assert!(actions(&mut machine).is_empty(), "it was answered");
         let (mut machine, inquiry) = at_a_stop(None);
         feed(&mut machine, 320, 0.9);
-        machine.on_recognition(inquiry, said("Quiero"), 0);
+        machine.on_recognition(inquiry, said("Quiero"));
         assert!(actions(&mut machine).is_empty(), "speech went on");
     }
 
     #[test]
     fn the_answer_about_a_complete_utterance_goes_to_its_turn() {
         let (mut machine, inquiry) = at_a_stop(None);
-        machine.end_utterance(EndReason::Host, Some(TurnId(3)), 0);
+        machine.end_utterance(EndReason::Host, Some(TurnId(3)));
         let told = actions(&mut machine);
         let Some(Action::Output(Output::StartSpoken(spoken))) = told.last() else { panic!("{told:?}") };
         assert_eq!((spoken.inquiry, spoken.turn), (inquiry, Some(TurnId(3))));
         machine.on_turn_accepted(TurnId(3), spoken);
-        machine.on_recognition(inquiry, Err(ErrorInfo::from(&ErrorCode::RecognizerFailed.into())), 0);
+        machine.on_recognition(inquiry, Err(ErrorInfo::from(&ErrorCode::RecognizerFailed.into())));
         let told = actions(&mut machine);
         assert!(matches!(told[..], [Action::Recognised { turn: TurnId(3), answer: Err(_) }]), "{told:?}");
         machine.on_turn_accepted(TurnId(4), spoken);
         machine.on_turn_ended(TurnId(4));
-        machine.on_recognition(inquiry, said("Tarde"), 0);
+        machine.on_recognition(inquiry, said("Tarde"));
         assert!(actions(&mut machine).is_empty(), "the turn has ended");
     }
 }
