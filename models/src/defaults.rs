@@ -57,7 +57,7 @@ pub fn default_backends(store: &ModelStore, options: &BackendOptions) -> Result<
         turn_detector: turn_detector(store),
         recognizer: Some(Arc::new(Whisper::new(default_path(Role::Recognizer)?, device()))),
         chat: Some(Arc::new(GgufChat::new(chat, device(), options.chat.clone()))),
-        synthesizer: Some(Arc::new(Kokoro::new(&default_path(Role::Synthesizer)?, device())?)),
+        synthesizer: Some(Arc::new(Kokoro::new(default_path(Role::Synthesizer)?, device()))),
     })
 }
 

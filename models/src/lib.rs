@@ -11,16 +11,28 @@
 //!
 //! [`default_backends`] takes the default models out of a folder and gives them to an engine.
 
+#[cfg(feature = "chat")]
 pub mod chat;
+#[cfg(all(feature = "whisper", feature = "chat", feature = "kokoro", feature = "silero", feature = "smart-turn"))]
 mod defaults;
 pub mod files;
 pub mod gguf;
 mod kernels;
+#[cfg(feature = "kokoro")]
 pub mod kokoro;
+#[cfg(any(feature = "whisper", feature = "smart-turn"))]
+mod mel;
+#[cfg(feature = "download")]
 mod onnx;
+mod platform;
+#[cfg(feature = "silero")]
 pub mod silero;
+#[cfg(feature = "smart-turn")]
 pub mod smart_turn;
+#[cfg(feature = "kokoro")]
 pub mod text;
+#[cfg(feature = "whisper")]
 pub mod whisper;
 
+#[cfg(all(feature = "whisper", feature = "chat", feature = "kokoro", feature = "silero", feature = "smart-turn"))]
 pub use defaults::{BackendOptions, default_backends};

@@ -7,7 +7,8 @@ use tertulia_models::gguf::{GgmlType, GgufWriter, Value, quant};
 use tertulia_models::kokoro::{Kokoro, convert_onnx};
 
 fn open(path: &Path) -> Result<Kokoro, Error> {
-    Kokoro::new(path, burn::tensor::Device::flex())
+    let kokoro = Kokoro::new(path, burn::tensor::Device::flex());
+    kokoro.check().map(|()| kokoro)
 }
 
 #[test]

@@ -9,8 +9,7 @@ use tertulia::backend::{Model, SpeechChunk, SynthesisRequest, Synthesizer, run_s
 use tertulia::{ErrorCode, LanguageTag, Result};
 use tertulia_models::kokoro::Kokoro;
 
-static KOKORO: LazyLock<Kokoro> =
-    LazyLock::new(|| Kokoro::new(&model_path("kokoro-82m"), burn::tensor::Device::flex()).unwrap());
+static KOKORO: LazyLock<Kokoro> = LazyLock::new(|| Kokoro::new(model_path("kokoro-82m"), burn::tensor::Device::flex()));
 
 fn tags(tags: &[&str]) -> Vec<LanguageTag> {
     tags.iter().map(|tag| tag.parse().unwrap()).collect()

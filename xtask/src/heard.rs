@@ -42,7 +42,7 @@ pub(crate) struct Arguments {
 /// Interrupts, compares and prints; true if the bounds hold.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let models = ModelStore::open_default()?;
-    let kokoro = Kokoro::new(&models.path("kokoro-82m")?, Default::default())?;
+    let kokoro = Kokoro::new(models.path("kokoro-82m")?, Default::default());
     let whisper = Whisper::new(models.path("whisper-base")?, Default::default());
     let backends = Backends { synthesizer: Some(Arc::new(kokoro)), ..Backends::default() };
     let engine = EngineBuilder::new().backends(backends).build()?;

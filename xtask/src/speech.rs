@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
         Some(folder) => ModelStore::open(folder)?,
         None => ModelStore::open_default()?,
     };
-    let kokoro = Kokoro::new(&models.path("kokoro-82m")?, Default::default())?;
+    let kokoro = Kokoro::new(models.path("kokoro-82m")?, Default::default());
     let whisper = Whisper::new(models.path("whisper-base")?, Default::default());
     let mut out = std::io::stdout().lock();
     let mut within = true;

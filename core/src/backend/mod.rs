@@ -59,6 +59,16 @@ pub trait Model: MaybeSend + MaybeSync + 'static {
     /// A short name for capabilities and logs, such as `whisper-base`.
     fn name(&self) -> &str;
 
+    /// Checks, without loading the weights, that the model's file can be read; models without a file need no check.
+    ///
+    /// A model that fails it has no languages and no voices.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load).
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Loads the weights, unless they are loaded. `progress` is called with 0 to 1.
     ///
     /// Blocks. Opening a stream of a model that is not loaded loads it.

@@ -65,13 +65,16 @@ impl Shared {
         }
         let has = |languages: &[LanguageTag], tag: &LanguageTag| languages.iter().any(|l| l.same_language(tag));
         if let Some(recognizer) = &backends.recognizer {
+            recognizer.check()?;
             let known = recognizer.languages();
             require_language(has(&known, &config.target) && has(&known, &config.native), "recogniser")?;
         }
         if let Some(chat) = &backends.chat {
+            chat.check()?;
             require_language(has(&chat.languages(), &config.target), "chat model")?;
         }
         if let Some(synthesizer) = &backends.synthesizer {
+            synthesizer.check()?;
             require_language(has(&synthesizer.languages(), &config.target), "synthesizer")?;
             if let Some(voice) = &config.voice
                 && !synthesizer.voices().iter().any(|known| &known.name == voice)

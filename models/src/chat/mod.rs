@@ -95,7 +95,7 @@ struct Shared {
 struct Header {
     memory_needed: u64,
     context_len: usize,
-    languages: Option<Vec<LanguageTag>>,
+    languages: Vec<LanguageTag>,
 }
 
 /// A model that is in memory.
@@ -152,6 +152,10 @@ impl Model for GgufChat {
         &self.shared.name
     }
 
+    fn check(&self) -> Result<()> {
+        self.shared.header().map(drop)
+    }
+
     fn load(&self, progress: &mut dyn FnMut(f32)) -> Result<()> {
         self.shared.loaded(progress).map(drop)
     }
@@ -172,12 +176,12 @@ impl Model for GgufChat {
 
 impl ChatModel for GgufChat {
     fn languages(&self) -> Vec<LanguageTag> {
-        let own = self.shared.header().and_then(|header| header.languages.clone());
-        own.unwrap_or_else(|| self.shared.options.languages.clone())
+        self.shared.header().map(|header| header.languages.clone()).unwrap_or_default()
     }
 
+    /// 0 where the file cannot be read.
     fn context_len(&self) -> usize {
-        self.shared.header().map_or(self.shared.options.context_len, |header| header.context_len)
+        self.shared.header().map_or(0, |header| header.context_len)
     }
 
     /// Exact once the model is loaded.
@@ -194,13 +198,12 @@ impl ChatModel for GgufChat {
 }
 
 impl Shared {
-    fn header(&self) -> Option<&Header> {
-        if self.header.get().is_none() {
-            let header = Gguf::open(&self.path).and_then(|file| self.read_header(&file)).ok()?;
-            // Whoever was first has read the same file.
-            let _ = self.header.set(header);
+    fn header(&self) -> Result<&Header> {
+        if let Some(header) = self.header.get() {
+            return Ok(header);
         }
-        self.header.get()
+        let header = self.read_header(&Gguf::open(&self.path)?)?;
+        Ok(self.header.get_or_init(|| header))
     }
 
     fn read_header(&self, file: &Gguf) -> Result<Header> {
@@ -213,10 +216,11 @@ impl Shared {
         };
         let cache = context_len * config.cache_bytes_per_token();
         let tags = |tags: Vec<&str>| tags.iter().map(|tag| tag.parse()).collect::<Result<Vec<LanguageTag>>>();
+        let languages = file.strings("general.languages").and_then(tags).ok().filter(|tags| !tags.is_empty());
         Ok(Header {
             memory_needed: (weights + cache) as u64 + WORKING_BYTES,
             context_len,
-            languages: file.strings("general.languages").and_then(tags).ok().filter(|tags| !tags.is_empty()),
+            languages: languages.unwrap_or_else(|| self.options.languages.clone()),
         })
     }
 

@@ -1,5 +1,6 @@
 //! Writing to the model folder so that a crash leaves the old or the new, and errors say what is wrong.
 
+use crate::platform;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -38,14 +39,6 @@ pub(super) fn remove_file(path: &Path) -> Result<()> {
     }
 }
 
-/// Removes a folder that may be absent.
-pub(super) fn remove_folder(path: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(path)(error)),
-        _ => Ok(()),
-    }
-}
-
 /// The size of a file; `None` where there is none.
 pub(super) fn file_bytes(path: &Path) -> Result<Option<u64>> {
     match std::fs::metadata(path) {
@@ -59,7 +52,7 @@ pub(super) fn file_bytes(path: &Path) -> Result<Option<u64>> {
 /// Puts a finished and synced file to its place, durably.
 pub(super) fn rename(from: &Path, to: &Path) -> Result<()> {
     std::fs::rename(from, to).map_err(failed(to))?;
-    sync_folder(to)
+    platform::sync_folder(to).map_err(failed(to))
 }
 
 /// Writes a small file whole or not at all.
@@ -104,12 +97,4 @@ pub(super) fn hex(hasher: Sha256) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-/// Makes a rename durable, on systems where folders can be synced.
-fn sync_folder(path: &Path) -> Result<()> {
-    match path.parent() {
-        Some(folder) if cfg!(unix) => File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed(path)),
-        _ => Ok(()),
-    }
 }

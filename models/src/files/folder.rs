@@ -1,5 +1,6 @@
 //! Where models lie unless the host says otherwise.
 
+use crate::platform;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use tertulia::{Error, ErrorCode, Result};
@@ -19,14 +20,7 @@ fn folder_from(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     if let Some(folder) = variable("TERTULIA_MODELS") {
         return Some(folder.into());
     }
-    let cache = variable("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| {
-        if cfg!(windows) {
-            variable("LOCALAPPDATA").map(PathBuf::from)
-        } else {
-            let home = PathBuf::from(variable("HOME")?);
-            Some(home.join(if cfg!(target_vendor = "apple") { "Library/Caches" } else { ".cache" }))
-        }
-    })?;
+    let cache = variable("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| platform::cache_folder(&variable))?;
     Some(cache.join("tertulia").join("models"))
 }
 

@@ -94,6 +94,16 @@ pub enum Conversion {
     SmartTurnOnnx,
 }
 
+impl Conversion {
+    /// The converter's version: the next pull converts again what another version made.
+    pub(super) fn version(self) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::WhisperCt2 | Self::KokoroOnnx | Self::SileroOnnx | Self::SmartTurnOnnx => 1,
+        }
+    }
+}
+
 /// A file that upstream publishes, and where it can be had.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -22,29 +22,21 @@
 //! Beside `NAME.gguf` lies `NAME.gguf.json`, the [`Record`] of what was made from what. A GGUF file comes to its
 //! place by a rename, after its hash is on disk; downloads grow under `downloads/` in files that end in `.part`.
 
-mod archive;
 mod bundle;
-mod convert;
 mod disk;
-mod fetch;
+#[cfg(feature = "download")]
+mod download;
 mod folder;
-mod http;
 mod manifest;
-mod packages;
-mod part;
-mod progress;
-mod pull;
 mod record;
 mod store;
 
 pub use bundle::BUNDLE_FILE;
-pub use fetch::{DefaultFetcher, Fetcher};
+#[cfg(feature = "download")]
+pub use download::{
+    DefaultFetcher, Fetcher, HttpFetcher, HttpTimeouts, PackageFetcher, Part, Phase, Progress, PullOptions,
+};
 pub use folder::default_folder;
-pub use http::{HttpFetcher, HttpTimeouts};
 pub use manifest::{Conversion, Manifest, ModelEntry, Role, Source, UpstreamFile};
-pub use packages::PackageFetcher;
-pub use part::Part;
-pub use progress::{Phase, Progress};
-pub use pull::PullOptions;
 pub use record::Record;
 pub use store::{ModelState, ModelStatus, ModelStore};

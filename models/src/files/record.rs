@@ -1,6 +1,6 @@
 //! [`Record`]: what a GGUF file was made from, and what its bytes are.
 
-use super::{Conversion, ModelEntry, convert};
+use super::{Conversion, ModelEntry};
 use std::collections::BTreeMap;
 
 /// Written beside a GGUF file when it is made.
@@ -25,7 +25,7 @@ impl Record {
             sha256,
             sources: sources(entry),
             conversion: entry.conversion,
-            conversion_version: convert::version(entry.conversion),
+            conversion_version: entry.conversion.version(),
         }
     }
 
@@ -33,7 +33,7 @@ impl Record {
     pub(super) fn is_of(&self, entry: &ModelEntry) -> bool {
         self.sources == sources(entry)
             && self.conversion == entry.conversion
-            && self.conversion_version == convert::version(entry.conversion)
+            && self.conversion_version == entry.conversion.version()
     }
 }
 

@@ -1,8 +1,8 @@
 //! [`Gguf`]: the reader. Every count, length and offset is checked against the file before anything is allocated.
 
 use super::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, DIMENSIONS_MAX, GgmlType, MAGIC, Value, dequant};
+use crate::platform::FileBytes;
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
@@ -60,28 +60,15 @@ impl Gguf {
     /// bytes contradict the format, [`ErrorCode::ModelUnsupported`] for other versions and tensor types.
     pub fn open(path: &Path) -> Result<Self> {
         let file_name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let failed = |error: std::io::Error| {
+        let bytes = FileBytes::open(path).map_err(|error| {
             if error.kind() == ErrorKind::NotFound {
                 Error::new(ErrorCode::ModelMissing, format!("{file_name} is not at {}", path.display()))
             } else {
-                Error::new(ErrorCode::ModelLoadFailed, format!("{file_name} cannot be read")).with_source(error)
+                Error::new(ErrorCode::ModelLoadFailed, format!("{file_name} cannot be read"))
             }
-        };
-        let file = File::open(path).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        if !metadata.is_file() {
-            return Err(Error::new(ErrorCode::ModelLoadFailed, format!("{file_name} is not a file")));
-        }
-        if metadata.len() == 0 {
-            // An empty file cannot be mapped.
-            return Self::parse(Bytes::Owned(Vec::new()), file_name);
-        }
-        #[allow(unsafe_code, reason = "a memory map")]
-        // SAFETY: the map is read only and lives as long as the bytes are borrowed. Model files are put in place
-        // by an atomic rename and never written afterwards; that nobody changes one in use is the caller's part of
-        // the contract.
-        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(failed)?;
-        Self::parse(Bytes::Mapped(map), file_name)
+            .with_source(error)
+        })?;
+        Self::parse(Bytes::File(bytes), file_name)
     }
 
     /// Reads a file that is in memory already.
@@ -250,14 +237,14 @@ impl TensorView<'_> {
 }
 
 enum Bytes {
-    Mapped(memmap2::Mmap),
+    File(FileBytes),
     Owned(Vec<u8>),
 }
 
 impl Bytes {
     fn as_slice(&self) -> &[u8] {
         match self {
-            Self::Mapped(map) => map,
+            Self::File(bytes) => bytes,
             Self::Owned(bytes) => bytes,
         }
     }

@@ -1,6 +1,7 @@
 //! [`GgufWriter`]: writes a file whole or not at all.
 
 use super::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, DIMENSIONS_MAX, GgmlType, MAGIC, Value};
+use crate::platform;
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
@@ -76,7 +77,7 @@ impl GgufWriter {
         let temporary = Path::new(&temporary);
         let written = self.write_all(&head, temporary).and_then(|()| {
             std::fs::rename(temporary, path)?;
-            sync_folder(path)
+            platform::sync_folder(path)
         });
         written.map_err(|error| {
             let _ = std::fs::remove_file(temporary);
@@ -177,15 +178,4 @@ fn put_value(bytes: &mut Vec<u8>, value: &Value) -> Result<(), ()> {
         }
     }
     Ok(())
-}
-
-/// Makes the rename durable where folders can be synced.
-fn sync_folder(path: &Path) -> std::io::Result<()> {
-    if !cfg!(unix) {
-        return Ok(());
-    }
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
-    }
 }

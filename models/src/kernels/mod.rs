@@ -10,10 +10,17 @@
 //! | [`bytes`] | 8-bit weights times 8-bit activations, exact, for a network that was made with them |
 //! | [`ops`] | these as burn operations on the Flex device |
 
+#[cfg(feature = "burn")]
 pub(crate) mod activations;
+#[cfg(feature = "burn")]
 pub(crate) mod attention;
+#[cfg(feature = "burn")]
 pub(crate) mod blocks;
+#[cfg(feature = "smart-turn")]
 pub(crate) mod bytes;
+#[cfg(feature = "burn")]
 pub(crate) mod dense;
+#[cfg(feature = "burn")]
 mod dot;
+#[cfg(feature = "burn")]
 pub(crate) mod ops;

@@ -7,7 +7,7 @@
 //! use tertulia::backend::{SynthesisRequest, Synthesizer, run_steps};
 //! use tertulia_models::kokoro::Kokoro;
 //!
-//! let kokoro = Kokoro::new("kokoro-82m.gguf".as_ref(), burn::tensor::Device::flex())?;
+//! let kokoro = Kokoro::new("kokoro-82m.gguf", Default::default());
 //! let request = SynthesisRequest::new("Buenos días, ¿qué tal?", vec!["es".parse()?], "ef_dora");
 //! run_steps(kokoro.synthesize(request)?, |chunk| {
 //!     let seconds = chunk.samples.len() as f64 / f64::from(kokoro.sample_rate());
@@ -19,6 +19,7 @@
 
 mod albert;
 mod chunks;
+#[cfg(feature = "download")]
 mod convert;
 mod decoder;
 mod fused;
@@ -31,6 +32,7 @@ mod synthesizer;
 mod vocab;
 mod weights;
 
+#[cfg(feature = "download")]
 pub use convert::convert_onnx;
 pub use synthesizer::{Kokoro, Utterance};
 

@@ -9,8 +9,8 @@ use crate::text::{self, PhonemeWord, phonemize};
 use burn::tensor::Device;
 use parking_lot::Mutex;
 use std::ops::Range;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use tertulia::backend::{
     CancelFlag, Lexicon, Model, SpeechChunk, SpokenWord, Steps, SynthesisRequest, Synthesizer, VoiceInfo, steps_from_fn,
 };
@@ -32,11 +32,17 @@ pub struct Kokoro {
 }
 
 struct Shared {
+    path: PathBuf,
+    device: Device,
+    opened: OnceLock<Opened>,
+    network: Mutex<Option<Arc<Network>>>,
+}
+
+/// A model file without its weights.
+struct Opened {
     file: Gguf,
     vocab: Vocab,
     voices: Vec<VoiceInfo>,
-    device: Device,
-    network: Mutex<Option<Arc<Network>>>,
 }
 
 /// An utterance given in phonemes, spoken.
@@ -52,27 +58,10 @@ pub struct Utterance {
 }
 
 impl Kokoro {
-    /// Opens the file that [`convert_onnx`](super::convert_onnx) writes; its weights are loaded on first use, onto
-    /// `device`.
-    ///
-    /// # Errors
-    /// Those of [`Gguf::open`]; [`ErrorCode::ModelUnsupported`] for a file of another architecture,
-    /// [`ErrorCode::ModelCorrupt`] for one without symbols and voices.
-    pub fn new(path: &Path, device: Device) -> Result<Self> {
-        let file = Gguf::open(path)?;
-        if file.str("general.architecture")? != ARCHITECTURE {
-            let detail = format!("{} is not a Kokoro voice", file.file_name());
-            return Err(Error::new(ErrorCode::ModelUnsupported, detail));
-        }
-        let vocab = Vocab::load(&file)?;
-        let spoken = text::languages();
-        let voices = file.strings("kokoro.voices")?.into_iter().filter_map(|name| {
-            let language = voice_language(name)?;
-            let known = spoken.iter().any(|tag| tag.same_language(&language));
-            known.then(|| VoiceInfo { name: name.to_owned(), language })
-        });
-        let voices = voices.collect();
-        Ok(Self { shared: Arc::new(Shared { file, vocab, voices, device, network: Mutex::new(None) }) })
+    /// A synthesizer that will read the GGUF file at `path`; nothing is read yet. Its weights go onto `device`.
+    pub fn new(path: impl Into<PathBuf>, device: Device) -> Self {
+        let (path, opened, network) = (path.into(), OnceLock::new(), Mutex::new(None));
+        Self { shared: Arc::new(Shared { path, device, opened, network }) }
     }
 
     /// Speaks Kokoro's own phoneme symbols, 1 to 510 of them, in one go; symbols that the voice does not know make
@@ -83,7 +72,7 @@ impl Kokoro {
     pub fn speak_phonemes(&self, phonemes: &str, voice: &str, speed: f32, cancel: &CancelFlag) -> Result<Utterance> {
         check_speed(speed)?;
         let styles = self.shared.styles(voice)?;
-        let ids = self.shared.vocab.ids(phonemes);
+        let ids = self.shared.opened()?.vocab.ids(phonemes);
         let spoken = self.shared.network(&mut |_| {})?.speak(&ids, style(&styles, ids.len()), speed, cancel)?;
         Ok(Utterance { samples: spoken.samples, durations: spoken.durations, pitch_hz: spoken.pitch_hz })
     }
@@ -92,6 +81,10 @@ impl Kokoro {
 impl Model for Kokoro {
     fn name(&self) -> &str {
         "kokoro-82m"
+    }
+
+    fn check(&self) -> Result<()> {
+        self.shared.opened().map(drop)
     }
 
     fn load(&self, progress: &mut dyn FnMut(f32)) -> Result<()> {
@@ -106,19 +99,20 @@ impl Model for Kokoro {
         self.shared.network.lock().is_some()
     }
 
+    /// 0 where the file cannot be read.
     fn memory_needed(&self) -> u64 {
         // Weights lie in the file as f16 and in memory as f32.
-        2 * self.shared.file.file_bytes() as u64 + WORKING_BYTES
+        self.shared.opened().map_or(0, |opened| 2 * opened.file.file_bytes() as u64 + WORKING_BYTES)
     }
 }
 
 impl Synthesizer for Kokoro {
     fn languages(&self) -> Vec<LanguageTag> {
-        text::languages()
+        self.shared.opened().map(|_| text::languages()).unwrap_or_default()
     }
 
     fn voices(&self) -> Vec<VoiceInfo> {
-        self.shared.voices.clone()
+        self.shared.opened().map(|opened| opened.voices.clone()).unwrap_or_default()
     }
 
     fn sample_rate(&self) -> u32 {
@@ -126,7 +120,8 @@ impl Synthesizer for Kokoro {
     }
 
     fn check_lexicon(&self, lexicon: &Lexicon) -> Result<()> {
-        text::check_lexicon(lexicon, |symbol| self.shared.vocab.contains(symbol))
+        let vocab = &self.shared.opened()?.vocab;
+        text::check_lexicon(lexicon, |symbol| vocab.contains(symbol))
     }
 
     fn synthesize(&self, request: SynthesisRequest) -> Result<Steps<'static, SpeechChunk>> {
@@ -134,7 +129,7 @@ impl Synthesizer for Kokoro {
         let styles = self.shared.styles(&request.voice)?;
         let british = request.voice.starts_with('b');
         let words = phonemize(&request.text, &request.languages, &request.lexicon, british)?;
-        let chunks = chunks(&request.text, &words, &self.shared.vocab);
+        let chunks = chunks(&request.text, &words, &self.shared.opened()?.vocab);
         let network = self.shared.network(&mut |_| {})?;
         if chunks.is_empty() {
             let mut silent = Some(SpeechChunk { text_span: 0..request.text.len(), ..Default::default() });
@@ -151,25 +146,55 @@ impl Synthesizer for Kokoro {
     }
 }
 
+impl Opened {
+    /// # Errors
+    /// Those of [`Gguf::open`]; [`ErrorCode::ModelUnsupported`] for a file of another architecture,
+    /// [`ErrorCode::ModelCorrupt`] for one without symbols and voices.
+    fn read(path: &Path) -> Result<Self> {
+        let file = Gguf::open(path)?;
+        if file.str("general.architecture")? != ARCHITECTURE {
+            return Err(file.unsupported("not a Kokoro model"));
+        }
+        let vocab = Vocab::load(&file)?;
+        let spoken = text::languages();
+        let voices = file.strings("kokoro.voices")?.into_iter().filter_map(|name| {
+            let language = voice_language(name)?;
+            let known = spoken.iter().any(|tag| tag.same_language(&language));
+            known.then(|| VoiceInfo { name: name.to_owned(), language })
+        });
+        let voices = voices.collect();
+        Ok(Self { file, vocab, voices })
+    }
+}
+
 impl Shared {
+    fn opened(&self) -> Result<&Opened> {
+        if let Some(opened) = self.opened.get() {
+            return Ok(opened);
+        }
+        let opened = Opened::read(&self.path)?;
+        Ok(self.opened.get_or_init(|| opened))
+    }
+
     fn network(&self, progress: &mut dyn FnMut(f32)) -> Result<Arc<Network>> {
         let mut network = self.network.lock();
         if let Some(network) = &*network {
             return Ok(network.clone());
         }
-        let loaded = Arc::new(Network::load(&self.file, &self.device, progress)?);
+        let loaded = Arc::new(Network::load(&self.opened()?.file, &self.device, progress)?);
         *network = Some(loaded.clone());
         Ok(loaded)
     }
 
     /// A voice's styles, row after row.
     fn styles(&self, voice: &str) -> Result<Vec<f32>> {
-        if !self.voices.iter().any(|known| known.name == voice) {
-            return Err(Error::new(ErrorCode::UnknownVoice, format!("Kokoro has no voice {voice:?}")));
+        let Opened { file, voices, .. } = self.opened()?;
+        if !voices.iter().any(|known| known.name == voice) {
+            return Err(Error::new(ErrorCode::UnknownVoice, format!("no Kokoro voice is named {voice:?}")));
         }
-        let tensor = self.file.tensor(&format!("voice.{voice}"))?;
+        let tensor = file.tensor(&format!("voice.{voice}"))?;
         if tensor.shape != [STYLE_ROWS, STYLE_WIDTH] {
-            return Err(Error::new(ErrorCode::ModelCorrupt, format!("the styles of voice {voice} have a wrong shape")));
+            return Err(file.corrupt(format!("voice {voice} has the shape {:?}", tensor.shape)));
         }
         tensor.to_f32()
     }

@@ -15,9 +15,11 @@
 //! # }
 //! ```
 
+#[cfg(feature = "download")]
 mod convert;
 mod network;
 
+#[cfg(feature = "download")]
 pub use convert::convert_onnx;
 
 use crate::gguf::Gguf;
@@ -60,6 +62,10 @@ impl SileroVad {
 impl Model for SileroVad {
     fn name(&self) -> &str {
         "silero-vad-v6"
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.is_loaded() { Ok(()) } else { Gguf::open(&self.path).map(drop) }
     }
 
     fn load(&self, progress: &mut dyn FnMut(f32)) -> Result<()> {

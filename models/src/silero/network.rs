@@ -105,7 +105,7 @@ impl Weights {
     /// tensor is absent.
     pub(super) fn read(file: &Gguf) -> Result<Self> {
         if file.str("general.architecture")? != ARCHITECTURE {
-            return Err(Error::new(ErrorCode::ModelUnsupported, format!("{} is no Silero VAD", file.file_name())));
+            return Err(file.unsupported("not a Silero VAD model"));
         }
         let mut tensors = Vec::with_capacity(TENSORS.len());
         for (name, shape) in TENSORS {

@@ -18,13 +18,15 @@
 //! ```
 
 mod arithmetic;
+#[cfg(feature = "download")]
 mod convert;
 mod network;
 
+#[cfg(feature = "download")]
 pub use convert::convert_onnx;
 
 use crate::gguf::Gguf;
-use crate::whisper::mel::{HOP, MelFrontEnd};
+use crate::mel::{HOP, MelFrontEnd};
 use arithmetic::pairwise_sum;
 use network::{FRAMES, MEL_BINS, Network};
 use parking_lot::Mutex;
@@ -91,6 +93,10 @@ impl std::fmt::Debug for SmartTurn {
 impl Model for SmartTurn {
     fn name(&self) -> &str {
         "smart-turn-v3.2"
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.is_loaded() { Ok(()) } else { Gguf::open(&self.path).map(drop) }
     }
 
     fn load(&self, progress: &mut dyn FnMut(f32)) -> Result<()> {

@@ -4,8 +4,8 @@ use super::ARCHITECTURE;
 use super::arithmetic::{Linear, Norm, Product, Rounding, Softmax, Table, gelu};
 use crate::gguf::{GgmlType, Gguf};
 use crate::kernels::bytes::ByteMatrix;
+use tertulia::Result;
 use tertulia::backend::CancelFlag;
-use tertulia::{Error, ErrorCode, Result};
 
 /// Mel bins, and frames of 8 s.
 pub(super) const MEL_BINS: usize = 80;
@@ -46,11 +46,11 @@ pub(super) struct Network {
 
 impl Network {
     /// # Errors
-    /// [`ErrorCode::ModelUnsupported`] for another architecture or shape, [`ErrorCode::ModelCorrupt`] where a
+    /// [`tertulia::ErrorCode::ModelUnsupported`] for another architecture or shape, [`tertulia::ErrorCode::ModelCorrupt`] where a
     /// tensor is absent or a scale is no positive number.
     pub(super) fn read(file: &Gguf) -> Result<Self> {
         if file.str("general.architecture")? != ARCHITECTURE {
-            return Err(Error::new(ErrorCode::ModelUnsupported, format!("{} is no Smart Turn", file.file_name())));
+            return Err(file.unsupported("not a Smart Turn model"));
         }
         let source = Source(file);
         let input = source.rounding("input.rounding")?;
@@ -100,7 +100,7 @@ impl Network {
     /// The probability that the speaker has finished, from the log-mel spectrum `[MEL_BINS, FRAMES]` of the last 8 s.
     ///
     /// # Errors
-    /// [`ErrorCode::Cancelled`].
+    /// [`tertulia::ErrorCode::Cancelled`].
     pub(super) fn finished(&self, mel: &[f32], cancel: &CancelFlag) -> Result<f32> {
         let mut x = self.listen(mel);
         for layer in &self.layers {

@@ -1,10 +1,10 @@
 //! A look inside, to compare with other implementations.
 
 use super::decoding::Rules;
-use super::mel::WINDOW_FRAMES;
 use super::network::{TextCache, values};
 use super::recognition::Loaded;
 use super::vocabulary::Vocabulary;
+use crate::mel::WINDOW_FRAMES;
 use std::sync::Arc;
 use tertulia::{ErrorCode, LanguageTag, Result};
 

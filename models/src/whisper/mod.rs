@@ -16,13 +16,13 @@
 //! # }
 //! ```
 
+#[cfg(feature = "download")]
 pub mod ct2;
 mod decoding;
 mod ending;
 mod gate;
 mod growing;
 mod inspect;
-pub(crate) mod mel;
 mod model_file;
 mod network;
 mod recognition;
@@ -109,16 +109,15 @@ impl Whisper {
         Ok(fresh)
     }
 
-    /// `None` as long as the file is missing or unsound; opening a stream says why.
-    fn facts(&self) -> Option<&Facts> {
-        if self.facts.get().is_none() {
-            let head = Gguf::open(&self.path).and_then(|file| Head::read(&file)).ok()?;
-            let languages = Vocabulary::new(&head.tokens).ok()?.language_tags();
-            let weights = head.shape.parameters() * size_of::<f32>() as u64;
-            let memory_bytes = weights + head.shape.width as u64 * WORKING_BYTES_PER_WIDTH;
-            let _ = self.facts.set(Facts { languages, memory_bytes });
+    fn facts(&self) -> Result<&Facts> {
+        if let Some(facts) = self.facts.get() {
+            return Ok(facts);
         }
-        self.facts.get()
+        let head = Head::read(&Gguf::open(&self.path)?)?;
+        let languages = Vocabulary::new(&head.tokens)?.language_tags();
+        let weights = head.shape.parameters() * size_of::<f32>() as u64;
+        let memory_bytes = weights + head.shape.width as u64 * WORKING_BYTES_PER_WIDTH;
+        Ok(self.facts.get_or_init(|| Facts { languages, memory_bytes }))
     }
 }
 
@@ -133,8 +132,12 @@ impl Model for Whisper {
         &self.name
     }
 
+    fn check(&self) -> Result<()> {
+        self.facts().map(drop)
+    }
+
     fn load(&self, progress: &mut dyn FnMut(f32)) -> Result<()> {
-        self.loaded(progress).map(|_| ())
+        self.loaded(progress).map(drop)
     }
 
     fn unload(&self) {
@@ -145,6 +148,7 @@ impl Model for Whisper {
         self.loaded.lock().is_some()
     }
 
+    /// 0 where the file cannot be read.
     fn memory_needed(&self) -> u64 {
         self.facts().map_or(0, |facts| facts.memory_bytes)
     }
@@ -152,7 +156,7 @@ impl Model for Whisper {
 
 impl Recognizer for Whisper {
     fn languages(&self) -> Vec<LanguageTag> {
-        self.facts().map_or_else(Vec::new, |facts| facts.languages.clone())
+        self.facts().map(|facts| facts.languages.clone()).unwrap_or_default()
     }
 
     /// Starts to recognise. Audio of up to 30 s is one window; longer audio goes through in windows of up to 15 s, cut

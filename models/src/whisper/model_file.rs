@@ -1,11 +1,11 @@
 //! A Whisper as a GGUF file: which metadata it has, and how it comes into memory.
 
 use super::ending;
-use super::mel::MelFrontEnd;
 use super::network::{Network, Shape, TensorSource};
 use super::recognition::Loaded;
 use super::vocabulary::Vocabulary;
 use crate::gguf::{Gguf, GgufWriter};
+use crate::mel::MelFrontEnd;
 use burn::tensor::Device;
 use std::path::Path;
 use tertulia::{Error, ErrorCode, Result};
@@ -64,7 +64,7 @@ impl Head {
     /// [`ErrorCode::ModelUnsupported`] for another architecture, [`ErrorCode::ModelCorrupt`].
     pub(super) fn read(file: &Gguf) -> Result<Self> {
         if file.str("general.architecture")? != ARCHITECTURE {
-            return Err(Error::new(ErrorCode::ModelUnsupported, format!("{} is not a Whisper", file.file_name())));
+            return Err(file.unsupported("not a Whisper model"));
         }
         let size = |key: &str| file.u32(key).map(|size| size as usize);
         let shape = Shape {

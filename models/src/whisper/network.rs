@@ -5,9 +5,9 @@
 //! CPU the layers are the kernels of [`dense`](crate::kernels::dense), elsewhere burn's own operations; the decoder's
 //! weights are kept in 16 bits where the file has them so.
 
-use super::mel::WINDOW_FRAMES;
 use crate::kernels::dense::{DenseLayer, DenseMatrix};
 use crate::kernels::ops::{self, NormWeights, Places, Then};
+use crate::mel::WINDOW_FRAMES;
 use burn::tensor::activation::{gelu, softmax};
 use burn::tensor::module::{attention, conv1d, layer_norm};
 use burn::tensor::ops::{AttentionModuleOptions, ConvOptions};

@@ -2,12 +2,12 @@
 
 use super::decoding::{self, Attempt, Random, Rules};
 use super::growing::{GROWING_SAMPLES_MAX, Growth, Heard};
-use super::mel::{HOP, MelFrontEnd, WINDOW_SAMPLES};
 use super::network::{AttentionWitness, EncoderLayer, KeyValues, Network, TextCache};
 use super::segments::{Segment, segments};
 use super::steps::Emitter;
 use super::vocabulary::Vocabulary;
 use super::{ending, gate, timing, voicing};
+use crate::mel::{HOP, MelFrontEnd, WINDOW_SAMPLES};
 use burn::tensor::Tensor;
 use std::sync::Arc;
 use tertulia::backend::{LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, Transcript, UtteranceCache, Word};

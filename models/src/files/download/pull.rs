@@ -1,8 +1,10 @@
 //! [`ModelStore::pull`]: fetch, check, convert, put in place.
 
 use super::progress::{Phase, Progress};
-use super::store::{ModelState, ModelStore};
-use super::{Conversion, DefaultFetcher, Fetcher, ModelEntry, Part, Record, UpstreamFile, convert, disk};
+use super::{
+    Conversion, DefaultFetcher, Fetcher, ModelEntry, ModelState, ModelStore, Part, Record, Source, UpstreamFile,
+    convert, disk,
+};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -165,7 +167,7 @@ impl Pull<'_, '_> {
         // The record first: a file without its record would be taken for one that somebody else made.
         self.write_record(entry, &record)?;
         disk::rename(&made, &self.store.output_path(entry))?;
-        disk::remove_folder(&downloads)?;
+        super::remove_folder(&downloads)?;
         // Other models' downloads may lie there.
         let _ = std::fs::remove_dir(self.store.folder().join("downloads"));
         Ok(())
@@ -177,7 +179,7 @@ impl Pull<'_, '_> {
         if entry.conversion != Conversion::None {
             self.reporter.report(Phase::Converting, 0, 0);
         }
-        disk::remove_folder(folder)?;
+        super::remove_folder(folder)?;
         disk::create_folder(folder)?;
         let made = folder.join(&entry.output);
         convert::convert(entry, files, &made)?;
@@ -219,7 +221,7 @@ impl Pull<'_, '_> {
 
     /// Fetches a file from one source and puts it to its place. Wrong bytes that began with what an earlier pull had
     /// left are fetched once more from the start: the fault may lie in those.
-    fn fetch(&mut self, source: &super::Source, file: &UpstreamFile, path: &Path, packages: &Path) -> Result<()> {
+    fn fetch(&mut self, source: &Source, file: &UpstreamFile, path: &Path, packages: &Path) -> Result<()> {
         let part_path = disk::with_suffix(path, ".part");
         loop {
             let mut report = |phase, done, total| self.reporter.report(phase, done, total);

@@ -2,6 +2,7 @@
 
 use super::progress::Phase;
 use super::{Fetcher, Part, Source, archive, disk};
+use crate::platform;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -31,10 +32,7 @@ pub struct PackageFetcher {
 impl Default for PackageFetcher {
     fn default() -> Self {
         let commands = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        Self {
-            python: commands(if cfg!(windows) { &["py", "python"] } else { &["python3", "python"] }),
-            npm: commands(if cfg!(windows) { &["npm.cmd"] } else { &["npm"] }),
-        }
+        Self { python: commands(platform::PYTHON_COMMANDS), npm: commands(platform::NPM_COMMANDS) }
     }
 }
 
@@ -71,7 +69,7 @@ impl PackageFetcher {
             return Ok(());
         }
         let growing = growing(folder);
-        disk::remove_folder(&growing)?;
+        super::remove_folder(&growing)?;
         disk::create_folder(&growing)?;
         let log = disk::with_suffix(folder, ".log");
         let mut child = self.spawn(client, package, &growing, &log)?;

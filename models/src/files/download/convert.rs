@@ -1,17 +1,9 @@
-//! Which converter makes what.
+//! Dispatch from a [`Conversion`] to its converter.
 
 use super::{Conversion, ModelEntry};
 use crate::{kokoro, silero, smart_turn, whisper};
 use std::path::Path;
 use tertulia::Result;
-
-/// The version of a converter: a file made by another one is made anew by the next pull.
-pub(super) fn version(conversion: Conversion) -> u32 {
-    match conversion {
-        Conversion::None => 0,
-        Conversion::WhisperCt2 | Conversion::KokoroOnnx | Conversion::SileroOnnx | Conversion::SmartTurnOnnx => 1,
-    }
-}
 
 /// Makes the GGUF file `output` from the entry's files in `folder`, which go by the names that the manifest gives them.
 pub(super) fn convert(entry: &ModelEntry, folder: &Path, output: &Path) -> Result<()> {
