@@ -52,7 +52,7 @@ pub struct SessionConfig {
     /// How long endpointing waits in a pause of the user: from 0, shortest, to 1, longest.
     #[serde(default = "defaults::patience")]
     pub patience: f32,
-    /// Whether speech or text of the user interrupts a reply (barge-in).
+    /// True if speech or text of the user interrupts a reply (barge-in).
     #[serde(default = "defaults::yes")]
     pub interruptible: bool,
     /// Voice activity detection and endpointing.

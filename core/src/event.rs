@@ -1,9 +1,10 @@
-//! [`Event`]: what a session tells its host, and the one JSON form that every language shares.
+//! [`Event`]: the events of a session, and the one JSON form that every language shares.
 //!
 //! An event is a JSON object. Its `type` is the kind's name in snake_case; `seq` counts the session's delivered
 //! events from 1 without gaps; `session` is the session's id; `turn` is there where the event belongs to a turn;
 //! `at_ms` is the time since the session was opened. All times are whole milliseconds; spans are byte offsets into
-//! the UTF-8 text, the end excluded. PCM is not part of the JSON form: `samples` is its length.
+//! the UTF-8 text, the end excluded. PCM is not part of the JSON form: `samples` is its length. `docs/events.md` lists
+//! every type and field.
 //!
 //! ```
 //! use tertulia::event::{Event, EventKind};
@@ -50,10 +51,10 @@ impl std::str::FromStr for SessionId {
 #[serde(transparent)]
 pub struct TurnId(pub u64);
 
-/// Something that happened.
+/// An event of a session or of the engine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Event {
-    /// What happened.
+    /// The kind and its fields.
     #[serde(flatten)]
     pub kind: EventKind,
     /// The event's number in its session, from 1 at each opening, given at delivery.
@@ -82,76 +83,75 @@ impl Event {
 pub enum EventKind {
     /// The session is open; the first event.
     SessionOpened {
-        /// Whether it existed before.
+        /// True if the session existed before.
         resumed: bool,
         /// Turns in the store.
         turns: u64,
     },
-    /// A turn began.
+    /// A turn started.
     TurnStarted {
-        /// Who or what began it.
+        /// Its start.
         origin: TurnOrigin,
-        /// The turn that is tried again.
+        /// The turn that it retries.
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_of: Option<TurnId>,
-        /// The turn whose words it corrects; it takes the place of that turn and of all after it.
+        /// The turn that it corrects; it supersedes that turn and all after it.
         #[serde(skip_serializing_if = "Option::is_none")]
         corrects: Option<TurnId>,
     },
-    /// Someone began to speak, or went on (raw: it may turn out to be nothing).
+    /// Speech onset by VAD, also after a pause within an utterance. The speech may yet prove to be noise.
     SpeechStarted {
-        /// When, in ms of the audio.
+        /// The onset, in ms of the audio.
         start_ms: u64,
     },
-    /// Someone fell silent (raw).
+    /// The end of speech by VAD; the utterance may go on.
     SpeechStopped {
-        /// When, in ms of the audio.
+        /// The end, in ms of the audio.
         end_ms: u64,
     },
-    /// Nobody has spoken for a while, and no turn is under way (see [`Listening::idle_ms`](crate::Listening)).
+    /// No speech for [`Listening::idle_ms`](crate::Listening) while no turn is under way.
     Idle {
-        /// For how long, in ms of the audio.
+        /// The silence so far, in ms of the audio.
         silence_ms: u64,
     },
-    /// The utterance is complete.
+    /// End of turn: the utterance is complete.
     UtteranceEnded {
-        /// When the speech in it starts, in ms of the audio: of the recording, or of all that the microphone gave since
-        /// the session was opened.
+        /// The onset of its speech, in ms of the audio: of the recording, or of the microphone since the session was
+        /// opened.
         start_ms: u64,
-        /// When the speech in it ends.
+        /// The end of its speech, in ms of the audio.
         end_ms: u64,
-        /// Up to where the audio was heard when this was decided.
+        /// The position in the audio at which this was decided, in ms.
         decided_ms: u64,
         /// Why it is complete.
         reason: EndReason,
     },
-    /// What was said, so far. A later delta replaces an earlier one. While somebody is still speaking, it belongs to no
-    /// turn.
+    /// A partial transcript; a later one replaces it. During speech it belongs to no turn.
     TranscriptPartial {
-        /// All of it so far.
+        /// The whole text so far.
         text: String,
-        /// How many bytes of it will not change any more, until the transcript is done.
+        /// Bytes of its stable prefix, which does not change before `transcript_done`.
         stable_len: usize,
     },
-    /// What was said. It is in the store, unless `stored` is false.
+    /// The final transcript. It is durable unless `stored` is false.
     TranscriptDone {
         /// The transcript.
         #[serde(flatten)]
         transcript: Transcript,
-        /// Whether it was committed.
+        /// True if it was committed.
         stored: bool,
     },
-    /// More of the reply's text.
+    /// An increment of the reply's text.
     ReplyTextDelta {
-        /// The new piece.
+        /// The increment.
         text: String,
     },
     /// The reply's text is complete.
     ReplyTextDone {
-        /// All of it.
+        /// The whole text.
         text: String,
     },
-    /// More of the reply's sound.
+    /// A chunk of the reply's audio.
     ReplyAudioDelta {
         /// The chunk's number in the turn, from 0.
         chunk: u32,
@@ -163,32 +163,32 @@ pub enum EventKind {
         /// The bytes of the reply's text that it speaks.
         #[serde(with = "span")]
         text_span: Range<usize>,
-        /// Its words, with samples counted from the start of the reply; empty where the voice does not know them.
+        /// Its words, with samples counted from the start of the reply; empty where the voice has no word times.
         words: Vec<SpokenWord>,
     },
-    /// The reply's sound is complete.
+    /// The reply's audio is complete.
     ReplyAudioDone {
         /// Samples of all chunks.
         samples_total: u64,
     },
-    /// Hold the playback: somebody may be interrupting.
+    /// Pause the playback: a possible barge-in.
     PlaybackPause,
-    /// Go on playing: nobody was.
+    /// Resume the playback: it was no barge-in.
     PlaybackResume,
-    /// Stop playing and throw away what was not heard, then report `played` once more.
+    /// Stop the playback, discard the audio not yet played, then call `played` once more.
     PlaybackFlush,
-    /// The turn ended as it should; it is in the store.
+    /// The turn ended normally; it is durable.
     TurnFinished {
         /// The whole reply.
         reply_text: String,
     },
-    /// The turn was cut short; it is in the store.
+    /// The turn was interrupted; it is durable.
     TurnInterrupted {
         /// Why.
         reason: InterruptReason,
-        /// What of the reply was heard.
+        /// The heard text: the part of the reply that was played.
         heard_text: String,
-        /// Whether that is a guess, the voice not knowing its word times.
+        /// True if the heard text is an estimate, the voice having no word times.
         estimated: bool,
     },
     /// The turn failed. The session goes on.
@@ -199,21 +199,21 @@ pub enum EventKind {
         #[serde(flatten)]
         error: ErrorInfo,
     },
-    /// How long the turn took, and what it cost; just before the event that ends the turn.
+    /// Latencies and costs of the turn; directly before the event that ends it.
     Metrics(Metrics),
-    /// The session has ended or was closed; the last event.
+    /// The session was ended or closed; the last event.
     SessionClosed {
-        /// False where it can be opened again: it was only closed, or its end could not be stored.
+        /// False where the session can be opened again: it was only closed, or its end could not be stored.
         ended: bool,
     },
-    /// A model is being loaded (engine).
+    /// A model is being loaded (an event of the engine).
     ModelLoading {
         /// Its name.
         model: String,
         /// 0 to 1; 1 when it is loaded.
         progress: f32,
     },
-    /// Something failed outside a turn.
+    /// An error outside a turn.
     Error(ErrorInfo),
 }
 
@@ -234,17 +234,17 @@ impl From<&Error> for ErrorInfo {
     }
 }
 
-/// Who or what began a turn.
+/// The start of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TurnOrigin {
-    /// The learner spoke.
+    /// The user spoke.
     Utterance,
-    /// The learner typed.
+    /// The user typed.
     Text,
-    /// The host gave a text to speak.
+    /// The host called `say`.
     Say,
-    /// The host asked the tutor to speak.
+    /// The host called `reply`.
     Reply,
 }
 
@@ -252,57 +252,57 @@ pub enum TurnOrigin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
-    /// The host said so.
+    /// The host called `end_utterance`.
     Host,
-    /// It came as one complete recording.
+    /// The audio is one complete recording.
     Recording,
-    /// The silence after it was long enough.
+    /// Endpointing.
     Silence,
-    /// It had become as long as an utterance may be.
+    /// The maximum length of an utterance.
     TooLong,
-    /// The host said that the microphone was taken away.
+    /// The host called `input_interrupted`.
     InputInterrupted,
-    /// The microphone gave nothing for a second.
+    /// No audio arrived for a second.
     InputStalled,
 }
 
-/// Why a turn was cut short.
+/// Why a turn was interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InterruptReason {
-    /// The learner spoke or typed.
+    /// The user spoke or typed.
     BargeIn,
-    /// The host asked for it.
+    /// The host called `interrupt`.
     Cancel,
-    /// The process ended; found at the next opening.
+    /// The process ended during the turn; found at the next opening.
     Crash,
 }
 
-/// Where in a turn something failed.
+/// The stage of a turn that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// Reading the audio, and looking for speech in it.
+    /// Decoding the audio and finding speech in it.
     Decode,
     /// Speech to text.
     Recognise,
-    /// Writing the reply.
+    /// Generating the reply.
     Reply,
     /// Text to speech.
     Speak,
-    /// Writing the store.
+    /// Committing to the store.
     Store,
 }
 
-/// How far a turn came.
+/// The state of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum TurnState {
     /// It is under way.
     Open,
-    /// It ended as it should.
+    /// It ended normally.
     Finished,
-    /// It was cut short.
+    /// It was interrupted.
     Interrupted {
         /// Why.
         reason: InterruptReason,
@@ -316,24 +316,25 @@ pub enum TurnState {
     },
 }
 
-/// What was said.
+/// A transcript.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Transcript {
-    /// The text, trimmed; empty where nobody spoke.
+    /// The text, trimmed; empty without speech.
     pub text: String,
-    /// The language that was set or chosen.
+    /// The language that was set or detected; absent in JSON where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<LanguageTag>,
     /// The probability of that language among those allowed, 0 to 1; 1 where it was set.
     #[serde(deserialize_with = "number")]
     pub language_probability: f32,
-    /// The probability, 0 to 1, that there is no speech (the highest among the windows).
+    /// The probability, 0 to 1, of no speech (the highest among the recogniser's windows).
     #[serde(deserialize_with = "number")]
     pub no_speech_probability: f32,
     /// The mean natural logarithm of the tokens' probabilities.
     #[serde(deserialize_with = "number")]
     pub average_log_probability: f32,
-    /// How likely nothing more is to come by what the recogniser hears and understands, 0 to 1; `None` where it cannot
-    /// say. It is of use while somebody speaks, and is not stored.
+    /// The recogniser's probability, 0 to 1, that the utterance is complete: a cue for endpointing. Not stored; `None`
+    /// where the recogniser has no estimate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_probability: Option<f32>,
     /// The words, in order; their texts joined by spaces need not equal `text`.
@@ -345,21 +346,21 @@ pub struct Transcript {
 pub struct Word {
     /// The word with its punctuation.
     pub text: String,
-    /// When it starts, in ms from the utterance's start.
+    /// Its start, in ms from the utterance's start.
     pub start_ms: u64,
-    /// When it ends.
+    /// Its end, in ms from the utterance's start.
     pub end_ms: u64,
-    /// How sure the recogniser is, 0 to 1 (the mean of its tokens' probabilities).
+    /// The mean probability of its tokens, 0 to 1.
     #[serde(deserialize_with = "number")]
     pub confidence: f32,
 }
 
-/// JSON has no word for what is not a finite number, and writes null.
+/// Reads the null that JSON has for a number that is not finite.
 fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
     Ok(Option::<f32>::deserialize(deserializer)?.unwrap_or(f32::NAN))
 }
 
-/// Where a word sounds.
+/// The position of a spoken word in text and audio.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpokenWord {
     /// The bytes of the text that is spoken.
@@ -373,59 +374,64 @@ pub struct SpokenWord {
     pub end_sample: u64,
 }
 
-/// How long a turn took, and what it cost. Times count from the end of the utterance, or from the call that began
-/// the turn; `None` where the turn did not come that far.
+/// Latencies and costs of a turn. Latencies count from the end of the utterance, or from the call that started the turn;
+/// they are `None`, and absent in JSON, where the turn did not come that far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Metrics {
-    /// To the decision that the utterance is complete.
+    /// To the end-of-turn decision.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub decided_ms: Option<u64>,
     /// To the final transcript.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub transcript_ms: Option<u64>,
     /// To the first text of the reply.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_text_ms: Option<u64>,
-    /// To the first sound of the reply.
+    /// To the first audio of the reply.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_audio_ms: Option<u64>,
-    /// To the end of the turn's computing: the last sound made.
+    /// To the end of the turn's computing: the last audio of the reply.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub computed_ms: Option<u64>,
-    /// How long the recogniser took for the final transcript.
+    /// Time of the recogniser for the final transcript.
     pub recognize_ms: u64,
-    /// How long the chat model took for the whole reply.
+    /// Time of the chat model for the whole reply.
     pub reply_ms: u64,
-    /// How long the synthesizer took for the whole reply.
+    /// Time of the synthesizer for the whole reply.
     pub speak_ms: u64,
-    /// How long before the decision the work on the turn had begun.
+    /// Time by which work on the turn began before the end-of-turn decision.
     pub ahead_ms: u64,
-    /// How long the recogniser worked on drafts that were thrown away, since the turn before.
+    /// Time of the recogniser for drafts that were discarded, since the turn before.
     pub wasted_ms: u64,
     /// Events that the host had not read when the turn ended.
     pub unread_events: u32,
-    /// The learner's speech.
+    /// Duration of the user's speech.
     pub speech_ms: u64,
-    /// The reply's sound.
+    /// Duration of the reply's audio.
     pub reply_audio_ms: u64,
     /// Tokens of the prompt.
     pub prompt_tokens: u32,
-    /// Tokens of the prompt that had to be evaluated, the cache not holding them.
+    /// Tokens of the prompt that were not in the KV cache.
     pub evaluated_tokens: u32,
     /// Tokens of the reply.
     pub reply_tokens: u32,
-    /// Messages that no longer fit the context.
+    /// Messages that did not fit the context and were dropped.
     pub dropped_messages: u32,
 }
 
 impl Metrics {
-    /// Seconds that the recogniser took for a second of speech.
+    /// The recogniser's time per time of speech; `None` without speech.
     pub fn recognize_real_time_factor(&self) -> Option<f64> {
         ratio(self.recognize_ms, self.speech_ms)
     }
 
-    /// Seconds that the synthesizer took for a second of speech.
+    /// The synthesizer's time per time of audio; `None` without audio.
     pub fn speak_real_time_factor(&self) -> Option<f64> {
         ratio(self.speak_ms, self.reply_audio_ms)
     }
 
-    /// Tokens that the chat model wrote in a second, the prompt's evaluation included.
+    /// The chat model's tokens per second, prompt evaluation included; `None` without a reply.
     pub fn reply_tokens_per_s(&self) -> Option<f64> {
         ratio(u64::from(self.reply_tokens) * 1000, self.reply_ms)
     }

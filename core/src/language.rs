@@ -27,7 +27,7 @@ impl LanguageTag {
         self.0.split('-').next().unwrap_or(&self.0)
     }
 
-    /// Whether both name the same language, whatever their script or region.
+    /// True if both name the same language, whatever their script or region.
     pub fn same_language(&self, other: &LanguageTag) -> bool {
         self.primary() == other.primary()
     }

@@ -1,8 +1,8 @@
 //! Tertulia: an embeddable, on-device engine for spoken conversation.
 //!
-//! A person speaks; the engine hears, understands, answers aloud and remembers. This crate is the engine: sessions,
-//! turns, storage, audio. The models are [`Backends`](backend::Backends) that it is given; the crate `tertulia-models`
-//! has real ones, [`testing`] has scripted ones.
+//! The user speaks; the engine detects speech, recognises it, generates a reply, speaks it, and stores the conversation.
+//! This crate is the engine: sessions, turns, storage, audio. The models are [`Backends`](backend::Backends) that it is
+//! given; the crate `tertulia-models` has real ones, [`testing`] has scripted ones.
 //!
 //! # One turn
 //!
@@ -25,7 +25,7 @@
 //! let session = engine.create_session(config)?;
 //! let events = session.events()?;
 //!
-//! // One second of the microphone, then the learner falls silent.
+//! // One second of the microphone's audio is the utterance.
 //! session.push_audio(&noise_16k(1000), 16_000)?;
 //! let turn = session.end_utterance()?;
 //! while let Some(event) = events.next_timeout(Duration::from_secs(10))? {
@@ -54,21 +54,21 @@
 //!
 //! # Rules
 //!
-//! - Every call returns at once; what follows arrives as [`Event`]s, read by one reader ([`Session::events`]).
-//! - A turn begins with [`Session::end_utterance`], [`push_encoded`](Session::push_encoded),
+//! - Every call returns at once; its results arrive as [`Event`]s, read by one reader ([`Session::events`]).
+//! - A turn starts with [`Session::end_utterance`], [`push_encoded`](Session::push_encoded),
 //!   [`send_text`](Session::send_text), [`say`](Session::say) or [`reply`](Session::reply), and ends exactly once:
-//!   `turn_finished`, `turn_interrupted` or `turn_failed`. A turn that fails leaves the session usable, and can be tried
-//!   again ([`Session::retry_turn`]); what was understood wrongly can be corrected ([`Session::correct`]).
-//! - With [`ListeningMode::Continuous`] the microphone stays open: the engine hears when somebody starts to speak and has
-//!   finished, and who speaks over the tutor interrupts it (`playback_pause`, then `playback_resume` or `playback_flush`).
-//! - A microphone that hears the speaker needs an echo canceller: the platform's, or, where the host tells what the
-//!   speaker plays ([`Session::push_playback`]), the engine's.
-//! - The host tells what was [`played`](Session::played); what was heard is what the tutor remembers to have said.
-//! - The tutor remembers the whole session: where it outgrows the chat model's context, the chat model summarises its
-//!   beginning, between turns, or else before a reply, which fails where that fails ([`store::Summary`]).
-//! - `transcript_done`, `turn_finished` and `turn_interrupted` come after they are on disk.
-//! - With a `tracing` subscriber each stage of a turn is a span (`turn_work`, `turn_detector`, `partial_recognition`, `prefill`,
-//!   `summary`, `commit`). What people say and type is in none of them.
+//!   `turn_finished`, `turn_interrupted` or `turn_failed`. A turn that fails leaves the session usable and can be
+//!   retried ([`Session::retry_turn`]); a wrong transcript can be corrected ([`Session::correct`]).
+//! - With [`ListeningMode::Continuous`] the microphone stays open: VAD and endpointing find the utterances, and speech
+//!   during a reply is a barge-in (`playback_pause`, then `playback_resume` or `playback_flush`).
+//! - A microphone that picks up the speaker needs an echo canceller: the platform's, or the engine's, which needs the
+//!   far-end signal ([`Session::push_playback`]).
+//! - The host reports playback with [`played`](Session::played); the heard text is what enters the chat model's context.
+//! - Where a session outgrows that context, the chat model summarises its first turns, between turns or else before a
+//!   reply, which fails if that fails ([`store::Summary`]).
+//! - `transcript_done`, `turn_finished` and `turn_interrupted` are emitted after their commit is durable.
+//! - With a `tracing` subscriber each stage of a turn is a span (`turn_work`, `turn_detector`, `partial_recognition`,
+//!   `prefill`, `summary`, `commit`). No span or log holds words of the user.
 //! - Errors are an [`ErrorCode`] with context; the numbers are the same in every language.
 
 pub mod audio;

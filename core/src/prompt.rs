@@ -1,4 +1,4 @@
-//! What the chat model is told: pure functions from the session's settings to messages.
+//! Prompts of the chat model: pure functions from the session's settings to messages.
 
 use crate::backend::{Message, Role};
 use crate::catalog::{Catalog, PromptWording};
@@ -57,7 +57,7 @@ pub fn opener(config: &SessionConfig, catalog: &Catalog) -> Result<Option<String
     Ok(catalog.scenario(&config.scenario)?.opener.get(config.target.primary()).cloned())
 }
 
-/// What asks the tutor to speak first; for [`instruction_message`].
+/// The instruction to open the conversation; for [`instruction_message`].
 ///
 /// # Errors
 /// [`ErrorCode::UnknownScenario`](crate::ErrorCode::UnknownScenario).
@@ -79,8 +79,7 @@ pub fn instruction_message(text: &str) -> Message {
     Message::new(Role::User, format!("({})", text.trim()))
 }
 
-/// The learner's words, with a note that they came into the tutor's: the model remembers what was heard of its reply, and
-/// is told why it stops there.
+/// The user's words of a barge-in, with a note that they interrupted the reply: the context holds its heard text only.
 pub fn interrupting_message(text: &str, config: &SessionConfig, catalog: &Catalog) -> Message {
     let (_, wording) = catalog.wording(&config.target);
     Message::new(Role::User, fill(&wording.interrupting, &[("text", text)]))

@@ -1,4 +1,4 @@
-//! Recordings as browsers and phones make them decode to the speech that went in, at the right time.
+//! Decoding of recordings from browsers and phones: content and timing.
 //!
 //! The files lie beside the workspace, in `../shared/speech`.
 
@@ -26,7 +26,7 @@ const CASES: [Case; 9] = [
 ];
 
 #[test]
-fn every_container_gives_its_clip_back() {
+fn every_container_decodes_to_its_clip() {
     for (file, clip, seconds, start, correlation_min) in CASES {
         let pcm =
             audio::decode(&speech(&format!("containers/{file}"))).unwrap_or_else(|error| panic!("{file}: {error}"));
@@ -35,8 +35,8 @@ fn every_container_gives_its_clip_back() {
         assert!(pcm.samples.iter().all(|sample| sample.abs() <= 1.0), "{file}");
         let clip = audio::decode(&speech(clip)).unwrap();
         let clip = audio::resample(&clip.samples, clip.rate, RATE_HZ).unwrap();
-        let heard = audio::resample(&pcm.samples, pcm.rate, RATE_HZ).unwrap();
-        let (lag, correlation) = best_lag(&heard, &clip, start.round() as isize);
+        let decoded = audio::resample(&pcm.samples, pcm.rate, RATE_HZ).unwrap();
+        let (lag, correlation) = best_lag(&decoded, &clip, start.round() as isize);
         assert!((lag as f64 - start).abs() <= 1.0, "{file}: starts at {lag}");
         assert!(correlation > correlation_min, "{file}: correlation {correlation}");
     }
@@ -58,11 +58,11 @@ fn every_clip_of_the_corpus_decodes() {
     assert!(count >= 41, "{count} clips");
 }
 
-/// The lag within 40 samples of `near` at which `clip` fits best into `heard`, and how well.
-fn best_lag(heard: &[f32], clip: &[f32], near: isize) -> (isize, f64) {
+/// The lag within 40 samples of `near` at which `clip` fits best into `decoded`, and how well.
+fn best_lag(decoded: &[f32], clip: &[f32], near: isize) -> (isize, f64) {
     let fit = |lag: isize| {
-        let (heard_from, clip_from) = (lag.max(0) as usize, (-lag).max(0) as usize);
-        let pairs = heard[heard_from..].iter().zip(&clip[clip_from..]);
+        let (decoded_from, clip_from) = (lag.max(0) as usize, (-lag).max(0) as usize);
+        let pairs = decoded[decoded_from..].iter().zip(&clip[clip_from..]);
         let (mut product, mut left, mut right) = (0.0, 0.0, 0.0);
         for (&a, &b) in pairs {
             let (a, b) = (f64::from(a), f64::from(b));

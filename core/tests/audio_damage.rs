@@ -1,4 +1,4 @@
-//! Damaged, odd and hostile files: each has its code, what can be saved is saved, and nothing panics or hangs.
+//! Damaged, odd and hostile audio files: error codes, concealment, no panic and no hang.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ const FILES: [&str; 10] = [
 const INDEX_AT_THE_END: &str = "containers/es_faststart.m4a";
 
 #[test]
-fn a_file_cut_off_gives_what_is_there() {
+fn a_truncated_file_decodes_up_to_the_cut() {
     quiet_contained_panics();
     for file in FILES.into_iter().filter(|file| *file != INDEX_AT_THE_END) {
         let bytes = speech(file);
@@ -50,7 +50,7 @@ fn a_file_cut_off_gives_what_is_there() {
 }
 
 #[test]
-fn a_file_that_lost_its_index_is_corrupt() {
+fn an_mp4_without_its_index_is_audio_corrupt() {
     let bytes = speech(INDEX_AT_THE_END);
     for percent in (5..100).step_by(5) {
         let error = checked(&bytes[..bytes.len() * percent / 100]).unwrap_err();
@@ -59,7 +59,7 @@ fn a_file_that_lost_its_index_is_corrupt() {
 }
 
 #[test]
-fn damage_in_the_middle_keeps_the_rest() {
+fn damaged_packets_are_concealed_and_the_rest_decodes() {
     quiet_contained_panics();
     // MP3 frames carry no time: what follows moves by the frames that were lost.
     for (file, keeps_time) in [
@@ -82,7 +82,7 @@ fn damage_in_the_middle_keeps_the_rest() {
 }
 
 #[test]
-fn flipped_bytes_neither_panic_nor_hang() {
+fn bit_flips_neither_panic_nor_hang() {
     quiet_contained_panics();
     let mut random = Random(0x5eed);
     let mut outcomes = [0usize; 2];
@@ -107,7 +107,7 @@ fn flipped_bytes_neither_panic_nor_hang() {
 }
 
 #[test]
-fn random_bytes_are_refused() {
+fn random_bytes_are_an_unknown_format() {
     quiet_contained_panics();
     let mut random = Random(7);
     for len in [1, 2, 3, 4, 7, 8, 12, 44, 100, 5_000] {
@@ -120,7 +120,7 @@ fn random_bytes_are_refused() {
 }
 
 #[test]
-fn each_bad_input_has_its_code() {
+fn each_bad_audio_file_has_its_error_code() {
     quiet_contained_panics();
     let second = wav(1, 16, 16_000, 1, &[0; 32_000]);
     let refused = |bytes: &[u8]| decode(bytes).map(|pcm| pcm.samples.len()).unwrap_err().code();
@@ -147,21 +147,21 @@ fn each_bad_input_has_its_code() {
 }
 
 #[test]
-fn loud_floats_are_clamped_and_channels_mixed() {
+fn float_samples_are_clamped_and_channels_mixed() {
     let floats: Vec<u8> = [4.0f32, 2.0, 0.5, -0.25].iter().flat_map(|x| x.to_le_bytes()).collect();
     assert_eq!(decode(&wav(3, 32, 16_000, 1, &floats)).unwrap().samples, [1.0, 1.0, 0.5, -0.25]);
     assert_eq!(decode(&wav(3, 32, 16_000, 2, &floats)).unwrap().samples, [1.0, 0.125]);
 }
 
 #[test]
-fn the_length_is_limited() {
+fn the_decoded_duration_is_limited() {
     let file = write_wav(&vec![0.1; 16_000 * 3], 16_000);
     assert_eq!(decode_limited(&file, 2).unwrap_err().code(), ErrorCode::AudioTooLong);
     assert_eq!(decode_limited(&file, 3).unwrap().samples.len(), 48_000);
 }
 
 #[test]
-fn a_small_file_of_endless_silence_is_stopped() {
+fn a_decompression_bomb_of_silence_is_stopped() {
     let file = flac_silence(40_000);
     assert!(file.len() < 800_000);
     let started = Instant::now();

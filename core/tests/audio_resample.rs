@@ -1,4 +1,4 @@
-//! The resampler is clean, exact in length and time, and does not care how a stream was cut.
+//! The resampler: passband, stopband, exact length and timing, independence of block size.
 
 use std::f64::consts::TAU;
 use tertulia::ErrorCode;
@@ -15,7 +15,7 @@ const PAIRS: [(u32, u32); 7] = [
 ];
 
 #[test]
-fn a_sine_in_band_stays_a_sine() {
+fn resampling_keeps_a_sine_in_the_passband() {
     for (from, to) in PAIRS {
         let nyquist_hz = f64::from(from.min(to)) / 2.0;
         for share in [0.02, 0.31, 0.8] {
@@ -31,7 +31,7 @@ fn a_sine_in_band_stays_a_sine() {
 }
 
 #[test]
-fn a_sine_out_of_band_vanishes() {
+fn resampling_removes_a_sine_above_nyquist() {
     for (from, to, hz) in
         [(48_000, 16_000, 8_400.0), (48_000, 16_000, 15_000.0), (44_100, 16_000, 8_400.0), (192_000, 16_000, 90_000.0)]
     {
@@ -43,7 +43,7 @@ fn a_sine_out_of_band_vanishes() {
 }
 
 #[test]
-fn the_length_is_exact() {
+fn resampling_has_the_exact_length() {
     for (from, to) in PAIRS {
         for len in [0usize, 1, 2, 3, 159, 160, 4_800, 44_100, 50_001] {
             let expected = (len as f64 * f64::from(to) / f64::from(from)).round() as usize;
@@ -53,7 +53,7 @@ fn the_length_is_exact() {
 }
 
 #[test]
-fn a_stream_equals_the_whole() {
+fn resampling_a_stream_equals_resampling_the_whole() {
     let input = sine(440.0, 44_100, 0.7);
     let whole = resample(&input, 44_100, 16_000).unwrap();
     let mut resampler = Resampler::new(44_100, 16_000).unwrap();
@@ -68,7 +68,7 @@ fn a_stream_equals_the_whole() {
 }
 
 #[test]
-fn a_stream_holds_back_little() {
+fn the_resampler_delay_is_small() {
     let mut resampler = Resampler::new(48_000, 16_000).unwrap();
     let mut out = Vec::new();
     resampler.push(&[0.0; 48_000], &mut out);
@@ -76,13 +76,13 @@ fn a_stream_holds_back_little() {
 }
 
 #[test]
-fn equal_rates_change_nothing() {
+fn equal_rates_pass_samples_through() {
     let input = sine(440.0, 16_000, 0.1);
     assert_eq!(resample(&input, 16_000, 16_000).unwrap(), input);
 }
 
 #[test]
-fn rates_outside_the_range_are_refused() {
+fn sample_rates_outside_the_range_are_refused() {
     for (from, to) in [(0, 16_000), (16_000, 0), (7_999, 16_000), (192_001, 16_000), (1_000_000, 16_000)] {
         assert_eq!(resample(&[0.0; 10], from, to).unwrap_err().code(), ErrorCode::AudioInvalidRate);
     }

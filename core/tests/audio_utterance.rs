@@ -1,10 +1,10 @@
-//! The utterance buffer is bounded, takes any block at any rate, and refuses what is no sound.
+//! The utterance buffer: limits, rates, block sizes, invalid samples.
 
 use tertulia::ErrorCode;
 use tertulia::audio::UtteranceBuffer;
 
 #[test]
-fn the_rate_may_change_between_blocks() {
+fn the_sample_rate_may_change_between_blocks() {
     let mut buffer = UtteranceBuffer::default();
     for rate in [48_000u32, 44_100, 16_000, 8_000, 192_000, 48_000] {
         buffer.push(&tone(rate, 0.5), rate).unwrap();
@@ -20,7 +20,7 @@ fn the_rate_may_change_between_blocks() {
 }
 
 #[test]
-fn many_small_blocks_equal_one_large() {
+fn the_block_size_makes_no_difference() {
     let sound = tone(48_000, 1.0);
     let (mut one, mut many) = (UtteranceBuffer::default(), UtteranceBuffer::default());
     one.push(&sound, 48_000).unwrap();
@@ -29,7 +29,7 @@ fn many_small_blocks_equal_one_large() {
 }
 
 #[test]
-fn take_starts_anew() {
+fn take_resets_the_buffer() {
     let mut buffer = UtteranceBuffer::default();
     assert!(buffer.is_empty());
     assert!(buffer.take().is_empty());
@@ -44,7 +44,7 @@ fn take_starts_anew() {
 }
 
 #[test]
-fn ten_minutes_overrun_and_the_first_two_stay() {
+fn overrun_keeps_the_first_two_minutes_of_ten() {
     let mut buffer = UtteranceBuffer::default();
     let ten_minutes = vec![0.5; 600 * 16_000];
     assert_eq!(buffer.push(&ten_minutes, 16_000).unwrap_err().code(), ErrorCode::AudioOverrun);
@@ -57,7 +57,7 @@ fn ten_minutes_overrun_and_the_first_two_stay() {
 }
 
 #[test]
-fn exactly_the_limit_fits() {
+fn an_utterance_of_exactly_the_maximum_length_fits() {
     let mut buffer = UtteranceBuffer::new(2);
     buffer.push(&vec![0.0; 2 * 48_000], 48_000).unwrap();
     assert_eq!(buffer.take().len(), 32_000);
@@ -68,7 +68,7 @@ fn exactly_the_limit_fits() {
 }
 
 #[test]
-fn samples_that_are_not_finite_are_refused_whole() {
+fn a_block_with_a_non_finite_sample_is_refused_whole() {
     let mut buffer = UtteranceBuffer::default();
     buffer.push(&[0.1; 100], 16_000).unwrap();
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
@@ -79,7 +79,7 @@ fn samples_that_are_not_finite_are_refused_whole() {
 }
 
 #[test]
-fn rates_outside_the_range_are_refused() {
+fn sample_rates_outside_the_range_are_refused() {
     let mut buffer = UtteranceBuffer::default();
     for rate in [0, 1, 7_999, 192_001, 1_000_000, u32::MAX] {
         assert_eq!(buffer.push(&[0.0; 10], rate).unwrap_err().code(), ErrorCode::AudioInvalidRate);
@@ -89,7 +89,7 @@ fn rates_outside_the_range_are_refused() {
 }
 
 #[test]
-fn loud_samples_are_clamped() {
+fn samples_are_clamped_to_full_scale() {
     let mut buffer = UtteranceBuffer::default();
     buffer.push(&[7.0, -7.0, f32::MAX, 0.5], 16_000).unwrap();
     buffer.push(&[f32::MAX; 48_000], 48_000).unwrap();

@@ -1,4 +1,4 @@
-//! The catalogue holds what settings name, and apps add to it with errors that name the field.
+//! The catalogue of levels and scenarios, and merging of an app's own.
 
 use tertulia::ErrorCode;
 use tertulia::catalog::Catalog;
@@ -12,7 +12,7 @@ fn the_built_in_levels_are_those_of_the_cefr() {
 }
 
 #[test]
-fn every_built_in_scenario_speaks_both_languages() {
+fn every_built_in_scenario_is_in_both_languages() {
     let catalog = Catalog::builtin();
     assert_eq!(catalog.scenarios().len(), 10);
     for scenario in catalog.scenarios() {
@@ -28,7 +28,7 @@ fn every_built_in_scenario_speaks_both_languages() {
 }
 
 #[test]
-fn the_default_settings_are_in_it() {
+fn the_default_settings_are_in_the_catalog() {
     let config = tertulia::SessionConfig::new("en".parse().unwrap(), "es".parse().unwrap());
     let catalog = Catalog::builtin();
     catalog.level(&config.level).unwrap();
@@ -36,7 +36,7 @@ fn the_default_settings_are_in_it() {
 }
 
 #[test]
-fn entries_are_added_and_replaced_by_name() {
+fn catalog_entries_are_added_and_replaced_by_name() {
     let mut catalog = Catalog::builtin();
     let level = |name: &str| {
         format!(r#"{{"levels": [{{"name": "{name}", "description": "d", "instructions": {{"en": "Whisper."}}}}]}}"#)
@@ -52,7 +52,7 @@ fn entries_are_added_and_replaced_by_name() {
 }
 
 #[test]
-fn errors_name_the_field_and_change_nothing() {
+fn catalog_errors_name_the_field_and_change_nothing() {
     let good = r#"{"name": "ok", "description": "d", "instructions": {"en": "i"}}"#;
     let cases = [
         ("", "not JSON"),
@@ -100,7 +100,7 @@ fn errors_name_the_field_and_change_nothing() {
 }
 
 #[test]
-fn a_text_of_a_hundred_kilobytes_is_refused() {
+fn a_catalog_text_of_a_hundred_kilobytes_is_refused() {
     let long = "x".repeat(100_000);
     let json = format!(r#"{{"levels": [{{"name": "x", "description": "{long}", "instructions": {{"en": "i"}}}}]}}"#);
     let error = Catalog::builtin().merge_json(&json).unwrap_err();

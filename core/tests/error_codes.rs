@@ -1,4 +1,4 @@
-//! The table of error codes is append only: position, number and name never change.
+//! The append-only table of error codes.
 
 use tertulia::ErrorCode;
 
@@ -75,13 +75,13 @@ const TABLE: &[(u16, &str)] = &[
 ];
 
 #[test]
-fn positions_numbers_and_names_are_what_they_were() {
+fn error_positions_numbers_and_names_never_change() {
     let now: Vec<(u16, &str)> = ErrorCode::ALL.iter().map(|code| (code.number(), code.name())).collect();
     assert_eq!(now, TABLE);
 }
 
 #[test]
-fn numbers_are_unique_and_lead_back_to_their_codes() {
+fn error_numbers_are_unique_and_map_back_to_their_codes() {
     for code in ErrorCode::ALL {
         assert_eq!(ErrorCode::from_number(code.number()), *code);
         assert!((1..=9).contains(&code.block()), "{code}");
@@ -90,7 +90,7 @@ fn numbers_are_unique_and_lead_back_to_their_codes() {
 }
 
 #[test]
-fn an_unknown_number_stays_what_it_is() {
+fn an_unknown_error_number_is_preserved() {
     let code = ErrorCode::from_number(777);
     assert_eq!((code, code.number(), code.name()), (ErrorCode::Unknown(777), 777, "Unknown"));
 }

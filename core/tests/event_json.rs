@@ -1,5 +1,6 @@
-//! Every kind of event has one JSON form, the same for every language.
+//! The JSON form of events, against its golden file and its page of documentation.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tertulia::event::{
     EndReason, ErrorInfo, Event, EventKind, InterruptReason, Metrics, SpokenWord, Stage, Transcript, TurnOrigin, Word,
@@ -15,6 +16,15 @@ fn kinds() -> Vec<EventKind> {
         average_log_probability: -0.25,
         finished_probability: None,
         words: vec![Word { text: "Hola,".into(), start_ms: 120, end_ms: 480, confidence: 0.5 }],
+    };
+    let draft = Transcript { language: None, finished_probability: Some(0.25), ..transcript.clone() };
+    let all_latencies = Metrics {
+        decided_ms: Some(300),
+        transcript_ms: Some(500),
+        first_text_ms: Some(700),
+        first_audio_ms: Some(900),
+        computed_ms: Some(1500),
+        ..Metrics::default()
     };
     let word = SpokenWord { text_span: 0..4, language: "es".parse().unwrap(), start_sample: 600, end_sample: 9000 };
     let error = ErrorInfo::from(&tertulia::Error::new(ErrorCode::ChatFailed, "why"));
@@ -50,11 +60,13 @@ fn kinds() -> Vec<EventKind> {
         EventKind::Idle { silence_ms: 5_000 },
         EventKind::UtteranceEnded { start_ms: 10, end_ms: 900, decided_ms: 1200, reason: EndReason::InputStalled },
         EventKind::TurnStarted { origin: TurnOrigin::Utterance, retry_of: None, corrects: Some(TurnId(3)) },
+        EventKind::TranscriptDone { transcript: draft, stored: false },
+        EventKind::Metrics(all_latencies),
     ]
 }
 
 #[test]
-fn the_json_forms_are_those_of_the_golden_file() {
+fn event_json_equals_the_golden_file() {
     let session = SessionId("0192f0c1-2345-7abc-8def-0123456789ab".parse().unwrap());
     let lines: Vec<String> = kinds()
         .into_iter()
@@ -66,7 +78,7 @@ fn the_json_forms_are_those_of_the_golden_file() {
         .collect();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/events.jsonl");
     let now = lines.join("\n") + "\n";
-    // A change of the form is a change for every binding: TERTULIA_WRITE_GOLDEN=1 writes the file anew.
+    // A change of the form is a change for every binding: TERTULIA_WRITE_GOLDEN=1 rewrites the file.
     if std::env::var_os("TERTULIA_WRITE_GOLDEN").is_some() {
         std::fs::write(path, &now).unwrap();
     }
@@ -78,7 +90,7 @@ fn the_json_forms_are_those_of_the_golden_file() {
 }
 
 #[test]
-fn every_line_is_one_object_with_type_seq_and_at() {
+fn event_json_is_one_line_with_type_seq_and_at_ms() {
     for kind in kinds() {
         let json = Event { kind, seq: 1, session: None, turn: None, at_ms: 2 }.to_json();
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
@@ -87,4 +99,43 @@ fn every_line_is_one_object_with_type_seq_and_at() {
         assert!(!object.contains_key("session") && !object.contains_key("turn"));
         assert!(!json.contains('\n'));
     }
+}
+
+/// The paths of an event's own fields, such as `words[].text`; one empty path for an event without any.
+fn fields(event: &serde_json::Value) -> Vec<String> {
+    const COMMON: [&str; 5] = ["type", "seq", "session", "turn", "at_ms"];
+    let own = event.as_object().unwrap().iter().filter(|(name, _)| !COMMON.contains(&name.as_str()));
+    let mut paths = Vec::new();
+    for (name, value) in own {
+        assert!(!value.is_null(), "{name} is null in {event}");
+        match value.as_array().map(Vec::as_slice) {
+            Some([serde_json::Value::Object(item), ..]) => {
+                paths.extend(item.keys().map(|inner| format!("`{name}[].{inner}`")));
+            }
+            _ => paths.push(format!("`{name}`")),
+        }
+    }
+    if paths.is_empty() { vec![String::new()] } else { paths }
+}
+
+#[test]
+fn every_event_type_and_field_is_documented() {
+    let documented: BTreeSet<(String, String)> = include_str!("../../docs/events.md")
+        .lines()
+        .skip_while(|line| *line != "## Types")
+        .filter_map(|line| line.strip_prefix("| `"))
+        .map(|row| {
+            let mut cells = row.split('|').map(|cell| cell.trim().to_owned());
+            (cells.next().unwrap().replace('`', ""), cells.next().unwrap())
+        })
+        .collect();
+    let golden: BTreeSet<(String, String)> = include_str!("golden/events.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .flat_map(|event: serde_json::Value| {
+            let kind = event["type"].as_str().unwrap().to_owned();
+            fields(&event).into_iter().map(move |field| (kind.clone(), field))
+        })
+        .collect();
+    assert_eq!(documented, golden);
 }

@@ -1,4 +1,4 @@
-//! The prompts, word for word. After a change of wording, read the new files and keep them:
+//! The prompts against their golden files. After a change of wording, read the new files and keep them:
 //! `TERTULIA_BLESS=1 cargo test -p tertulia --test prompt`.
 
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use tertulia::prompt::{
 use tertulia::{ErrorCode, SessionConfig};
 
 #[test]
-fn prompts_are_as_written() {
+fn prompts_equal_the_golden_files() {
     let mut named = config("en", "es");
     (named.level, named.scenario) = ("A1".into(), "cafe".into());
     (named.persona.name, named.persona.character) = ("Lucía".into(), "Te gusta bromear.".into());
@@ -32,7 +32,7 @@ fn prompts_are_as_written() {
 }
 
 #[test]
-fn what_is_said_of_a_summary_is_as_written() {
+fn summary_prompts_equal_the_golden_files() {
     let catalog = Catalog::builtin();
     for (name, config, learner, tutor, summary) in [
         ("summary_en_es", config("en", "es"), "Me llamo {summary}.", "Encantada.", "Se llama Ana."),
@@ -50,7 +50,7 @@ fn what_is_said_of_a_summary_is_as_written() {
 }
 
 #[test]
-fn the_examples_follow_the_system_prompt_in_turn() {
+fn the_examples_follow_the_system_prompt_as_exchanges() {
     let catalog = Catalog::builtin();
     for scenario in catalog.scenarios() {
         for target in ["en", "es", "es-MX"] {
@@ -82,7 +82,7 @@ fn every_prompt_is_filled_in_and_short() {
 }
 
 #[test]
-fn a_language_without_examples_gets_none_in_another() {
+fn a_language_without_examples_gets_none_of_another_language() {
     let catalog = Catalog::builtin();
     let messages = system_messages(&config("en", "fr"), &catalog).unwrap();
     assert_eq!(messages.len(), 1);
@@ -92,7 +92,7 @@ fn a_language_without_examples_gets_none_in_another() {
 }
 
 #[test]
-fn texts_of_the_host_fill_in_nothing() {
+fn placeholders_in_texts_of_the_host_are_not_expanded() {
     let mut config = config("en", "es");
     config.persona.name = "{native} {setting}".into();
     let system = &system_messages(&config, &Catalog::builtin()).unwrap()[0].content;
@@ -100,7 +100,7 @@ fn texts_of_the_host_fill_in_nothing() {
 }
 
 #[test]
-fn unknown_names_have_their_codes() {
+fn unknown_levels_and_scenarios_have_error_codes() {
     let catalog = Catalog::builtin();
     let mut config = config("en", "es");
     config.level = "a2".into();

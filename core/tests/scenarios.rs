@@ -1,4 +1,4 @@
-//! The scenarios that every binding has to live through in the same way, lived through in Rust.
+//! The conformance scenarios, run in Rust.
 
 use std::fs;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ fn check(text: &str) -> Result<(), String> {
 }
 
 #[test]
-fn every_scenario_goes_as_it_should() {
+fn every_conformance_scenario_passes() {
     let only = std::env::var("SCENARIO").unwrap_or_default();
     let wrong: Vec<String> = files()
         .iter()
@@ -32,7 +32,7 @@ fn every_scenario_goes_as_it_should() {
 }
 
 #[test]
-fn there_are_enough_and_each_shows_something_else() {
+fn conformance_scenarios_are_distinct() {
     let files = files();
     assert!(files.len() >= 40, "{} scenarios", files.len());
     let mut about: Vec<String> = files.iter().map(|(_, text)| Scenario::from_json(text).unwrap().about).collect();
@@ -61,7 +61,7 @@ fn with(part: &str, other: &str) -> String {
 }
 
 #[test]
-fn a_wrong_expectation_is_shown_where_it_is_wrong() {
+fn a_failed_expectation_is_shown_as_a_diff() {
     assert_eq!(check(&with("", "")), Ok(()));
     for (part, other, shown) in [
         (r#""at_ms": 100, "origin""#, r#""at_ms": 101, "origin""#, r#"- {"at_ms":101,"origin":"say""#),
@@ -80,7 +80,7 @@ fn a_wrong_expectation_is_shown_where_it_is_wrong() {
 }
 
 #[test]
-fn what_is_not_known_is_refused() {
+fn unknown_scenario_fields_are_refused() {
     for (part, other) in [
         (r#""calls""#, r#""cals": [], "calls""#),
         (r#""playback""#, r#""play_back""#),

@@ -1,7 +1,7 @@
-//! What a log tells of a turn, and what it never does.
+//! Tracing: the spans of a turn, without words of the user.
 //!
-//! Alone in its process: `tracing` asks whoever comes to a span first whether anybody listens, and on the thread of
-//! another test nobody does.
+//! Alone in its process: `tracing` caches for each span whether the first thread to reach it has a subscriber, and the
+//! thread of another test has none.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -22,7 +22,7 @@ impl Write for Log {
 }
 
 #[test]
-fn each_stage_is_a_span_and_no_word_of_the_conversation_is_in_it() {
+fn each_stage_is_a_tracing_span_without_words_of_the_conversation() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()

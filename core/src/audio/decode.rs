@@ -34,7 +34,7 @@ pub fn decode(bytes: &[u8]) -> Result<Pcm> {
 /// Vorbis). The kind is found from the bytes.
 ///
 /// Channels are mixed to one, the file's rate is kept (Opus always decodes at 48 kHz), samples are clamped to -1 to 1.
-/// What an encoder put before and after the sound (pre-skip, priming, padding) is left out where the file tells of it.
+/// An encoder's pre-skip, priming and padding are removed where the file declares them.
 ///
 /// Damage: a packet that cannot be decoded becomes as much silence as the packet before it held, as long as fewer
 /// packets are damaged than sound; a file that is cut off, or whose container is damaged further on, gives what
@@ -57,12 +57,12 @@ pub fn decode_limited(bytes: &[u8], seconds_max: u32) -> Result<Pcm> {
         Err(error) if SHAPE_ERRORS.contains(&error.code()) => error,
         decoded => return decoded,
     };
-    // Demuxers refuse a file that is shorter than its boxes say. As a stream, whose length nobody knows, it gives
-    // what is there.
+    // Demuxers refuse a file that is shorter than its boxes say; read as a stream of unknown length it decodes up to
+    // its end.
     decode_as(bytes, Reading::Stream, seconds_max).or(Err(error))
 }
 
-/// What a cut-off file looks like to a demuxer that trusts its sizes.
+/// The errors of a truncated file in a demuxer that trusts its sizes.
 const SHAPE_ERRORS: [ErrorCode; 3] = [ErrorCode::AudioCorrupt, ErrorCode::AudioEmpty, ErrorCode::AudioUnsupportedCodec];
 
 /// How a demuxer sees the bytes.
@@ -112,7 +112,7 @@ impl From<Error> for Fault {
     }
 }
 
-/// The open file: its demuxer, and the decoder of the track that is heard.
+/// An open file: its demuxer, and the decoder of its audio track.
 struct Source<'a> {
     format: Box<dyn FormatReader + 'a>,
     params: AudioCodecParameters,
@@ -120,9 +120,9 @@ struct Source<'a> {
     codec: Codec,
     track_id: u32,
     edit: Edit,
-    /// Whether the last packets say how much of them is padding; elsewhere the field is not filled in.
+    /// True if the last packets declare their padding; in other containers the field is not set.
     packets_tell_padding: bool,
-    /// What was wrong with the container, if anything.
+    /// The damage of the container, if any.
     damage: Option<&'static str>,
     interleaved: Vec<f32>,
 }
@@ -173,8 +173,8 @@ impl<'a> Source<'a> {
             Codec::Opus(decoder) => {
                 let decoded = contained(|| decoder.decode(&packet.data)).flatten();
                 let (samples, channels) = decoded.ok_or(Fault::Damaged)?;
-                let heard_len = samples.len().saturating_sub(padding_len.saturating_mul(channels));
-                mix.add(&samples[..heard_len], channels, OPUS_RATE_HZ)
+                let kept_len = samples.len().saturating_sub(padding_len.saturating_mul(channels));
+                mix.add(&samples[..kept_len], channels, OPUS_RATE_HZ)
             }
             Codec::Symphonia(decoder) => {
                 let interleaved = &mut self.interleaved;
@@ -224,7 +224,7 @@ fn open_container(bytes: &[u8], reading: Reading) -> Result<Box<dyn FormatReader
     }
 }
 
-/// Whether the first bytes are those of a container that is known here.
+/// True if the first bytes are those of a container that is known here.
 fn looks_familiar(bytes: &[u8]) -> bool {
     let starts = |magic: &[u8]| bytes.starts_with(magic);
     starts(b"RIFF") || starts(b"fLaC") || starts(b"OggS") || starts(b"ID3") || starts(&[0x1a, 0x45, 0xdf, 0xa3])
@@ -277,7 +277,7 @@ struct Mix {
     seconds_max: u32,
     skip: u64,
     keep: Option<u64>,
-    /// Whether the file holds samples as they are; from a codec, one that is not finite is damage.
+    /// True if the file stores float samples; from a codec, a sample that is not finite is damage.
     stores_floats: bool,
     /// Frames of the last sound packet, before trimming.
     last_len: usize,
@@ -310,8 +310,8 @@ impl Mix {
         self.last_len = frames;
         let skipped = self.skip.min(frames as u64) as usize;
         self.skip -= skipped as u64;
-        let heard = mono(&interleaved[skipped * channels..], channels);
-        self.samples.extend(heard.map(|sample| sample.clamp(-1.0, 1.0)));
+        let mixed = mono(&interleaved[skipped * channels..], channels);
+        self.samples.extend(mixed.map(|sample| sample.clamp(-1.0, 1.0)));
         self.check_length()?;
         Ok(())
     }
@@ -330,7 +330,7 @@ impl Mix {
         Ok(())
     }
 
-    /// Whether all that is to be heard is there.
+    /// True if all samples of the edit are there.
     fn is_complete(&self) -> bool {
         self.keep.is_some_and(|keep| self.samples.len() as u64 >= keep)
     }

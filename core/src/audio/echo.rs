@@ -1,5 +1,5 @@
-//! Takes the speaker's sound out of the microphone's: WebRTC's third echo canceller (the Rust port `sonora-aec3`), which
-//! finds the echo's delay and path by itself and follows them.
+//! Acoustic echo cancellation: WebRTC's AEC3 (the Rust port `sonora-aec3`), which estimates the echo's delay and path and
+//! tracks them, with compensation of clock drift.
 
 use crate::backend::LISTEN_RATE_HZ;
 use sonora_aec3::block::Block;
@@ -7,54 +7,53 @@ use sonora_aec3::block_processor::BlockProcessor;
 use sonora_aec3::config::EchoCanceller3Config;
 use std::collections::VecDeque;
 
-/// Samples that the canceller works on at a time: 4 ms.
+/// Samples of one block of the canceller: 4 ms.
 const BLOCK_LEN: usize = 64;
 
-/// Its samples are as large as 16-bit integers.
+/// The full scale of its samples.
 const SCALE: f32 = 32_768.0;
 
-/// A microphone that is so loud is taken to be clipped.
+/// The level from which a captured sample counts as clipped.
 const CLIPPED: f32 = 0.998;
 
-/// What was played and not heard at most: more comes where the microphone is off.
+/// The most playback that is queued ahead of the capture; more arrives only while the microphone is off.
 const AHEAD_MAX: usize = LISTEN_RATE_HZ as usize / 2;
 
-/// So much of it is held back, for a microphone that is ahead now and then: 25 ms, less than any echo takes.
+/// The playback held back for capture blocks that arrive early: 25 ms, less than any echo delay.
 const AHEAD_KEPT: usize = LISTEN_RATE_HZ as usize / 40;
 
-/// The playback that is ahead is measured over so many blocks: 10 s, in which the unevenness of callbacks averages out.
+/// The blocks over which the lead of the playback is averaged: 10 s, in which callback jitter averages out.
 const WATCH_BLOCKS: u32 = 2_500;
 
-/// The speaker's and the microphone's clock differ by less.
+/// The largest drift between the clocks of speaker and microphone.
 const DRIFT_MAX: f64 = 500e-6;
 
-/// Until it has heard so many blocks of playback that sound (2 s), the canceller does not know where the echo comes from.
+/// Audible blocks of playback until the canceller has converged: 2 s.
 const LEARNING_BLOCKS: u32 = 500;
 
-/// For so many blocks after a sound was played its echo may come: half a second.
+/// The longest echo tail, in blocks: half a second.
 const ECHO_BLOCKS_MAX: u32 = 125;
 
-/// What is softer does not sound: -60 dB.
+/// The level below which playback is inaudible: -60 dB.
 const SOUNDS: f32 = 0.001;
 
-/// Cancels echo, at [`LISTEN_RATE_HZ`].
+/// The echo canceller, at [`LISTEN_RATE_HZ`].
 ///
-/// One block of playback goes with each block that is heard: a late one is taken for silence, so that a host need not
-/// tell of the silence between replies. Where it does, the difference between the clocks of the speaker and the microphone
-/// is measured by how much the playback is ahead, and taken out: else the echo moves on during each silence, and the
-/// canceller finds it elsewhere when the next reply begins.
+/// Each captured block is paired with one block of playback; a missing one counts as silence, so that a host need not push
+/// the silence between replies. If it does, the drift between the clocks of speaker and microphone is estimated from the
+/// lead of the playback and compensated: otherwise the echo delay would shift during each silence.
 ///
-/// Nothing is let through while the first two seconds are played, in which the canceller learns.
+/// The output is silent until two seconds of playback have let the canceller converge.
 pub(crate) struct EchoCanceller {
     processor: BlockProcessor,
-    /// The last sample that was taken, and those that were not.
+    /// The last sample that was used, then those that were not.
     played: VecDeque<f32>,
-    /// Where between the first two of them the next block begins.
+    /// The position between the first two of them at which the next block begins.
     phase: f64,
-    heard: VecDeque<f32>,
+    captured: VecDeque<f32>,
     block: Block,
     clock: ClockWatch,
-    /// Blocks that sounded, and blocks since the last of them.
+    /// Audible blocks of playback, and blocks since the last of them.
     sounded: u32,
     silent_for: u32,
 }
@@ -65,7 +64,7 @@ impl EchoCanceller {
             processor: BlockProcessor::new(&EchoCanceller3Config::default(), LISTEN_RATE_HZ as usize, 1, 1),
             played: vec![0.0; AHEAD_KEPT].into(),
             phase: 0.0,
-            heard: VecDeque::new(),
+            captured: VecDeque::new(),
             block: Block::new(1, 1),
             clock: ClockWatch::default(),
             sounded: 0,
@@ -73,7 +72,7 @@ impl EchoCanceller {
         }
     }
 
-    /// Takes what the speaker plays.
+    /// Queues playback.
     pub(crate) fn push_playback(&mut self, samples: &[f32]) {
         self.played.extend(samples);
         let surplus = self.played.len().saturating_sub(AHEAD_MAX);
@@ -87,15 +86,15 @@ impl EchoCanceller {
     pub(crate) fn skip_playback(&mut self) {
         self.played.drain(..self.played.len().saturating_sub(AHEAD_KEPT));
         (self.phase, self.silent_for) = (0.0, ECHO_BLOCKS_MAX);
-        self.heard.clear();
+        self.captured.clear();
         self.clock.restart();
     }
 
-    /// Takes what the microphone heard, and appends to `out` what is ready of it without echo: up to a block less. Where
-    /// it `mutes`, nothing passes while it learns.
+    /// Appends the captured samples without echo to `out`, in whole blocks. With `mutes` they are silence until the
+    /// canceller has converged.
     pub(crate) fn process(&mut self, samples: &[f32], mutes: bool, out: &mut Vec<f32>) {
-        self.heard.extend(samples);
-        while self.heard.len() >= BLOCK_LEN {
+        self.captured.extend(samples);
+        while self.captured.len() >= BLOCK_LEN {
             self.take_played();
             let sounds = self.block.view(0, 0).iter().any(|sample| sample.abs() > SOUNDS * SCALE);
             self.silent_for = if sounds { 0 } else { self.silent_for.saturating_add(1) };
@@ -103,7 +102,7 @@ impl EchoCanceller {
             let learns = mutes && self.sounded < LEARNING_BLOCKS && self.silent_for < ECHO_BLOCKS_MAX;
             self.processor.buffer_render(&self.block);
             let mut is_clipped = false;
-            for (to, from) in self.block.view_mut(0, 0).iter_mut().zip(self.heard.drain(..BLOCK_LEN)) {
+            for (to, from) in self.block.view_mut(0, 0).iter_mut().zip(self.captured.drain(..BLOCK_LEN)) {
                 is_clipped |= from.abs() >= CLIPPED;
                 *to = from * SCALE;
             }
@@ -113,7 +112,7 @@ impl EchoCanceller {
         }
     }
 
-    /// Puts a block of playback into `block`, at the microphone's pace (Catmull-Rom between the samples).
+    /// Fills `block` with playback resampled to the microphone's clock (Catmull-Rom).
     fn take_played(&mut self) {
         let step = 1.0 + self.clock.drift;
         let needed = (self.phase + step * BLOCK_LEN as f64) as usize + 4;
@@ -137,25 +136,25 @@ impl EchoCanceller {
     }
 }
 
-/// Measures how much faster the speaker's clock is than the microphone's.
+/// Estimates the drift of the speaker's clock against the microphone's.
 #[derive(Default)]
 struct ClockWatch {
-    /// Samples of playback per sample heard, less one.
+    /// Samples of playback per captured sample, minus one.
     drift: f64,
     ahead_sum: f64,
     ahead_least: f64,
     blocks: u32,
-    /// What was ahead in the mean of the blocks before those.
+    /// The mean lead over the blocks before those.
     before: Option<f64>,
 }
 
 impl ClockWatch {
-    /// Forgets what was measured, but not what came of it: samples were left out.
+    /// Restarts the measurement after samples were dropped; the estimate stays.
     fn restart(&mut self) {
         *self = Self { drift: self.drift, ..Self::default() };
     }
 
-    /// Takes how much is ahead; gives how much of it is to be dropped, as it always is: the microphone was off.
+    /// Adds a measured lead; returns the samples to drop where the lead is permanent because the microphone was off.
     fn watch(&mut self, ahead: f64) -> usize {
         self.ahead_least = if self.blocks == 0 { ahead } else { self.ahead_least.min(ahead) };
         self.ahead_sum += ahead;
@@ -182,7 +181,7 @@ impl ClockWatch {
 mod tests {
     use super::*;
 
-    /// Something as wide and as uneven as speech.
+    /// A signal with the bandwidth and modulation of speech.
     fn voice(len: usize, mut seed: u32) -> Vec<f32> {
         let mut low = 0.0;
         (0..len)
@@ -200,13 +199,13 @@ mod tests {
         10.0 * (samples.iter().map(|sample| sample * sample).sum::<f32>() / samples.len() as f32 + 1e-12).log10()
     }
 
-    /// What is left of `heard` where `played` was told in blocks of 10 ms.
-    fn cancelled(played: &[f32], heard: &[f32]) -> Vec<f32> {
+    /// The output for `captured`, with `played` pushed in blocks of 10 ms.
+    fn cancelled(played: &[f32], captured: &[f32]) -> Vec<f32> {
         let mut canceller = EchoCanceller::new();
         let mut out = Vec::new();
-        for (played, heard) in played.chunks(160).zip(heard.chunks(160)) {
+        for (played, captured) in played.chunks(160).zip(captured.chunks(160)) {
             canceller.push_playback(played);
-            canceller.process(heard, true, &mut out);
+            canceller.process(captured, true, &mut out);
         }
         out
     }
@@ -217,19 +216,19 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_is_taken_out_whatever_its_delay() {
+    fn echo_is_cancelled_at_any_delay() {
         let played = voice(16_000 * 6, 1);
         for delay_ms in [40, 180, 400] {
-            let heard = echo(&played, delay_ms * 16, 0.4);
-            let rest = cancelled(&played, &heard);
+            let captured = echo(&played, delay_ms * 16, 0.4);
+            let rest = cancelled(&played, &captured);
             let after_s = 16_000 * 3;
-            let (before, after) = (level_db(&heard[after_s..]), level_db(&rest[after_s..]));
+            let (before, after) = (level_db(&captured[after_s..]), level_db(&rest[after_s..]));
             assert!(after < before - 20.0, "{delay_ms} ms: {before:.1} dB became {after:.1} dB");
         }
     }
 
     #[test]
-    fn somebody_who_speaks_while_nothing_is_played_is_left_alone() {
+    fn near_end_speech_without_playback_passes_unchanged() {
         let speech = voice(16_000 * 4, 2);
         let rest = cancelled(&vec![0.0; speech.len()], &speech);
         let (before, after) = (level_db(&speech[16_000..]), level_db(&rest[16_000..]));
@@ -237,23 +236,23 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_an_echo_comes_through_while_the_canceller_learns() {
+    fn output_is_silent_until_the_canceller_converges() {
         let played = voice(16_000 * 2, 5);
         let rest = cancelled(&played, &echo(&played, 1_600, 0.5));
         assert!(rest[..16_000 * 3 / 2].iter().all(|sample| *sample == 0.0));
     }
 
     #[test]
-    fn the_silence_between_replies_need_not_be_told() {
+    fn silence_between_replies_need_not_be_pushed() {
         let mut canceller = EchoCanceller::new();
         let mut out = Vec::new();
         let played = voice(16_000 * 3, 3);
         let echo = echo(&played, 1_600, 0.4);
         for _ in 0..3 {
             out.clear();
-            for (played, heard) in played.chunks(160).zip(echo.chunks(160)) {
+            for (played, captured) in played.chunks(160).zip(echo.chunks(160)) {
                 canceller.push_playback(played);
-                canceller.process(heard, true, &mut out);
+                canceller.process(captured, true, &mut out);
             }
             canceller.process(&vec![0.0; 16_000 * 2], true, &mut Vec::new());
         }
@@ -262,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn playback_while_the_microphone_is_off_does_not_pile_up() {
+    fn playback_queue_is_bounded_while_the_microphone_is_off() {
         let mut canceller = EchoCanceller::new();
         for _ in 0..100 {
             canceller.push_playback(&[0.1; 16_000]);
@@ -277,18 +276,18 @@ mod tests {
     }
 
     #[test]
-    fn clocks_that_differ_are_brought_together() {
+    fn clock_drift_is_compensated() {
         for drift in [100e-6, -100e-6] {
             let mut canceller = EchoCanceller::new();
-            let (mut heard, mut out) = (0.0f64, Vec::new());
+            let (mut captured, mut out) = (0.0f64, Vec::new());
             for block in 1..=9_000 {
                 canceller.push_playback(&[0.0; 160]);
-                let len = (f64::from(block) * 160.0 / (1.0 + drift) - heard) as usize;
-                heard += len as f64;
+                let len = (f64::from(block) * 160.0 / (1.0 + drift) - captured) as usize;
+                captured += len as f64;
                 canceller.process(&vec![0.0; len], true, &mut out);
             }
             let found = canceller.clock.drift;
-            assert!((found - drift).abs() < 25e-6, "{drift} was taken for {found}");
+            assert!((found - drift).abs() < 25e-6, "drift {drift} was estimated as {found}");
         }
     }
 }

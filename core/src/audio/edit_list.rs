@@ -1,8 +1,8 @@
-//! The edit list of an MP4 track (ISO/IEC 14496-12, 8.6.6): which part of the decoded sound is to be heard.
+//! The edit list of an MP4 track (ISO/IEC 14496-12, 8.6.6): the part of the decoded audio that is presented.
 //!
 //! AAC encoders put 1,024 to 2,112 samples of priming in front and say so only here; the demuxer leaves it alone.
 
-/// What of a track is heard, in samples at the rate asked for.
+/// The presented part of a track, in samples at the requested rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Edit {
     /// Samples to leave out in front.
@@ -31,13 +31,13 @@ pub(super) fn read(file: &[u8], track_id: u32, rate: u32) -> Option<Edit> {
         }
     });
     // A media time of -1 is a pause before the sound; it is not played out here.
-    let mut heard = entries.filter(|&(_, media_time)| media_time >= 0);
-    let (duration, media_time) = heard.next()?;
+    let mut played = entries.filter(|&(_, media_time)| media_time >= 0);
+    let (duration, media_time) = played.next()?;
     let scale = |time: u64, scale: u32| {
         u64::try_from(u128::from(time) * u128::from(rate) / u128::from(scale)).unwrap_or(u64::MAX)
     };
     // Of several edits only the first start is used: cutting a recording to pieces is not what microphones do.
-    let whole = duration == 0 || heard.next().is_some();
+    let whole = duration == 0 || played.next().is_some();
     let keep = (!whole).then(|| scale(duration, movie_scale));
     Some(Edit { skip: scale(media_time as u64, media_scale), keep })
 }

@@ -1,4 +1,4 @@
-//! Sound on its way in: decoding files, resampling, and collecting an utterance.
+//! Audio input: decoding, resampling, echo cancellation, and the utterance buffer.
 //!
 //! All samples are mono `f32` between -1 and 1. The engine listens at
 //! [`LISTEN_RATE_HZ`](crate::backend::LISTEN_RATE_HZ); [`decode`] and [`UtteranceBuffer`] take any rate from
@@ -40,7 +40,7 @@ pub const RATE_HZ_MAX: u32 = 192_000;
 /// The most channels of a file; they are mixed to one.
 pub const CHANNELS_MAX: usize = 8;
 
-/// Whether a block of samples can be taken.
+/// Checks the rate and that every sample is finite.
 pub(crate) fn check_samples(block: &[f32], rate: u32) -> Result<()> {
     check_rate(rate)?;
     match block.iter().position(|sample| !sample.is_finite()) {
@@ -55,7 +55,7 @@ pub(crate) fn check_samples(block: &[f32], rate: u32) -> Result<()> {
 pub(crate) fn check_frames(block: &[f32], channels: usize) -> Result<()> {
     check_channels(channels)?;
     if !block.len().is_multiple_of(channels) {
-        let detail = format!("{} samples are not frames of {channels} channels", block.len());
+        let detail = format!("{} samples are not whole frames of {channels} channels", block.len());
         return Err(Error::new(ErrorCode::AudioInvalidSample, detail));
     }
     Ok(())

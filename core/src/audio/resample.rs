@@ -169,16 +169,15 @@ impl Resampler {
     }
 }
 
-/// Brings sound of any rate, which may change, to [`LISTEN_RATE_HZ`].
+/// Resamples audio of any rate, which may change, to [`LISTEN_RATE_HZ`].
 #[derive(Default)]
 pub(crate) struct AnyRate {
-    /// The converter of the last sound, with the rate it converts from.
+    /// The resampler in use, with its input rate.
     resampler: Option<(u32, Resampler)>,
 }
 
 impl AnyRate {
-    /// Appends what is ready of the sound. Where the rate is another than before, what the last filter still holds comes
-    /// first.
+    /// Appends the resampled samples. After a change of rate the rest of the last filter comes first.
     pub(crate) fn push(&mut self, samples: &[f32], rate: u32, out: &mut Vec<f32>) -> Result<()> {
         if self.resampler.as_ref().is_none_or(|(from, _)| *from != rate) {
             self.finish(out);
@@ -190,14 +189,14 @@ impl AnyRate {
         Ok(())
     }
 
-    /// Appends what the filter still holds, and starts anew.
+    /// Appends the rest of the filter, and resets it.
     pub(crate) fn finish(&mut self, out: &mut Vec<f32>) {
         if let Some((_, mut last)) = self.resampler.take() {
             last.finish(out);
         }
     }
 
-    /// Whether nothing was pushed since the start.
+    /// True if nothing was pushed since the start.
     pub(crate) fn is_empty(&self) -> bool {
         self.resampler.is_none()
     }

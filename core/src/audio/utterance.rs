@@ -80,13 +80,13 @@ impl UtteranceBuffer {
         Ok(())
     }
 
-    /// Gives out what was collected, at [`LISTEN_RATE_HZ`], and starts anew.
+    /// Takes the utterance, at [`LISTEN_RATE_HZ`], and resets the buffer.
     pub fn take(&mut self) -> Vec<f32> {
         self.flush();
         std::mem::take(&mut self.samples)
     }
 
-    /// Throws away what was collected.
+    /// Discards the utterance.
     pub fn clear(&mut self) {
         self.any_rate = AnyRate::default();
         self.samples = Vec::new();
@@ -97,7 +97,7 @@ impl UtteranceBuffer {
         self.samples.len()
     }
 
-    /// Whether nothing was pushed since the start or the last [`take`](Self::take).
+    /// True if nothing was pushed since the start or the last [`take`](Self::take).
     pub fn is_empty(&self) -> bool {
         self.samples.is_empty() && self.any_rate.is_empty()
     }

@@ -81,7 +81,7 @@ pub trait Model: MaybeSend + MaybeSync + 'static {
     /// Frees the weights once no stream uses them.
     fn unload(&self);
 
-    /// Whether the weights are loaded.
+    /// True if the weights are loaded.
     fn is_loaded(&self) -> bool;
 
     /// Bytes of memory that the loaded model takes, its working memory included; known before loading.

@@ -66,7 +66,7 @@ pub struct RecognitionRequest {
     pub languages: Vec<LanguageTag>,
     /// Words to expect. They help with names and hide a learner's errors; none by default.
     pub vocabulary: Vec<String>,
-    /// Whether words need start and end times. For partial transcripts they do not; a recogniser may then trade
+    /// True if words need start and end times. For partial transcripts they do not; a recogniser may then trade
     /// accuracy for time.
     pub word_times: bool,
     /// The intermediate results of earlier requests for the same utterance while it grows; the audio of each of them is

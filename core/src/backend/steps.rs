@@ -22,7 +22,7 @@ impl CancelFlag {
         self.0.store(true, Ordering::Release);
     }
 
-    /// Whether the flag is raised.
+    /// True if the flag is raised.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }

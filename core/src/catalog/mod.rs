@@ -41,7 +41,7 @@ pub struct Catalog {
     prompts: BTreeMap<String, PromptWording>,
 }
 
-/// How well the learner speaks, and what the tutor makes of it.
+/// A level of the learner, and the instructions that it gives the chat model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Level {
@@ -49,9 +49,9 @@ pub struct Level {
     pub name: String,
     /// One sentence for a person.
     pub description: String,
-    /// What the tutor does at this level: length of sentences, words, tenses.
+    /// Instructions for the chat model: length of sentences, words, tenses.
     pub instructions: Localized<String>,
-    /// A pace of speech that suits the level, 0.5 to 2: a hint for the host, which sets the session's own speed.
+    /// The recommended speed of speech, 0.5 to 2; the host sets the session's speed.
     #[serde(default = "one")]
     pub speed: f32,
 }
@@ -64,15 +64,15 @@ pub struct Scenario {
     pub name: String,
     /// A heading for a person.
     pub title: Localized<String>,
-    /// Where it happens; continues "Place:".
+    /// The place; continues "Place:".
     pub setting: Localized<String>,
-    /// Who the tutor is; continues "You are".
+    /// The tutor's role; continues "You are".
     pub tutor_role: Localized<String>,
-    /// Who the learner is.
+    /// The learner's role.
     pub learner_role: Localized<String>,
-    /// What the learner practises.
+    /// The goals of the exercise.
     pub goals: Localized<Vec<String>>,
-    /// What the tutor may begin with, by language; a language without one begins freely.
+    /// A first sentence of the tutor, by language; without one the chat model writes it.
     #[serde(default)]
     pub opener: BTreeMap<String, String>,
     /// Short exchanges that show the model how to answer, by language. Small models need them.
@@ -80,7 +80,7 @@ pub struct Scenario {
     pub examples: BTreeMap<String, Vec<Exchange>>,
 }
 
-/// What a learner says, and the tutor's answer.
+/// An example exchange of learner and tutor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exchange {
@@ -122,19 +122,19 @@ pub(crate) struct PromptWording {
     pub(crate) opening: String,
     /// The same, with an example.
     pub(crate) opening_like: String,
-    /// What the learner said into the tutor's words.
+    /// The learner's words after a barge-in.
     pub(crate) interrupting: String,
-    /// Ends the system prompt where a summary stands for the beginning of the conversation.
+    /// The summary of the first turns, at the end of the system prompt.
     pub(crate) remembered: String,
-    /// The system prompt of whoever writes the summary.
+    /// The system prompt for a summary.
     pub(crate) summarise: String,
-    /// What a summary is to be made of.
+    /// The text to be summarised.
     pub(crate) summarise_part: String,
-    /// Stands for the first summary's forerunner.
+    /// The placeholder for a summary that does not exist yet.
     pub(crate) no_summary: String,
-    /// What the learner said, in a part to be summarised.
+    /// A line of the learner in a text to be summarised.
     pub(crate) learner_line: String,
-    /// What the tutor said.
+    /// A line of the tutor in it.
     pub(crate) tutor_line: String,
     /// Stands between the last two of a list.
     pub(crate) list_end: String,

@@ -16,7 +16,7 @@ pub struct Capabilities {
     pub scenarios: Vec<String>,
     /// The names of the models, by role; a missing one is null.
     pub models: ModelNames,
-    /// Whether sessions outlive the process.
+    /// True if sessions outlive the process.
     pub persistent: bool,
 }
 
@@ -25,11 +25,11 @@ pub struct Capabilities {
 pub struct LanguageCapability {
     /// The language.
     pub tag: LanguageTag,
-    /// Whether the recogniser knows it.
+    /// True if the recogniser knows it.
     pub recognise: bool,
-    /// Whether the synthesizer knows it.
+    /// True if the synthesizer knows it.
     pub speak: bool,
-    /// Whether the chat model knows it.
+    /// True if the chat model knows it.
     pub chat: bool,
     /// The names of its voices.
     pub voices: Vec<String>,

@@ -17,8 +17,8 @@ macro_rules! for_each_error_code {
             (101, EventsTaken, false, "The session's events already have a reader.");
             (102, SessionBusy, false, "The session is already open in this engine.");
             (103, SessionNotFound, false, "The store holds no session with this id.");
-            (104, TurnNotFound, false, "The session holds no turn with this id, or the turn cannot be retried.");
-            (105, TextEmpty, false, "The text holds nothing to say.");
+            (104, TurnNotFound, false, "The session holds no turn with this id, or the turn cannot be retried or corrected.");
+            (105, TextEmpty, false, "The text is empty.");
             (106, TextTooLong, false, "The text is longer than the limit.");
             (107, Unsupported, false, "The call is not supported on this platform or by this build.");
             (200, InvalidConfig, false, "A setting is missing, malformed or contradicts another.");
@@ -30,10 +30,10 @@ macro_rules! for_each_error_code {
             (206, InvalidLexicon, false, "A lexicon entry is not a pronunciation that the voice can speak.");
             (207, BackendMissing, false, "The engine was built without the backend that this call needs.");
             (220, ModelUnknown, false, "The manifest has no model with this name.");
-            (221, ModelMissing, false, "A model file is not there.");
-            (222, ModelTruncated, false, "A model file is shorter than it says.");
-            (223, ModelCorrupt, false, "A model file's bytes are not what they should be.");
-            (224, ModelUnsupported, false, "A model file is sound, but of an architecture or type that this build cannot run.");
+            (221, ModelMissing, false, "A model file is missing.");
+            (222, ModelTruncated, false, "A model file is truncated.");
+            (223, ModelCorrupt, false, "A model file is damaged.");
+            (224, ModelUnsupported, false, "A model file is intact, but of an architecture or type that this build cannot run.");
             (225, ModelLoadFailed, true, "A model could not be loaded.");
             (226, DownloadFailed, true, "A model could not be fetched from any of its sources.");
             (227, ModelDiskFull, true, "The disk has no room for a model file.");
@@ -43,15 +43,15 @@ macro_rules! for_each_error_code {
             (302, AudioInvalidSample, false, "The audio holds a sample that is not a finite number.");
             (303, AudioInvalidRate, false, "The sample rate is outside 8,000 to 192,000 Hz, or the channel count outside 1 to 8.");
             (304, AudioOverrun, true, "More audio arrived than the queue holds.");
-            (305, AudioUnknownFormat, false, "The bytes are in no audio container that is known here.");
-            (306, AudioUnsupportedCodec, false, "The container is known, its audio codec is not.");
+            (305, AudioUnknownFormat, false, "The bytes are in no supported audio container.");
+            (306, AudioUnsupportedCodec, false, "The container is supported, its audio codec is not.");
             (307, AudioCorrupt, false, "The audio file is damaged.");
-            (308, NoSpeech, false, "Nobody speaks in the audio.");
+            (308, NoSpeech, false, "The audio holds no speech.");
             (400, RecognizerFailed, true, "The recogniser failed.");
             (500, ChatFailed, true, "The chat model failed.");
             (501, ContextFull, false, "The prompt does not fit the chat model's context.");
             (502, ChatTemplateInvalid, false, "The chat model's template could not be rendered.");
-            (503, ReplyEmpty, true, "The chat model answered with nothing.");
+            (503, ReplyEmpty, true, "The chat model's reply is empty.");
             (600, SynthesizerFailed, true, "The synthesizer failed.");
             (700, StoreOpenFailed, true, "The store could not be opened.");
             (701, StoreLocked, true, "The store is open elsewhere.");
@@ -62,18 +62,18 @@ macro_rules! for_each_error_code {
             (706, RecordCorrupt, false, "One record of the store is damaged.");
             (707, StoreIo, true, "Reading or writing the store failed.");
             (708, StoreNotAStore, false, "The path is not a store: a directory, or some other program's file.");
-            (709, AudioGone, false, "The audio was not kept, or its time has passed.");
-            (710, StoreWrongKey, false, "The store is encrypted and the key is missing or another, or it is not encrypted and a key was given.");
+            (709, AudioGone, false, "The audio was not retained, or its retention has ended.");
+            (710, StoreWrongKey, false, "The store is encrypted and the key is missing or wrong, or it is not encrypted and a key was given.");
             (711, StoreCannotReplace, false, "The store's storage cannot be replaced by a copy.");
             (712, StoreNeedsRepair, false, "The store was not closed cleanly, and cannot be written to repair it.");
             (713, StoreHasLog, false, "A write-ahead log of an unreleased version lies beside the store.");
             (720, SessionExists, false, "The store holds a session with this id already.");
-            (721, ImportNotAnArchive, false, "The file is not an exported session.");
-            (722, ImportDamaged, false, "The exported session is damaged.");
-            (723, ImportTooLarge, false, "The exported session is larger than the limits allow.");
-            (724, ImportUnsafePath, false, "The exported session holds a file whose name is not safe.");
-            (725, ImportFromFuture, false, "The session was exported by a newer version that this one cannot read.");
-            (726, ArchiveIo, true, "Reading or writing the file of an exported session failed.");
+            (721, ImportNotAnArchive, false, "The file is not a session archive.");
+            (722, ImportDamaged, false, "The session archive is damaged.");
+            (723, ImportTooLarge, false, "The session archive is larger than the limits allow.");
+            (724, ImportUnsafePath, false, "The session archive holds a file with an unsafe path.");
+            (725, ImportFromFuture, false, "The session archive was written by a newer version that this one cannot read.");
+            (726, ArchiveIo, true, "Reading or writing a session archive failed.");
             (800, Cancelled, false, "The work was cancelled.");
             (801, SessionClosed, false, "The session has ended or was closed.");
             (802, EngineClosed, false, "The engine was shut down.");
@@ -81,14 +81,14 @@ macro_rules! for_each_error_code {
             (804, QueueFull, true, "Too many turns are waiting.");
             (805, Suspended, true, "The engine is suspended.");
             (900, Internal, false, "A bug in the engine.");
-            (901, HostCallback, false, "Code of the host failed when the engine called it.");
+            (901, HostCallback, false, "A callback of the host failed.");
         }
     };
 }
 
 macro_rules! define {
     ($(($number:literal, $name:ident, $retryable:literal, $doc:literal);)*) => {
-        /// Why something failed. The number and the name are the same in every language.
+        /// The reason of an error. The number and the name are the same in every language.
         ///
         /// A number from a newer library stays representable as [`ErrorCode::Unknown`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,7 +118,7 @@ macro_rules! define {
                 match self { $(ErrorCode::$name => $doc,)* ErrorCode::Unknown(_) => "An error of a newer version." }
             }
 
-            /// Whether the same call may succeed later without any other change.
+            /// True if the same call may succeed later without any other change.
             pub const fn is_retryable(self) -> bool {
                 match self { $(ErrorCode::$name => $retryable,)* ErrorCode::Unknown(_) => false }
             }

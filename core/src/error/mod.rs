@@ -64,7 +64,7 @@ impl Error {
         text
     }
 
-    /// Whether the same call may succeed later without any other change.
+    /// True if the same call may succeed later without any other change.
     pub fn is_retryable(&self) -> bool {
         self.code.is_retryable()
     }

@@ -1,4 +1,4 @@
-//! A clock that stands still until it is moved, so that a conversation of minutes takes no time to test.
+//! A virtual clock, which tests advance by hand.
 //!
 //! ```
 //! use tertulia::Clock;
@@ -24,7 +24,7 @@ pub struct VirtualClock(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     now_us: u64,
-    /// Who sleeps, and until when, in the order in which they fell asleep.
+    /// The sleepers and their wake times, in the order in which they fell asleep.
     asleep: Vec<(u64, Waker)>,
 }
 
@@ -45,12 +45,12 @@ impl VirtualClock {
         due.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
-    /// When the next one wakes up.
+    /// The next wake time.
     pub fn next_wake_us(&self) -> Option<u64> {
         self.0.lock().asleep.iter().map(|(until_us, _)| *until_us).min()
     }
 
-    /// A sleep of so many ms, from the moment somebody falls asleep.
+    /// A sleep of `ms` milliseconds from its first poll.
     pub fn nap(&self, ms: u64) -> Nap {
         Nap { clock: self.clone(), us: ms * 1000 }
     }

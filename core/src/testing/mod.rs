@@ -1,4 +1,4 @@
-//! What tests of an engine and of its parts need, for embedders' own tests too (feature `testing`).
+//! Test tools for the engine and for embedders (feature `testing`): scripted backends, a virtual clock, scenarios, a faulty disk.
 
 pub mod clock;
 pub mod fault;

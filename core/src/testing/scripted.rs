@@ -1,4 +1,4 @@
-//! Backends that follow a script, for tests of the engine and of hosts.
+//! Scripted backends, for tests of the engine and of hosts.
 //!
 //! ```
 //! use tertulia::testing::scripted::{Cue, Scripted};
@@ -413,7 +413,7 @@ impl Conversation for ScriptedConversation {
 /// A synthesizer: [`SAMPLES_PER_BYTE`] samples for each byte of text, one chunk a word.
 #[derive(Default)]
 pub struct ScriptedVoice {
-    /// Whether a chunk is a whole clause without word times.
+    /// True if a chunk is a whole clause without word times.
     lacks_word_times: AtomicBool,
     /// Cues before each of the next words.
     before: Mutex<VecDeque<Cue<()>>>,

@@ -1,4 +1,4 @@
-//! Each bad input has its code, nothing panics, and the session stays usable.
+//! Invalid input: error codes, no panic, and the session stays usable.
 
 use crate::support::{Host, Reader, config, failure, type_of};
 use tertulia::event::Stage;
@@ -16,7 +16,7 @@ fn code<T: std::fmt::Debug>(result: tertulia::Result<T>) -> ErrorCode {
 }
 
 #[test]
-fn audio_that_is_none() {
+fn empty_audio_is_refused() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     assert_eq!(code(session.end_utterance()), ErrorCode::AudioEmpty);
@@ -27,7 +27,7 @@ fn audio_that_is_none() {
 }
 
 #[test]
-fn rates_and_samples_that_cannot_be() {
+fn invalid_sample_rates_and_samples_are_refused() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     for rate in [0, 1, 7_999, 192_001, 1_000_000] {
@@ -41,18 +41,18 @@ fn rates_and_samples_that_cannot_be() {
 }
 
 #[test]
-fn ten_minutes_of_audio() {
+fn ten_minutes_of_audio_overrun_the_utterance() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     let minute = noise_16k(60_000);
     let overrun = (0..10).find_map(|_| session.push_audio(&minute, 16_000).err()).expect("a limit");
     assert_eq!(overrun.code(), ErrorCode::AudioOverrun);
-    // What fitted is still there.
+    // The audio that fitted is still there.
     host.script_turn("Hablo mucho.", "Ya veo.");
     let kept = session.end_utterance().unwrap();
     assert_eq!(type_of(&reader.until_end_of(kept)), "turn_finished");
-    let heard = &host.scripted.recognizer.requests()[0];
-    assert!((100 * 16_000..=120 * 16_000).contains(&heard.audio.len()), "{}", heard.audio.len());
+    let request = &host.scripted.recognizer.requests()[0];
+    assert!((100 * 16_000..=120 * 16_000).contains(&request.audio.len()), "{}", request.audio.len());
     // As one file it is refused whole.
     let turn = session.push_encoded(wav(&minute.repeat(10))).unwrap();
     assert_eq!(failure(&reader.until_end_of(turn)), (Stage::Decode, ErrorCode::AudioTooLong));
@@ -60,7 +60,7 @@ fn ten_minutes_of_audio() {
 }
 
 #[test]
-fn files_that_are_no_audio() {
+fn files_without_audio_fail_at_decode() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     let broken = wav(&noise_16k(500))[..30].to_vec();
@@ -73,7 +73,7 @@ fn files_that_are_no_audio() {
 }
 
 #[test]
-fn silence_is_refused_before_it_reaches_the_recogniser() {
+fn silence_fails_with_no_speech_before_recognition() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     session.push_audio(&vec![0.0; 32_000], 16_000).unwrap();
@@ -84,7 +84,7 @@ fn silence_is_refused_before_it_reaches_the_recogniser() {
 }
 
 #[test]
-fn texts_that_are_none_or_too_long() {
+fn empty_and_too_long_texts_are_refused() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     let long = "a".repeat(100 * 1024);
@@ -99,7 +99,7 @@ fn texts_that_are_none_or_too_long() {
 }
 
 #[test]
-fn settings_that_the_engine_cannot_do() {
+fn unsupported_settings_are_refused() {
     let host = Host::new();
     let create = |change: &dyn Fn(&mut SessionConfig)| {
         let mut config = config();
@@ -121,7 +121,7 @@ fn settings_that_the_engine_cannot_do() {
 }
 
 #[test]
-fn sessions_that_are_not_there_or_open_twice() {
+fn missing_and_busy_sessions_are_refused() {
     let host = Host::new();
     assert_eq!(code(host.engine.open_session(SessionId::new(0))), ErrorCode::SessionNotFound);
     assert_eq!(code("no id".parse::<SessionId>()), ErrorCode::InvalidArgument);

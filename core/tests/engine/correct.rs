@@ -1,5 +1,4 @@
-//! The learner corrects what was understood, and the conversation goes on from there; a turn that is tried again is in
-//! it once.
+//! Corrections and retries: a new turn supersedes others in the conversation.
 
 use crate::support::{Host, Reader, config, conversation, failure, type_of};
 use tertulia::backend::Role;
@@ -9,8 +8,8 @@ use tertulia::testing::scripted::{Cue, Gate, noise_16k};
 use tertulia::{ErrorCode, Keep, Playback, Session, SessionEngine, TEXT_BYTES_MAX, TurnId};
 
 /// A spoken turn, to its end.
-fn speak(host: &Host, session: &Session, reader: &mut Reader, heard: &str, reply: &str) -> TurnId {
-    host.script_turn(heard, reply);
+fn speak(host: &Host, session: &Session, reader: &mut Reader, transcript: &str, reply: &str) -> TurnId {
+    host.script_turn(transcript, reply);
     session.push_audio(&noise_16k(600), 16_000).unwrap();
     let turn = session.end_utterance().unwrap();
     assert_eq!(type_of(&reader.until_end_of(turn)), "turn_finished");
@@ -31,7 +30,7 @@ fn correct(host: &Host, session: &Session, reader: &mut Reader, turn: TurnId, te
     corrected
 }
 
-/// What the chat model was asked last, without the system prompt.
+/// The chat model's last request, without the system prompt.
 fn asked(host: &Host) -> Vec<(Role, String)> {
     let request = host.scripted.chat.requests().pop().unwrap();
     conversation(&request).iter().map(|message| (message.role, message.content.clone())).collect()
@@ -47,7 +46,7 @@ fn current(host: &Host, session: &Session) -> Vec<u64> {
 }
 
 #[test]
-fn the_conversation_goes_on_from_the_corrected_words() {
+fn a_correction_supersedes_the_turn_and_all_after_it() {
     let folder = tempfile::tempdir().unwrap();
     let location = || StoreLocation::File(folder.path().join("sessions.redb"));
     let host = Host::with_store(location());
@@ -62,7 +61,7 @@ fn the_conversation_goes_on_from_the_corrected_words() {
     assert_eq!(started.kind, EventKind::TurnStarted { origin, retry_of: None, corrects: Some(misheard) });
     assert!(
         !reader.seen.iter().any(|e| e.turn == Some(corrected) && type_of(e) == "transcript_done"),
-        "nothing was heard"
+        "a correction is not recognised"
     );
 
     // The store has both, and says which is which.
@@ -94,7 +93,7 @@ fn the_conversation_goes_on_from_the_corrected_words() {
 }
 
 #[test]
-fn a_turn_under_way_is_cut_short_by_its_correction() {
+fn a_correction_interrupts_the_turn_under_way() {
     let host = Host::new();
     let (session, mut reader) = host.session_with(config());
     host.script_turn("Tengo un hombre.", "¿Quién es ese hombre?");
@@ -113,7 +112,7 @@ fn a_turn_under_way_is_cut_short_by_its_correction() {
 }
 
 #[test]
-fn what_was_typed_is_corrected_as_what_was_said() {
+fn a_typed_turn_can_be_corrected() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     let typed = write(&host, &session, &mut reader, "Soy cansado.", "¿Eres o estás?");
@@ -127,14 +126,14 @@ fn what_was_typed_is_corrected_as_what_was_said() {
 }
 
 #[test]
-fn a_correction_that_failed_is_tried_again_with_the_corrected_words() {
+fn retry_of_a_failed_correction_has_the_corrected_words() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     let misheard = speak(&host, &session, &mut reader, "Tengo un hombre.", "¿Quién es?");
     host.scripted.chat.then([Cue::<String>::Fail(ErrorCode::ChatFailed)]);
     let failed = session.correct(misheard, "Tengo hambre.").unwrap();
     assert_eq!(failure(&reader.until_end_of(failed)), (Stage::Reply, ErrorCode::ChatFailed));
-    let heard = host.scripted.recognizer.requests().len();
+    let requests = host.scripted.recognizer.requests().len();
     for _ in 0..2 {
         host.scripted.chat.then([Cue::<String>::Fail(ErrorCode::ChatFailed)]);
         let again = session.retry_turn(failed).unwrap();
@@ -145,17 +144,17 @@ fn a_correction_that_failed_is_tried_again_with_the_corrected_words() {
         assert_eq!(asked(&host), said(&["Tengo hambre."]));
         assert_eq!(current(&host, &session), [again.0]);
     }
-    assert_eq!(host.scripted.recognizer.requests().len(), heard, "the learner's own words are not recognised anew");
+    assert_eq!(host.scripted.recognizer.requests().len(), requests, "corrected words are not recognised again");
 }
 
 #[test]
-fn a_turn_that_is_tried_again_is_in_the_conversation_once() {
+fn a_retried_turn_is_in_the_conversation_once() {
     let folder = tempfile::tempdir().unwrap();
     let location = || StoreLocation::File(folder.path().join("sessions.redb"));
     let host = Host::with_store(location());
     let (session, mut reader) = host.session();
     let first = write(&host, &session, &mut reader, "Hola.", "¡Hola!");
-    // The turn is interrupted when a part of the reply was heard.
+    // The turn is interrupted after a part of the reply was played.
     let gate = Gate::new();
     host.scripted.recognizer.then("Tengo hambre.");
     host.scripted.chat.then([Cue::Item("Claro que sí. Vamos".to_owned()), Cue::Wait(gate.clone())]);
@@ -190,7 +189,7 @@ fn a_turn_that_is_tried_again_is_in_the_conversation_once() {
 }
 
 #[test]
-fn what_cannot_be_corrected_says_so() {
+fn turns_that_cannot_be_corrected_have_error_codes() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     let code = |turn, text: &str| session.correct(turn, text).unwrap_err().code();
@@ -217,7 +216,7 @@ fn what_cannot_be_corrected_says_so() {
 }
 
 #[test]
-fn corrected_words_are_kept_no_longer_than_others() {
+fn retention_applies_to_corrected_words() {
     let host = Host::new();
     let mut config = config();
     config.playback = Playback::Assumed;
@@ -238,7 +237,7 @@ fn corrected_words_are_kept_no_longer_than_others() {
 }
 
 #[test]
-fn a_correction_outlives_an_export_and_an_import() {
+fn a_correction_survives_export_and_import() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     let misheard = speak(&host, &session, &mut reader, "Tengo un hombre.", "¿Quién es?");

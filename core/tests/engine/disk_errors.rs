@@ -1,5 +1,5 @@
-//! A disk that fails once, whenever that is, costs a host one message, and nothing that was acknowledged: the engine goes
-//! on, and what could not be written is written with the next turn.
+//! IO errors of the disk at every operation: at most one error event, nothing acknowledged is lost, and the writes are
+//! retried with the next turn.
 
 use crate::support::config;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +31,7 @@ struct Host {
     context: String,
 }
 
-/// What a host may rely on.
+/// The acknowledgements that a host may rely on.
 #[derive(Default)]
 struct Told {
     /// How long each utterance is.
@@ -147,7 +147,7 @@ impl Host {
         engine.shut_down();
         driver.run_until_idle();
         drop((engine, driver));
-        // A fault at closing shows to nobody.
+        // A fault at closing has no event.
         disk.recover();
         for disk in [disk.crashed(0), disk.clone()] {
             let store = Store::open(disk.location(), 0).unwrap();
@@ -211,8 +211,8 @@ fn clean(disk: &FaultyDisk, seconds: usize) -> Clean {
 }
 
 #[test]
-fn an_error_at_any_operation_costs_nothing_or_one_message() {
-    // What the next write of the same turn makes good needs no message.
+fn a_transient_io_error_at_any_operation_costs_at_most_one_error_event() {
+    // A write that the next one of the same turn makes good needs no message.
     let mut told_of = 0;
     for nth in 0..clean(&FaultyDisk::new(), SECONDS).ended {
         let disk = FaultyDisk::new();
@@ -228,9 +228,9 @@ fn an_error_at_any_operation_costs_nothing_or_one_message() {
 }
 
 #[test]
-fn an_error_that_stays_is_told_whenever_it_begins() {
+fn a_permanent_io_error_is_reported_whenever_it_begins() {
     let clean = clean(&FaultyDisk::new(), SECONDS);
-    // An opening that fails for good leaves nobody who knows what the disk forgot.
+    // After an opening that fails for good, the writes that the disk lost are unknown.
     for nth in clean.opened..clean.ended {
         let disk = FaultyDisk::new();
         disk.fail_from_operation(nth, ErrorKind::Other);
@@ -245,7 +245,7 @@ fn an_error_that_stays_is_told_whenever_it_begins() {
 
 /// There is no room just when something is to grow, for each time that it does.
 #[test]
-fn no_room_at_any_growth_costs_nothing_or_one_message() {
+fn a_full_disk_at_any_growth_costs_at_most_one_error_event() {
     const SECONDS: usize = 40;
     let sizes: Vec<u64> = clean(&FaultyDisk::new(), SECONDS).sizes.into_iter().collect();
     assert!(sizes.len() > 3, "{sizes:?}: it hardly grows");

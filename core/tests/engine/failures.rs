@@ -1,4 +1,4 @@
-//! A stage that fails ends its turn with a code, and the next turn works.
+//! Failures of a stage: the turn ends with a code and its causes, and the next turn works.
 
 use crate::support::{Host, failure, type_of};
 use std::io;
@@ -16,7 +16,7 @@ fn next_turn_works(host: &Host, session: &tertulia::Session, reader: &mut crate:
 }
 
 #[test]
-fn a_recogniser_that_fails() {
+fn a_recogniser_error_fails_the_turn() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     host.scripted.recognizer.then_cues([Cue::Fail(ErrorCode::RecognizerFailed)]);
@@ -27,7 +27,7 @@ fn a_recogniser_that_fails() {
 }
 
 #[test]
-fn a_chat_model_that_fails_panics_or_says_nothing() {
+fn a_chat_model_error_panic_or_empty_reply_fails_the_turn() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     let scripts = [
@@ -44,7 +44,7 @@ fn a_chat_model_that_fails_panics_or_says_nothing() {
 }
 
 #[test]
-fn a_voice_that_fails_keeps_the_text() {
+fn a_synthesizer_error_keeps_the_reply_text() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     host.scripted.voice.before_next_word(Cue::Item(()));
@@ -56,7 +56,7 @@ fn a_voice_that_fails_keeps_the_text() {
 }
 
 #[test]
-fn an_engine_without_a_model_says_which() {
+fn a_missing_backend_fails_the_turn_with_backend_missing() {
     let engine = EngineBuilder::new().backends(Backends::default()).build().unwrap();
     let session = engine.create_session(crate::support::config()).unwrap();
     let mut reader = crate::support::Reader::of(&session);
@@ -66,7 +66,7 @@ fn an_engine_without_a_model_says_which() {
     let typed = session.send_text("Hola").unwrap();
     assert_eq!(failure(&reader.until_end_of(typed)), (Stage::Reply, ErrorCode::BackendMissing));
     let said = session.say("Hola").unwrap();
-    // Without a voice the tutor's text is all there is.
+    // Without a synthesizer the reply is its text.
     assert_eq!(type_of(&reader.until_end_of(said)), "turn_finished");
 }
 

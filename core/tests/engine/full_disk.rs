@@ -1,4 +1,4 @@
-//! A disk that fills up in the middle of a conversation costs nothing that was acknowledged, and no restart.
+//! A disk that fills up in the middle of a conversation: nothing acknowledged is lost, without a restart.
 
 use crate::support::{Host, failure, type_of};
 use std::time::Duration;
@@ -9,13 +9,13 @@ use tertulia::testing::scripted::noise_16k;
 use tertulia::{ErrorCode, SessionEngine};
 
 #[test]
-fn the_reply_is_finished_the_failure_told_and_everything_stored_once_there_is_room() {
+fn a_full_disk_fails_the_turn_after_its_reply_and_everything_is_stored_once_there_is_space() {
     fill_up_in_mid_turn(Duration::ZERO);
 }
 
 /// Later writes of the turn are on their way before it is known that the first has failed.
 #[test]
-fn a_slow_disk_that_fills_up_costs_nothing_either() {
+fn a_slow_full_disk_loses_nothing_acknowledged() {
     fill_up_in_mid_turn(Duration::from_millis(5));
 }
 
@@ -24,8 +24,8 @@ fn fill_up_in_mid_turn(pace: Duration) {
     let host = Host::with_store(disk.location());
     let (session, mut reader) = host.session();
     let id = session.id();
-    let speak = |heard: &str, seconds: usize| {
-        host.script_turn(heard, "Te escucho.");
+    let speak = |transcript_text: &str, seconds: usize| {
+        host.script_turn(transcript_text, "Te escucho.");
         session.push_audio(&noise_16k(seconds * 1000), 16_000).unwrap();
         session.end_utterance().unwrap()
     };

@@ -1,4 +1,4 @@
-//! The rules of the house: what each room must never know.
+//! The architecture: dependencies between the modules of core, and what stands in no file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -74,12 +74,12 @@ fn uses_within(folder: &Path, named: impl Fn(&Path) -> Vec<String>) -> BTreeMap<
 }
 
 #[test]
-fn rooms_of_core_form_no_circle() {
+fn modules_of_core_have_no_dependency_cycle() {
     assert_no_circle(uses_within(&core_src(), rooms_named));
 }
 
 #[test]
-fn modules_of_the_driver_form_no_circle() {
+fn modules_of_the_driver_have_no_dependency_cycle() {
     assert_no_circle(uses_within(&core_src().join("driver"), driver_modules_named));
 }
 
@@ -88,7 +88,7 @@ fn core_src() -> PathBuf {
 }
 
 #[test]
-fn the_turn_machine_knows_events_errors_and_text_only() {
+fn the_turn_machine_depends_on_event_error_and_text_only() {
     for path in sources(&core_src().join("turn")) {
         for room in rooms_named(&path) {
             assert!(["event", "error", "text", "turn"].contains(&room.as_str()), "{path:?} knows {room}");
@@ -101,14 +101,14 @@ fn the_turn_machine_knows_events_errors_and_text_only() {
 }
 
 #[test]
-fn text_imports_nothing_of_the_crate() {
+fn text_depends_on_nothing_of_the_crate() {
     for path in sources(&core_src().join("text")) {
         assert_eq!(rooms_named(&path), [""; 0], "{path:?}");
     }
 }
 
 #[test]
-fn arrows_point_from_the_engine_to_the_machine_and_never_back() {
+fn dependencies_point_from_the_engine_to_the_turn_machine() {
     let below: [(&str, &[&str]); 8] = [
         ("error", &["engine", "session", "driver", "turn", "store", "audio", "backend", "event"]),
         ("event.rs", &["engine", "session", "driver", "turn", "store", "audio", "backend"]),
@@ -132,7 +132,7 @@ fn arrows_point_from_the_engine_to_the_machine_and_never_back() {
 }
 
 #[test]
-fn burn_is_named_in_models_alone_and_core_has_no_unsafe() {
+fn burn_is_named_in_models_alone_and_core_has_no_unsafe_code() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     for manifest in ["core/Cargo.toml", "examples/cli/Cargo.toml", "xtask/Cargo.toml"] {
         let text = fs::read_to_string(root.join(manifest)).unwrap();

@@ -1,4 +1,4 @@
-//! What was heard of a reply that was cut short.
+//! Interruptions: heard text, purged audio, dropped results.
 
 use crate::support::{Host, config, type_of};
 use tertulia::event::{EventKind, InterruptReason};
@@ -6,7 +6,7 @@ use tertulia::testing::scripted::{Cue, Gate, SAMPLES_PER_BYTE};
 use tertulia::{ErrorCode, SessionConfig};
 
 #[test]
-fn the_heard_text_is_cut_at_the_last_word_that_was_played() {
+fn heard_text_ends_at_the_last_word_played() {
     let host = Host::new();
     let (session, mut reader) = host.session_with(config());
     let turn = session.say("uno dos tres cuatro").unwrap();
@@ -24,7 +24,7 @@ fn the_heard_text_is_cut_at_the_last_word_that_was_played() {
 }
 
 #[test]
-fn the_model_is_told_what_was_heard_not_what_was_written() {
+fn the_chat_model_gets_the_heard_text_after_an_interruption() {
     let host = Host::new();
     let (session, mut reader) = host.session_with(config());
     host.scripted.chat.then(["uno dos tres cuatro"]);
@@ -41,7 +41,7 @@ fn the_model_is_told_what_was_heard_not_what_was_written() {
 }
 
 #[test]
-fn a_host_that_reports_nothing_more_holds_the_end_up_for_a_moment_only() {
+fn an_interruption_waits_briefly_for_the_last_played_report() {
     let host = Host::new();
     let (session, mut reader) = host.session_with(config());
     let turn = session.say("uno dos tres").unwrap();
@@ -54,7 +54,7 @@ fn a_host_that_reports_nothing_more_holds_the_end_up_for_a_moment_only() {
 }
 
 #[test]
-fn unread_audio_of_a_cancelled_turn_is_taken_back() {
+fn unread_audio_of_a_cancelled_turn_is_purged() {
     let host = Host::new();
     let (session, mut reader) = host.session_with(config());
     let turn = session.say("uno dos tres cuatro cinco").unwrap();
@@ -69,7 +69,7 @@ fn unread_audio_of_a_cancelled_turn_is_taken_back() {
 }
 
 #[test]
-fn what_is_on_its_way_to_the_ear_was_not_heard() {
+fn output_latency_is_subtracted_from_the_heard_text() {
     let host = Host::new();
     let (session, mut reader) = host.session_with(SessionConfig { output_latency_ms: 200, ..config() });
     let turn = session.say("uno dos tres cuatro").unwrap();
@@ -82,7 +82,7 @@ fn what_is_on_its_way_to_the_ear_was_not_heard() {
 }
 
 #[test]
-fn late_results_of_a_cancelled_turn_are_dropped_and_the_next_turn_works() {
+fn late_results_of_a_cancelled_turn_are_dropped() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     let gate = Gate::new();

@@ -1,4 +1,4 @@
-//! The microphone stays open: the engine hears when someone starts, has finished, and interrupts.
+//! Continuous listening: VAD, endpointing, partial transcripts, barge-in, backchannels.
 
 use crate::support::{Host, Reader, config, failure, type_of};
 use std::time::{Duration, Instant};
@@ -42,7 +42,7 @@ fn wait_until(happened: impl Fn() -> bool) {
     }
 }
 
-/// A tutor who is in the middle of saying so many words, as far as the host has heard.
+/// A reply of so many words under way, as far as the host has read events.
 fn talking_tutor(host: &Host, words: usize) -> (Session, Reader, tertulia::TurnId) {
     let (session, mut reader) = host.session_with(hands_free());
     let turn = session.say(&"palabra ".repeat(words)).unwrap();
@@ -52,7 +52,7 @@ fn talking_tutor(host: &Host, words: usize) -> (Session, Reader, tertulia::TurnI
 }
 
 #[test]
-fn an_open_microphone_becomes_turns() {
+fn continuous_listening_turns_utterances_into_turns() {
     let host = Host::new();
     let (session, mut reader) = hands_free_session(&host);
     for (said, answer) in [("Hola, me llamo Ana.", "Hola, Ana."), ("Quiero un té.", "Vale.")] {
@@ -63,7 +63,7 @@ fn an_open_microphone_becomes_turns() {
         let end = reader.until("turn_finished");
         assert!(matches!(&end.kind, EventKind::TurnFinished { reply_text } if reply_text == answer));
     }
-    // Whether the draft comes before the decision depends on how fast the sound is pushed here.
+    // The draft comes before the decision or not, as fast as the audio is pushed here.
     let in_time = |kind: &String| !kind.starts_with("reply") && kind != "transcript_partial";
     let order: Vec<String> = reader.types().into_iter().filter(in_time).collect();
     let turn = [
@@ -86,8 +86,8 @@ fn an_open_microphone_becomes_turns() {
     assert!(start_ms.abs_diff(640) <= 32 && end_ms.abs_diff(1_040) <= 32, "{start_ms} to {end_ms}");
     assert!(reason == EndReason::Silence && decided_ms > end_ms + 200, "{decided_ms}");
     // With what came before the onset.
-    let heard = host.scripted.recognizer.requests()[0].audio.len();
-    assert!(heard >= 16 * (300 + 400 + 120), "{heard} samples");
+    let samples = host.scripted.recognizer.requests()[0].audio.len();
+    assert!(samples >= 16 * (300 + 400 + 120), "{samples} samples");
     let turns = session.turns().unwrap();
     assert_eq!(
         turns.iter().map(|turn| turn.user_text.as_str()).collect::<Vec<_>>(),
@@ -97,7 +97,7 @@ fn an_open_microphone_becomes_turns() {
 }
 
 #[test]
-fn the_words_so_far_are_shown_while_someone_speaks() {
+fn partial_transcripts_are_emitted_during_speech() {
     let host = Host::new();
     let (session, mut reader) = hands_free_session(&host);
     for text in ["Hola", "Hola, me llamo", "Hola, me llamo Ana.", "Hola, me llamo Ana."] {
@@ -118,7 +118,7 @@ fn the_words_so_far_are_shown_while_someone_speaks() {
 }
 
 #[test]
-fn a_pause_to_think_does_not_end_the_utterance() {
+fn endpointing_waits_through_a_pause() {
     let host = Host::new();
     let mut config = SessionConfig { playback: Playback::Assumed, ..hands_free() };
     config.listening.partial_ms = 10_000;
@@ -140,7 +140,7 @@ fn a_pause_to_think_does_not_end_the_utterance() {
 }
 
 #[test]
-fn the_reply_is_read_ahead_before_the_end_is_decided() {
+fn the_chat_model_prefills_before_the_end_of_turn_decision() {
     let host = Host::new();
     let (session, mut reader) = hands_free_session(&host);
     host.script_turn("Ayer fui a la", "Sigue.");
@@ -166,7 +166,7 @@ fn the_reply_is_read_ahead_before_the_end_is_decided() {
 }
 
 #[test]
-fn a_noise_without_words_is_forgotten() {
+fn noise_without_words_starts_no_turn() {
     let host = Host::new();
     let (session, mut reader) = hands_free_session(&host);
     host.scripted.recognizer.then("");
@@ -184,7 +184,7 @@ fn a_noise_without_words_is_forgotten() {
 }
 
 #[test]
-fn speech_over_the_tutor_pauses_then_interrupts() {
+fn barge_in_pauses_then_flushes_playback() {
     let host = Host::new();
     let (session, mut reader, turn) = talking_tutor(&host, 20);
     host.scripted.recognizer.then("No, espera un momento.");
@@ -206,7 +206,7 @@ fn speech_over_the_tutor_pauses_then_interrupts() {
 }
 
 #[test]
-fn a_nod_or_a_cough_lets_the_tutor_go_on() {
+fn a_backchannel_or_cough_is_a_false_interruption_and_playback_resumes() {
     let host = Host::new();
     let (session, mut reader, turn) = talking_tutor(&host, 20);
     for nod in ["Mhm.", "Sí, sí.", ""] {
@@ -223,7 +223,7 @@ fn a_nod_or_a_cough_lets_the_tutor_go_on() {
 }
 
 #[test]
-fn long_speech_interrupts_before_a_word_is_understood() {
+fn long_speech_is_barge_in_before_any_word_is_recognised() {
     let host = Host::new();
     let (session, mut reader, turn) = talking_tutor(&host, 20);
     let gate = Gate::new();
@@ -239,7 +239,7 @@ fn long_speech_interrupts_before_a_word_is_understood() {
 }
 
 #[test]
-fn a_slow_recogniser_holds_the_playback_until_it_knows() {
+fn playback_stays_paused_until_a_slow_recogniser_answers() {
     let host = Host::new();
     let (session, mut reader, turn) = talking_tutor(&host, 20);
     let gate = Gate::new();
@@ -256,7 +256,7 @@ fn a_slow_recogniser_holds_the_playback_until_it_knows() {
 }
 
 #[test]
-fn a_tutor_who_may_not_be_interrupted_goes_on() {
+fn barge_in_is_ignored_when_not_interruptible() {
     let host = Host::new();
     let (session, mut reader) = host.session_with(SessionConfig { interruptible: false, ..hands_free() });
     let turn = session.say("Escucha bien lo que te digo ahora.").unwrap();
@@ -273,7 +273,7 @@ fn a_tutor_who_may_not_be_interrupted_goes_on() {
 }
 
 #[test]
-fn going_on_after_the_end_takes_the_answer_back_and_loses_no_word() {
+fn speech_after_endpoint_cancels_the_reply_and_keeps_all_words() {
     let host = Host::new();
     let (session, mut reader) = hands_free_session(&host);
     let gate = Gate::new();
@@ -295,7 +295,7 @@ fn going_on_after_the_end_takes_the_answer_back_and_loses_no_word() {
 }
 
 #[test]
-fn the_host_may_end_an_utterance_itself() {
+fn end_utterance_ends_an_utterance_in_continuous_mode() {
     let host = Host::new();
     let (session, mut reader) = hands_free_session(&host);
     host.script_turn("Hola.", "Hola.");
@@ -305,14 +305,14 @@ fn the_host_may_end_an_utterance_itself() {
     assert_eq!(ended.turn, Some(turn));
     assert!(matches!(ended.kind, EventKind::UtteranceEnded { reason: EndReason::Host, .. }));
     assert_eq!(type_of(&reader.until_end_of(turn)), "turn_finished");
-    // Where nobody was speaking, the turn says so.
+    // Without an utterance under way the turn fails.
     be_silent(&session, 300);
     let turn = session.end_utterance().unwrap();
     assert_eq!(failure(&reader.until_end_of(turn)), (Stage::Recognise, ErrorCode::NoSpeech));
 }
 
 #[test]
-fn a_microphone_that_is_taken_away_or_stalls_leaves_no_turn_stuck() {
+fn an_interrupted_or_stalled_microphone_ends_the_utterance() {
     let host = Host::new();
     let (session, mut reader) = hands_free_session(&host);
     host.script_turn("Hola.", "Hola.");
@@ -330,7 +330,7 @@ fn a_microphone_that_is_taken_away_or_stalls_leaves_no_turn_stuck() {
 }
 
 #[test]
-fn a_microphone_that_is_back_is_heard() {
+fn audio_after_input_interrupted_is_processed() {
     let host = Host::new();
     let (session, mut reader) = hands_free_session(&host);
     host.script_turn("Hola.", "Hola.");
@@ -344,7 +344,7 @@ fn a_microphone_that_is_back_is_heard() {
 }
 
 #[test]
-fn rate_and_channels_may_change_while_someone_speaks() {
+fn sample_rate_and_channels_may_change_during_speech() {
     let host = Host::new();
     let (session, mut reader) = hands_free_session(&host);
     host.script_turn("Hola.", "Hola.");
@@ -362,7 +362,7 @@ fn rate_and_channels_may_change_while_someone_speaks() {
 }
 
 #[test]
-fn a_long_silence_is_told_once() {
+fn idle_is_emitted_once_per_silence() {
     let host = Host::new();
     let mut config = hands_free();
     config.listening.idle_ms = Some(5_000);
@@ -376,7 +376,7 @@ fn a_long_silence_is_told_once() {
 }
 
 #[test]
-fn the_mode_can_change_in_a_running_session() {
+fn the_listening_mode_can_change_in_a_running_session() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     let listening = Listening { mode: ListeningMode::Continuous, ..Listening::default() };
@@ -396,12 +396,12 @@ fn the_mode_can_change_in_a_running_session() {
 }
 
 #[test]
-fn a_host_that_reads_nothing_is_told_when_it_pushes() {
+fn push_audio_overruns_when_no_events_are_read() {
     let scripted = Scripted::new();
     let engine = EngineBuilder::new().backends(scripted.backends()).utterance_seconds_max(5).build().unwrap();
     let session = engine.create_session(hands_free()).unwrap();
     let reader = Reader::of(&session);
-    // Endless speech and silence, and nobody reads of it.
+    // Endless speech and silence, and no reader of events.
     let sound = [noise_16k(200), vec![0.0; 200 * 16]].concat();
     let mut refused_since = None;
     let code = loop {
@@ -409,14 +409,14 @@ fn a_host_that_reads_nothing_is_told_when_it_pushes() {
             refused_since = None;
             continue;
         };
-        // The ears may only be behind; then there is room in a moment.
+        // The front end may only lag; then there is room in a moment.
         if refused_since.get_or_insert_with(Instant::now).elapsed() > Duration::from_millis(500) {
             break refused.code();
         }
         std::thread::sleep(Duration::from_millis(1));
     };
     assert_eq!(code, ErrorCode::AudioOverrun);
-    // Once somebody reads, there is room again.
+    // Once events are read, there is room again.
     let mut unread = 0;
     while reader.events.next_timeout(Duration::from_millis(300)).unwrap().is_some() {
         unread += 1;
@@ -426,14 +426,14 @@ fn a_host_that_reads_nothing_is_told_when_it_pushes() {
 }
 
 #[test]
-fn a_session_that_cannot_hear_says_so() {
+fn continuous_listening_without_vad_is_backend_missing() {
     let mut backends = Scripted::new().backends();
     backends.vad = None;
     let engine = EngineBuilder::new().backends(backends).build().unwrap();
     assert_eq!(engine.create_session(hands_free()).unwrap_err().code(), ErrorCode::BackendMissing);
 }
 
-/// What is noticed in a recording, as JSON.
+/// The events of a recording, as JSON.
 fn heard_in(host: &Host, samples: Vec<f32>) -> Vec<serde_json::Value> {
     let request = ListenRequest::new(samples, 16_000, vec!["es".parse().unwrap()]);
     let mut events = Vec::new();
@@ -446,7 +446,7 @@ fn heard_in(host: &Host, samples: Vec<f32>) -> Vec<serde_json::Value> {
 }
 
 #[test]
-fn a_recording_is_listened_to_in_its_own_time() {
+fn listen_gives_positions_in_the_recording() {
     let host = Host::new();
     for text in ["Hola.", "Quiero un café y", "Quiero un café y un té.", "Adiós."] {
         host.scripted.recognizer.then(text);
@@ -476,7 +476,7 @@ fn a_recording_is_listened_to_in_its_own_time() {
     let words = &of_type("transcript_partial")[0];
     assert!(words["at_ms"].as_u64().unwrap() >= 1_152 + 120 + 250, "{words}");
 
-    // What comes later plays no part: cut off at the second decision, the trace up to there is the same.
+    // Later audio has no influence: cut off at the second decision, the trace up to there is the same.
     let decided_ms = ended[1]["decided_ms"].as_u64().unwrap() as usize;
     for text in ["Hola.", "Quiero un café y", "Quiero un café y un té."] {
         host.scripted.recognizer.then(text);

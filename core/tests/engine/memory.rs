@@ -1,4 +1,4 @@
-//! What is left in memory when a host lets go of everything: nothing, in whatever order it does.
+//! Memory: no leaks in any order of dropping, and the memory limit of models.
 
 use crate::support::config;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ fn assert_nobody_holds(scripted: &Scripted) {
 }
 
 #[test]
-fn an_engine_without_threads_leaves_nothing_behind() {
+fn an_engine_without_threads_leaks_nothing() {
     for engine_first in [true, false] {
         let scripted = Scripted::new();
         let (engine, mut driver) = EngineBuilder::new().backends(scripted.backends()).build_local().unwrap();
@@ -53,7 +53,7 @@ fn an_engine_without_threads_leaves_nothing_behind() {
 }
 
 #[test]
-fn an_engine_with_threads_leaves_nothing_behind() {
+fn an_engine_with_threads_leaks_nothing() {
     for engine_first in [true, false] {
         let scripted = Scripted::new();
         let engine = EngineBuilder::new().backends(scripted.backends()).build().unwrap();
@@ -116,7 +116,7 @@ impl Recognizer for Heavy {
 }
 
 #[test]
-fn models_that_do_not_fit_are_an_error_and_no_more() {
+fn models_over_the_memory_limit_are_out_of_memory_errors() {
     let (detector, recognizer) = (Heavy::new(30), Heavy::new(70));
     let backends =
         Backends { turn_detector: Some(detector.clone()), recognizer: Some(recognizer.clone()), ..Backends::default() };
@@ -125,7 +125,7 @@ fn models_that_do_not_fit_are_an_error_and_no_more() {
     let hands_free = Listening { mode: ListeningMode::Continuous, ..Listening::default() };
     assert_eq!(engine.memory_needed(None), 100);
     assert_eq!(engine.memory_needed(Some(&SessionConfig { listening: hands_free, ..config() })), 100);
-    assert_eq!(engine.memory_needed(Some(&config())), 70, "push to talk asks nobody whether one has finished");
+    assert_eq!(engine.memory_needed(Some(&config())), 70, "push-to-talk needs no turn detector");
     assert!(!recognizer.is_loaded(), "asking loads nothing");
     let error = engine.preload().unwrap_err();
     assert_eq!(error.code(), ErrorCode::OutOfMemory, "{error}");

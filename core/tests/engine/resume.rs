@@ -1,4 +1,4 @@
-//! Sessions outlive their handles, their engine and their process.
+//! Sessions resumed in another handle, engine or process; retention, quota and compaction.
 
 use crate::support::{Host, Reader, conversation, type_of};
 use tertulia::event::{EventKind, TurnState};
@@ -7,7 +7,7 @@ use tertulia::testing::scripted::noise_16k;
 use tertulia::{EngineBuilder, ErrorCode, Keep, SessionEngine};
 
 #[test]
-fn a_session_goes_on_in_another_engine_with_all_it_knew() {
+fn a_session_resumes_in_another_engine_with_its_context() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sessions.redb");
     let host = Host::with_store(StoreLocation::File(path.clone()));
@@ -47,7 +47,7 @@ fn a_session_goes_on_in_another_engine_with_all_it_knew() {
 }
 
 #[test]
-fn a_handle_that_is_dropped_can_be_had_again_at_once() {
+fn a_session_can_be_reopened_right_after_its_handle_is_dropped() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     host.scripted.chat.then(["Hola."]);
@@ -65,7 +65,7 @@ fn a_handle_that_is_dropped_can_be_had_again_at_once() {
 }
 
 #[test]
-fn a_turn_under_way_when_the_handle_goes_is_stored_as_far_as_it_came() {
+fn dropping_the_handle_stores_the_turn_under_way() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     let gate = tertulia::testing::scripted::Gate::new();
@@ -84,7 +84,7 @@ fn a_turn_under_way_when_the_handle_goes_is_stored_as_far_as_it_came() {
 }
 
 #[test]
-fn what_the_rule_forbids_is_not_kept() {
+fn retention_never_stores_nothing() {
     let host = Host::new();
     let mut config = crate::support::config();
     config.playback = tertulia::Playback::Assumed;
@@ -102,7 +102,7 @@ fn what_the_rule_forbids_is_not_kept() {
 }
 
 #[test]
-fn an_engine_that_is_shut_down_has_stored_everything() {
+fn shut_down_stores_everything() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sessions.redb");
     let host = Host::with_store(StoreLocation::File(path.clone()));
@@ -125,7 +125,7 @@ fn an_engine_that_is_shut_down_has_stored_everything() {
 }
 
 #[test]
-fn what_aged_out_meanwhile_goes_soon_after_opening_by_itself() {
+fn expired_audio_is_swept_soon_after_opening() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sessions.redb");
     let host = Host::with_store(StoreLocation::File(path.clone()));
@@ -145,14 +145,14 @@ fn what_aged_out_meanwhile_goes_soon_after_opening_by_itself() {
     let kept = || host.engine.session(id).unwrap().1.turns[0].user_audio.is_some();
     let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
     while kept() {
-        assert!(std::time::Instant::now() < until, "nobody sweeps");
+        assert!(std::time::Instant::now() < until, "no sweep");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     assert!(host.engine.session(id).unwrap().1.turns[0].reply_audio.is_some(), "only what aged out goes");
 }
 
 #[test]
-fn over_the_quota_the_engine_makes_room_by_itself() {
+fn the_engine_evicts_audio_over_the_quota() {
     let scripted = tertulia::testing::scripted::Scripted::new();
     let options = StoreOptions { audio_bytes_max: Some(40_000), ..StoreOptions::default() };
     let engine = EngineBuilder::new().backends(scripted.backends()).store_options(options).build().unwrap();
@@ -171,7 +171,7 @@ fn over_the_quota_the_engine_makes_room_by_itself() {
     let kept = || session.turns().unwrap().iter().filter(|turn| turn.user_audio.is_some()).count();
     let until = std::time::Instant::now() + std::time::Duration::from_secs(15);
     while kept() > 2 {
-        assert!(std::time::Instant::now() < until, "nobody makes room");
+        assert!(std::time::Instant::now() < until, "no eviction");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     assert_eq!(session.turns().unwrap().len(), 3);
@@ -179,7 +179,7 @@ fn over_the_quota_the_engine_makes_room_by_itself() {
 }
 
 #[test]
-fn an_open_session_is_not_erased_and_a_closed_one_without_a_trace() {
+fn erase_refuses_open_sessions_and_leaves_no_trace_of_closed_ones() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sessions.redb");
     let host = Host::with_store(StoreLocation::File(path.clone()));
@@ -210,7 +210,7 @@ fn an_open_session_is_not_erased_and_a_closed_one_without_a_trace() {
 }
 
 #[test]
-fn room_that_nothing_uses_is_given_back_while_no_session_is_open() {
+fn the_store_is_compacted_while_no_session_is_open() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sessions.redb");
     let len = || std::fs::metadata(&path).unwrap().len();
@@ -224,7 +224,7 @@ fn room_that_nothing_uses_is_given_back_while_no_session_is_open() {
     }
     let id = session.id();
     drop((session, reader));
-    // What comes last in the file stays, and keeps it long.
+    // Data at the end of the file stays, and keeps it long.
     let (session, mut reader) = host.session();
     for _ in 0..3 {
         host.script_turn("Hola.", "Hola.");
@@ -240,7 +240,7 @@ fn room_that_nothing_uses_is_given_back_while_no_session_is_open() {
     let host = Host::with_store(StoreLocation::File(path.clone()));
     let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while len() > before / 4 {
-        assert!(std::time::Instant::now() < until, "nobody compacts");
+        assert!(std::time::Instant::now() < until, "no compaction");
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     let (_session, _reader) = host.session();

@@ -1,10 +1,10 @@
-//! Settings change between turns, and what the engine can do comes from its backends.
+//! Settings changed between turns, and capabilities.
 
 use crate::support::Host;
 use tertulia::{ErrorCode, SessionEngine, SessionUpdate};
 
 #[test]
-fn an_update_holds_from_the_next_turn_and_is_stored() {
+fn an_update_applies_from_the_next_turn_and_is_stored() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     let before = session.say("Hola.").unwrap();
@@ -23,7 +23,7 @@ fn an_update_holds_from_the_next_turn_and_is_stored() {
 }
 
 #[test]
-fn an_update_that_cannot_be_changes_nothing() {
+fn an_invalid_update_changes_nothing() {
     let host = Host::new();
     let (session, _reader) = host.session();
     let before = session.config();
@@ -46,7 +46,7 @@ fn capabilities_come_from_the_backends() {
 }
 
 #[test]
-fn both_languages_of_the_session_are_offered_to_the_recogniser_and_no_hints() {
+fn the_recogniser_gets_both_languages_and_no_vocabulary() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     host.script_turn("Hola.", "Hola.");

@@ -1,4 +1,4 @@
-//! The host gets each piece as it is made, not when all of them are.
+//! Streaming: text and audio are emitted as they are made, with backpressure.
 
 use crate::support::{Host, type_of};
 use tertulia::event::EventKind;
@@ -37,7 +37,7 @@ fn the_events_of_a_spoken_turn_come_in_order() {
 }
 
 #[test]
-fn the_first_text_and_sound_arrive_while_the_second_step_is_held_back() {
+fn the_first_text_and_audio_arrive_before_the_second_step() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     let gate = Gate::new();
@@ -58,7 +58,7 @@ fn the_first_text_and_sound_arrive_while_the_second_step_is_held_back() {
 }
 
 #[test]
-fn the_first_sound_arrives_while_the_rest_of_the_clause_is_held_back() {
+fn the_first_audio_arrives_before_the_rest_of_the_clause() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     let gate = Gate::new();
@@ -72,7 +72,7 @@ fn the_first_sound_arrives_while_the_rest_of_the_clause_is_held_back() {
 }
 
 #[test]
-fn a_reader_that_lags_behind_holds_the_backends_back() {
+fn a_full_event_queue_applies_backpressure_to_the_backends() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     let word = "no ";
@@ -80,13 +80,13 @@ fn a_reader_that_lags_behind_holds_the_backends_back() {
     let turn = session.send_text("Habla mucho").unwrap();
     reader.until("reply_audio_delta");
     std::thread::sleep(std::time::Duration::from_millis(300));
-    // What is read now is what had been made ahead: not a thousand words.
+    // The events read now were made ahead: not a thousand words.
     let mut ahead = 0;
     while let Some(event) = reader.events.try_next().unwrap() {
         reader.seen.push(event);
         ahead += 1;
         if ahead > 400 {
-            panic!("the engine made {ahead} events that nobody had asked for");
+            panic!("the engine made {ahead} events ahead of the reader");
         }
         if ahead == 120 {
             break;
@@ -97,7 +97,7 @@ fn a_reader_that_lags_behind_holds_the_backends_back() {
 }
 
 #[test]
-fn markdown_and_emoji_are_shown_and_not_spoken() {
+fn markdown_and_emoji_are_displayed_and_not_spoken() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     let reply = "**¡Muy bien!** Has dicho `quiero` 😀. ¿Algo más?";

@@ -1,4 +1,4 @@
-//! A conversation that outgrows the chat model's context: its beginning is summarised, and nothing is dropped.
+//! Summaries: conversations longer than the chat model's context, of which nothing is dropped.
 
 use crate::support::{config, ends_turn, failure, type_of};
 use parking_lot::Mutex;
@@ -208,7 +208,7 @@ impl Talk {
         Talk { engine, driver, session, events }
     }
 
-    /// Has the learner type this, up to the end of the turn; `None` where it does not come to an end.
+    /// Sends a text and reads to the end of the turn; `None` where it does not end.
     fn begin_turn(&mut self, text: &str) -> Option<Event> {
         self.session.send_text(text).unwrap();
         self.end_of_turn()
@@ -226,7 +226,7 @@ impl Talk {
         None
     }
 
-    /// Has the learner type this, and takes a rest; gives the tutor's answer.
+    /// Sends a text, lets time pass, and returns the reply.
     fn tell(&mut self, text: &str) -> String {
         let event = self.begin_turn(text).expect("an end of the turn");
         let EventKind::TurnFinished { reply_text } = event.kind else { panic!("the turn failed: {event:?}") };
@@ -301,7 +301,7 @@ fn turn_300_knows_the_name_told_in_turn_1_and_so_does_another_process() {
 }
 
 #[test]
-fn a_new_summary_is_read_before_the_next_turn() {
+fn a_new_summary_is_prefilled_before_the_next_turn() {
     let model = Listener::new();
     let mut talk = Talk::new(&model, StoreLocation::Memory, config());
     talk.tell("Me llamo Ximena, y esto es el turno 1.");
@@ -320,7 +320,7 @@ fn a_new_summary_is_read_before_the_next_turn() {
 }
 
 #[test]
-fn where_no_summary_can_be_made_the_turn_fails_and_nothing_is_dropped() {
+fn a_failed_summary_fails_the_turn_and_drops_nothing() {
     let (disk, model) = (FaultyDisk::new(), Listener::new());
     model.state().summary_fails = Some(ErrorCode::ChatFailed);
     let mut talk = Talk::new(&model, disk.location(), config());
@@ -363,7 +363,7 @@ fn a_reply_that_waits_for_a_summary_can_be_interrupted() {
 }
 
 #[test]
-fn no_reply_waits_for_a_summary_that_can_wait() {
+fn a_reply_does_not_wait_for_an_early_summary() {
     let model = Listener::new();
     model.state().summary_stalls = true;
     let mut talk = Talk::new(&model, StoreLocation::Memory, config());
@@ -373,7 +373,7 @@ fn no_reply_waits_for_a_summary_that_can_wait() {
         talk.tell_turn(turn);
         turn += 1;
     }
-    assert!(model.state().summary_steps > 10, "the summary goes on while nobody talks");
+    assert!(model.state().summary_steps > 10, "the summary goes on between turns");
     model.state().reply_stalls = true;
     assert!(talk.begin_turn("En el turno 99 digo poco.").is_none());
     let before = model.state().summary_steps;
@@ -391,7 +391,7 @@ fn no_reply_waits_for_a_summary_that_can_wait() {
 }
 
 #[test]
-fn where_texts_are_not_kept_no_summary_is() {
+fn retention_never_of_text_stores_no_summary() {
     let (disk, model) = (FaultyDisk::new(), Listener::new());
     let mut config = config();
     config.retention.text = Keep::Never;
@@ -406,7 +406,7 @@ fn where_texts_are_not_kept_no_summary_is() {
 }
 
 #[test]
-fn a_model_that_counts_too_few_tokens_is_believed_when_it_refuses() {
+fn context_full_leads_to_a_summary_of_more_turns() {
     let model = Listener::new();
     model.state().bytes_per_token = 5;
     let mut talk = Talk::new(&model, StoreLocation::Memory, config());
@@ -418,7 +418,7 @@ fn a_model_that_counts_too_few_tokens_is_believed_when_it_refuses() {
 
 /// Small models leave out what mattered.
 #[test]
-fn a_name_that_the_model_leaves_out_is_kept() {
+fn a_name_that_the_summary_omits_is_kept() {
     let (disk, model) = (FaultyDisk::new(), Listener::new());
     model.state().forgets = true;
     let mut talk = Talk::new(&model, disk.location(), config());
@@ -429,7 +429,7 @@ fn a_name_that_the_model_leaves_out_is_kept() {
 }
 
 #[test]
-fn a_summary_does_not_grow_for_ever() {
+fn the_summary_length_is_bounded() {
     let (disk, model) = (FaultyDisk::new(), Listener::new());
     model.state().chatter = " Y dijo otra cosa que no importa nada.".repeat(200);
     let mut talk = Talk::new(&model, disk.location(), config());
@@ -441,7 +441,7 @@ fn a_summary_does_not_grow_for_ever() {
 }
 
 #[test]
-fn a_text_that_is_longer_than_the_context_is_summarised_in_pieces() {
+fn a_text_longer_than_the_context_is_summarised_in_pieces() {
     let model = Listener::new();
     let mut talk = Talk::new(&model, StoreLocation::Memory, config());
     let story =
@@ -455,7 +455,7 @@ fn a_text_that_is_longer_than_the_context_is_summarised_in_pieces() {
 }
 
 #[test]
-fn what_is_too_long_by_itself_costs_nothing_else() {
+fn a_turn_too_long_for_the_context_fails_alone() {
     let model = Listener::new();
     let mut talk = Talk::new(&model, StoreLocation::Memory, config());
     talk.tell("Me llamo Ximena, y esto es el turno 1.");
@@ -467,7 +467,7 @@ fn what_is_too_long_by_itself_costs_nothing_else() {
 }
 
 #[test]
-fn threads_remember_as_well() {
+fn an_engine_with_threads_summarises_too() {
     let model = Listener::new();
     let engine = EngineBuilder::new().backends(backends(&model)).build().unwrap();
     let session = engine.create_session(config()).unwrap();
@@ -492,7 +492,7 @@ fn threads_remember_as_well() {
 }
 
 #[test]
-fn a_correction_of_what_was_summarised_is_remembered_instead_of_it() {
+fn a_correction_of_a_summarised_turn_replaces_the_summary() {
     let disk = FaultyDisk::new();
     let model = Listener::new();
     let mut talk = Talk::new(&model, disk.location(), config());
@@ -504,7 +504,7 @@ fn a_correction_of_what_was_summarised_is_remembered_instead_of_it() {
         talk.tell_turn(turn);
         assert!(turn < 200, "nothing is summarised");
     }
-    // From here on the tutor is to know nothing of those turns.
+    // From here on the context holds nothing of those turns.
     model.state().answered.clear();
     let corrected = talk.session.correct(TurnId(1), "Me llamo Jimena.").unwrap();
     assert_eq!(type_of(&talk.end_of_turn().unwrap()), "turn_finished");

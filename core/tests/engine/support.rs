@@ -26,7 +26,7 @@ impl Host {
         Host { engine, scripted }
     }
 
-    /// A session whose audio counts as heard when it is out.
+    /// A session with `Playback::Assumed`.
     pub(crate) fn session(&self) -> (Session, Reader) {
         self.session_with(SessionConfig { playback: Playback::Assumed, ..config() })
     }
@@ -37,9 +37,9 @@ impl Host {
         (session, reader)
     }
 
-    /// What the next utterance says, and what is answered.
-    pub(crate) fn script_turn(&self, heard: &str, reply: &str) {
-        self.scripted.recognizer.then(heard);
+    /// Scripts the transcript and the reply of the next utterance.
+    pub(crate) fn script_turn(&self, transcript: &str, reply: &str) {
+        self.scripted.recognizer.then(transcript);
         self.scripted.chat.then([reply]);
     }
 }
@@ -48,7 +48,7 @@ pub(crate) fn config() -> SessionConfig {
     SessionConfig::new("en".parse().unwrap(), "es".parse().unwrap())
 }
 
-/// What a request says after the system prompt and the examples.
+/// The messages of a request after the system prompt and the examples.
 pub(crate) fn conversation(request: &ChatRequest) -> &[Message] {
     let system = prompt::system_messages(&config(), &Catalog::builtin()).unwrap();
     &request.messages[system.len()..]

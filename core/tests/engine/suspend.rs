@@ -1,4 +1,4 @@
-//! A phone's life: the app goes to the background in the middle of a turn, memory runs short, and it comes back.
+//! Suspend and resume of the host in the middle of turns, and memory warnings.
 
 use crate::support::Host;
 use tertulia::event::{EventKind, TurnState};
@@ -15,7 +15,7 @@ fn resident_kib() -> u64 {
 }
 
 #[test]
-fn two_hundred_times_away_and_back_in_the_middle_of_turns() {
+fn suspend_and_resume_200_times_in_the_middle_of_turns() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sessions.redb");
     let host = Host::with_store(StoreLocation::File(path.clone()));
@@ -41,7 +41,7 @@ fn two_hundred_times_away_and_back_in_the_middle_of_turns() {
             _ => drop(reader.until("reply_audio_delta")),
         }
         host.engine.suspend();
-        // The file is nobody's, and whoever opens it finds all that was told.
+        // The file is unlocked and holds everything acknowledged.
         if round % 20 == 0 {
             let other = Store::open(StoreLocation::File(path.clone()), 0).unwrap();
             assert!(other.verify().unwrap().is_sound());
@@ -95,7 +95,7 @@ fn nothing_computes_while_suspended() {
 }
 
 #[test]
-fn a_store_that_somebody_took_meanwhile_is_had_again_when_they_let_go() {
+fn resume_can_be_retried_after_store_locked() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sessions.redb");
     let host = Host::with_store(StoreLocation::File(path.clone()));

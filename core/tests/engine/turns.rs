@@ -1,4 +1,4 @@
-//! Turns begun by the learner and by the host, their context and their figures.
+//! Turns started by the user and by the host: order, context, metrics.
 
 use crate::support::{Host, config, conversation, failure, type_of};
 use tertulia::backend::Role;
@@ -8,7 +8,7 @@ use tertulia::testing::scripted::{Cue, Gate, noise_16k};
 use tertulia::{ErrorCode, Playback, SessionConfig, SessionEngine};
 
 #[test]
-fn the_tutor_opens_then_the_learner_speaks_and_types() {
+fn reply_then_utterance_then_text_share_one_conversation() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     host.scripted.chat.then(["¡Hola! ¿Qué tal?"]);
@@ -41,7 +41,7 @@ fn the_tutor_opens_then_the_learner_speaks_and_types() {
 }
 
 #[test]
-fn metrics_tell_how_long_each_part_took() {
+fn metrics_report_the_time_of_each_stage() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     host.script_turn("Hola.", "Hola, Ana.");
@@ -56,7 +56,7 @@ fn metrics_tell_how_long_each_part_took() {
 }
 
 #[test]
-fn a_turn_finishes_when_its_sound_was_played() {
+fn a_turn_finishes_when_its_audio_was_played() {
     let host = Host::new();
     let (session, mut reader) = host.session_with(config());
     let turn = session.say("Hola, Ana.").unwrap();
@@ -71,7 +71,7 @@ fn a_turn_finishes_when_its_sound_was_played() {
 }
 
 #[test]
-fn what_the_host_says_waits_for_the_turn_under_way() {
+fn say_waits_for_the_turn_under_way() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     let first = session.say("Uno.").unwrap();
@@ -88,7 +88,7 @@ fn what_the_host_says_waits_for_the_turn_under_way() {
 }
 
 #[test]
-fn the_learner_overtakes_what_the_host_had_in_mind() {
+fn input_of_the_user_overtakes_queued_turns_of_the_host() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     let gate = Gate::new();
@@ -106,7 +106,7 @@ fn the_learner_overtakes_what_the_host_had_in_mind() {
 }
 
 #[test]
-fn an_uninterruptible_turn_is_heard_out() {
+fn text_does_not_interrupt_an_uninterruptible_turn() {
     let host = Host::new();
     let config = SessionConfig { interruptible: false, playback: Playback::Assumed, ..config() };
     let (session, mut reader) = host.session_with(config);
@@ -121,7 +121,7 @@ fn an_uninterruptible_turn_is_heard_out() {
 }
 
 #[test]
-fn too_many_waiting_turns_are_refused() {
+fn too_many_queued_turns_are_queue_full() {
     let host = Host::new();
     let (session, _reader) = host.session();
     host.scripted.voice.before_next_word(Cue::Wait(Gate::new()));
@@ -130,7 +130,7 @@ fn too_many_waiting_turns_are_refused() {
 }
 
 #[test]
-fn a_failed_turn_is_tried_again_without_recording_anew() {
+fn retry_reuses_the_audio_of_a_failed_turn() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     host.scripted.recognizer.then_cues([Cue::Fail(ErrorCode::RecognizerFailed)]);
@@ -149,7 +149,7 @@ fn a_failed_turn_is_tried_again_without_recording_anew() {
 }
 
 #[test]
-fn one_reader_at_a_time() {
+fn a_second_events_reader_is_refused() {
     let host = Host::new();
     let (session, reader) = host.session();
     assert_eq!(session.events().unwrap_err().code(), ErrorCode::EventsTaken);
@@ -158,7 +158,7 @@ fn one_reader_at_a_time() {
 }
 
 #[test]
-fn after_the_end_every_call_says_so() {
+fn every_call_after_the_end_is_session_closed() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     let id = session.id();

@@ -1,4 +1,4 @@
-//! Thousands of lives in which host, microphone and backends do whatever they may, and what must hold in all of them.
+//! Random simulations of host, microphone, disk and backends, checked against invariants.
 //!
 //! A life is made of its seed alone. One that goes wrong names its seed; `SIM_SEED=n cargo test -p tertulia --test
 //! simulation` lives it again, and `SIM_STEPS=n` sets how many steps there are in all, 20,000 by default; CI takes 100,000.
@@ -16,7 +16,7 @@ use world::World;
 
 const LIFE_STEPS: u64 = 500;
 
-/// What happens in one life of twenty at least.
+/// Events that happen in at least one simulation of twenty.
 const KINDS: [&str; 19] = [
     r#""type":"turn_finished""#,
     r#""reason":"barge_in""#,
@@ -59,7 +59,7 @@ fn message(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
-/// What happened, event by event.
+/// The events of a simulation.
 fn live(seed: u64) -> Vec<String> {
     let life = AssertUnwindSafe(|| {
         let mut world = World::new(seed);
@@ -72,7 +72,7 @@ fn live(seed: u64) -> Vec<String> {
 }
 
 #[test]
-fn whatever_happens_every_rule_holds() {
+fn random_simulations_hold_every_invariant() {
     hush_scripted_panics();
     if let Some(seed) = number("SIM_SEED") {
         live(seed);
@@ -99,14 +99,14 @@ fn whatever_happens_every_rule_holds() {
 }
 
 #[test]
-fn a_seed_is_a_life() {
+fn a_seed_reproduces_a_simulation() {
     hush_scripted_panics();
     for seed in [3, 4] {
         assert_eq!(live(seed), live(seed), "SIM_SEED={seed} gives two different lives");
     }
 }
 
-/// What the model says to a turn of two words, of which the host played the first, 400 samples.
+/// Checks a turn of two words, of which the host played the first, 400 samples.
 fn verdict(change: impl FnOnce(&mut Vec<EventKind>)) -> Result<(), String> {
     let word = |text_span, start_sample, end_sample| SpokenWord {
         text_span,
@@ -145,7 +145,7 @@ fn verdict(change: impl FnOnce(&mut Vec<EventKind>)) -> Result<(), String> {
 }
 
 #[test]
-fn the_model_notices_what_must_not_be() {
+fn the_invariant_checks_detect_violations() {
     assert_eq!(verdict(|_| ()), Ok(()));
     let heard = |text: &str| {
         let (heard_text, reason) = (text.to_owned(), InterruptReason::Cancel);

@@ -1,5 +1,5 @@
-//! What must hold, from what can be seen outside of the engine: the events that the host read, the reports that it made,
-//! what the chat model was asked, the store.
+//! The invariants, checked from outside of the engine: by the events that the host read, its reports, the chat model's
+//! requests, and the store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -15,7 +15,7 @@ pub(crate) struct Model {
     output_latency_ms: u64,
     /// How many messages stand before what was said.
     system_messages: usize,
-    /// What happens at which moment is known: the engine was done with everything before the next thing happened.
+    /// True where the moment of each event is known: the engine was idle before the next one.
     exact: bool,
     /// Turns begin in the order of their numbers, and the store never fails.
     calm: bool,
@@ -47,7 +47,7 @@ struct Turn {
     flushed: bool,
     /// When the host reported, and how much it had played.
     reports: Vec<(u64, u64)>,
-    /// The learner's words that are acknowledged as stored.
+    /// The user's words that were acknowledged as stored.
     transcript: Option<String>,
     end: Option<End>,
     /// The process died before the turn, or its end, was acknowledged.
@@ -62,7 +62,7 @@ struct Chunk {
 
 struct End {
     state: TurnState,
-    /// What may have been heard; one thing where it is known exactly.
+    /// The possible heard texts; one where it is known exactly.
     heard: BTreeSet<String>,
 }
 
@@ -107,7 +107,7 @@ impl Model {
 
     /// A turn that the host has sound of, and how much: the last one, or with 3 the one before.
     pub(crate) fn turn_with_audio(&self, which: u64) -> Option<(TurnId, u64)> {
-        // Nobody who outlives a crash plays what was lost in it, and its number is free again.
+        // Audio lost in a crash is not played after it, and its number is free again.
         let has_audio = |turn: &&TurnId| {
             let turn = &self.turns[*turn];
             !turn.chunks.is_empty() && !turn.may_be_lost
@@ -233,11 +233,11 @@ impl Model {
         (self.active, self.paused) = (None, false);
         self.turns.get_mut(&id).expect("it has begun").end = Some(end);
     }
-    /// What may have been heard of the turn when it ended, and whether that is a guess.
+    /// The possible heard texts of the turn at its end, and whether each is an estimate.
     fn heard(&self, id: TurnId, at_ms: u64) -> BTreeSet<(String, bool)> {
         let turn = &self.turns[&id];
         let played = match (self.playback_assumed, self.exact) {
-            // What was not read was taken back.
+            // Unread audio was purged.
             (true, _) => vec![turn.samples],
             (false, true) => vec![turn.played_until(at_ms)],
             (false, false) => turn.reports.iter().map(|(_, played)| *played).chain([0]).collect(),
@@ -263,7 +263,7 @@ impl Model {
         assert!(self.closed && self.active.is_none(), "the session was closed and goes on");
     }
 
-    /// What was acknowledged is in the store, word by word.
+    /// Everything acknowledged is in the store, word by word.
     pub(crate) fn assert_stored(&self, records: &[TurnRecord]) {
         let records: BTreeMap<TurnId, &TurnRecord> = records.iter().map(|record| (record.turn, record)).collect();
         for (id, record) in &records {
@@ -285,19 +285,19 @@ impl Model {
             };
             assert_eq!(record.state, end.state, "how {id} ended");
             assert_eq!((record.retry_of, record.corrects), (turn.retry_of, turn.corrects), "whose place {id} takes");
-            // A reply of which nobody read a word may have been written for all that.
+            // A reply of which no word was read may have been generated all the same.
             assert_eq!(record.reply_text, turn.text, "the reply of {id}");
             match end.state {
                 TurnState::Finished => assert_eq!(record.heard_text, None, "{id} was heard to the end"),
                 _ => {
-                    let heard = record.heard_text.as_ref().expect("what was heard of a turn that was cut short");
+                    let heard = record.heard_text.as_ref().expect("the heard text of an interrupted turn");
                     assert!(end.heard.contains(heard), "{:?} was heard of {id}, not {heard:?}", end.heard);
                 }
             }
         }
     }
 
-    /// The chat model was never told of a word that nobody heard, and the roles took turns.
+    /// No word that was not heard is in the chat model's context, and the roles alternate.
     pub(crate) fn assert_contexts(&self, requests: &[ChatRequest], records: &[TurnRecord]) {
         let heard = Heard::new(self, records);
         let mut told = 0;
@@ -315,17 +315,17 @@ impl Model {
                 .flat_map(|message| message.content.split_whitespace())
                 .collect();
             for word in &replies {
-                assert!(heard.turn_of.contains_key(*word), "nobody heard {word}: {conversation:?}");
+                assert!(heard.turn_of.contains_key(*word), "{word} was not heard: {conversation:?}");
             }
             for pair in conversation.windows(2).filter(|pair| pair[0].role == Role::Assistant) {
-                let last_word = pair[0].content.split_whitespace().next_back().expect("somebody spoke");
+                let last_word = pair[0].content.split_whitespace().next_back().expect("a message has words");
                 if let Some(interrupted) = heard.was_interrupted(last_word) {
                     let noted = pair[1].content.starts_with("(Te interrumpo.) ");
                     assert_eq!(noted, interrupted, "the note that it was interrupted: {pair:?}");
                 }
             }
             if self.calm && request.sampling.max_tokens > 0 {
-                // What was heard of the turns before some turn that does not begin before the last request's, without
+                // The heard text of the turns before some turn that does not begin before the last request's, without
                 // those that had made way by then.
                 let fits = |asking: &usize| {
                     let made_way = self.made_way(*asking);
@@ -370,7 +370,7 @@ impl Turn {
         reports.map(|(_, played)| *played).max().unwrap_or(0)
     }
 
-    /// What was heard once so many samples had reached the ear, and whether that is a guess.
+    /// The heard text once so many samples had reached the ear, and whether it is an estimate.
     fn heard(&self, samples: u64) -> (String, bool) {
         let (mut end, mut estimated) = (0, false);
         for chunk in &self.chunks {
@@ -402,7 +402,7 @@ impl Turn {
     }
 }
 
-/// Which words were heard, and in which turn: no word of a tutor is used twice.
+/// The heard words and their turns: no word of a reply is used twice.
 struct Heard {
     turn_of: BTreeMap<String, TurnId>,
     /// How a turn ended, where that is certain.
@@ -415,7 +415,7 @@ impl Heard {
     fn new(model: &Model, records: &[TurnRecord]) -> Self {
         let mut heard = Self { turn_of: BTreeMap::new(), ends: BTreeMap::new(), in_order: Vec::new() };
         for record in records {
-            // What ended without the host having read of it, is in the store.
+            // A turn whose end the host did not read is in the store.
             let text = record.heard_text.as_ref().unwrap_or(&record.reply_text);
             heard.add(record.turn, text);
         }
@@ -426,7 +426,7 @@ impl Heard {
             let turn = &model.turns[id];
             let Some(end) = &turn.end else { continue };
             match end.state {
-                // How it would have ended, nobody was told.
+                // No event told how it would have ended.
                 TurnState::Failed { stage: Stage::Store, .. } => heard.add(*id, &turn.text),
                 state => {
                     heard.ends.insert(*id, state);
@@ -446,7 +446,7 @@ impl Heard {
         self.turn_of.extend(text.split_whitespace().map(|word| (word.to_owned(), turn)));
     }
 
-    /// Whether the learner spoke into the turn that this word is of; nothing where that is not known.
+    /// True if the user interrupted the turn that this word is of; `None` where that is not known.
     fn was_interrupted(&self, word: &str) -> Option<bool> {
         let state = self.ends.get(self.turn_of.get(word)?)?;
         Some(*state == TurnState::Interrupted { reason: InterruptReason::BargeIn })

@@ -1,4 +1,4 @@
-//! A host, a microphone, a disk and backends that do anything that they may, in virtual time.
+//! A simulated host, microphone, disk and backends in virtual time, driven by a seed.
 
 use crate::model::Model;
 use crate::random::Random;
@@ -31,7 +31,7 @@ pub(crate) struct World {
     calm: bool,
     /// The host tells what its speaker plays.
     tells_echo: bool,
-    /// What the microphone gives: the level, for how many more blocks, and the rate.
+    /// The microphone: the level, the number of blocks left, and the rate.
     sound: (f32, u64, u32),
     words: u64,
     /// How far the host has played each turn.
@@ -94,7 +94,7 @@ impl World {
         self.clock.advance_to(now_us + ms.max(1) * 1000);
         match choice {
             0..16 => {}
-            16..60 => (0..self.random.below(8)).for_each(|_| self.hear()),
+            16..60 => (0..self.random.below(8)).for_each(|_| self.push_block()),
             60..78 => self.report_played(),
             78..84 => self.read(),
             84..91 => self.begin_turn(),
@@ -158,7 +158,7 @@ impl World {
         panic!("it never gets quiet");
     }
 
-    fn hear(&mut self) {
+    fn push_block(&mut self) {
         let (level, left, rate) = self.sound;
         self.sound = match left {
             0 => {
@@ -168,12 +168,12 @@ impl World {
             }
             _ => (level, left - 1, rate),
         };
-        let heard = sound(level, 32, rate);
+        let block = sound(level, 32, rate);
         let pushed = match self.tells_echo {
             true => self.session.push_playback(&sound(NOISE_LEVEL, 32, rate), rate),
             false => Ok(()),
         };
-        match pushed.and_then(|()| self.session.push_audio(&heard, rate)) {
+        match pushed.and_then(|()| self.session.push_audio(&block, rate)) {
             Err(error) if error.code() != ErrorCode::AudioOverrun => panic!("{error}"),
             _ => {}
         }

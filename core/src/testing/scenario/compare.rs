@@ -1,4 +1,4 @@
-//! What was expected against what came, and the difference for a person to read.
+//! The comparison of expected and actual outcome, as a readable diff.
 
 use super::{Outcome, Scenario};
 use serde_json::Value;
@@ -37,7 +37,7 @@ fn compare(report: &mut String, what: &str, expected: Option<&Vec<Value>>, came:
     }
 }
 
-/// Whether a value is as expected: numbers, texts and truth values are equal, lists match entry by entry, objects in
+/// Compares a value with its expectation: numbers, texts and truth values are equal, lists match entry by entry, objects in
 /// every key that is expected. `{"between": [a, b]}` matches every number from a to b.
 fn matches(expected: &Value, came: &Value) -> bool {
     match (expected, came) {
@@ -62,10 +62,10 @@ enum Step<'a> {
     Extra(&'a Value),
 }
 
-/// The longest common course of both lists, and what is beside it.
+/// The longest common subsequence of both lists, and the entries beside it.
 fn alignment<'a>(expected: &'a [Value], came: &'a [Value]) -> Vec<Step<'a>> {
     let (rows, columns) = (expected.len(), came.len());
-    // The length of the longest common course of what is left, from each place.
+    // The length of the longest common subsequence from each place on.
     let mut longest = vec![vec![0; columns + 1]; rows + 1];
     for row in (0..rows).rev() {
         for column in (0..columns).rev() {

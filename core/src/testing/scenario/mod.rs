@@ -1,8 +1,7 @@
-//! Scenarios: conversations as data, which every language's binding has to live through in the same way.
+//! Conformance scenarios: conversations as data, which must run alike in every language's binding.
 //!
-//! A scenario says in virtual time what the microphone gives, what the host calls, and what the backends answer after
-//! how long; then which events the host gets, and what is stored. `bindings/conformance/README.md` is the format's
-//! contract.
+//! A scenario lists in virtual time the microphone's audio, the host's calls and the backends' answers with their delays;
+//! then the events and the stored turns that must follow. `bindings/conformance/README.md` is the format's contract.
 //!
 //! ```
 //! use tertulia::testing::scenario::Scenario;
@@ -37,7 +36,7 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// What it shows.
+    /// The behaviour that it shows.
     pub about: String,
     #[serde(default = "no_fields")]
     config: Value,
@@ -56,7 +55,7 @@ pub struct Scenario {
     requests: Requests,
 }
 
-/// What the backends answer, in the order in which they are asked.
+/// The backends' answers, in the order of the requests.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Scripts {
@@ -78,14 +77,14 @@ enum Line<T> {
     Panic,
 }
 
-/// What the microphone gives.
+/// A span of the microphone's audio.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Span {
     SpeechMs(u64),
     NoiseMs(u64),
     SilenceMs(u64),
-    /// Not even silence.
+    /// No audio at all.
     NothingMs(u64),
     /// From here on the sound comes at this rate.
     RateHz(u32),
@@ -130,14 +129,14 @@ enum Call {
     Open,
     StopReading,
     StartReading,
-    /// The engine is gone from one moment to the next, and a new one opens the session.
+    /// The process dies, and a new engine opens the session.
     Crash,
-    /// Nothing can be written any more.
+    /// From here on every write to the store fails.
     FailStore,
     MendStore,
 }
 
-/// What the backends are asked.
+/// The expected requests to the backends.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Requests {
@@ -146,7 +145,7 @@ struct Requests {
     voice: Option<Vec<Value>>,
 }
 
-/// What came of a scenario.
+/// The outcome of a scenario.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// The events that the host got, in their JSON form.
@@ -154,7 +153,7 @@ pub struct Outcome {
     /// The turns in the store.
     pub turns: Vec<Value>,
     requests: OutcomeRequests,
-    /// What else was wrong.
+    /// Other failures.
     faults: Vec<String>,
 }
 
@@ -182,10 +181,10 @@ impl Scenario {
         Ok(scenario)
     }
 
-    /// Lives through the scenario, and compares.
+    /// Runs the scenario and compares its outcome.
     ///
     /// # Errors
-    /// What is different, for a person to read.
+    /// The difference, as a readable diff.
     pub fn check(&self) -> std::result::Result<(), String> {
         compare::check(self, &run::run(self).map_err(|error| error.to_string())?)
     }

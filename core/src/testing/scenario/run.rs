@@ -1,4 +1,4 @@
-//! Lives through a scenario: a host in virtual time, on an engine without threads.
+//! The scenario runner: a host in virtual time, on an engine without threads.
 
 use super::{Call, Outcome, Scenario, Span, code_named};
 use crate::backend::{ChatRequest, Message, Role};
@@ -35,12 +35,12 @@ pub(super) fn run(scenario: &Scenario) -> Result<Outcome> {
         ];
         let Some(now_us) = next.into_iter().flatten().min() else { break };
         if now_us > END_MS * 1000 {
-            return Err(Error::new(ErrorCode::InvalidArgument, "it never ends"));
+            return Err(Error::new(ErrorCode::InvalidArgument, "the scenario does not end"));
         }
         stage.clock.advance_to(now_us);
         stage.work();
         while let Some((_, sound)) = blocks.get(block).filter(|(at_ms, _)| at_ms * 1000 <= now_us) {
-            stage.hear(sound)?;
+            stage.push_audio(sound)?;
             block += 1;
         }
         // Calls of one moment come one right after the other, before the engine has done anything.
@@ -195,14 +195,14 @@ impl Stage {
         read
     }
 
-    fn hear(&mut self, sound: &Sound) -> Result<()> {
+    fn push_audio(&mut self, sound: &Sound) -> Result<()> {
         match self.session.push_interleaved(&sound.samples, sound.channels, sound.rate) {
             Err(error) if error.code() != ErrorCode::SessionClosed => Err(error),
             _ => Ok(()),
         }
     }
 
-    /// What the call gives; fails where it cannot be made.
+    /// Makes a call and returns its result; fails where it cannot be made.
     fn call(&mut self, call: &Call) -> Result<Result<()>> {
         let session = &self.session;
         let given = match call {
