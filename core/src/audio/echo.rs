@@ -43,7 +43,7 @@ const SOUNDS: f32 = 0.001;
 /// the silence between replies. If it does, the drift between the clocks of speaker and microphone is estimated from the
 /// lead of the playback and compensated: otherwise the echo delay would shift during each silence.
 ///
-/// The output is silent until two seconds of playback have let the canceller converge.
+/// Where it mutes, the output is silent until two seconds of playback have let the canceller converge.
 pub(crate) struct EchoCanceller {
     processor: BlockProcessor,
     /// The last sample that was used, then those that were not.
