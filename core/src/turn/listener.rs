@@ -199,10 +199,11 @@ impl Listener {
                 self.notices.push_back(Notice::Stopped { end });
                 self.ask_draft();
             }
-            EndpointEvent::DetectorDue if self.settings.asks_detector => {
-                self.notices.push_back(Notice::AskDetector { inquiry: self.stop, span: self.span() });
+            EndpointEvent::DetectorDue => {
+                if let Some(span) = self.span().filter(|_| self.settings.asks_detector) {
+                    self.notices.push_back(Notice::AskDetector { inquiry: self.stop, span });
+                }
             }
-            EndpointEvent::DetectorDue => {}
             EndpointEvent::Ended(utterance) => self.end(utterance),
         }
     }
@@ -212,10 +213,10 @@ impl Listener {
         // The draft will tell all that a partial transcript could.
         self.drop_partial();
         self.stop = self.inquire();
-        if self.settings.asks_recognizer {
+        if let Some(span) = self.span().filter(|_| self.settings.asks_recognizer) {
             self.draft = Draft::Pending;
             self.endpointer.await_words(true);
-            self.notices.push_back(Notice::AskRecognizer { inquiry: self.stop, span: self.span(), is_draft: true });
+            self.notices.push_back(Notice::AskRecognizer { inquiry: self.stop, span, is_draft: true });
         }
     }
 
@@ -225,16 +226,16 @@ impl Listener {
             && self.partial.is_none()
             && self.endpointer.is_speaking()
             && end - self.partial_at >= self.settings.partial_every;
-        if is_due {
+        if let Some(span) = self.span().filter(|_| is_due) {
             let inquiry = self.inquire();
             (self.partial, self.partial_at) = (Some(inquiry), end);
-            self.notices.push_back(Notice::AskRecognizer { inquiry, span: self.span(), is_draft: false });
+            self.notices.push_back(Notice::AskRecognizer { inquiry, span, is_draft: false });
         }
     }
 
-    /// The audio of the open utterance.
-    fn span(&self) -> Range<u64> {
-        self.endpointer.start().expect("cues are asked for within an utterance")..self.endpointer.position()
+    /// The audio of the open utterance. The frame at which speech stops may also end it.
+    fn span(&self) -> Option<Range<u64>> {
+        self.endpointer.start().map(|start| start..self.endpointer.position())
     }
 
     fn show(&mut self, transcript: Transcript, is_draft: bool) {
@@ -365,6 +366,15 @@ mod tests {
         assert!(notices(&mut listener).contains(&Notice::NoSpeech));
         assert!(!listener.endpointer.is_open());
         assert_eq!(feed(&mut listener, 5_000, 0.1), []);
+    }
+
+    #[test]
+    fn no_draft_is_asked_for_where_the_stop_is_also_the_end() {
+        let mut listener = listener();
+        listener.endpointer.set(EndpointSettings { utterance_max: 24 * FRAME, ..listener.settings.endpoint });
+        feed(&mut listener, 640, 0.9);
+        let told = feed(&mut listener, 128, 0.1);
+        assert!(matches!(told[..], [Notice::Stopped { .. }, Notice::Drop { .. }, Notice::Ended(_)]), "{told:?}");
     }
 
     #[test]
