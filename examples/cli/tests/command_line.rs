@@ -94,7 +94,7 @@ fn transcribe_gives_back_the_text_of_say() {
     let text = String::from_utf8(transcribed.stdout).unwrap().to_lowercase();
     assert!(text.contains("buenos días") && text.contains("carmen"), "{text}");
     assert_eq!(text.lines().count(), 1);
-    let voice = run(&["say", "Hola", "--language", "es", "--voice", "nobody", "--out", path_text(&wav), "--json"]);
+    let voice = run(&["say", "Hola", "--language", "es", "--voice", "unknown", "--out", path_text(&wav), "--json"]);
     assert_eq!((voice.status.code(), lines(&voice)[0]["name"].as_str()), (Some(12), Some("UnknownVoice")));
 }
 
@@ -144,12 +144,30 @@ fn session_resumes_exports_rekeys_and_erases_across_processes() {
     let started = lines(&corrected).into_iter().find(|event| event["type"] == "turn_started").unwrap();
     assert_eq!((&started["turn"], &started["corrects"]), (&3.into(), &1.into()));
 
-    // Maintenance of the store.
-    let sessions = |arguments: &[&str]| {
-        let output = run(&[&["sessions"], arguments, &["--json", "--store", path_text(&store)]].concat());
-        assert_success(&output);
-        lines(&output).remove(0)
-    };
+    maintain(&store);
+    encrypt_and_decrypt(&store, &folder.path().join("key"), &id);
+
+    let deleted = run(&["sessions", "delete", &id, "--erase", "--store", path_text(&store)]);
+    assert_success(&deleted);
+    assert!(!holds_name(&store));
+    let gone = run(&["sessions", "show", &id, "--store", path_text(&store)]);
+    assert_eq!(gone.status.code(), Some(11));
+}
+
+/// A `sessions` command on a store: its first line of JSON.
+fn sessions(store: &Path, arguments: &[&str]) -> Value {
+    let output = run(&[&["sessions"], arguments, &["--json", "--store", path_text(store)]].concat());
+    assert_success(&output);
+    lines(&output).remove(0)
+}
+
+fn holds_name(store: &Path) -> bool {
+    std::fs::read(store).unwrap().windows(6).any(|window| window == b"Carmen")
+}
+
+/// Usage, verification, sweep and compaction of a store with one session of three turns.
+fn maintain(store: &Path) {
+    let sessions = |arguments: &[&str]| sessions(store, arguments);
     let usage = sessions(&["usage"]);
     assert_eq!((&usage["sessions"], &usage["turns"], &usage["reply_audio"]), (&1.into(), &3.into(), &3.into()));
     assert_eq!(sessions(&["verify"])["recordings"], 3);
@@ -159,26 +177,21 @@ fn session_resumes_exports_rekeys_and_erases_across_processes() {
     assert_eq!(sessions(&["usage"])["reply_audio_bytes"], 0);
     let compacted = sessions(&["compact"]);
     assert!(compacted["storage_bytes"].as_u64() < compacted["storage_bytes_before"].as_u64(), "{compacted}");
+}
 
-    // Encrypted, the store needs its key.
-    let key = folder.path().join("key");
-    std::fs::write(&key, format!("{}\n", "5a".repeat(32))).unwrap();
-    let holds_words = || std::fs::read(&store).unwrap().windows(6).any(|window| window == b"Carmen");
-    assert!(holds_words());
-    sessions(&["rekey", "--new-key-file", path_text(&key)]);
-    assert!(!holds_words());
-    let refused = run(&["sessions", "list", "--json", "--store", path_text(&store)]);
+/// A store that is given a key opens with it alone, until it is decrypted.
+fn encrypt_and_decrypt(store: &Path, key: &Path, id: &str) {
+    let sessions = |arguments: &[&str]| sessions(store, arguments);
+    std::fs::write(key, format!("{}\n", "5a".repeat(32))).unwrap();
+    assert!(holds_name(store));
+    sessions(&["rekey", "--new-key-file", path_text(key)]);
+    assert!(!holds_name(store));
+    let refused = run(&["sessions", "list", "--json", "--store", path_text(store)]);
     assert_eq!(lines(&refused)[0]["name"], "StoreWrongKey");
-    let shown = sessions(&["show", &id, "--key-file", path_text(&key)]);
-    assert_eq!(shown["title"], "Hola, me llamo Ximena.", "it is named by what was really said");
-    sessions(&["rekey", "--key-file", path_text(&key)]);
-    assert!(holds_words());
-
-    let deleted = run(&["sessions", "delete", &id, "--erase", "--store", path_text(&store)]);
-    assert_success(&deleted);
-    assert!(!holds_words());
-    let gone = run(&["sessions", "show", &id, "--store", path_text(&store)]);
-    assert_eq!(gone.status.code(), Some(11));
+    let shown = sessions(&["show", id, "--key-file", path_text(key)]);
+    assert_eq!(shown["title"], "Hola, me llamo Ximena.", "the title is the corrected text");
+    sessions(&["rekey", "--key-file", path_text(key)]);
+    assert!(holds_name(store));
 }
 
 /// Needs the models.
