@@ -7,6 +7,7 @@ use super::context::{Dialogue, Exchange, learners_message};
 use super::exec::Worker;
 use super::jobs::{self, ConversationSlot, Job};
 use super::listening;
+use super::recording::listening_settings;
 use super::utterance::{UtteranceAudio, UtteranceFile, samples_to_ms};
 use super::{Commit, CommitOutcome, SessionKey, SessionShared, Shared};
 use crate::audio::to_i16;
@@ -497,7 +498,7 @@ fn machine_settings(config: &SessionConfig, shared: &Shared) -> Settings {
         playback_assumed: config.playback == Playback::Assumed,
         output_latency_ms: config.output_latency_ms,
         speaks: shared.backends.synthesizer.is_some(),
-        listening: inquiries::machine_settings(config, shared),
+        listening: listening_settings(&config.listening, config.patience, shared),
     }
 }
 

@@ -29,10 +29,11 @@ pub use endpoint::EndpointWeights;
 pub(crate) use endpoint::WEIGHTS_OF_TESTS;
 pub(crate) use endpoint::{EndpointSettings, Endpointer, SAMPLES_PER_MS};
 pub(crate) use io::{Input, ListeningSettings, Output, Redo, Report, Settings, Start, StartKind, Ticket, TurnFacts};
-pub(crate) use listener::{Draft, Inquiry, ListenSettings, Listener, Notice, Spoken};
+pub(crate) use listener::{Draft, Inquiry, ListenSettings, Spoken};
 use outbox::Outbox;
 use std::collections::VecDeque;
-use turn_taking::{Action, DraftTimes, TurnTaking};
+use turn_taking::DraftTimes;
+pub(crate) use turn_taking::{Action, TurnTaking};
 
 /// Turns that may wait behind the one under way.
 pub(crate) const WAITING_TURNS_MAX: usize = 16;

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 const STALLED_US: u64 = 1_000_000;
 
 #[derive(Debug, Default)]
-pub(super) struct TurnTaking {
+pub(crate) struct TurnTaking {
     settings: ListeningSettings,
     listener: Listener,
     /// The turn under way, of which nothing changes within one input but by an [`Action`].
@@ -74,7 +74,7 @@ enum Owner {
 }
 
 #[derive(Debug)]
-pub(super) enum Action {
+pub(crate) enum Action {
     /// An output of the machine.
     Output(Output),
     /// Interrupt the turn under way.
@@ -92,7 +92,7 @@ pub(super) struct DraftTimes {
 }
 
 impl TurnTaking {
-    pub(super) fn new(settings: ListeningSettings) -> Self {
+    pub(crate) fn new(settings: ListeningSettings) -> Self {
         Self { settings, listener: Listener::new(settings.listen), ..Self::default() }
     }
 
@@ -102,7 +102,7 @@ impl TurnTaking {
     }
 
     /// The next action that follows from the input.
-    pub(super) fn poll(&mut self) -> Option<Action> {
+    pub(crate) fn poll(&mut self) -> Option<Action> {
         self.take_notices();
         self.actions.pop_front()
     }
@@ -116,17 +116,17 @@ impl TurnTaking {
     }
 
     /// When the microphone will have stalled.
-    pub(super) fn stalled_us(&self) -> Option<u64> {
+    pub(crate) fn stalled_us(&self) -> Option<u64> {
         self.listener.endpointer().is_open().then_some(self.audio_at_us + STALLED_US)
     }
 
     /// The first sample that is still of use.
-    pub(super) fn needed_from(&self) -> u64 {
+    pub(crate) fn needed_from(&self) -> u64 {
         let held = self.barge_in.as_ref().and_then(|barge_in| barge_in.spoken.as_ref());
         held.map_or(u64::MAX, |spoken| spoken.place.start).min(self.listener.endpointer().needed_from())
     }
 
-    pub(super) fn on_vad_frame(&mut self, end: u64, probability: f32) {
+    pub(crate) fn on_vad_frame(&mut self, end: u64, probability: f32) {
         if !self.settings.continuous {
             return;
         }
@@ -139,16 +139,16 @@ impl TurnTaking {
         self.watch_idle(end);
     }
 
-    pub(super) fn on_turn_detector(&mut self, inquiry: Inquiry, probability: f32) {
+    pub(crate) fn on_turn_detector(&mut self, inquiry: Inquiry, probability: f32) {
         self.listener.on_turn_detector(inquiry, probability);
     }
 
-    pub(super) fn on_first_pass(&mut self, inquiry: Inquiry, transcript: Transcript) {
+    pub(crate) fn on_first_pass(&mut self, inquiry: Inquiry, transcript: Transcript) {
         self.listener.on_first_pass(inquiry, transcript);
     }
 
     /// Hands the recogniser's answer to the inquiry's owner. A late answer has none.
-    pub(super) fn on_recognition(&mut self, inquiry: Inquiry, answer: Result<Transcript, ErrorInfo>) {
+    pub(crate) fn on_recognition(&mut self, inquiry: Inquiry, answer: Result<Transcript, ErrorInfo>) {
         if self.asked_at_us(inquiry).is_some() {
             self.answered_at_us = Some(self.now_us);
         }
@@ -168,7 +168,7 @@ impl TurnTaking {
     }
 
     /// Ends the open utterance. A turn begins with the reserved number in any case.
-    pub(super) fn end_utterance(&mut self, reason: EndReason, reserved: Option<TurnId>) {
+    pub(crate) fn end_utterance(&mut self, reason: EndReason, reserved: Option<TurnId>) {
         self.reserved = reserved;
         self.listener.finish(reason);
         self.take_notices();
@@ -188,7 +188,7 @@ impl TurnTaking {
     }
 
     /// A turn is to begin with this utterance.
-    pub(super) fn on_turn_accepted(&mut self, turn: TurnId, spoken: &Spoken) {
+    pub(crate) fn on_turn_accepted(&mut self, turn: TurnId, spoken: &Spoken) {
         if spoken.draft == Draft::Pending {
             self.owners.insert(spoken.inquiry, Owner::Turn(turn));
         }

@@ -2,14 +2,13 @@
 
 use super::SessionCore;
 use crate::backend::{CancelFlag, ChatRequest, RecognitionRequest, Sampling};
-use crate::config::{ListeningMode, SessionConfig};
 use crate::driver::context::learners_message;
 use crate::driver::exec::Worker;
 use crate::driver::history::CacheSlot;
+use crate::driver::jobs;
 use crate::driver::utterance::UtteranceAudio;
-use crate::driver::{Shared, jobs, recording};
 use crate::event::{TurnId, TurnOrigin};
-use crate::turn::{Input, Inquiry, ListeningSettings, SAMPLES_PER_MS, Spoken, Start, StartKind};
+use crate::turn::{Input, Inquiry, SAMPLES_PER_MS, Spoken, Start, StartKind};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -115,16 +114,5 @@ impl SessionCore {
     fn audio(&self, span: Range<u64>) -> Arc<[f32]> {
         let preroll = u64::from(self.record.config.listening.preroll_ms) * SAMPLES_PER_MS;
         self.session.history.lock().copy(span.start.saturating_sub(preroll)..span.end)
-    }
-}
-
-pub(super) fn machine_settings(config: &SessionConfig, shared: &Shared) -> ListeningSettings {
-    let listening = &config.listening;
-    let samples = |ms: u32| u64::from(ms) * SAMPLES_PER_MS;
-    ListeningSettings {
-        continuous: listening.mode == ListeningMode::Continuous,
-        listen: recording::listen_settings(listening, config.patience, true, shared),
-        interrupt_after: samples(listening.interrupt_ms),
-        idle_after: listening.idle_ms.map(samples),
     }
 }
