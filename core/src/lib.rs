@@ -81,6 +81,7 @@ pub mod error;
 pub mod event;
 mod language;
 mod platform;
+#[doc(hidden)]
 pub mod prompt;
 mod session;
 pub mod store;

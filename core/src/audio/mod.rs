@@ -1,8 +1,8 @@
-//! Audio input: decoding, resampling, echo cancellation, and the utterance buffer.
+//! Audio input: decoding, resampling, echo cancellation.
 //!
 //! All samples are mono `f32` between -1 and 1. The engine listens at
-//! [`LISTEN_RATE_HZ`](crate::backend::LISTEN_RATE_HZ); [`decode`] and [`UtteranceBuffer`] take any rate from
-//! [`RATE_HZ_MIN`] to [`RATE_HZ_MAX`].
+//! [`LISTEN_RATE_HZ`](crate::backend::LISTEN_RATE_HZ); [`decode`] and [`Session::push_audio`](crate::Session::push_audio)
+//! take any rate from [`RATE_HZ_MIN`] to [`RATE_HZ_MAX`].
 //!
 //! ```
 //! use tertulia::audio;
@@ -20,14 +20,12 @@ mod edit_list;
 mod opus;
 mod pcm;
 mod resample;
-mod utterance;
 
 pub use decode::{DECODE_SECONDS_MAX, decode, decode_limited};
 pub(crate) use echo::EchoCanceller;
 pub use pcm::{Pcm, from_i16, to_i16, write_wav};
 pub(crate) use resample::AnyRate;
 pub use resample::{Resampler, resample};
-pub use utterance::{UTTERANCE_SECONDS_MAX, UtteranceBuffer};
 
 use crate::error::{Error, ErrorCode, Result};
 

@@ -195,11 +195,6 @@ impl AnyRate {
             last.finish(out);
         }
     }
-
-    /// True if nothing was pushed since the start.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.resampler.is_none()
-    }
 }
 
 /// How many zeros to put in front, and how many output samples to leave out, so that input and output start at the

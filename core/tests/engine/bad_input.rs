@@ -2,8 +2,8 @@
 
 use crate::support::{Host, Reader, config, failure, type_of};
 use tertulia::event::Stage;
-use tertulia::testing::scripted::noise_16k;
-use tertulia::{ErrorCode, LanguageTag, Session, SessionConfig, SessionEngine, SessionId};
+use tertulia::testing::scripted::{SPEECH_LEVEL, Scripted, noise_16k, sound};
+use tertulia::{EngineBuilder, ErrorCode, LanguageTag, Playback, Session, SessionConfig, SessionEngine, SessionId};
 
 fn still_usable(host: &Host, session: &Session, reader: &mut Reader) {
     host.scripted.chat.then(["Aquí estoy."]);
@@ -38,6 +38,35 @@ fn invalid_sample_rates_and_samples_are_refused() {
     }
     assert_eq!(code(session.end_utterance()), ErrorCode::AudioEmpty);
     still_usable(&host, &session, &mut reader);
+}
+
+#[test]
+fn an_utterance_of_exactly_the_maximum_length_fits() {
+    let scripted = Scripted::new();
+    let engine = EngineBuilder::new().backends(scripted.backends()).utterance_seconds_max(2).build().unwrap();
+    let session = engine.create_session(SessionConfig { playback: Playback::Assumed, ..config() }).unwrap();
+    let mut reader = Reader::of(&session);
+    let speech = sound(SPEECH_LEVEL, 2_000, 48_000);
+    for block_len in [speech.len(), 480] {
+        speech.chunks(block_len).for_each(|block| session.push_audio(block, 48_000).unwrap());
+        assert_eq!(code(session.push_audio(&[0.5; 480], 48_000)), ErrorCode::AudioOverrun);
+        scripted.recognizer.then("Justo.");
+        scripted.chat.then(["Vale."]);
+        let turn = session.end_utterance().unwrap();
+        assert_eq!(type_of(&reader.until_end_of(turn)), "turn_finished");
+    }
+}
+
+#[test]
+fn samples_are_clamped_to_full_scale() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    let loud: Vec<f32> = noise_16k(600).iter().map(|sample| sample * 1e6).chain([f32::MAX; 320]).collect();
+    session.push_audio(&loud, 16_000).unwrap();
+    host.script_turn("Grito.", "Te oigo.");
+    let turn = session.end_utterance().unwrap();
+    assert_eq!(type_of(&reader.until_end_of(turn)), "turn_finished");
+    assert!(host.scripted.recognizer.requests()[0].audio.iter().all(|sample| sample.abs() <= 1.0));
 }
 
 #[test]
