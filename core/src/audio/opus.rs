@@ -13,7 +13,7 @@ pub(super) const OPUS_RATE_HZ: u32 = 48_000;
 /// The longest packet: 120 ms.
 const PACKET_LEN_MAX: usize = 5_760;
 
-/// The byte order of the header's numbers: MP4 stores them big-endian, everybody else little-endian.
+/// The byte order of the header's numbers: big-endian in MP4, little-endian elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeadOrder {
     Little,
@@ -73,36 +73,16 @@ impl Head {
 
     /// Reads the header with its magic, as all demuxers hand it out.
     fn parse(head: &[u8], order: HeadOrder) -> Result<Self> {
-        let [
-            b'O',
-            b'p',
-            b'u',
-            b's',
-            b'H',
-            b'e',
-            b'a',
-            b'd',
-            _,
-            channels,
-            s0,
-            s1,
-            _,
-            _,
-            _,
-            _,
-            g0,
-            g1,
-            family,
-            rest @ ..,
-        ] = head
+        let (true, Some(&[_, channels, s0, s1, _, _, _, _, g0, g1, family])) =
+            (head.starts_with(b"OpusHead"), head.get(8..).and_then(<[u8]>::first_chunk::<11>))
         else {
-            return Err(Error::new(ErrorCode::AudioCorrupt, "the Opus header is cut off"));
+            return Err(Error::new(ErrorCode::AudioCorrupt, "the Opus header is truncated"));
         };
         let number = |bytes| match order {
             HeadOrder::Little => u16::from_le_bytes(bytes),
             HeadOrder::Big => u16::from_be_bytes(bytes),
         };
-        let streams = if *family == 0 { 1 } else { rest.first().copied().unwrap_or(0) };
-        Ok(Self { channels: *channels, pre_skip: number([*s0, *s1]), gain: number([*g0, *g1]) as i16, streams })
+        let streams = if family == 0 { 1 } else { head.get(19).copied().unwrap_or(0) };
+        Ok(Self { channels, pre_skip: number([s0, s1]), gain: number([g0, g1]) as i16, streams })
     }
 }

@@ -54,7 +54,8 @@ pub struct Backends {
     pub synthesizer: Option<Arc<dyn Synthesizer>>,
 }
 
-/// The part that all backends share: a name, and weights that are loaded and unloaded.
+/// The part that all backends share: a name, and weights that are loaded and unloaded. The defaults are those of a
+/// backend without weights.
 pub trait Model: MaybeSend + MaybeSync + 'static {
     /// A short name for capabilities and logs, such as `whisper-base`.
     fn name(&self) -> &str;
@@ -76,16 +77,22 @@ pub trait Model: MaybeSend + MaybeSync + 'static {
     /// # Errors
     /// [`ErrorCode::ModelMissing`], [`ErrorCode::ModelTruncated`], [`ErrorCode::ModelCorrupt`],
     /// [`ErrorCode::ModelUnsupported`], [`ErrorCode::ModelLoadFailed`], [`ErrorCode::OutOfMemory`].
-    fn load(&self, progress: &mut dyn FnMut(f32)) -> Result<()>;
+    fn load(&self, _progress: &mut dyn FnMut(f32)) -> Result<()> {
+        Ok(())
+    }
 
     /// Frees the weights once no stream uses them.
-    fn unload(&self);
+    fn unload(&self) {}
 
     /// True if the weights are loaded.
-    fn is_loaded(&self) -> bool;
+    fn is_loaded(&self) -> bool {
+        true
+    }
 
     /// Bytes of memory that the loaded model takes, its working memory included; known before loading.
-    fn memory_needed(&self) -> u64;
+    fn memory_needed(&self) -> u64 {
+        0
+    }
 }
 
 impl Backends {

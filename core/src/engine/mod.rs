@@ -26,6 +26,7 @@ use crate::store::{
     StoreUsage, Swept, TurnRecord, Turns, Verified, Write,
 };
 use parking_lot::Mutex;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -217,18 +218,12 @@ impl SessionEngine for Engine {
     fn erase_sessions(&self, ids: &[SessionId]) -> Result<()> {
         self.check_open()?;
         let mut reserved = Vec::new();
-        let mut result = Ok(());
-        for &id in ids {
-            match self.shared.open.reserve(id, self.closing_wait()) {
-                Ok(()) => reserved.push(id),
-                // Named twice.
-                Err(_) if reserved.contains(&id) => {}
-                Err(error) => {
-                    result = Err(error);
-                    break;
-                }
-            }
-        }
+        let unique: BTreeSet<SessionId> = ids.iter().copied().collect();
+        let result = unique.into_iter().try_for_each(|id| {
+            self.shared.open.reserve(id, self.closing_wait())?;
+            reserved.push(id);
+            Ok(())
+        });
         let erased = result.and_then(|()| self.shared.store.erase(ids));
         reserved.into_iter().for_each(|id| self.shared.open.release(id));
         erased

@@ -31,13 +31,7 @@ pub const SAMPLES_PER_BYTE: usize = 400;
 
 /// A latch that a script waits for.
 #[derive(Clone, Debug, Default)]
-pub struct Gate(Arc<GateInner>);
-
-#[derive(Debug, Default)]
-struct GateInner {
-    open: AtomicBool,
-    opened: event_listener::Event,
-}
+pub struct Gate(Arc<(AtomicBool, event_listener::Event)>);
 
 impl Gate {
     /// A closed gate.
@@ -47,14 +41,14 @@ impl Gate {
 
     /// Opens the gate for good.
     pub fn open(&self) {
-        self.0.open.store(true, Ordering::Release);
-        self.0.opened.notify(usize::MAX);
+        self.0.0.store(true, Ordering::Release);
+        self.0.1.notify(usize::MAX);
     }
 
     async fn pass(&self) {
         loop {
-            let listener = self.0.opened.listen();
-            if self.0.open.load(Ordering::Acquire) {
+            let listener = self.0.1.listen();
+            if self.0.0.load(Ordering::Acquire) {
                 return;
             }
             listener.await;
@@ -215,24 +209,6 @@ pub fn sound(level: f32, ms: u64, rate: u32) -> Vec<f32> {
     (0..ms * rate / 1000).map(|index| if index * 2_000 / rate % 2 == 0 { level } else { -level }).collect()
 }
 
-macro_rules! nothing_to_load {
-    ($name:literal) => {
-        fn name(&self) -> &str {
-            $name
-        }
-        fn load(&self, _progress: &mut dyn FnMut(f32)) -> Result<()> {
-            Ok(())
-        }
-        fn unload(&self) {}
-        fn is_loaded(&self) -> bool {
-            true
-        }
-        fn memory_needed(&self) -> u64 {
-            0
-        }
-    };
-}
-
 fn languages() -> Vec<LanguageTag> {
     ["en", "es"].map(|tag| tag.parse().expect("both are tags")).to_vec()
 }
@@ -267,7 +243,9 @@ impl<T: Send + Sync, U: Send, F: FnMut(T) -> U + Send> StepStream for Follow<T, 
 struct LoudnessVad;
 
 impl Model for LoudnessVad {
-    nothing_to_load!("loudness");
+    fn name(&self) -> &str {
+        "loudness"
+    }
 }
 
 impl VadModel for LoudnessVad {
@@ -294,7 +272,9 @@ impl Vad for LoudnessVad {
 }
 
 impl Model for ScriptedTurnDetector {
-    nothing_to_load!("scripted-turn-detector");
+    fn name(&self) -> &str {
+        "scripted-turn-detector"
+    }
 }
 
 impl TurnDetector for ScriptedTurnDetector {
@@ -312,7 +292,9 @@ impl TurnDetector for ScriptedTurnDetector {
 }
 
 impl Model for ScriptedRecognizer {
-    nothing_to_load!("scripted-recognizer");
+    fn name(&self) -> &str {
+        "scripted-recognizer"
+    }
 }
 
 impl Recognizer for ScriptedRecognizer {
@@ -324,11 +306,10 @@ impl Recognizer for ScriptedRecognizer {
         let cues = self.next().ok_or(ErrorCode::RecognizerFailed)?;
         let language = request.languages.first().cloned();
         self.record(request);
-        let final_text = cues.iter().rev().find_map(|cue| match cue {
-            Cue::Item(text) => Some(text.clone()),
+        let last = cues.iter().rev().find_map(|cue| match cue {
+            Cue::Item(text) => Some(RecognitionStep::Final(transcript(text.clone(), language.clone()))),
             _ => None,
         });
-        let last = final_text.map(|text| RecognitionStep::Final(transcript(text, language)));
         let each = |text: String| RecognitionStep::Partial { stable_len: text.len(), text };
         Ok(Box::new(Follow { cues, last, each }))
     }
@@ -358,7 +339,9 @@ fn transcript(text: String, language: Option<LanguageTag>) -> Transcript {
 }
 
 impl Model for ScriptedChat {
-    nothing_to_load!("scripted-chat");
+    fn name(&self) -> &str {
+        "scripted-chat"
+    }
 }
 
 impl ChatModel for ScriptedChat {
@@ -410,21 +393,20 @@ impl Conversation for ScriptedConversation {
     }
 }
 
-/// A synthesizer: [`SAMPLES_PER_BYTE`] samples for each byte of text, one chunk a word.
+/// A synthesizer: [`SAMPLES_PER_BYTE`] samples for each byte of text, one chunk a word. Each answer of its script is a
+/// cue before a word.
 #[derive(Default)]
 pub struct ScriptedVoice {
     /// True if a chunk is a whole clause without word times.
     lacks_word_times: AtomicBool,
-    /// Cues before each of the next words.
-    before: Mutex<VecDeque<Cue<()>>>,
-    requests: Mutex<Vec<SynthesisRequest>>,
+    script: Script<(), SynthesisRequest>,
 }
 
 impl ScriptedVoice {
     /// Puts a cue before the next word to be spoken; a further call, before the word after that. An item lets the
     /// word pass.
     pub fn before_next_word(&self, cue: Cue<()>) {
-        self.before.lock().push_back(cue);
+        self.script.then_cues([cue]);
     }
 
     /// Sets whether chunks have word times, as they do by default; else a chunk is a whole clause.
@@ -434,17 +416,19 @@ impl ScriptedVoice {
 
     /// The number of cues that no word has reached yet.
     pub fn unasked(&self) -> usize {
-        self.before.lock().len()
+        self.script.unasked()
     }
 
     /// The requests so far.
     pub fn requests(&self) -> Vec<SynthesisRequest> {
-        self.requests.lock().clone()
+        self.script.requests()
     }
 }
 
 impl Model for ScriptedVoice {
-    nothing_to_load!("scripted-voice");
+    fn name(&self) -> &str {
+        "scripted-voice"
+    }
 }
 
 impl Synthesizer for ScriptedVoice {
@@ -464,10 +448,8 @@ impl Synthesizer for ScriptedVoice {
     }
 
     fn check_lexicon(&self, lexicon: &Lexicon) -> Result<()> {
-        if lexicon.values().flat_map(|words| words.values()).any(String::is_empty) {
-            return Err(ErrorCode::InvalidLexicon.into());
-        }
-        Ok(())
+        let is_silent = lexicon.values().flat_map(|words| words.values()).any(String::is_empty);
+        if is_silent { Err(ErrorCode::InvalidLexicon.into()) } else { Ok(()) }
     }
 
     fn synthesize(&self, request: SynthesisRequest) -> Result<Steps<'static, SpeechChunk>> {
@@ -480,7 +462,7 @@ impl Synthesizer for ScriptedVoice {
             false => request.text.split_inclusive(char::is_whitespace).collect(),
         };
         for piece in pieces {
-            cues.extend(self.before.lock().pop_front().and_then(|cue| match cue {
+            cues.extend(self.script.next().into_iter().flatten().filter_map(|cue| match cue {
                 Cue::Item(()) => None,
                 Cue::Wait(gate) => Some(Cue::Wait(gate)),
                 Cue::Sleep(nap) => Some(Cue::Sleep(nap)),
@@ -495,9 +477,8 @@ impl Synthesizer for ScriptedVoice {
             cues.push_back(Cue::Item(chunk));
             start += piece.len();
         }
-        self.requests.lock().push(request);
-        let each = |chunk: SpeechChunk| chunk;
-        Ok(Box::new(Follow { cues, last: None, each }))
+        self.script.record(request);
+        Ok(Box::new(Follow { cues, last: None, each: |chunk: SpeechChunk| chunk }))
     }
 }
 

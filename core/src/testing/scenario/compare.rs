@@ -11,9 +11,14 @@ pub(super) fn check(scenario: &Scenario, outcome: &Outcome) -> Result<(), String
     compare(&mut report, "events", Some(&scenario.events), &events);
     compare(&mut report, "turns in the store", Some(&scenario.turns), &outcome.turns);
     let (wanted, came) = (&scenario.requests, &outcome.requests);
-    compare(&mut report, "requests to the recogniser", wanted.recognizer.as_ref(), &came.recognizer);
-    compare(&mut report, "requests to the chat model", wanted.chat.as_ref(), &came.chat);
-    compare(&mut report, "requests to the voice", wanted.voice.as_ref(), &came.voice);
+    compare(
+        &mut report,
+        "requests to the recogniser",
+        wanted.recognizer.as_ref(),
+        came.recognizer.as_deref().unwrap_or_default(),
+    );
+    compare(&mut report, "requests to the chat model", wanted.chat.as_ref(), came.chat.as_deref().unwrap_or_default());
+    compare(&mut report, "requests to the voice", wanted.voice.as_ref(), came.voice.as_deref().unwrap_or_default());
     for fault in &outcome.faults {
         let _ = writeln!(report, "{fault}");
     }

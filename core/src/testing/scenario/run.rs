@@ -1,7 +1,7 @@
 //! The scenario runner: a host in virtual time, on an engine without threads.
 
-use super::{Call, Outcome, Scenario, Span, code_named};
-use crate::backend::{ChatRequest, Message, Role};
+use super::{Call, Outcome, Requests, Scenario, Span, code_named};
+use crate::backend::{ChatRequest, Message, Role, SynthesisRequest};
 use crate::config::SessionConfig;
 use crate::driver::local::LocalDriver;
 use crate::engine::{Engine, EngineBuilder, SessionEngine};
@@ -267,18 +267,21 @@ impl Stage {
         for turn in turns.turns {
             self.outcome.turns.push(serde_json::to_value(&turn).unwrap_or_default());
         }
-        let asked = &mut self.outcome.requests;
-        for request in self.scripted.recognizer.requests() {
-            let (ms, languages) = (request.audio.len() / 16, request.languages);
-            asked.recognizer.push(json!({"audio_ms": ms, "languages": languages, "vocabulary": request.vocabulary}));
-        }
         let pinned = prompt::system_messages(&self.config, self.engine.catalog())?.len();
-        asked.chat.extend(self.scripted.chat.requests().iter().map(|request| chat_request(request, pinned)));
-        for request in self.scripted.voice.requests() {
-            let (text, languages) = (request.text, request.languages);
-            let (voice, speed) = (request.voice, request.speed);
-            asked.voice.push(json!({"text": text, "languages": languages, "voice": voice, "speed": speed}));
-        }
+        let recognizer = self.scripted.recognizer.requests().into_iter().map(|request| {
+            let (ms, languages) = (request.audio.len() / 16, request.languages);
+            json!({"audio_ms": ms, "languages": languages, "vocabulary": request.vocabulary})
+        });
+        let chat = self.scripted.chat.requests().into_iter().map(|request| chat_request(&request, pinned));
+        let voice = self.scripted.voice.requests().into_iter().map(|request| {
+            let SynthesisRequest { text, languages, voice, speed, .. } = request;
+            json!({"text": text, "languages": languages, "voice": voice, "speed": speed})
+        });
+        self.outcome.requests = Requests {
+            recognizer: Some(recognizer.collect()),
+            chat: Some(chat.collect()),
+            voice: Some(voice.collect()),
+        };
         for (backend, unasked) in [
             ("turn detector", self.scripted.turn_detector.unasked()),
             ("recogniser", self.scripted.recognizer.unasked()),
