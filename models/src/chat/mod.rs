@@ -60,7 +60,7 @@ pub struct ChatOptions {
     pub context_len: usize,
     /// The languages that the model can converse in, where its file does not say.
     pub languages: Vec<LanguageTag>,
-    /// Unpacks the weights to 32-bit floats: more memory, and what devices other than Flex do in any case.
+    /// Unpacks the weights to 32-bit floats: more memory, and stock burn operations, to compare the kernels with.
     pub weights_as_floats: bool,
 }
 

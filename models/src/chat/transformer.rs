@@ -49,9 +49,9 @@ struct Linear {
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "a few hundred are made at loading, and never moved after")]
 enum Weights {
-    /// In the file's own blocks, where the kernels run.
+    /// In the file's own blocks.
     Blocks(Arc<BlockMatrix>),
-    /// As floats elsewhere, `[inputs, outputs]`.
+    /// As floats, `[inputs, outputs]`.
     Floats(Tensor<2>),
 }
 
@@ -83,7 +83,7 @@ impl Transformer {
         weights_as_floats: bool,
         progress: &mut dyn FnMut(f32),
     ) -> Result<Self> {
-        let blocks = !weights_as_floats && ops::supported(device);
+        let blocks = !weights_as_floats;
         let loader = Loader { file, device, blocks };
         let Config { width, inner, heads, .. } = config;
         let (query_width, key_width) = (heads.queries * heads.len, heads.keys * heads.len);

@@ -1,14 +1,15 @@
-//! Compute that stock burn operations do too slowly, and its way into burn.
+//! Compute kernels that stock burn operations are too slow for, and their way into burn.
 //!
-//! | file | what |
+//! | module | what |
 //! |---|---|
 //! | [`blocks`] | matrices that stay in GGUF's quantised blocks, multiplied with activations |
 //! | [`activations`] | activations as 8-bit blocks |
-//! | [`dot`] | dot products of a quantised row, per instruction set |
+//! | [`dot`] | dot products of a quantised row |
 //! | [`dense`] | transformer layers in 32-bit floats |
 //! | [`attention`] | attention over a cache of 16-bit floats |
-//! | [`bytes`] | 8-bit weights times 8-bit activations, exact, for a network that was made with them |
+//! | [`bytes`] | 8-bit weights times 8-bit activations, exact |
 //! | [`ops`] | these as burn operations on the Flex device |
+//! | [`simd`] | the instruction sets of the processor |
 
 #[cfg(feature = "burn")]
 pub(crate) mod activations;
@@ -24,3 +25,6 @@ pub(crate) mod dense;
 mod dot;
 #[cfg(feature = "burn")]
 pub(crate) mod ops;
+#[cfg_attr(target_arch = "x86_64", path = "x86/mod.rs")]
+#[cfg_attr(not(target_arch = "x86_64"), path = "portable.rs")]
+mod simd;

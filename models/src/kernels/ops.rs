@@ -2,19 +2,14 @@
 
 use super::attention::{Heads, LayerCache};
 use super::blocks::BlockMatrix;
-use super::dense::{self, Attention, DenseLayer, View};
+use super::dense::{self, Attention, DenseLayer, KvRows, View};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, DispatchDevice, Flex, backend_extension};
-use burn::tensor::{Bytes, DType, Device, Shape, Tensor};
+use burn::backend::{Backend, Dispatch, Flex, backend_extension};
+use burn::tensor::{Bytes, DType, Shape, Tensor};
 use burn_flex::{FlexTensor, Layout};
 use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Whether the kernels run on this device.
-pub(crate) fn supported(device: &Device) -> bool {
-    matches!(device.as_dispatch(), DispatchDevice::Flex(_))
-}
 
 /// `x`, `[n, cols]`, times the matrix transposed: `[n, rows]`.
 pub(crate) fn multiply(x: Tensor<2>, matrix: &Arc<BlockMatrix>) -> Tensor<2> {
@@ -70,24 +65,30 @@ pub(crate) fn norm(x: Tensor<2>, weights: &Arc<NormWeights>) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::norm_rows(x.into_dispatch(), weights.clone()))
 }
 
-/// Which rows and columns hold what attention needs.
-#[derive(Clone, Debug)]
-pub(crate) struct Places {
+/// Where attention finds its heads among the columns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AttentionColumns {
     pub(crate) heads: usize,
-    /// Columns of queries, keys and values.
+    /// Columns of queries, keys and values; the queries are the first ones of their rows.
     pub(crate) width: usize,
-    /// The rows that ask, whose queries are the first columns.
-    pub(crate) asking: Range<usize>,
-    /// The first column of the keys and of the values, among those of the rows that are asked.
-    pub(crate) keys_at: usize,
-    pub(crate) values_at: usize,
-    /// Whether the last row that asks sees all rows, and each before it one less.
-    pub(crate) causal: bool,
+    /// The first column of the keys and of the values.
+    pub(crate) keys: usize,
+    pub(crate) values: usize,
 }
 
-/// Attention of rows of `asking` to those of `asked`: `[n, width]`.
-pub(crate) fn attend_rows(asking: Tensor<2>, asked: Tensor<2>, places: Places) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::attend_to_rows(asking.into_dispatch(), asked.into_dispatch(), places))
+/// Attention of the queries in `rows` to all keys: `[rows, width]`.
+pub(crate) fn attend_rows(
+    queries: Tensor<2>,
+    rows: Range<usize>,
+    keys_values: Tensor<2>,
+    columns: AttentionColumns,
+) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::attend_to_rows(queries.into_dispatch(), rows, keys_values.into_dispatch(), columns))
+}
+
+/// [`KvRows::attend`].
+pub(crate) fn attend_causal(projected: Tensor<2>, cache: &Arc<Mutex<KvRows>>, heads: usize, start: usize) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::attend_to_cache(projected.into_dispatch(), cache.clone(), heads, start))
 }
 
 #[backend_extension(Flex)]
@@ -96,7 +97,18 @@ trait KernelOps: Backend {
     fn dense_layer_onto(sum: FloatTensor<Self>, x: FloatTensor<Self>, layer: Arc<DenseLayer>) -> FloatTensor<Self>;
     fn convolve_rows(x: FloatTensor<Self>, layer: Arc<DenseLayer>, stride: usize) -> FloatTensor<Self>;
     fn norm_rows(x: FloatTensor<Self>, weights: Arc<NormWeights>) -> FloatTensor<Self>;
-    fn attend_to_rows(asking: FloatTensor<Self>, asked: FloatTensor<Self>, places: Places) -> FloatTensor<Self>;
+    fn attend_to_rows(
+        queries: FloatTensor<Self>,
+        rows: Range<usize>,
+        keys_values: FloatTensor<Self>,
+        columns: AttentionColumns,
+    ) -> FloatTensor<Self>;
+    fn attend_to_cache(
+        projected: FloatTensor<Self>,
+        cache: Arc<Mutex<KvRows>>,
+        heads: usize,
+        start: usize,
+    ) -> FloatTensor<Self>;
     fn multiply_blocks(x: FloatTensor<Self>, matrix: Arc<BlockMatrix>) -> FloatTensor<Self>;
     fn attend_cached(
         q: FloatTensor<Self>,
@@ -144,16 +156,27 @@ impl KernelOps for Flex {
         tensor(out, x.layout().shape().dims::<2>())
     }
 
-    fn attend_to_rows(asking: FlexTensor, asked: FlexTensor, places: Places) -> FlexTensor {
-        let (asking, asked) = (asking.to_contiguous(), asked.to_contiguous());
-        let Places { heads, width, causal, .. } = places;
-        let count = places.asking.len();
-        let [_, step] = asking.layout().shape().dims::<2>();
-        let queries = View::part(&floats(&asking)[places.asking.start * step..], count, width, step);
-        let [positions, step] = asked.layout().shape().dims::<2>();
-        let part = |at: usize| View::part(&floats(&asked)[at..], positions, width, step);
-        let (keys, values) = (part(places.keys_at), part(places.values_at));
-        tensor(Attention { queries, keys, values, heads, causal }.attend(), [count, width])
+    fn attend_to_rows(
+        queries: FlexTensor,
+        rows: Range<usize>,
+        keys_values: FlexTensor,
+        columns: AttentionColumns,
+    ) -> FlexTensor {
+        let (queries, keys_values) = (queries.to_contiguous(), keys_values.to_contiguous());
+        let AttentionColumns { heads, width, keys, values } = columns;
+        let [_, step] = queries.layout().shape().dims::<2>();
+        let count = rows.len();
+        let queries = View::part(&floats(&queries)[rows.start * step..], count, width, step);
+        let [positions, step] = keys_values.layout().shape().dims::<2>();
+        let part = |at: usize| View::part(&floats(&keys_values)[at..], positions, width, step);
+        let (keys, values) = (part(keys), part(values));
+        tensor(Attention { queries, keys, values, heads, causal: false }.attend(), [count, width])
+    }
+
+    fn attend_to_cache(projected: FlexTensor, cache: Arc<Mutex<KvRows>>, heads: usize, start: usize) -> FlexTensor {
+        let projected = projected.to_contiguous();
+        let [count, columns] = projected.layout().shape().dims::<2>();
+        tensor(cache.lock().attend(floats(&projected), heads, start), [count, columns / 3])
     }
 
     fn multiply_blocks(x: FlexTensor, matrix: Arc<BlockMatrix>) -> FlexTensor {

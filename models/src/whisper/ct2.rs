@@ -7,7 +7,7 @@
 //! values.
 
 use super::model_file::Head;
-use super::network::Shape;
+use super::shape::Shape;
 use super::vocabulary::{TIMESTAMP_STEP_S, Vocabulary};
 use crate::gguf::{GgmlType, GgufWriter};
 use serde_json::Value;

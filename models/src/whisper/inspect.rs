@@ -1,8 +1,8 @@
-//! A look inside, to compare with other implementations.
+//! [`Inspector`]: intermediate results, to compare with other implementations.
 
 use super::decoding::Rules;
-use super::network::{TextCache, values};
-use super::recognition::Loaded;
+use super::model_file::Loaded;
+use super::network::values;
 use super::vocabulary::Vocabulary;
 use crate::mel::WINDOW_FRAMES;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl Inspector {
         self.model.front_end.log_mel(samples, WINDOW_FRAMES)
     }
 
-    /// What the encoder makes of at most 30 s, `[1500, width]` row by row.
+    /// The encoder's output for at most 30 s, `[1500, width]` row by row.
     ///
     /// # Errors
     /// [`ErrorCode::RecognizerFailed`](tertulia::ErrorCode::RecognizerFailed).
@@ -51,11 +51,11 @@ impl Inspector {
         let vocabulary: &Vocabulary = &self.model.vocabulary;
         let language = vocabulary.language_token(language).ok_or(ErrorCode::LanguageUnsupported)?;
         let encoded = network.encode(self.log_mel(samples));
-        let heard: Vec<_> = (0..network.cross_layers()).map(|i| network.cross_keys(i, &encoded)).collect();
+        let cross: Vec<_> = (0..network.cross_layers()).map(|i| network.cross_keys(i, &encoded)).collect();
         let mut all = vec![vocabulary.start_of_transcript, language, vocabulary.transcribe, vocabulary.no_timestamps];
         let prompt = all.len();
         all.extend(tokens);
-        let rows = network.decode(&all, &heard, &mut TextCache::default(), None)?;
+        let rows = network.decode(&all, &cross, &mut network.kv_cache(), None)?;
         let rules = Rules {
             vocabulary,
             suppressed: &self.model.suppressed,

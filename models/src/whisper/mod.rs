@@ -18,15 +18,18 @@
 
 #[cfg(feature = "download")]
 pub mod ct2;
+mod decoder;
 mod decoding;
 mod ending;
 mod gate;
 mod growing;
 mod inspect;
+mod layers;
 mod model_file;
 mod network;
 mod recognition;
 mod segments;
+mod shape;
 mod steps;
 mod timing;
 mod vocabulary;
@@ -36,9 +39,9 @@ pub use inspect::Inspector;
 
 use crate::gguf::Gguf;
 use burn::tensor::Device;
-use model_file::Head;
+use model_file::{Head, Loaded};
 use parking_lot::Mutex;
-use recognition::{Loaded, Recognition};
+use recognition::Recognition;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use tertulia::backend::{Model, RecognitionRequest, RecognitionStep, Recognizer, Steps};
@@ -60,7 +63,7 @@ pub struct Whisper {
     facts: OnceLock<Facts>,
 }
 
-/// What is known of a file without its weights.
+/// A model file's metadata.
 struct Facts {
     languages: Vec<LanguageTag>,
     memory_bytes: u64,
@@ -160,8 +163,8 @@ impl Recognizer for Whisper {
     }
 
     /// Starts to recognise. Audio of up to 30 s is one window; longer audio goes through in windows of up to 15 s, cut
-    /// where it is quietest. The encoder hears a window and 8 s of silence after it, not 30 s. Where words need times,
-    /// this goes for windows of up to 12 s, and what the model is then not sure of it hears again, in 30 s.
+    /// where it is quietest. The encoder's input is a window and 8 s of silence after it, not 30 s. Where words need
+    /// times, this goes for windows of up to 12 s, and a second pass over 30 s follows where the first is in doubt.
     ///
     /// Of a [`RecognitionStep::Partial`], the text of finished windows is stable; that of the window at work may be
     /// taken back when it turns out to be a guess.

@@ -1,8 +1,8 @@
-//! A Whisper as a GGUF file: which metadata it has, and how it comes into memory.
+//! The GGUF file of a Whisper: its metadata, and loading.
 
 use super::ending;
-use super::network::{Network, Shape, TensorSource};
-use super::recognition::Loaded;
+use super::network::{Network, TensorSource};
+use super::shape::Shape;
 use super::vocabulary::Vocabulary;
 use crate::gguf::{Gguf, GgufWriter};
 use crate::mel::MelFrontEnd;
@@ -17,14 +17,14 @@ const SUPPRESSED: &str = "whisper.suppressed_tokens";
 const SUPPRESSED_FIRST: &str = "whisper.suppressed_first_tokens";
 const ALIGNMENT_HEADS: &str = "whisper.alignment_heads";
 
-/// What stands in a file beside the tensors.
+/// The metadata of a file.
 pub(super) struct Head {
     pub(super) shape: Shape,
     /// In the byte-level spelling, special tokens among them; as many as the embedding has rows.
     pub(super) tokens: Vec<String>,
     pub(super) suppressed: Vec<u32>,
     pub(super) suppressed_first: Vec<u32>,
-    /// `(decoder layer, head)`; empty where nobody measured them.
+    /// `(decoder layer, head)`; empty where they are not known.
     pub(super) alignment_heads: Vec<(usize, usize)>,
 }
 
@@ -44,7 +44,7 @@ fn sizes(shape: &Shape) -> [(&'static str, usize); 9] {
 }
 
 impl Head {
-    /// Writes it down.
+    /// Sets the metadata of a file.
     pub(super) fn write(&self, writer: &mut GgufWriter, vocabulary: &Vocabulary) {
         writer.set("general.architecture", ARCHITECTURE).set("general.name", "whisper").set("general.license", "MIT");
         for (key, size) in sizes(&self.shape) {
@@ -58,7 +58,7 @@ impl Head {
         writer.set(ALIGNMENT_HEADS, heads);
     }
 
-    /// Reads it and checks that it fits together.
+    /// Reads the metadata and checks that they agree.
     ///
     /// # Errors
     /// [`ErrorCode::ModelUnsupported`] for another architecture, [`ErrorCode::ModelCorrupt`].
@@ -102,6 +102,21 @@ impl Head {
     }
 }
 
+/// A model file in memory.
+pub(super) struct Loaded {
+    pub(super) network: Network,
+    pub(super) vocabulary: Vocabulary,
+    pub(super) front_end: MelFrontEnd,
+    /// Tokens that are never chosen.
+    pub(super) suppressed: Vec<u32>,
+    /// Tokens that are never chosen first.
+    pub(super) suppressed_first: Vec<u32>,
+    /// Tokens that close a sentence.
+    pub(super) closing: Vec<u32>,
+    /// `(decoder layer, head)` of the heads whose cross attention follows the audio.
+    pub(super) alignment_heads: Vec<(usize, usize)>,
+}
+
 /// Reads the whole model; `progress` is called with 0 to 1.
 ///
 /// # Errors
@@ -118,7 +133,7 @@ pub(super) fn load(path: &Path, device: &Device, progress: &mut dyn FnMut(f32)) 
     let shape = head.shape.clone();
     let network = Network::load(head.shape, &mut source, device)?;
     let alignment_heads = if head.alignment_heads.is_empty() {
-        // Nobody measured which heads follow the sound: those of the upper half do, on the whole.
+        // It is not known which heads follow the audio: those of the upper half do, on the whole.
         let layers = shape.decoder_layers / 2..shape.decoder_layers;
         layers.flat_map(|layer| (0..shape.decoder_heads).map(move |head| (layer, head))).collect()
     } else {

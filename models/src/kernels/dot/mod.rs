@@ -1,10 +1,9 @@
 //! Dot products of one quantised row with rows of quantised activations; the instruction set is chosen at run time.
 
 mod portable;
-#[cfg(target_arch = "x86_64")]
-mod x86;
 
 use super::activations::Activations;
+use super::simd;
 use crate::gguf::GgmlType;
 
 /// Takes a quantised row and activations, and writes the row's dot product with each row of the activations.
@@ -12,11 +11,7 @@ pub(super) type Dot = Box<dyn Fn(&[u8], &Activations, &mut [f32]) + Send + Sync>
 
 /// The fastest way on this processor; `None` for types that are no blocks of 32 or 256.
 pub(super) fn fastest(dtype: GgmlType) -> Option<Dot> {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(dot) = x86::dot(dtype) {
-        return Some(dot);
-    }
-    portable::dot(dtype)
+    simd::dot::dot(dtype).or_else(|| portable::dot(dtype))
 }
 
 #[cfg(test)]

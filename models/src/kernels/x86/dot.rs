@@ -1,16 +1,16 @@
 //! Dot products with AVX2: 32 products of 8 bits at a time.
 #![allow(unsafe_code, reason = "SIMD intrinsics read through pointers")]
 
-use super::Dot;
 use crate::gguf::GgmlType;
 use crate::kernels::activations::{Activations, GROUP};
+use crate::kernels::dot::Dot;
 use std::arch::x86_64::*;
 
 /// Rows of activations that share one reading of the weights.
 const TILE: usize = 4;
 
 /// The way for this type where the processor has what it takes.
-pub(super) fn dot(dtype: GgmlType) -> Option<Dot> {
+pub(crate) fn dot(dtype: GgmlType) -> Option<Dot> {
     if !(is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")) {
         return None;
     }

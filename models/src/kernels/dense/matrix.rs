@@ -1,0 +1,234 @@
+//! Weight matrices, layers made of them, and their products.
+//!
+//! Large products go to the `gemm` crate; a few rows at a time are multiplied here, with weights that are read once and
+//! may be stored in 16 bits.
+
+use super::lanes;
+use gemm::Parallelism;
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use rayon::prelude::*;
+
+/// Up to so many rows, reading the weights is what takes time.
+pub(super) const FEW_ROWS: usize = 8;
+/// A task multiplies at least this many weights.
+const TASK_WEIGHTS: usize = 32 * 1024;
+/// Weight rows of 16 bits that are unpacked at a time, for products with many rows.
+const UNPACKED_ROWS: usize = 192;
+
+/// A weight matrix `[rows, cols]`.
+#[derive(Debug)]
+pub(crate) struct DenseMatrix {
+    cols: usize,
+    weights: Weights,
+}
+
+#[derive(Debug)]
+enum Weights {
+    Full(Vec<f32>),
+    Half(Vec<f16>),
+}
+
+impl DenseMatrix {
+    /// A matrix for products with many rows.
+    pub(crate) fn new(weights: Vec<f32>, cols: usize) -> Self {
+        assert!(cols > 0 && weights.len().is_multiple_of(cols), "whole rows");
+        Self { cols, weights: Weights::Full(weights) }
+    }
+
+    /// A matrix for products with a few rows: in 16 bits where nothing is lost by it.
+    pub(crate) fn compact(weights: Vec<f32>, cols: usize) -> Self {
+        assert!(cols > 0 && weights.len().is_multiple_of(cols), "whole rows");
+        let mut halves = vec![f16::ZERO; weights.len()];
+        halves.convert_from_f32_slice(&weights);
+        let lossless = halves.iter().zip(&weights).all(|(half, full)| half.to_f32() == *full);
+        if lossless { Self { cols, weights: Weights::Half(halves) } } else { Self::new(weights, cols) }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        let len = match &self.weights {
+            Weights::Full(weights) => weights.len(),
+            Weights::Half(weights) => weights.len(),
+        };
+        len / self.cols
+    }
+
+    pub(crate) fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Writes row `row` as floats.
+    pub(crate) fn row(&self, row: usize, out: &mut [f32]) {
+        let span = row * self.cols..(row + 1) * self.cols;
+        match &self.weights {
+            Weights::Full(weights) => out.copy_from_slice(&weights[span]),
+            Weights::Half(weights) => lanes::unpack(&weights[span], out),
+        }
+    }
+
+    /// Adds `x`, `[n, cols]`, times the matrix transposed to `out`, `[n, rows]`.
+    pub(crate) fn multiply_add(&self, x: View<'_>, out: &mut [f32]) {
+        let rows = self.rows();
+        assert_eq!((x.cols, out.len()), (self.cols, x.rows * rows), "whole rows");
+        match &self.weights {
+            Weights::Full(weights) if x.rows > FEW_ROWS => {
+                let weights = View::new(weights, self.cols);
+                multiply(x, weights.transposed(), out, rows, true, Parallelism::Rayon(0));
+            }
+            Weights::Half(weights) if x.rows > FEW_ROWS => self.many_rows_of_halves(x, weights, out),
+            _ => self.few_rows(x, out, rows),
+        }
+    }
+
+    /// Unpacks some weights at a time, and multiplies all rows of `x` with them.
+    fn many_rows_of_halves(&self, x: View<'_>, weights: &[f16], out: &mut [f32]) {
+        let rows = self.rows();
+        let panels = weights.par_chunks(UNPACKED_ROWS * self.cols);
+        let products: Vec<Vec<f32>> = panels
+            .map(|panel| {
+                let mut unpacked = vec![0.0f32; panel.len()];
+                lanes::unpack(panel, &mut unpacked);
+                let panel = View::new(&unpacked, self.cols).transposed();
+                let mut products = vec![0.0f32; x.rows * panel.cols];
+                multiply(x, panel, &mut products, panel.cols, false, Parallelism::None);
+                products
+            })
+            .collect();
+        for (row, out) in out.chunks_exact_mut(rows).enumerate() {
+            for (products, out) in products.iter().zip(out.chunks_mut(UNPACKED_ROWS)) {
+                let products = &products[row * out.len()..][..out.len()];
+                out.iter_mut().zip(products).for_each(|(out, product)| *out += product);
+            }
+        }
+    }
+
+    /// Each weight is read once, for all rows of `x`.
+    fn few_rows(&self, x: View<'_>, out: &mut [f32], rows: usize) {
+        let count = x.rows;
+        let task_rows = (TASK_WEIGHTS / (self.cols * count.min(4))).max(1);
+        let mut products = vec![0.0f32; rows * count];
+        products.par_chunks_mut(task_rows * count).enumerate().for_each(|(task, products)| {
+            let mut unpacked = vec![0.0f32; self.cols];
+            for (at, products) in products.chunks_exact_mut(count).enumerate() {
+                let row = task * task_rows + at;
+                let span = row * self.cols..(row + 1) * self.cols;
+                let weights = match &self.weights {
+                    Weights::Full(weights) => &weights[span],
+                    Weights::Half(weights) if count == 1 => {
+                        products[0] = lanes::dot_halves(x.row(0), &weights[span]);
+                        continue;
+                    }
+                    Weights::Half(weights) => {
+                        lanes::unpack(&weights[span], &mut unpacked);
+                        &unpacked
+                    }
+                };
+                for (row, product) in products.iter_mut().enumerate() {
+                    *product = lanes::dot(x.row(row), weights);
+                }
+            }
+        });
+        for (row, products) in products.chunks_exact(count).enumerate() {
+            for (at, product) in products.iter().enumerate() {
+                out[at * rows + row] += product;
+            }
+        }
+    }
+}
+
+/// A matrix and what is added to its products: a layer of a network.
+#[derive(Debug)]
+pub(crate) struct DenseLayer {
+    pub(crate) matrix: DenseMatrix,
+    /// One for each row; none adds nothing.
+    pub(crate) bias: Vec<f32>,
+}
+
+impl DenseLayer {
+    /// The layer's output for each row of `x`.
+    pub(crate) fn forward(&self, x: View<'_>) -> Vec<f32> {
+        let rows = self.matrix.rows();
+        let mut out = vec![0.0; x.rows * rows];
+        if !self.bias.is_empty() {
+            out.chunks_exact_mut(rows).for_each(|out| out.copy_from_slice(&self.bias));
+        }
+        self.matrix.multiply_add(x, &mut out);
+        out
+    }
+
+    /// Adds the layer's output for each row of `x` to `out`.
+    pub(crate) fn add_to(&self, x: View<'_>, out: &mut [f32]) {
+        if !self.bias.is_empty() {
+            for out in out.chunks_exact_mut(self.bias.len()) {
+                out.iter_mut().zip(&self.bias).for_each(|(out, bias)| *out += bias);
+            }
+        }
+        self.matrix.multiply_add(x, out);
+    }
+}
+
+/// Rows of a matrix that lie `step` apart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'a> {
+    pub(super) values: &'a [f32],
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+    pub(super) row_step: usize,
+    col_step: usize,
+}
+
+impl<'a> View<'a> {
+    /// A whole matrix with `cols` columns.
+    pub(crate) fn new(values: &'a [f32], cols: usize) -> Self {
+        Self::part(values, values.len() / cols, cols, cols)
+    }
+
+    /// The first `cols` of each run of `step` values.
+    pub(crate) fn part(values: &'a [f32], rows: usize, cols: usize, step: usize) -> Self {
+        assert!(rows == 0 || (rows - 1) * step + cols <= values.len(), "all rows lie within the values");
+        Self { values, rows, cols, row_step: step, col_step: 1 }
+    }
+
+    pub(super) fn transposed(self) -> Self {
+        Self { rows: self.cols, cols: self.rows, row_step: self.col_step, col_step: self.row_step, ..self }
+    }
+
+    pub(super) fn row(&self, row: usize) -> &'a [f32] {
+        &self.values[row * self.row_step..][..self.cols]
+    }
+}
+
+/// `a` times `b` into the rows of `out`, which lie `step` apart; what is there is added to where `adds`.
+#[allow(unsafe_code, reason = "the crate `gemm` takes pointers")]
+pub(super) fn multiply(a: View<'_>, b: View<'_>, out: &mut [f32], step: usize, adds: bool, parallelism: Parallelism) {
+    assert_eq!(a.cols, b.rows, "as many columns as rows");
+    if a.rows == 0 || b.cols == 0 {
+        return;
+    }
+    assert!(b.cols <= step && (a.rows - 1) * step + b.cols <= out.len(), "the product lies within what is written");
+    // SAFETY: both factors lie within their slices, as `View` was made, and so does the product; no two of its elements
+    // share a place.
+    unsafe {
+        gemm::gemm(
+            a.rows,
+            b.cols,
+            a.cols,
+            out.as_mut_ptr(),
+            1,
+            step as isize,
+            adds,
+            a.values.as_ptr(),
+            a.col_step as isize,
+            a.row_step as isize,
+            b.values.as_ptr(),
+            b.col_step as isize,
+            b.row_step as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}

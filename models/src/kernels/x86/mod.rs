@@ -1,0 +1,37 @@
+//! Kernels for x86-64; what the processor has is found at run time.
+
+#[cfg(feature = "smart-turn")]
+pub(crate) mod bytes;
+#[cfg(feature = "burn")]
+pub(crate) mod dot;
+#[cfg(feature = "burn")]
+pub(crate) mod halves;
+
+/// Makes functions that run the portable code of the same name, compiled for AVX2 where the processor has it.
+#[cfg(feature = "burn")]
+macro_rules! widest {
+    ($(#[$doc:meta] $name:ident($($arg:ident: $kind:ty),*) $(-> $out:ty)?;)*) => {
+        $(
+            #[$doc]
+            pub(super) fn $name($($arg: $kind),*) $(-> $out)? {
+                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                    // SAFETY: the processor has the features.
+                    #[allow(unsafe_code, reason = "the features were looked for")]
+                    return unsafe { avx2::$name($($arg),*) };
+                }
+                portable::$name($($arg),*)
+            }
+        )*
+        mod avx2 {
+            use super::{View, portable};
+            $(
+                #[target_feature(enable = "avx2,fma")]
+                pub(super) fn $name($($arg: $kind),*) $(-> $out)? {
+                    portable::$name($($arg),*)
+                }
+            )*
+        }
+    };
+}
+#[cfg(feature = "burn")]
+pub(crate) use widest;
