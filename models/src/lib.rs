@@ -1,15 +1,16 @@
 //! Tertulia's backends on burn, and the files they load.
 //!
-//! | module | what it gives the engine |
+//! | module | backend |
 //! |---|---|
 //! | [`whisper`] | a [`Recognizer`](tertulia::backend::Recognizer) |
 //! | [`chat`] | a [`ChatModel`](tertulia::backend::ChatModel) |
 //! | [`kokoro`] | a [`Synthesizer`](tertulia::backend::Synthesizer) |
 //! | [`silero`] | a [`VadModel`](tertulia::backend::VadModel) |
 //! | [`smart_turn`] | a [`TurnDetector`](tertulia::backend::TurnDetector) |
-//! | [`files`] | the manifest, downloads and conversion |
+//! | [`files`] | the manifest and the model folder; downloads and conversion with feature `download` |
 //!
-//! [`default_backends`] takes the default models out of a folder and gives them to an engine.
+//! Each backend has a feature of its own, all on by default. [`default_backends`] makes all of them from a folder of
+//! model files.
 
 #[cfg(feature = "chat")]
 pub mod chat;

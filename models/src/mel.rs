@@ -1,4 +1,4 @@
-//! The log-mel front end: what an encoder hears of a window of sound, 30 s for Whisper.
+//! The log-mel front end: the encoder input for a window of audio, 30 s for Whisper.
 //!
 //! 400-point FFT, hop 160, periodic Hann window, reflected edges, Slaney mel filters (area-normalised) from 0 to
 //! 8 kHz, then `log10`, clamped to 8 below the loudest, and `(x + 4) / 4`. Source: Radford et al., "Robust Speech
@@ -10,7 +10,7 @@
 use realfft::{RealFftPlanner, RealToComplex};
 use std::sync::Arc;
 
-/// Samples of the longest piece that the encoder hears at once: 30 s at 16 kHz.
+/// Samples of the longest encoder window: 30 s at 16 kHz.
 pub(crate) const WINDOW_SAMPLES: usize = 480_000;
 /// Samples between two frames.
 pub(crate) const HOP: usize = 160;
@@ -27,7 +27,7 @@ const POWER_MIN: f64 = 1e-10;
 pub(crate) struct MelFrontEnd {
     fft: Arc<dyn RealToComplex<f64>>,
     hann: Vec<f64>,
-    /// For each bin the first FFT bin that it hears, and its weights from there on.
+    /// For each bin its first FFT bin, and its weights from there on.
     filters: Vec<(usize, Vec<f64>)>,
 }
 
@@ -51,9 +51,9 @@ impl MelFrontEnd {
         let mut spectrum = self.fft.make_output_vec();
         let mut scratch = self.fft.make_scratch_vec();
         let mut power = vec![0.0; spectrum.len()];
-        // Later frames hear silence alone, but for the last few, which hear the sound reflected at the window's end.
-        let frames_heard = ((samples.len() + EDGE).div_ceil(HOP)).min(frames);
-        for index in 0..frames_heard {
+        // Later frames cover silence alone, but for the last few, which cover the audio reflected at the window's end.
+        let frames_covered = ((samples.len() + EDGE).div_ceil(HOP)).min(frames);
+        for index in 0..frames_covered {
             let start = (index * HOP) as isize - EDGE as isize;
             for (i, value) in frame.iter_mut().enumerate() {
                 *value = f64::from(mirrored(samples, window, start + i as isize)) * self.hann[i];
@@ -96,9 +96,9 @@ fn slaney_filters(bins: usize) -> Vec<(usize, Vec<f64>)> {
                 let fall = (edge[2] - fft_hz(i)) / (edge[2] - edge[1]);
                 rise.min(fall).max(0.0) * area
             };
-            let heard = |i: &usize| weight(*i) > 0.0;
-            let first = (0..=FFT_LEN / 2).find(heard).unwrap_or(0);
-            let last = (first..=FFT_LEN / 2).rfind(heard).unwrap_or(first);
+            let covers = |i: &usize| weight(*i) > 0.0;
+            let first = (0..=FFT_LEN / 2).find(covers).unwrap_or(0);
+            let last = (first..=FFT_LEN / 2).rfind(covers).unwrap_or(first);
             (first, (first..=last).map(weight).collect())
         })
         .collect()

@@ -23,9 +23,9 @@ pub(crate) struct Node {
     pub(crate) name: String,
     /// The operator, such as `MatMulInteger`.
     pub(crate) op_type: String,
-    /// What it reads.
+    /// The tensors that it reads.
     pub(crate) inputs: Vec<String>,
-    /// What it makes.
+    /// The tensors that it makes.
     pub(crate) outputs: Vec<String>,
 }
 
@@ -90,7 +90,7 @@ impl Onnx {
         &self.nodes
     }
 
-    /// Whether a constant has this name.
+    /// True if a constant has this name.
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }
@@ -204,7 +204,7 @@ impl TensorProto {
     }
 }
 
-/// Whether the last top-level field says that it is longer than the file. Almost all of an ONNX file is the one
+/// True if the last top-level field says that it is longer than the file. Almost all of an ONNX file is the one
 /// field that holds the graph, so this tells a cut file from a damaged one.
 fn top_level_is_cut(bytes: &[u8]) -> bool {
     let mut rest = bytes;

@@ -30,7 +30,7 @@ fn request(messages: &[Message], pinned: usize, sampling: Sampling) -> ChatReque
 }
 
 #[test]
-fn the_second_turn_evaluates_only_what_is_new() {
+fn the_second_turn_reuses_the_kv_cache() {
     let chat = model(4096);
     let mut conversation = chat.open_conversation().unwrap();
     let mut messages = vec![Message::new(Role::System, "You are a friendly teacher."), user("Tell me about cats 🐈.")];
@@ -47,10 +47,10 @@ fn the_second_turn_evaluates_only_what_is_new() {
     // A cache that was dropped changes the work and not the reply.
     conversation.drop_cache();
     assert_eq!(conversation.cache_bytes(), 0);
-    let (anew, _, usage) = finish(&mut *conversation, request(&messages, 1, greedy(20)));
-    assert_eq!((anew, usage.evaluated_tokens), (second, usage.prompt_tokens));
+    let (again, _, usage) = finish(&mut *conversation, request(&messages, 1, greedy(20)));
+    assert_eq!((again, usage.evaluated_tokens), (second, usage.prompt_tokens));
 
-    // What was heard of an interrupted reply is shorter than what was said: only its end is evaluated anew.
+    // What was heard of an interrupted reply is shorter than the whole: only its end is evaluated again.
     let heard: String = first.trim().chars().take(first.trim().chars().count() / 2).collect();
     messages[2].content = heard;
     let (_, _, usage) = finish(&mut *conversation, request(&messages, 1, greedy(5)));
@@ -58,7 +58,7 @@ fn the_second_turn_evaluates_only_what_is_new() {
 }
 
 #[test]
-fn the_oldest_messages_leave_and_the_pinned_ones_stay() {
+fn context_full_drops_the_oldest_messages_and_keeps_pinned_ones() {
     let chat = model(256);
     let mut conversation = chat.open_conversation().unwrap();
     let mut messages = vec![Message::new(Role::System, "You are a teacher. Answer in one word.")];

@@ -48,7 +48,7 @@ fn the_chunks_cover_the_text_and_the_words_lie_in_them() {
         }
         assert!(sample <= chunk.samples.len() as u64);
         assert!(chunk.samples.iter().all(|sample| sample.abs() <= 1.0));
-        assert!(chunk.samples.iter().any(|sample| sample.abs() > 0.05), "nothing is heard");
+        assert!(chunk.samples.iter().any(|sample| sample.abs() > 0.05), "no sound");
     }
     assert_eq!(at, text.len());
     assert_eq!(
@@ -88,7 +88,7 @@ fn a_text_without_words_ends_with_silence() {
 }
 
 #[test]
-fn what_cannot_be_spoken_is_refused() {
+fn invalid_synthesis_requests_are_refused() {
     let request = |voice| SynthesisRequest::new("Hola.", tags(&["es"]), voice);
     assert_eq!(refusal(request("xx_nobody")), ErrorCode::UnknownVoice);
     let french = SynthesisRequest::new("Salut.", tags(&["fr"]), "ef_dora");
@@ -102,7 +102,7 @@ fn what_cannot_be_spoken_is_refused() {
 }
 
 #[test]
-fn a_cancel_is_seen_within_a_run_of_speech() {
+fn cancel_ends_synthesis_within_a_clause() {
     KOKORO.load(&mut |_| {}).unwrap();
     let text = "A long sentence takes its time, for there is much to compute before the first sample of it is known.";
     let request = SynthesisRequest::new(text, tags(&["en"]), "am_michael");

@@ -36,7 +36,7 @@ fn a_silent_microphone_allocates_nothing() {
     }
     let deadline = Instant::now() + Duration::from_secs(20);
     while !matches!(events.try_next().unwrap().map(|event| event.kind), Some(EventKind::Idle { .. })) {
-        assert!(Instant::now() < deadline, "the silence was not heard");
+        assert!(Instant::now() < deadline, "the silence was not processed");
         std::thread::sleep(Duration::from_millis(5));
     }
     let before = allocations();

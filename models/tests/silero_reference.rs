@@ -51,7 +51,7 @@ fn every_perturbed_layer_shows() {
 }
 
 #[test]
-fn reset_forgets_what_was_heard() {
+fn reset_clears_the_vad_state() {
     let model = SileroVad::new(silero_gguf());
     let mut vad = model.open().unwrap();
     let samples = samples("0880");
@@ -94,7 +94,7 @@ fn weights_come_and_go() {
 }
 
 #[test]
-fn a_missing_cut_or_foreign_file_has_its_own_code() {
+fn model_missing_truncated_and_unsupported_have_their_codes() {
     let folder = tempfile::tempdir().unwrap();
     let code = |path: &Path| SileroVad::new(path).open().err().unwrap().code();
     assert_eq!(code(&folder.path().join("absent.gguf")), ErrorCode::ModelMissing);

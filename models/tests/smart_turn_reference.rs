@@ -70,21 +70,21 @@ fn every_perturbed_layer_shows() {
 #[test]
 fn the_last_eight_seconds_count_and_loudness_does_not() {
     let model = SmartTurn::new(smart_turn_gguf());
-    let heard = samples(&golden()[5]);
-    let probability = finished(&model, &heard).unwrap();
+    let clip = samples(&golden()[5]);
+    let probability = finished(&model, &clip).unwrap();
     let mut long: Vec<f32> = (0..40_000).map(|i| (i as f32 * 0.1).sin()).collect();
-    let start = long.len() + heard.len();
-    long.extend(vec![0.0; 128_000 - heard.len()]);
-    long.extend(&heard);
-    assert_eq!(long.len(), start + 128_000 - heard.len());
+    let start = long.len() + clip.len();
+    long.extend(vec![0.0; 128_000 - clip.len()]);
+    long.extend(&clip);
+    assert_eq!(long.len(), start + 128_000 - clip.len());
     assert_eq!(finished(&model, &long).unwrap(), probability);
     // Halved exactly, all that differs is the smallest variance.
-    let quiet: Vec<f32> = heard.iter().map(|sample| sample / 2.0).collect();
+    let quiet: Vec<f32> = clip.iter().map(|sample| sample / 2.0).collect();
     assert!((finished(&model, &quiet).unwrap() - probability).abs() < 0.2);
 }
 
 #[test]
-fn nothing_and_what_is_no_number_are_refused_and_little_is_heard() {
+fn empty_and_non_finite_audio_are_refused_and_short_audio_is_not() {
     let model = SmartTurn::new(smart_turn_gguf());
     assert_eq!(finished(&model, &[]).unwrap_err().code(), ErrorCode::AudioEmpty);
     for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX] {
@@ -99,7 +99,7 @@ fn nothing_and_what_is_no_number_are_refused_and_little_is_heard() {
 }
 
 #[test]
-fn a_raised_flag_is_heard() {
+fn a_raised_cancel_flag_ends_turn_detection() {
     let model = SmartTurn::new(smart_turn_gguf());
     let cancel = CancelFlag::new();
     cancel.cancel();
@@ -124,7 +124,7 @@ fn weights_come_and_go() {
 }
 
 #[test]
-fn a_missing_cut_or_foreign_file_has_its_own_code() {
+fn model_missing_truncated_and_unsupported_have_their_codes() {
     let folder = tempfile::tempdir().unwrap();
     let code = |path: &Path| SmartTurn::new(path).load(&mut |_| {}).unwrap_err().code();
     assert_eq!(code(&folder.path().join("absent.gguf")), ErrorCode::ModelMissing);
@@ -156,8 +156,8 @@ fn samples(cut: &Cut) -> Vec<f32> {
     let read = |clip| std::fs::read(golden_folder().join(format!("silero_{clip}.pcm"))).unwrap();
     let bytes: Vec<u8> = clips.into_iter().flat_map(read).collect();
     let all = bytes.chunks_exact(2).map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32_768.0);
-    let heard = all.skip(cut.start).take(cut.end - cut.start);
-    heard.chain(std::iter::repeat_n(0.0, SILENCE_SAMPLES)).collect()
+    let clip = all.skip(cut.start).take(cut.end - cut.start);
+    clip.chain(std::iter::repeat_n(0.0, SILENCE_SAMPLES)).collect()
 }
 
 fn golden() -> Vec<Cut> {

@@ -1,4 +1,4 @@
-//! The encoder hears what was spoken and some silence after it, all of a window again where it is not sure, and of an
+//! Recognition passes: a short encoder window, the whole window again where the text is in doubt, and of an
 //! utterance that grows what is new.
 
 #[path = "common/whisper.rs"]
@@ -14,7 +14,7 @@ fn silent_steps(steps: &[RecognitionStep]) -> usize {
     steps.iter().filter(|step| matches!(step, RecognitionStep::Working)).count()
 }
 
-fn first_hearing(steps: &[RecognitionStep]) -> Option<&String> {
+fn first_pass(steps: &[RecognitionStep]) -> Option<&String> {
     steps.iter().find_map(|step| match step {
         RecognitionStep::FirstPass(transcript) => Some(&transcript.text),
         _ => None,
@@ -43,7 +43,7 @@ fn a_short_clip_costs_less_than_a_window_and_gives_its_words() {
         let (few, many) = (silent_steps(&short_steps), silent_steps(&whole_steps));
         assert!(3 * few < 2 * many, "{path}: {few} steps against {many}");
         assert_eq!(short.text, whole.text);
-        assert_eq!(first_hearing(&short_steps), Some(&short.text), "before its words have times");
+        assert_eq!(first_pass(&short_steps), Some(&short.text), "before its words have times");
         assert_eq!(short.language, Some(language.parse().unwrap()));
         assert!((short.no_speech_probability - whole.no_speech_probability).abs() < 0.2);
         for (short, whole) in short.words.iter().zip(&whole.words) {
@@ -54,7 +54,7 @@ fn a_short_clip_costs_less_than_a_window_and_gives_its_words() {
 }
 
 #[test]
-fn a_final_transcript_that_is_in_doubt_is_heard_again_and_words_so_far_are_not() {
+fn a_doubtful_final_transcript_takes_a_second_pass_and_a_partial_does_not() {
     let whisper = whisper();
     // A telephone's Spanish, in which the model gets two words wrong.
     let speech = clip("es/asterisk_conf-invalidpin.flac");
@@ -64,7 +64,7 @@ fn a_final_transcript_that_is_in_doubt_is_heard_again_and_words_so_far_are_not()
     so_far.word_times = false;
     let (partial, partial_steps) = recognize(&whisper, so_far);
 
-    assert_eq!(first_hearing(&last_steps), Some(&partial.text), "those who wait for the words only have them as soon");
+    assert_eq!(first_pass(&last_steps), Some(&partial.text), "those who wait for the words only have them as soon");
     let [whole_steps, last_steps, partial_steps] = [whole_steps, last_steps, partial_steps].map(|s| silent_steps(&s));
     assert!(last_steps > whole_steps, "{last_steps} steps against {whole_steps}");
     assert_eq!(last.text, whole.text);
@@ -73,7 +73,7 @@ fn a_final_transcript_that_is_in_doubt_is_heard_again_and_words_so_far_are_not()
 }
 
 #[test]
-fn an_utterance_that_grows_costs_what_is_new_and_gives_the_words_of_the_whole() {
+fn incremental_encoding_costs_what_is_new_and_gives_the_words_of_the_whole() {
     let whisper = whisper();
     for path in ["en/jfk.flac", "en/librivox_64kb-0870.wav", "es/asterisk_conf-kicked.flac"] {
         let speech = clip(path);
@@ -93,7 +93,7 @@ fn an_utterance_that_grows_costs_what_is_new_and_gives_the_words_of_the_whole() 
         let (few, many) = (silent_steps(&grown.1), silent_steps(&whole_steps));
         assert!(few < many, "{path}: {few} steps against {many}");
     }
-    // What was heard of another utterance is of no use, and does no harm.
+    // The cache of another utterance is of no use, and does no harm.
     let cache = UtteranceCache::default();
     let of = |path: &str, cache: Option<UtteranceCache>| {
         let mut request = request(clip(path), &["en", "es"]);

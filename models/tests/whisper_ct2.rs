@@ -199,7 +199,7 @@ impl Files {
 }
 
 #[test]
-fn whatever_is_wrong_has_its_code() {
+fn every_conversion_error_has_its_code() {
     let sound = model_bin(&variables());
     assert_eq!(Files::new(&sound).code(), None);
     for cut in [3, 20, 60, sound.len() / 2, sound.len() - 1] {

@@ -6,7 +6,7 @@ mod common;
 use common::{clip, recognize, request, whisper};
 
 #[test]
-fn every_sentence_of_a_long_recording_is_heard_at_its_time() {
+fn every_sentence_of_a_long_recording_has_its_word_times() {
     let clips = ["en/libri_2412-153948-0000.flac", "en/librivox_64kb-0870.wav", "en/librivox_64kb-0890.wav"];
     let mut audio = vec![];
     let mut starts_ms = vec![];
@@ -28,7 +28,7 @@ fn every_sentence_of_a_long_recording_is_heard_at_its_time() {
 }
 
 #[test]
-fn a_soft_speaker_is_heard_beside_a_loud_one() {
+fn a_soft_speaker_is_recognised_beside_a_loud_one() {
     let clips = ["en/fleurs-en-003.ogg", "en/fleurs-en-004.ogg", "en/jfk.flac", "en/libri_2412-153948-0000.flac"];
     let audio: Vec<f32> = clips.into_iter().flat_map(clip).collect();
     assert!(audio.len() > 30 * 16_000);

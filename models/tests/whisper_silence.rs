@@ -1,4 +1,4 @@
-//! Where nobody speaks the transcript is empty, however long or loud it is.
+//! Audio without speech has an empty transcript, however long or loud it is.
 
 #[path = "common/whisper.rs"]
 mod common;
@@ -23,7 +23,7 @@ fn hum(count: usize) -> Vec<f32> {
 }
 
 #[test]
-fn steady_sounds_give_no_text() {
+fn steady_noise_has_an_empty_transcript() {
     let whisper = whisper();
     for seconds in [5, 30] {
         let count = seconds * 16_000;
@@ -43,7 +43,7 @@ fn steady_sounds_give_no_text() {
 }
 
 #[test]
-fn sounds_that_change_give_no_text_either() {
+fn changing_noise_has_an_empty_transcript() {
     let whisper = whisper();
     let count = 5 * 16_000;
     // Knocks twice a second, and breath that swells for two seconds and fades.

@@ -1,4 +1,4 @@
-//! A recognition runs in bounded steps: text comes early, a cancel is heard, and a bad request says what is wrong.
+//! A recognition runs in bounded steps: text comes early, a cancel takes effect, and a bad request says what is wrong.
 
 #[path = "common/whisper.rs"]
 mod common;
@@ -10,7 +10,7 @@ use tertulia::backend::{Model, RecognitionStep, Recognizer};
 use tertulia_models::whisper::Whisper;
 
 #[test]
-fn text_grows_word_by_word_and_ends_as_the_transcript() {
+fn partial_transcripts_grow_and_end_as_the_final_transcript() {
     let whisper = whisper();
     let (transcript, steps) = recognize(&whisper, request(clip("en/librivox_64kb-0890.wav"), &["en"]));
     let partials: Vec<&String> = steps
@@ -72,18 +72,18 @@ fn the_language_is_chosen_among_those_of_the_request() {
 #[test]
 fn vocabulary_hints_reach_the_model() {
     let whisper = whisper();
-    let heard = |hints: &[&str]| {
+    let text = |hints: &[&str]| {
         let mut request = request(clip("es/leopard_test_es.wav"), &["es"]);
         request.vocabulary = hints.iter().map(|hint| (*hint).to_owned()).collect();
         recognize(&whisper, request).0
     };
-    let (without, with) = (heard(&[]), heard(&["blanquecinas", "resistencia"]));
+    let (without, with) = (text(&[]), text(&["blanquecinas", "resistencia"]));
     assert!(with.text.to_lowercase().contains("blanquecinas"), "{}", with.text);
     assert_ne!(without.text, with.text);
 }
 
 #[test]
-fn a_cancel_ends_the_work_at_the_next_step() {
+fn cancel_ends_recognition_at_the_next_step() {
     let whisper = whisper();
     let request = request(clip("en/librivox_64kb-0870.wav"), &["en"]);
     let cancel = request.cancel.clone();
@@ -118,7 +118,7 @@ fn a_bad_request_says_what_is_wrong() {
 }
 
 #[test]
-fn a_missing_or_broken_file_is_told_apart() {
+fn model_missing_truncated_and_corrupt_have_their_codes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("whisper.gguf");
     let code = |whisper: Whisper| whisper.load(&mut |_| {}).unwrap_err().code();

@@ -17,7 +17,7 @@ pub(super) struct Config {
     pub(super) heads: Heads,
     /// Positions the model was trained for.
     pub(super) context_len: usize,
-    /// What keeps the normalisation from dividing by zero.
+    /// Added to the mean square before the root.
     pub(super) norm_epsilon: f32,
     /// Rotary positions.
     pub(super) rope: Rope,

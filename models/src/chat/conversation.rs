@@ -63,7 +63,7 @@ impl GgufConversation {
     }
 
     /// Lets half of the room for messages go free at once: each time that messages leave, all that remain have to be
-    /// evaluated anew.
+    /// evaluated again.
     fn drop_more(
         &self,
         loaded: &Loaded,
@@ -166,7 +166,7 @@ struct Reply<'a> {
     prompt_len: usize,
     /// How many tokens of the sequence the cache holds.
     evaluated: usize,
-    /// What the last evaluated token leads to.
+    /// The logits after the last evaluated token.
     logits: Vec<f32>,
     tokens_max: usize,
     usage: ChatUsage,

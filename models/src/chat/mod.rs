@@ -79,7 +79,7 @@ pub struct GgufChat {
     shared: Arc<Shared>,
 }
 
-/// What the model and its conversations share.
+/// State shared by the model and its conversations.
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
@@ -90,7 +90,7 @@ struct Shared {
     loaded: Mutex<Option<Arc<Loaded>>>,
 }
 
-/// What can be known without loading.
+/// The metadata that is read without loading.
 #[derive(Clone, Debug)]
 struct Header {
     memory_needed: u64,

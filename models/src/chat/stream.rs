@@ -2,7 +2,7 @@
 
 /// Turns the bytes of tokens into whole characters, and ends at the first stop text.
 ///
-/// What may yet become part of a character or of a stop text is held back.
+/// Bytes that may yet become part of a character or of a stop text are held back.
 #[derive(Debug)]
 pub(super) struct TextStream {
     stops: Vec<String>,
@@ -17,7 +17,7 @@ impl TextStream {
         Self { stops, held: Vec::new(), stopped: false }
     }
 
-    /// Whether a stop text came.
+    /// True if a stop text came.
     pub(super) fn is_stopped(&self) -> bool {
         self.stopped
     }

@@ -6,7 +6,7 @@ use minijinja::{Environment, context};
 use tertulia::backend::Role;
 use tertulia::{Error, ErrorCode, Result};
 
-/// What chat models without a template of their own mostly understand.
+/// ChatML, the template of models without one of their own.
 const CHATML: &str = "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n\
                       {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 /// Breaks up what looks like a mark of the chat format inside a message. Unicode reserves this code point (and the

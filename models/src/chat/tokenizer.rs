@@ -25,7 +25,7 @@ pub struct Tokenizer {
     /// Two neighbours to the rank of their merge and what they become.
     merges: HashMap<(Token, Token), (u32, Token)>,
     patterns: Vec<Regex>,
-    /// Whether a piece that is a token stays whole, whatever the merges say.
+    /// True if a piece that is a token stays whole, whatever the merges say.
     whole_pieces: bool,
     /// Special tokens' texts, longest first.
     special: Vec<(String, Token)>,
@@ -40,7 +40,7 @@ pub struct Tokenizer {
 /// Stands for bytes that a vocabulary lacks, some control characters mostly; they are left out.
 const ABSENT: Token = Token::MAX;
 
-/// What a token stands for.
+/// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// Bytes of text.
@@ -95,18 +95,7 @@ impl Tokenizer {
                 single[usize::from(byte)] = *token;
             }
         }
-        let mut merges = HashMap::new();
-        for (rank, merge) in file.strings("tokenizer.ggml.merges")?.into_iter().enumerate() {
-            let (left, right) = merge.split_once(' ').ok_or_else(|| file.corrupt("a merge has not two parts"))?;
-            let (left, right) = (text_bytes(left), text_bytes(right));
-            let token = |bytes: &[u8]| by_bytes.get(bytes).copied();
-            // A merge of what is no token can never happen.
-            if let (Some(left), Some(right), Some(whole)) =
-                (token(&left), token(&right), token(&[left.as_slice(), &right].concat()))
-            {
-                merges.entry((left, right)).or_insert((rank as u32, whole));
-            }
-        }
+        let merges = merges(file, &by_bytes)?;
         let mut special: Vec<(String, Token)> = (0..)
             .zip(texts.iter().zip(&kinds))
             .filter(|(_, (text, kind))| **kind != Kind::Text && !text.is_empty())
@@ -183,12 +172,12 @@ impl Tokenizer {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Whether the token ends a reply.
+    /// True if the token ends a reply.
     pub(super) fn is_end(&self, token: Token) -> bool {
         self.ends.contains(&token) || self.is_control(token)
     }
 
-    /// Whether the token is a mark of the chat format.
+    /// True if the token is a mark of the chat format.
     pub(super) fn is_control(&self, token: Token) -> bool {
         self.kinds.get(token as usize).is_none_or(|kind| *kind == Kind::Control)
     }
@@ -321,6 +310,23 @@ fn kind(type_id: i64) -> Kind {
 
 /// The bytes of a token.
 type Spelling = Box<[u8]>;
+
+/// The rank and the whole of each pair that may be merged.
+fn merges(file: &Gguf, by_bytes: &HashMap<Spelling, Token>) -> Result<HashMap<(Token, Token), (u32, Token)>> {
+    let mut merges = HashMap::new();
+    for (rank, merge) in file.strings("tokenizer.ggml.merges")?.into_iter().enumerate() {
+        let (left, right) = merge.split_once(' ').ok_or_else(|| file.corrupt("a merge has not two parts"))?;
+        let (left, right) = (text_bytes(left), text_bytes(right));
+        let token = |bytes: &[u8]| by_bytes.get(bytes).copied();
+        // A merge of what is no token can never happen.
+        if let (Some(left), Some(right), Some(whole)) =
+            (token(&left), token(&right), token(&[left.as_slice(), &right].concat()))
+        {
+            merges.entry((left, right)).or_insert((rank as u32, whole));
+        }
+    }
+    Ok(merges)
+}
 
 /// The bytes of each token, and which tokens text may become.
 fn vocabulary(texts: &[&str], kinds: &[Kind]) -> (Vec<Spelling>, HashMap<Spelling, Token>) {

@@ -55,7 +55,7 @@ enum Weights {
     Floats(Tensor<2>),
 }
 
-/// What the attention of each layer remembers.
+/// Keys and values of each layer.
 #[derive(Debug)]
 pub(super) struct KvCache {
     layers: Vec<LayerMemory>,
@@ -305,7 +305,7 @@ impl KvCache {
 struct Loader<'a> {
     file: &'a Arc<Gguf>,
     device: &'a Device,
-    /// Whether matrices stay in their blocks.
+    /// True if matrices stay in their blocks.
     blocks: bool,
 }
 

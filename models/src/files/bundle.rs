@@ -14,7 +14,7 @@ pub const BUNDLE_FILE: &str = "bundle.json";
 /// The bundle's own format; larger numbers are not known here.
 const FORMAT: u32 = 1;
 
-/// What lies beside a bundle's models.
+/// The manifest of a bundle.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Bundle {
     format: u32,
@@ -108,5 +108,5 @@ fn copy(from: &Path, to: &Path, record: &Record) -> Result<()> {
 }
 
 fn changed(path: &Path) -> Error {
-    Error::new(ErrorCode::ModelCorrupt, format!("{} is not the file that was made here", path.display()))
+    Error::new(ErrorCode::ModelCorrupt, format!("SHA-256 mismatch: {}", path.display()))
 }

@@ -1,4 +1,4 @@
-//! Writing to the model folder so that a crash leaves the old or the new, and errors say what is wrong.
+//! File operations of the model folder: atomic writes, typed errors.
 
 use crate::platform;
 use sha2::{Digest, Sha256};
@@ -80,7 +80,7 @@ pub(super) fn read_blocks(path: &Path, mut each: impl FnMut(&[u8]) -> Result<()>
     }
 }
 
-/// The SHA-256 of a file; `each` hears of every block's length and may stop the work.
+/// The SHA-256 of a file; `each` gets every block's length and may stop the work.
 pub(super) fn hash_file(path: &Path, mut each: impl FnMut(usize) -> Result<()>) -> Result<String> {
     let mut hasher = Sha256::new();
     read_blocks(path, |block| {

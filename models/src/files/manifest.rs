@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use tertulia::{Error, ErrorCode, LanguageTag, Result};
 
-/// The models that can be pulled, and which of them each role takes by default.
+/// The models that can be pulled, and the default of each role.
 ///
 /// ```
 /// # fn main() -> tertulia::Result<()> {
@@ -29,7 +29,7 @@ use tertulia::{Error, ErrorCode, LanguageTag, Result};
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// The model that a role takes where nobody chose one.
+    /// The default model of a role.
     #[serde(default)]
     pub defaults: BTreeMap<Role, String>,
     /// The models.
@@ -42,7 +42,7 @@ pub struct Manifest {
 pub struct ModelEntry {
     /// The name that calls use: letters, digits, `.`, `-` and `_`.
     pub name: String,
-    /// What it is for.
+    /// Its role.
     pub role: Role,
     /// One line for a person.
     #[serde(default)]
@@ -57,11 +57,11 @@ pub struct ModelEntry {
     pub conversion: Conversion,
     /// The GGUF file's name in the model folder.
     pub output: String,
-    /// What upstream publishes.
+    /// The upstream files.
     pub files: Vec<UpstreamFile>,
 }
 
-/// What a model is for.
+/// The role of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -201,7 +201,7 @@ impl Manifest {
             .ok_or_else(|| Error::new(ErrorCode::ModelUnknown, format!("no model is called {name}")))
     }
 
-    /// The model that `role` takes where nobody chose one.
+    /// The default model of `role`.
     ///
     /// # Errors
     /// [`ErrorCode::ModelUnknown`] where the role has no default.
@@ -283,7 +283,7 @@ impl std::fmt::Display for Source {
     }
 }
 
-/// Whether a name stays in its folder on every platform.
+/// True if a name stays in its folder on every platform.
 fn is_plain_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 200

@@ -1,4 +1,4 @@
-//! [`Record`]: what a GGUF file was made from, and what its bytes are.
+//! [`Record`]: the sources and the hash of a GGUF file.
 
 use super::{Conversion, ModelEntry};
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ impl Record {
         }
     }
 
-    /// Whether it tells of the file that a pull of `entry` would make.
+    /// True if a pull of `entry` would make the same file.
     pub(super) fn is_of(&self, entry: &ModelEntry) -> bool {
         self.sources == sources(entry)
             && self.conversion == entry.conversion

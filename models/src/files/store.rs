@@ -18,13 +18,13 @@ pub struct ModelStore {
 pub struct ModelStatus {
     /// Its name.
     pub name: String,
-    /// What it is for.
+    /// Its role.
     pub role: Role,
     /// One line for a person.
     pub title: String,
     /// The weights' licence.
     pub licence: String,
-    /// Whether its role takes it where nobody chose one.
+    /// True if it is the default of its role.
     pub is_default: bool,
     /// Bytes to fetch for it.
     pub download_bytes: u64,
@@ -44,7 +44,7 @@ pub enum ModelState {
     Missing,
     /// It is not there, but a part of its files is.
     Partial,
-    /// It is there, but made from other files or by other code, or nobody knows from what; a pull makes it anew.
+    /// It is there, but made from other files or by other code, or has no record; a pull makes it again.
     Outdated,
     /// Its file has not the size that it was made with.
     Damaged,
@@ -118,8 +118,8 @@ impl ModelStore {
     /// Reads all of a model's GGUF file and compares it with what was made.
     ///
     /// # Errors
-    /// Those of [`path`](Self::path); [`ErrorCode::ModelCorrupt`] where a byte has changed, or nobody knows what the
-    /// bytes should be.
+    /// Those of [`path`](Self::path); [`ErrorCode::ModelCorrupt`] where a byte has changed, or there is no
+    /// record of the bytes.
     pub fn verify(&self, name: &str) -> Result<()> {
         let entry = self.manifest.model(name)?;
         let path = self.path(name)?;
@@ -150,7 +150,7 @@ impl ModelStore {
         self.folder.join("downloads").join(&entry.name)
     }
 
-    /// What was written down when the model was made. A record that cannot be read is none.
+    /// The record written when the model was made; `None` where it cannot be read.
     pub(super) fn record(&self, entry: &ModelEntry) -> Result<Option<Record>> {
         let path = self.record_path(entry);
         match std::fs::read(&path) {

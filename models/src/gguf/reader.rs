@@ -173,7 +173,7 @@ impl Gguf {
         Ok(SharedTensor { file: self.clone(), index: *index })
     }
 
-    /// Whether the file has a tensor with this name.
+    /// True if the file has a tensor with this name.
     pub fn has_tensor(&self, name: &str) -> bool {
         self.by_name.contains_key(name)
     }

@@ -67,7 +67,7 @@ impl Value {
         }
     }
 
-    /// Whether it is true.
+    /// True if it is true.
     pub fn as_bool(&self) -> Option<bool> {
         if let Self::Bool(value) = *self { Some(value) } else { None }
     }

@@ -1,6 +1,6 @@
 //! Compute kernels that stock burn operations are too slow for, and their way into burn.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
 //! | [`blocks`] | matrices that stay in GGUF's quantised blocks, multiplied with activations |
 //! | [`activations`] | activations as 8-bit blocks |

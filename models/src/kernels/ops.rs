@@ -29,7 +29,7 @@ pub(crate) fn attend(
     Tensor::from_dispatch(Dispatch::attend_cached(q, k, v, cache.clone(), heads, start))
 }
 
-/// What follows a dense layer.
+/// The activation after a dense layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     Nothing,

@@ -125,7 +125,7 @@ fn weights(onnx: &Onnx) -> Result<BTreeMap<String, Weight>> {
     Ok(found)
 }
 
-/// Whether a constant is a plain parameter with a PyTorch name.
+/// True if a constant is a plain parameter with a PyTorch name.
 fn is_module_name(name: &str) -> bool {
     let parameter = [".weight", ".bias", ".gamma", ".beta"].iter().any(|suffix| name.ends_with(suffix))
         || name.contains(".alpha1.")

@@ -10,7 +10,7 @@ use std::f32::consts::PI;
 /// Rows that one task works on.
 const ROWS: usize = 256;
 
-/// Whether [`adain`] runs on the device.
+/// True if [`adain`] runs on the device.
 pub(super) fn supports(device: &Device) -> bool {
     matches!(device.as_dispatch(), DispatchDevice::Flex(_))
 }

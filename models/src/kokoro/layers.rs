@@ -10,7 +10,7 @@ use tertulia::backend::CancelFlag;
 
 /// Rows of a convolution's output made between two looks at the cancel flag.
 const ROWS_BETWEEN_CHECKS: usize = 4096;
-/// What instance and layer norms add to the variance.
+/// Added to the variance by instance and layer norms.
 const EPSILON: f64 = 1e-5;
 
 /// `x W + b`.
@@ -68,7 +68,7 @@ impl AdaLayerNorm {
     }
 }
 
-/// What follows an [`AdaIn`].
+/// The activation after an [`AdaIn`].
 #[allow(clippy::large_enum_variant, reason = "a few dozen are made at loading, and never moved after")]
 pub(super) enum Activation {
     /// Leaky ReLU with slope 0.2.
@@ -82,7 +82,7 @@ pub(super) enum Activation {
 pub(super) struct AdaIn {
     style: Linear,
     activation: Activation,
-    /// Whether the device has the operation of [`fused`]; else it is composed of others.
+    /// True if the device has the operation of [`fused`]; else it is composed of others.
     fused: bool,
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Network {
     device: Device,
 }
 
-/// What the network made of an utterance.
+/// The network's output for an utterance.
 pub(super) struct Spoken {
     /// 600 for each frame.
     pub(super) samples: Vec<f32>,

@@ -1,4 +1,4 @@
-//! What to say when and how high: durations, pitch and energy from the phonemes and the style (StyleTTS 2, Li et al.
+//! Prosody: durations, pitch and energy from the phonemes and the style (StyleTTS 2, Li et al.
 //! 2023), and the phonemes' own encoding for the decoder.
 
 use super::layers::{Activation, AdaIn, AdaLayerNorm, Conv, ConvSize, Doubling, LayerNorm, Linear, Lstm, doubled};

@@ -35,7 +35,7 @@ impl Vocab {
         symbols.chars().filter_map(|symbol| self.0.get(&symbol).copied()).collect()
     }
 
-    /// Whether the voice knows the symbol.
+    /// True if the voice knows the symbol.
     pub(super) fn contains(&self, symbol: char) -> bool {
         self.0.contains_key(&symbol)
     }

@@ -1,4 +1,4 @@
-//! What differs between operating systems: one file each.
+//! Differences between operating systems, one file each.
 
 #[cfg(any(unix, windows))]
 mod mapped;

@@ -1,4 +1,4 @@
-//! Silero VAD v6.2 at 16 kHz: the probability that someone speaks, every 32 ms.
+//! Silero VAD v6.2 at 16 kHz: the probability of speech, every 32 ms.
 //!
 //! Plain loops over buffers that are there from the start: one frame is 0.6 million multiplications, too few for a
 //! tensor library to pay off. The network is Silero's (<https://github.com/snakers4/silero-vad>, MIT).
@@ -33,7 +33,7 @@ use tertulia::{Error, ErrorCode, Result};
 /// Samples of one frame, 32 ms.
 pub const FRAME_LEN: usize = 512;
 
-/// What the files made here name their architecture.
+/// `general.architecture` of the file.
 const ARCHITECTURE: &str = "silero-vad";
 
 /// The model; detectors that it opens share its weights.

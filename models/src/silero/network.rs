@@ -69,7 +69,7 @@ struct Convolution {
     columns_in: usize,
 }
 
-/// What one stream of audio needs: the samples before, the recurrent state, and room to work in.
+/// The state of one stream of audio: the samples before, the recurrent state, and room to work in.
 pub(super) struct State {
     padded: [f32; PADDED_LEN],
     hidden: [f32; HIDDEN_LEN],
@@ -148,7 +148,7 @@ impl State {
         }
     }
 
-    /// Forgets what was heard. Only these three carry anything from one frame to the next.
+    /// Clears the state. Only these three carry anything from one frame to the next.
     pub(super) fn clear(&mut self) {
         self.padded = [0.0; PADDED_LEN];
         self.hidden = [0.0; HIDDEN_LEN];

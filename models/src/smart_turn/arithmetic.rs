@@ -31,7 +31,7 @@ impl Rounding {
         (integer + self.zero) as u8
     }
 
-    /// What a byte stands for.
+    /// The value of a byte.
     pub(super) fn value(&self, byte: u8) -> f32 {
         (i32::from(byte) - self.zero) as f32 * self.scale
     }

@@ -1,4 +1,4 @@
-//! Smart Turn v3.2: from the sound alone, the probability that a speaker has finished.
+//! Smart Turn v3.2, a turn detector: the probability of an end of turn, from audio alone.
 //!
 //! Whisper tiny's encoder over the last 8 s, attention that pools its rows, and a small classifier, trained by Pipecat
 //! on 23 languages (<https://github.com/pipecat-ai/smart-turn>, BSD-2-Clause). The published weights are 8 bits wide
@@ -10,8 +10,8 @@
 //! use tertulia::backend::{CancelFlag, TurnDetector, block_on};
 //! use tertulia_models::smart_turn::SmartTurn;
 //! let detector = SmartTurn::new("smart-turn-v3.2.gguf");
-//! let heard = [0.0; 16_000]; // someone's words at 16 kHz, with 100 to 200 ms of silence after the last
-//! let probability = block_on(detector.probability_finished(&heard, &CancelFlag::new()))?;
+//! let audio = [0.0; 16_000]; // speech at 16 kHz, with 100 to 200 ms of silence after the last
+//! let probability = block_on(detector.probability_finished(&audio, &CancelFlag::new()))?;
 //! assert!((0.0..=1.0).contains(&probability));
 //! # Ok(())
 //! # }
@@ -35,7 +35,7 @@ use std::sync::Arc;
 use tertulia::backend::{BoxFuture, CancelFlag, Model, TurnDetector};
 use tertulia::{Error, ErrorCode, Result};
 
-/// What the files made here name their architecture.
+/// `general.architecture` of the file.
 const ARCHITECTURE: &str = "smart-turn";
 /// The last samples that count: 8 s.
 const WINDOW_SAMPLES: usize = FRAMES * HOP;
@@ -133,9 +133,9 @@ fn window(audio: &[f32]) -> Result<Vec<f32>> {
     if audio.is_empty() {
         return Err(ErrorCode::AudioEmpty.into());
     }
-    let heard = &audio[audio.len().saturating_sub(WINDOW_SAMPLES)..];
+    let last = &audio[audio.len().saturating_sub(WINDOW_SAMPLES)..];
     let mut window = vec![0.0; WINDOW_SAMPLES];
-    window[WINDOW_SAMPLES - heard.len()..].copy_from_slice(heard);
+    window[WINDOW_SAMPLES - last.len()..].copy_from_slice(last);
     let mean = pairwise_sum(&window) / WINDOW_SAMPLES as f32;
     window.iter_mut().for_each(|sample| *sample -= mean);
     let squares: Vec<f32> = window.iter().map(|sample| sample * sample).collect();

@@ -19,7 +19,7 @@ const HEAD_WIDTH: usize = WIDTH / HEADS;
 const MLP_WIDTH: usize = 4 * WIDTH;
 const POOL_WIDTH: usize = 256;
 const CLASSIFIER_WIDTHS: [usize; 2] = [256, 64];
-/// Frames that a convolution hears.
+/// Frames that a convolution covers.
 const KERNEL: usize = 3;
 
 /// The loaded network.
@@ -102,7 +102,7 @@ impl Network {
     /// # Errors
     /// [`tertulia::ErrorCode::Cancelled`].
     pub(super) fn finished(&self, mel: &[f32], cancel: &CancelFlag) -> Result<f32> {
-        let mut x = self.listen(mel);
+        let mut x = self.encoder_input(mel);
         for layer in &self.layers {
             cancel.check()?;
             layer.forward(&mut x);
@@ -114,20 +114,20 @@ impl Network {
     }
 
     /// The convolutions: the encoder's first rows, `[POSITIONS, WIDTH]`.
-    fn listen(&self, mel: &[f32]) -> Vec<f32> {
-        // A frame before and one after, as silence: then the frames that a convolution hears lie side by side.
+    fn encoder_input(&self, mel: &[f32]) -> Vec<f32> {
+        // A frame before and one after, as silence: then the frames that a convolution covers lie side by side.
         let mut frames = vec![self.input.zero as u8; (FRAMES + 2) * MEL_BINS];
         for (bin, row) in mel.chunks_exact(FRAMES).enumerate() {
             for (frame, value) in frames[MEL_BINS..].chunks_exact_mut(MEL_BINS).zip(row) {
                 frame[bin] = self.input.byte(*value);
             }
         }
-        let mut heard = vec![self.conv1_gelu_zero; (FRAMES + 2) * WIDTH];
-        let inner = &mut heard[WIDTH..][..FRAMES * WIDTH];
+        let mut convolved = vec![self.conv1_gelu_zero; (FRAMES + 2) * WIDTH];
+        let inner = &mut convolved[WIDTH..][..FRAMES * WIDTH];
         self.conv1.forward(&frames, MEL_BINS, inner);
         self.conv1_gelu.apply(inner);
         let mut rows = vec![0; POSITIONS * WIDTH];
-        self.conv2.forward(&heard, 2 * WIDTH, &mut rows);
+        self.conv2.forward(&convolved, 2 * WIDTH, &mut rows);
         rows.iter().zip(&self.positions).map(|(byte, at)| self.conv2_gelu[usize::from(*byte)] + at).collect()
     }
 
@@ -333,7 +333,7 @@ impl Source<'_> {
         Ok(Linear::new(matrix, &scales, &bias, input, self.rounding(&format!("{name}.rounding"))?))
     }
 
-    /// What comes after a linear layer: its bias, a function, and a rounding.
+    /// The steps after a linear layer as a table: its bias, a function, and a rounding.
     fn table(&self, name: &str, linear: &Linear, after: Rounding, of: impl Fn(f32) -> f32) -> Result<Table> {
         let before = linear.out;
         let bias = self.floats(&format!("{name}.bias"), &[linear.width()])?;

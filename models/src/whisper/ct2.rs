@@ -1,4 +1,4 @@
-//! CTranslate2's `model.bin` of a Whisper, written anew as GGUF.
+//! Conversion of CTranslate2's `model.bin` of a Whisper to GGUF.
 //!
 //! Layout of `model.bin`, all little-endian: u32 version (6), spec name, u32 spec revision, u32 count; for each
 //! variable its name (u16 length, bytes, the last a NUL), u8 rank, u32 dimensions, u8 type (0 f32, 1 i8, 2 i16, 3 i32,
@@ -115,8 +115,7 @@ fn alignment_heads(config: &Value, shape: &Shape) -> Result<Vec<(usize, usize)>>
 fn json(path: &Path) -> Result<Value> {
     let mut text = Vec::new();
     open(path)?.take(JSON_BYTES_MAX).read_to_end(&mut text).map_err(|e| unreadable(path, e))?;
-    serde_json::from_slice(&text)
-        .map_err(|e| corrupt(format!("{} is not the JSON it should be", path.display())).with_source(e))
+    serde_json::from_slice(&text).map_err(|e| corrupt(format!("{} is malformed JSON", path.display())).with_source(e))
 }
 
 /// Element types of CTranslate2.
@@ -200,11 +199,17 @@ impl Ct2File {
         let mut reader = Checked { file: &mut file, at: 0, len };
         let version = reader.u32()?;
         if version != VERSION {
-            return Err(Error::new(ErrorCode::ModelUnsupported, format!("CTranslate2 file version {version}, not 6")));
+            return Err(Error::new(
+                ErrorCode::ModelUnsupported,
+                format!("CTranslate2 file version {version}; version 6 expected"),
+            ));
         }
         let spec = reader.name()?;
         if spec != SPEC {
-            return Err(Error::new(ErrorCode::ModelUnsupported, "a CTranslate2 file, but not of a Whisper"));
+            return Err(Error::new(
+                ErrorCode::ModelUnsupported,
+                "CTranslate2 file of another model; WhisperSpec expected",
+            ));
         }
         let _revision = reader.u32()?;
         let count = reader.u32()?;
@@ -284,7 +289,7 @@ impl Ct2File {
     fn bytes(&mut self, variable: &Variable) -> Result<Vec<u8>> {
         let mut bytes = vec![0; variable.bytes as usize];
         let read = self.file.seek(SeekFrom::Start(variable.offset)).and_then(|_| self.file.read_exact(&mut bytes));
-        read.map_err(|e| Error::new(ErrorCode::ModelTruncated, "the model file ended early").with_source(e))?;
+        read.map_err(|e| Error::new(ErrorCode::ModelTruncated, "model file is truncated").with_source(e))?;
         Ok(bytes)
     }
 

@@ -68,7 +68,7 @@ struct Opening {
 struct Decoded {
     attempt: Attempt,
     is_silence: bool,
-    /// Whether it is speech whose text can be trusted.
+    /// True if it is speech whose text can be trusted.
     is_sound: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Choosing tokens: which are allowed, which is taken, and whether the result can be trusted.
+//! Token choice: rules, sampling, and tests of the result.
 //!
 //! The rules are those of the reference implementation's `decoding.py` and `transcribe.py`.
 
@@ -11,7 +11,7 @@ use std::io::Write;
 pub(super) const TEMPERATURES: [f32; 6] = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0];
 /// Below this mean, tokens are guesses.
 pub(super) const LOG_PROBABILITY_MIN: f32 = -1.0;
-/// Below this mean of its three least sure tokens, a text heard with little silence is in doubt.
+/// Below this mean of its three least sure tokens, a text decoded with little silence after it is in doubt.
 const DOUBTED_LOG_PROBABILITY_MIN: f32 = -0.8;
 const DOUBTED_TOKENS: usize = 3;
 /// Text that compresses better than this repeats itself.
@@ -29,11 +29,11 @@ const LOOP_REPEATS_MIN: usize = 4;
 
 /// Less voice than this, in seconds, is chance: a short vowel lasts as long.
 const VOICED_S_MIN: f32 = 0.06;
-/// Nobody speaks with more voice a word: what sounds so long is no voice, or did not say so few words. The slowest of 40
+/// No speech has more voicing a word: audio with more is not voice, or holds more words. The slowest of 40
 /// recordings has 0.46 s.
 const VOICED_S_PER_WORD_MAX: f32 = 0.5;
 
-/// Whether a window with this text is taken for silence; `voiced_s` of its sound are like a voice.
+/// True if a window with this text is taken for silence; `voiced_s` of its sound are like a voice.
 pub(super) fn is_silence(no_speech: f32, average_log_probability: f32, text: &str, voiced_s: f32) -> bool {
     let words = text.split_whitespace().count() as f32;
     let spoken = (VOICED_S_MIN..=words * VOICED_S_PER_WORD_MAX).contains(&voiced_s);
@@ -48,7 +48,7 @@ pub(super) struct Rules<'a> {
     pub(super) suppressed: &'a [u32],
     /// Never first.
     pub(super) suppressed_first: &'a [u32],
-    /// Whether times come between the words.
+    /// True if times come between the words.
     pub(super) timestamps: bool,
 }
 
@@ -158,7 +158,7 @@ impl Random {
     }
 }
 
-/// What one pass over a window gave.
+/// The tokens of one pass over a window.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Attempt {
     /// Text and timestamps, without the end.
@@ -169,7 +169,7 @@ pub(super) struct Attempt {
     pub(super) end_log_probability: f32,
     /// The probability that a sign closes the sentence in place of each token, and of the end.
     pub(super) closing: Vec<f32>,
-    /// Whether it went round in circles and was stopped.
+    /// True if it repeated itself and was stopped.
     pub(super) looped: bool,
 }
 
@@ -180,14 +180,14 @@ impl Attempt {
         (sum + self.end_log_probability) / (self.tokens.len() + 1) as f32
     }
 
-    /// Whether the text can be trusted.
+    /// True if the text can be trusted.
     pub(super) fn is_sound(&self, text: &str) -> bool {
         !self.looped
             && compression_ratio(text) <= COMPRESSION_RATIO_MAX
             && self.average_log_probability() >= LOG_PROBABILITY_MIN
     }
 
-    /// Whether the text can be trusted though the model heard less silence than it was trained with: no few tokens in
+    /// True if the text can be trusted though the window held less silence than the training data: no few tokens in
     /// doubt, and nothing said twice at the end.
     pub(super) fn is_sure(&self) -> bool {
         let mut least = self.log_probabilities.clone();
@@ -215,7 +215,7 @@ pub(super) fn loop_start(tokens: &[u32]) -> Option<usize> {
     })
 }
 
-/// Whether the tokens end with the same run twice, of two tokens or more.
+/// True if the tokens end with the same run twice, of two tokens or more.
 fn ends_twice(tokens: &[u32]) -> bool {
     (2..=tokens.len() / 2).any(|run| {
         let (before, last) = tokens.split_at(tokens.len() - run);
@@ -271,7 +271,7 @@ mod tests {
     fn doubtful_words_are_kept_where_there_is_a_voice() {
         assert!(!is_silence(0.7, -0.5, "Yes.", 0.3) && is_silence(0.7, -0.5, "Yes.", 0.0));
         assert!(is_silence(0.7, -1.1, "Yes.", 0.3));
-        assert!(!is_silence(0.3, -1.1, "Yes.", 0.0), "the model hears speech");
+        assert!(!is_silence(0.3, -1.1, "Yes.", 0.0), "the model finds speech");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Whether the words sound complete: what the decoder thinks of ending them there.
+//! End-of-turn probability from the decoder: how sure it is of ending the text here.
 //!
 //! A decoder that was trained on subtitles closes a sentence with a full stop where the voice closes it. At a hesitation
 //! it writes the same full stop often enough, but is less sure of it, of the end, and of the half word before. The

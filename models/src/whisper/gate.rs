@@ -1,4 +1,4 @@
-//! Tells sound that cannot be speech, however loud: silence, and noise or tones that never change.
+//! Speech gate: finds audio that cannot be speech, however loud: silence, and steady noise or tones.
 //!
 //! A decoder made for speech finds words in anything. Speech swings by 20 dB and more from sound to sound; steady
 //! noise, measured the same way, stays within 2 dB. Noise that hides the swings of speech does not hide its voice.
@@ -14,11 +14,11 @@ const SWING_DB_MIN: f32 = 2.5;
 /// With fewer frames a swing cannot be measured: 0.5 s.
 const SWING_FRAMES_MIN: usize = 20;
 
-/// A shorter rest, or one with less voice, is the end of what was heard.
+/// A shorter rest, or one with less voice, ends the audio.
 const REST_SAMPLES_MIN: usize = 16_000;
 const REST_VOICED_S_MIN: f32 = 0.3;
 
-/// Whether somebody may speak in the sound.
+/// True if the audio may hold speech.
 pub(super) fn may_hold_speech(samples: &[f32]) -> bool {
     let mut levels_db: Vec<f32> = samples.chunks(FRAME).map(level_db).collect();
     levels_db.sort_by(f32::total_cmp);
@@ -37,7 +37,7 @@ pub(super) fn quietest_cut(samples: &[f32], earliest: usize) -> usize {
     quietest.map_or(samples.len(), |(first, _)| (first + SPAN / 2) * FRAME)
 }
 
-/// Whether somebody goes on to speak after `done`: for a second or more, with a voice.
+/// True if speech goes on after `done`: for a second or more, with a voice.
 pub(super) fn goes_on(samples: &[f32], done: usize) -> bool {
     let after = &samples[done.min(samples.len())..];
     after.len() >= REST_SAMPLES_MIN && may_hold_speech(after) && voiced_s(after) > REST_VOICED_S_MIN

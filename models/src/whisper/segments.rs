@@ -1,4 +1,4 @@
-//! What the model wrote between its timestamps.
+//! Segments: runs of text between timestamps.
 
 use super::vocabulary::{TIMESTAMP_STEP_S, Vocabulary};
 use std::ops::Range;

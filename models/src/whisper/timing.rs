@@ -1,4 +1,4 @@
-//! When each word was said: the cross attention of the alignment heads, walked through by dynamic time warping.
+//! Word times: dynamic time warping over the cross attention of the alignment heads.
 //!
 //! The method is that of the reference implementation's `timing.py`.
 
@@ -52,7 +52,7 @@ pub(super) fn words(vocabulary: &Vocabulary, tokens: &[u32], language: &str) -> 
 
 /// For each text token, then for the end, the first position of the encoder that the alignment gives it.
 ///
-/// `heads` hold weights `[rows, positions]`, a row telling where the next token is heard: `skip` rows of the prompt,
+/// `heads` hold weights `[rows, positions]`, a row for the position of the next token: `skip` rows of the prompt,
 /// one for its last token, one for each text token, and one for the end, which tells nothing.
 pub(super) fn align(heads: Vec<Vec<f32>>, positions: usize, skip: usize) -> Vec<usize> {
     let count = heads.len();

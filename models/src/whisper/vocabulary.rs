@@ -1,4 +1,4 @@
-//! Whisper's tokens: what they say, and which of them say something special.
+//! Whisper's vocabulary: text tokens and special tokens.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -82,12 +82,12 @@ impl Vocabulary {
         })
     }
 
-    /// Whether the token stands for text.
+    /// True if the token stands for text.
     pub(super) fn is_text(&self, token: u32) -> bool {
         token < self.end_of_text
     }
 
-    /// Whether the token stands for a time.
+    /// True if the token stands for a time.
     pub(super) fn is_timestamp(&self, token: u32) -> bool {
         token >= self.timestamp_begin
     }

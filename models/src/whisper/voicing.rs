@@ -1,4 +1,4 @@
-//! How long somebody's vocal folds swing in a sound: a witness that does not depend on the model.
+//! Voicing detection: seconds of voiced speech in audio, independent of the model.
 //!
 //! Voiced speech repeats itself at its pitch; breath, knocks, rustling and wind do not. What repeats without ever
 //! getting louder or softer is a hum. The measure is the normalised cross-correlation of a frame with what follows
@@ -24,7 +24,7 @@ const OVER_QUIET_DB_MIN: f32 = 6.0;
 /// Fewer voiced frames in a row are chance.
 const RUN_MIN: usize = 4;
 
-/// How many seconds of the sound are voiced.
+/// Seconds of voiced speech.
 pub(super) fn voiced_s(samples: &[f32]) -> f32 {
     let sound = without_rumble(&decimated(samples));
     let frames: Vec<&[f32]> = sound.windows(SPAN + LAG_MAX).step_by(HOP).collect();
@@ -44,7 +44,7 @@ pub(super) fn voiced_s(samples: &[f32]) -> f32 {
     voiced as f32 * (HOP * DECIMATION) as f32 / 16_000.0
 }
 
-/// Whether the frame is like itself one period of a voice later.
+/// True if the frame is like itself one period of a voice later.
 fn repeats(frame: &[f32]) -> bool {
     let own = energy(&frame[..SPAN]);
     let mut valley = false;
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_voice_is_heard_high_or_low_faint_or_in_noise() {
+    fn voicing_is_found_high_or_low_faint_or_in_noise() {
         for hz in [80.0, 120.0, 200.0, 320.0] {
             let voice = vowels(hz);
             assert!(voiced_s(&voice) > 0.4, "{hz} Hz: {} s", voiced_s(&voice));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn breath_knocks_rumble_and_hum_have_no_voice() {
+    fn voicing_is_zero_in_breath_knocks_rumble_and_hum() {
         let count = 80_000;
         let swell = |i: usize| (i as f32 * TAU / 64_000.0).sin().max(0.0);
         let knock = |i: usize| (-((i % 8_000) as f32) / 100.0).exp();

@@ -1,4 +1,4 @@
-//! What the Whisper tests share: the model, the clips, and a synchronous way through a recognition.
+//! Shared by the Whisper tests: the model, the clips, and a synchronous way through a recognition.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 #[path = "models.rs"]

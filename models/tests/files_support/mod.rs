@@ -11,7 +11,7 @@ use std::time::Duration;
 use tertulia::{ErrorCode, Result};
 use tertulia_models::files::{Manifest, ModelStore, PullOptions};
 
-/// What the server does with one request.
+/// The server's answer to one request.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     /// 200 with everything, whatever was asked for.

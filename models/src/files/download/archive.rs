@@ -69,7 +69,7 @@ fn copy(mut member: impl Read, part: &mut Part<'_>) -> Result<()> {
     }
 }
 
-/// Whether `text` is `pattern`, in which each `*` stands for any characters.
+/// True if `text` is `pattern`, in which each `*` stands for any characters.
 fn fits(pattern: &str, text: &str) -> bool {
     let Some((head, mut pattern)) = pattern.split_once('*') else {
         return pattern == text;

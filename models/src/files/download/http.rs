@@ -17,7 +17,7 @@ const RESUMES_MAX: usize = 5;
 /// How soon a cancel is seen.
 const CANCEL_LATENCY: Duration = Duration::from_millis(50);
 
-/// Downloads over HTTP(S): goes on with a Range request where a part is there, starts anew where the server does not
+/// Downloads over HTTP(S): goes on with a Range request where a part is there, starts again where the server does not
 /// know ranges, follows redirects.
 ///
 /// A host that could not be reached is not tried again by the same fetcher.
@@ -70,9 +70,9 @@ impl HttpFetcher {
         let messages = self.request(url, start)?;
         let (status, content_range) = match next(&messages, part)? {
             Message::Head { status, content_range } => (status, content_range),
-            Message::Unreachable(why) => {
+            Message::Unreachable(error) => {
                 self.unreachable().insert(host(url).to_owned());
-                return Err(Failure::Final(failed(why)));
+                return Err(Failure::Final(failed(error.to_string()).with_source(error)));
             }
             other => return Err(Failure::Broken(other.what())),
         };
@@ -170,13 +170,14 @@ enum Message {
     Data(Vec<u8>),
     End,
     Broken(String),
-    Unreachable(String),
+    Unreachable(ureq::Error),
 }
 
 impl Message {
     fn what(self) -> String {
         match self {
-            Self::Broken(why) | Self::Unreachable(why) => why,
+            Self::Broken(why) => why,
+            Self::Unreachable(error) => error.to_string(),
             Self::Head { .. } | Self::Data(_) | Self::End => "the answer is out of order".into(),
         }
     }
@@ -193,12 +194,12 @@ fn next(messages: &Receiver<Message>, part: &mut Part<'_>) -> Result<Message> {
     }
 }
 
-/// Sends one answer, block by block. A send fails where nobody listens any more, and all ends.
+/// Sends one answer, block by block. It ends when the receiver is gone.
 fn receive(request: ureq::RequestBuilder<ureq::typestate::WithoutBody>, sender: &SyncSender<Message>) {
     let response = match request.call() {
         Ok(response) => response,
         Err(error) => {
-            let _ = sender.send(Message::Unreachable(error.to_string()));
+            let _ = sender.send(Message::Unreachable(error));
             return;
         }
     };
@@ -226,7 +227,7 @@ fn receive(request: ureq::RequestBuilder<ureq::typestate::WithoutBody>, sender: 
     }
 }
 
-/// Whether a Content-Range says that the body goes on at `start` of a file of `len` bytes.
+/// True if a Content-Range says that the body goes on at `start` of a file of `len` bytes.
 fn continues_at(content_range: Option<&str>, start: u64, len: u64) -> bool {
     let parse = || {
         let (range, total) = content_range?.trim().strip_prefix("bytes ")?.split_once('/')?;

@@ -50,7 +50,7 @@ impl<'a> Part<'a> {
         self.len
     }
 
-    /// Whether nothing is there.
+    /// True if nothing is there.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

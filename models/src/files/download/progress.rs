@@ -1,17 +1,17 @@
-//! [`Progress`]: what a pull is doing.
+//! [`Progress`] of a pull.
 
-/// What a pull is doing, to be shown to a person.
+/// The progress of a pull, to be shown to a person.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Progress {
     /// The model's name.
     pub model: String,
     /// The file being worked on.
     pub file: String,
-    /// What is done to it.
+    /// The current phase.
     pub phase: Phase,
     /// Bytes done in this phase. While packages are fetched, these are the packages' own bytes.
     pub done_bytes: u64,
-    /// Bytes to do in this phase; 0 where nobody knows.
+    /// Bytes to do in this phase; 0 where unknown.
     pub total_bytes: u64,
 }
 

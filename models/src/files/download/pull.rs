@@ -77,7 +77,7 @@ impl ModelStore {
 /// Hands progress to the host, not too often.
 struct Reporter<'a> {
     progress: Option<&'a mut dyn FnMut(&Progress)>,
-    /// What was reported last, and when.
+    /// The last report, and its time.
     last: Option<(Progress, Instant)>,
     model: String,
     file: String,
@@ -138,7 +138,7 @@ impl Pull<'_, '_> {
         Ok(())
     }
 
-    /// Whether the model is in its place; one that somebody put there by hand, as upstream made it, is written down.
+    /// True if the model is in its place; a record is written for an upstream file that was put there by hand.
     fn is_ready(&mut self, entry: &ModelEntry) -> Result<bool> {
         match (self.store.state(entry)?, ModelStore::record_of_upstream(entry)) {
             (ModelState::Ready, _) => Ok(true),
@@ -164,7 +164,7 @@ impl Pull<'_, '_> {
             self.file(entry, file, &files, &packages)?;
         }
         let (made, record) = self.convert(entry, &files, &downloads.join("converted"))?;
-        // The record first: a file without its record would be taken for one that somebody else made.
+        // The record first: a file without its record would be taken for one of another origin.
         self.write_record(entry, &record)?;
         disk::rename(&made, &self.store.output_path(entry))?;
         super::remove_folder(&downloads)?;
@@ -201,7 +201,7 @@ impl Pull<'_, '_> {
             disk::remove_file(&path)?;
         }
         let mut code = ErrorCode::DownloadFailed;
-        let mut failures = Vec::new();
+        let (mut failures, mut cause) = (Vec::new(), None);
         for source in &file.sources {
             tracing::debug!(model = entry.name, file = file.name, %source, "fetching");
             match self.fetch(source, file, &path, packages) {
@@ -212,11 +212,16 @@ impl Pull<'_, '_> {
                         code = ErrorCode::ModelCorrupt;
                     }
                     failures.push(format!("{source}: {}", error.detail()));
+                    cause = Some(error);
                 }
             }
         }
         let name = format!("{} of {}", file.name, entry.name);
-        Err(Error::new(code, format!("no source gave {name}: {}", failures.join("; "))))
+        let error = Error::new(code, format!("no source gave {name}: {}", failures.join("; ")));
+        Err(match cause {
+            Some(cause) => error.with_source(cause),
+            None => error,
+        })
     }
 
     /// Fetches a file from one source and puts it to its place. Wrong bytes that began with what an earlier pull had
@@ -243,7 +248,7 @@ impl Pull<'_, '_> {
             }
             disk::remove_file(&part_path)?;
             if !was_begun {
-                return Err(Error::new(ErrorCode::ModelCorrupt, "the bytes have another SHA-256 than they should"));
+                return Err(Error::new(ErrorCode::ModelCorrupt, format!("SHA-256 mismatch: {}", file.name)));
             }
         }
     }
@@ -268,7 +273,7 @@ impl Pull<'_, '_> {
     }
 }
 
-/// Whether another source would not help.
+/// True if another source would not help.
 fn ends_the_pull(code: ErrorCode) -> bool {
     matches!(code, ErrorCode::Cancelled | ErrorCode::ModelDiskFull | ErrorCode::ModelStoreFailed)
 }

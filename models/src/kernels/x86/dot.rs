@@ -31,11 +31,11 @@ pub(crate) fn dot(dtype: GgmlType) -> Option<Dot> {
 /// A weight is `scale * multiplier * quant - min`.
 trait Format {
     const DTYPE: GgmlType;
-    /// Whether quants are signed, from -128 to 127; else they are unsigned, from 0 to 127.
+    /// True if quants are signed, from -128 to 127; else they are unsigned, from 0 to 127.
     const SIGNED: bool;
-    /// Whether there is a minimum.
+    /// True if there is a minimum.
     const MIN: bool;
-    /// What all groups of a block share.
+    /// The values that all groups of a block share.
     type Head;
 
     /// # Safety
