@@ -226,7 +226,7 @@ impl SessionCore {
     fn obey_one(&mut self, output: Output) {
         match output {
             Output::Emit { turn, kind } => self.emit(turn, kind),
-            Output::Listen { turn, .. } => self.listen(turn),
+            Output::Listen { turn } => self.listen(turn),
             Output::Recognise { turn } => self.recognise(turn),
             Output::AskDetector { inquiry, span } => self.ask_detector(inquiry, span),
             Output::AskRecognizer { inquiry, span, is_draft } => self.ask_recognizer(inquiry, span, is_draft),

@@ -61,48 +61,18 @@ impl ActiveTurn {
         outbox: &mut Outbox,
         now_us: u64,
     ) -> Self {
-        let Waiting { start, interrupted } = waiting;
-        let retry_of = start.redoes.and_then(Redo::retry_of);
-        let mut active = Self::new(&start, settings, outbox, now_us);
-        match start.what {
-            _ if interrupted => {
-                let ending = Ending::Interrupted(InterruptReason::BargeIn);
-                active.stopping = Some(Stopping { ending, deadline_us: now_us });
-            }
-            StartKind::Utterance(reason) => {
-                active.recording_ended = Some(reason);
-                outbox.push(Output::Listen { turn: start.turn, retry_of });
-            }
-            StartKind::Spoken(spoken) => active.begin_spoken(*spoken, draft, outbox, now_us),
-            StartKind::Text(_) | StartKind::Corrected(_) | StartKind::Reply(_) => {
-                active.store(outbox, false);
-                active.request_reply(outbox, now_us);
-            }
-            StartKind::Say(text) => {
-                active.store(outbox, false);
-                active.reply_text(text, outbox, now_us);
-                active.reply_text_done(outbox, now_us);
-            }
-        }
-        active
-    }
-
-    fn new(start: &Start, settings: Settings, outbox: &mut Outbox, now_us: u64) -> Self {
-        let Start { turn, what, redoes } = start;
-        let given_text = match what {
-            StartKind::Text(text) | StartKind::Corrected(text) | StartKind::Reply(text) => text.clone(),
-            StartKind::Utterance(_) | StartKind::Spoken(_) | StartKind::Say(_) => String::new(),
-        };
-        let (retry_of, corrects) = (redoes.and_then(Redo::retry_of), redoes.and_then(Redo::corrects));
-        outbox.emit(Some(*turn), EventKind::TurnStarted { origin: what.origin(), retry_of, corrects });
-        Self {
+        let Waiting { start: Start { turn, what, redoes }, interrupted } = waiting;
+        let (origin, retry_of, corrects) =
+            (what.origin(), redoes.and_then(Redo::retry_of), redoes.and_then(Redo::corrects));
+        outbox.emit(Some(turn), EventKind::TurnStarted { origin, retry_of, corrects });
+        let mut active = Self {
             facts: TurnFacts {
-                turn: *turn,
-                origin: what.origin(),
-                redoes: *redoes,
+                turn,
+                origin,
+                redoes,
                 started_at_us: now_us,
                 ended_at_us: None,
-                given_text,
+                given_text: what.given_text().to_owned(),
                 transcript: None,
                 reply_text: String::new(),
                 heard_text: None,
@@ -119,7 +89,25 @@ impl ActiveTurn {
             speak_at_us: now_us,
             stopping: None,
             first_ticket: outbox.next_ticket(),
+        };
+        match what {
+            _ if interrupted => active.end_at(Ending::Interrupted(InterruptReason::BargeIn), now_us),
+            StartKind::Utterance(reason) => {
+                active.recording_ended = Some(reason);
+                outbox.push(Output::Listen { turn });
+            }
+            StartKind::Spoken(spoken) => active.begin_spoken(*spoken, draft, outbox, now_us),
+            StartKind::Text(_) | StartKind::Corrected(_) | StartKind::Reply(_) => {
+                active.store(outbox, false);
+                active.request_reply(outbox, now_us);
+            }
+            StartKind::Say(text) => {
+                active.store(outbox, false);
+                active.reply_text(text, outbox, now_us);
+                active.reply_text_done(outbox, now_us);
+            }
         }
+        active
     }
 
     pub(super) fn turn(&self) -> TurnId {
@@ -191,7 +179,8 @@ impl ActiveTurn {
                 self.facts.metrics =
                     Metrics { reply_ms, prompt_tokens, evaluated_tokens, reply_tokens, dropped_messages, ..metrics };
                 if self.reply.text().trim().is_empty() {
-                    return self.fail(Stage::Reply, ErrorInfo::from(&ErrorCode::ReplyEmpty.into()), now_us);
+                    return self
+                        .end_at(Ending::Failed(Stage::Reply, ErrorInfo::from(&ErrorCode::ReplyEmpty.into())), now_us);
                 }
                 self.reply_text_done(outbox, now_us);
             }
@@ -209,7 +198,7 @@ impl ActiveTurn {
                 self.reply.finish_clause();
                 self.advance_reply(outbox, now_us);
             }
-            Report::Failed { stage, error } => self.fail(stage, error, now_us),
+            Report::Failed { stage, error } => self.end_at(Ending::Failed(stage, error), now_us),
         }
     }
 
@@ -218,7 +207,7 @@ impl ActiveTurn {
         self.facts.metrics.transcript_ms = Some(self.since_reference_ms(now_us));
         self.facts.metrics.recognize_ms = answered_at_us.saturating_sub(self.recognize_at_us) / 1000;
         if transcript.text.is_empty() {
-            return self.fail(Stage::Recognise, ErrorInfo::from(&ErrorCode::NoSpeech.into()), now_us);
+            return self.end_at(Ending::Failed(Stage::Recognise, ErrorInfo::from(&ErrorCode::NoSpeech.into())), now_us);
         }
         self.facts.transcript = Some(transcript.clone());
         let ticket = self.store(outbox, false);
@@ -287,7 +276,7 @@ impl ActiveTurn {
         }
         let (turn, has_audio) = (self.turn(), self.reply.samples_total() > 0);
         let deadline_us = if has_audio { now_us + LAST_PLAYED_WAIT_US } else { now_us };
-        self.stopping = Some(Stopping { ending: Ending::Interrupted(reason), deadline_us });
+        self.end_at(Ending::Interrupted(reason), deadline_us);
         outbox.push(Output::StopWork { turn });
         if has_audio {
             outbox.push(Output::Purge { turn });
@@ -296,8 +285,8 @@ impl ActiveTurn {
         }
     }
 
-    fn fail(&mut self, stage: Stage, error: ErrorInfo, now_us: u64) {
-        self.stopping = Some(Stopping { ending: Ending::Failed(stage, error), deadline_us: now_us });
+    fn end_at(&mut self, ending: Ending, deadline_us: u64) {
+        self.stopping = Some(Stopping { ending, deadline_us });
     }
 
     /// Stops the turn of a session that closes: no last report comes of a host that is going away.

@@ -89,6 +89,14 @@ impl StartKind {
         }
     }
 
+    /// The text to be stored of it, and answered or followed.
+    pub(super) fn given_text(&self) -> &str {
+        match self {
+            StartKind::Text(text) | StartKind::Corrected(text) | StartKind::Reply(text) => text,
+            StartKind::Utterance(_) | StartKind::Spoken(_) | StartKind::Say(_) => "",
+        }
+    }
+
     pub(super) fn is_users(&self) -> bool {
         !matches!(self, StartKind::Say(_) | StartKind::Reply(_))
     }
@@ -161,7 +169,7 @@ pub(crate) enum Output {
     /// Tell the host.
     Emit { turn: Option<TurnId>, kind: EventKind },
     /// Read the turn's audio and find the speech in it.
-    Listen { turn: TurnId, retry_of: Option<TurnId> },
+    Listen { turn: TurnId },
     /// Recognise the speech that `Listen` found, or the utterance that the turn began with.
     Recognise { turn: TurnId },
     /// Ask the turn detector about this span of the microphone's audio.

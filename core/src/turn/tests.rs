@@ -107,7 +107,7 @@ impl World {
         while let Some(output) = self.machine.poll() {
             self.outputs.push(output.clone());
             match output {
-                Output::Listen { turn, .. }
+                Output::Listen { turn }
                 | Output::Recognise { turn }
                 | Output::Reply { turn, .. }
                 | Output::Speak { turn, .. } => self.work.push((turn, output)),
@@ -207,7 +207,7 @@ impl World {
                 let answer = if self.random.one_in(8) { Err(failure()) } else { Ok(transcript) };
                 self.handle(Input::Recognised { inquiry, answer });
             }
-            _ => unreachable!("only questions are asked"),
+            _ => unreachable!("only inquiries are asked"),
         }
     }
 

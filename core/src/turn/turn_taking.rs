@@ -157,7 +157,8 @@ impl TurnTaking {
             Some(Owner::Partial) => self.listener.on_partial(answer),
             Some(Owner::BargeIn) => match answer {
                 Ok(transcript) if is_meant(&transcript) => {
-                    self.held().draft = Draft::Done(transcript);
+                    let held = self.barge_in.as_mut().and_then(|barge_in| barge_in.spoken.as_mut());
+                    held.expect("the utterance of the barge-in is complete").draft = Draft::Done(transcript);
                     self.confirm_barge_in();
                 }
                 _ => self.reject_barge_in(),
@@ -187,7 +188,7 @@ impl TurnTaking {
         }
     }
 
-    /// A turn is to begin with this utterance.
+    /// A turn is to begin with this utterance: its draft is the turn's.
     pub(crate) fn on_turn_accepted(&mut self, turn: TurnId, spoken: &Spoken) {
         if spoken.draft == Draft::Pending {
             self.owners.insert(spoken.inquiry, Owner::Turn(turn));
@@ -326,12 +327,6 @@ impl TurnTaking {
         }
         self.listener.discard();
         self.owners.retain(|_, owner| matches!(owner, Owner::Turn(_)));
-    }
-
-    /// The utterance of the possible barge-in.
-    fn held(&mut self) -> &mut Spoken {
-        let held = self.barge_in.as_mut().and_then(|barge_in| barge_in.spoken.as_mut());
-        held.expect("an inquiry of a barge-in is about its complete utterance")
     }
 
     fn start(&mut self, mut spoken: Spoken) {
