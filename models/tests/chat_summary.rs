@@ -1,5 +1,6 @@
 //! A conversation that outgrows the chat model's context, with a real model that writes the summaries.
-//! `TERTULIA_TURNS=300 cargo test --release -p tertulia-models --test chat_summary -- --nocapture` has that many turns.
+//! `TERTULIA_TURNS=300 cargo test --release -p tertulia-models --test chat_summary -- --nocapture` has that many turns,
+//! `TERTULIA_CHAT=qwen2.5-coder-1.5b-instruct-q4_k_m` takes the better chat model.
 
 #![allow(clippy::print_stdout, reason = "`--nocapture` shows what the model noted down")]
 
@@ -35,7 +36,8 @@ const SMALL_TALK: [&str; 12] = [
 #[test]
 fn the_name_told_first_is_in_the_notes_after_many_turns() {
     let turns: usize = std::env::var("TERTULIA_TURNS").map_or(20, |turns| turns.parse().expect("a whole number"));
-    let path = model_path("qwen2.5-coder-0.5b-instruct-q4_k_m");
+    let model = std::env::var("TERTULIA_CHAT").unwrap_or("qwen2.5-coder-0.5b-instruct-q4_k_m".into());
+    let path = model_path(&model);
     let options = ChatOptions { context_len: CONTEXT_LEN, ..ChatOptions::default() };
     let chat = Arc::new(GgufChat::new(path, Default::default(), options));
     let backends = Backends { chat: Some(chat), ..Backends::default() };

@@ -18,7 +18,6 @@ mod listening;
 pub(crate) mod local;
 pub(crate) mod microphone;
 mod models;
-mod notes;
 mod pause;
 pub(crate) mod queue;
 pub(crate) mod recording;

@@ -1,14 +1,13 @@
-//! The rolling summary: what no longer fits the chat model's context is told by the chat model in a few words.
+//! The rolling summary: the chat model summarises exchanges that will not fit its context.
 //!
-//! It is made between turns, while nobody waits for a backend, once three quarters of the context are used; and before
-//! a reply, where that did not come about. A reply that needs it fails with it.
+//! It is made between turns, while no session waits for a backend, once three quarters of the context are used; else
+//! before the reply that needs the room, which fails if it fails.
 
 use super::context::{self, Dialogue};
 use super::exec::contained;
-use super::notes::{self, Labels};
 use super::{Message, SessionShared, Shared};
 use crate::backend::{
-    Backends, CancelFlag, ChatModel, ChatRequest, ChatStep, Message as ChatMessage, Role, Sampling, StopReason,
+    Backends, CancelFlag, ChatModel, ChatRequest, ChatStep, Message as ChatMessage, Sampling, StopReason,
 };
 use crate::config::SessionConfig;
 use crate::error::{Error, ErrorCode, Result};
@@ -26,26 +25,26 @@ const PART_TOKENS_MIN: usize = 16;
 /// Close to the likeliest words, for facts rather than wit.
 const TEMPERATURE: f32 = 0.3;
 
-/// What the loop hears of summaries.
+/// Progress of a summary, for the loop.
 pub(crate) enum News {
     /// One was made.
     Made(context::Folded),
-    /// The work between two turns is over, and may begin anew.
+    /// The work between two turns is over.
     Ended,
 }
 
-/// Who writes the summaries of one session.
+/// The writer of one session's summaries.
 pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
     pub(crate) session: Arc<SessionShared>,
     pub(crate) chat: Arc<dyn ChatModel>,
     pub(crate) config: SessionConfig,
     pub(crate) cancel: CancelFlag,
-    /// Whether others go first.
+    /// It runs only while no session waits for a backend.
     pub(crate) can_wait: bool,
 }
 
-/// Summarises what will soon not fit any more. Where that fails, it is done when it has to be.
+/// Summarises exchanges that will soon not fit. Where that fails, the reply that needs the room tries again.
 pub(crate) async fn summarise_ahead(
     shared: Arc<Shared>,
     session: Arc<SessionShared>,
@@ -172,14 +171,9 @@ impl Writer {
 
     /// The summary with the parts added, one after the other.
     async fn summarise(&self, summary: &str, parts: &[String]) -> Result<String> {
-        let label = |role| prompt::spoken_line(role, "", &self.config, &self.shared.catalog);
-        let (learner, tutor) = (label(Role::User), label(Role::Assistant));
-        let labels = Labels { learner: &learner, tutor: &tutor };
-        let count = |text: &str| self.chat.count_tokens(text);
         let mut summary = summary.to_owned();
         for part in parts {
-            let made = self.ask(self.question(&summary, part)).await?;
-            summary = notes::complete(&made, &summary, part, &labels, self.summary_max(), count);
+            summary = self.ask(self.question(&summary, part)).await?;
         }
         Ok(summary)
     }

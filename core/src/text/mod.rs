@@ -7,7 +7,7 @@ mod sentence;
 
 pub(crate) use languages::{is_backchannel, is_open_ended};
 pub use markup::blank_markup;
-pub(crate) use sentence::{ClauseSplitter, sentences, whole_sentences};
+pub(crate) use sentence::{ClauseSplitter, whole_sentences};
 
 /// The boundary that a punctuation mark makes, the stronger the greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

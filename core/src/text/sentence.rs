@@ -76,7 +76,7 @@ fn clause_len(rest: &str, first: bool) -> Option<usize> {
 }
 
 /// The sentences of a text, each with the whitespace after it; a line break ends one, too.
-pub(crate) fn sentences(text: &str) -> impl Iterator<Item = &str> {
+fn sentences(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
         let mut marks = rest.char_indices().filter(|(_, c)| is_sentence_end(*c) || *c == '\n');

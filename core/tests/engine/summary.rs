@@ -39,8 +39,6 @@ struct State {
     refused: usize,
     summary_fails: Option<ErrorCode>,
     summary_stalls: bool,
-    /// Summaries have none of what was said.
-    forgets: bool,
     reply_stalls: bool,
     /// Bytes that it takes for a token when it is asked; in truth there are three.
     bytes_per_token: usize,
@@ -113,9 +111,6 @@ impl Conversation for Chat {
             state.summaries_begun += 1;
             text = name_in(&all).map_or("No sé su nombre.".to_owned(), |name| format!("El alumno se llama {name}."));
             text += &state.chatter;
-            if state.forgets {
-                text = "Hablamos de todo un poco.".to_owned();
-            }
         } else if sampling.max_tokens == 0 {
             state.read_ahead.push(messages.clone());
         } else {
@@ -414,18 +409,6 @@ fn context_full_leads_to_a_summary_of_more_turns() {
     (2..120).for_each(|turn| drop(talk.tell_turn(turn)));
     assert_eq!(talk.tell("¿Cómo me llamo?"), "Te llamas Ximena.");
     assert!(model.state().refused > 0, "it was asked too much at times");
-}
-
-/// Small models leave out what mattered.
-#[test]
-fn a_name_that_the_summary_omits_is_kept() {
-    let (disk, model) = (FaultyDisk::new(), Listener::new());
-    model.state().forgets = true;
-    let mut talk = Talk::new(&model, disk.location(), config());
-    talk.tell("Me llamo Ximena, y esto es el turno 1.");
-    (2..300).for_each(|turn| drop(talk.tell_turn(turn)));
-    assert!(model.summaries() > 5);
-    assert_eq!(talk.tell("¿Cómo me llamo?"), "Te llamas Ximena.");
 }
 
 #[test]
