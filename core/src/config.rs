@@ -4,6 +4,8 @@ use crate::backend::{Lexicon, Sampling};
 use crate::error::{Error, ErrorCode, Result};
 use crate::language::LanguageTag;
 use serde::{Deserialize, Serialize};
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 
 /// The settings of a session. Everything but the two languages has a default.
 ///
@@ -198,32 +200,21 @@ impl Listening {
     /// # Errors
     /// [`ErrorCode::InvalidConfig`] names the setting that is out of its range.
     pub(crate) fn check(&self) -> Result<()> {
-        let ranges = [
-            ("preroll_ms", self.preroll_ms, 0..=2_000),
-            ("speech_ms_min", self.speech_ms_min, 30..=1_000),
-            ("interrupt_ms", self.interrupt_ms, 100..=10_000),
-            ("partial_ms", self.partial_ms, 100..=10_000),
-        ];
-        for (name, value, range) in ranges {
-            if !range.contains(&value) {
-                let (least, most) = range.into_inner();
-                return Err(Error::new(
-                    ErrorCode::InvalidConfig,
-                    format!("{name} is {value}: outside {least} to {most}"),
-                ));
-            }
-        }
-        Ok(())
+        check_range("preroll_ms", self.preroll_ms, 0..=2_000)?;
+        check_range("speech_ms_min", self.speech_ms_min, 30..=1_000)?;
+        check_range("interrupt_ms", self.interrupt_ms, 100..=10_000)?;
+        check_range("partial_ms", self.partial_ms, 100..=10_000)
     }
 }
 
 /// # Errors
-/// [`ErrorCode::InvalidConfig`] where `patience` is outside 0 to 1.
-pub(crate) fn check_patience(patience: f32) -> Result<()> {
-    if (0.0..=1.0).contains(&patience) {
+/// [`ErrorCode::InvalidConfig`] where the value is outside the range.
+pub(crate) fn check_range<T: PartialOrd + Display>(name: &str, value: T, range: RangeInclusive<T>) -> Result<()> {
+    if range.contains(&value) {
         return Ok(());
     }
-    Err(Error::new(ErrorCode::InvalidConfig, "patience is outside 0 to 1"))
+    let (min, max) = range.into_inner();
+    Err(Error::new(ErrorCode::InvalidConfig, format!("{name} is {value}: outside {min} to {max}")))
 }
 
 /// The source of an utterance's start and end.

@@ -5,11 +5,9 @@ use crate::catalog::{Catalog, PromptWording};
 use crate::config::SessionConfig;
 use crate::error::Result;
 
-/// The messages in front of every conversation: the system prompt, then example exchanges where the scenario has some
-/// in the target language. All of them are pinned: they never leave the model's context.
-///
-/// The prompt is worded in the target language where the catalogue has a wording for it, because small models answer
-/// in the language they are spoken to; else in English, naming the language.
+/// The pinned messages of every conversation: the system prompt, then the scenario's example exchanges in the target
+/// language. The prompt is in the target language where the catalogue has a wording for it, because small models answer
+/// in the language of their prompt; else in English, naming the language.
 ///
 /// # Errors
 /// [`ErrorCode::UnknownLevel`](crate::ErrorCode::UnknownLevel),
@@ -48,19 +46,13 @@ pub fn system_messages(config: &SessionConfig, catalog: &Catalog) -> Result<Vec<
     Ok(messages)
 }
 
-/// A first sentence of the tutor that the scenario has ready in the target language, for a host that would rather say
-/// it at once than wait for the model.
-///
-/// # Errors
-/// [`ErrorCode::UnknownScenario`](crate::ErrorCode::UnknownScenario).
+/// The scenario's first sentence of the tutor in the target language, for a host that says it rather than wait for the
+/// model. Fails with [`ErrorCode::UnknownScenario`](crate::ErrorCode::UnknownScenario), as does the next function.
 pub fn opener(config: &SessionConfig, catalog: &Catalog) -> Result<Option<String>> {
     Ok(catalog.scenario(&config.scenario)?.opener.get(config.target.primary()).cloned())
 }
 
 /// The instruction to open the conversation; for [`instruction_message`].
-///
-/// # Errors
-/// [`ErrorCode::UnknownScenario`](crate::ErrorCode::UnknownScenario).
 pub fn opening_instruction(config: &SessionConfig, catalog: &Catalog) -> Result<String> {
     let scenario = catalog.scenario(&config.scenario)?;
     let (_, wording) = catalog.wording(&config.target);
@@ -71,10 +63,8 @@ pub fn opening_instruction(config: &SessionConfig, catalog: &Catalog) -> Result<
     })
 }
 
-/// An instruction of the host as the last message of a request, such as "say it again, more slowly".
-///
-/// It is the user's, in parentheses: many chat templates refuse a system message anywhere but in front, and models
-/// do not answer after one of their own.
+/// An instruction of the host as the last message of a request. It is the user's, in parentheses: many chat templates
+/// refuse a system message anywhere but in front, and models do not answer after one of their own.
 pub fn instruction_message(text: &str) -> Message {
     Message::new(Role::User, format!("({})", text.trim()))
 }
@@ -85,10 +75,8 @@ pub fn interrupting_message(text: &str, config: &SessionConfig, catalog: &Catalo
     Message::new(Role::User, fill(&wording.interrupting, &[("text", text)]))
 }
 
-/// Ends the system prompt with what is remembered of the beginning of the conversation.
-///
-/// It belongs to the system prompt because templates refuse a system message further on, and because small models take
-/// facts from there; it stands at its end so that a new summary leaves what comes before it in the KV cache.
+/// Appends the summary of the first turns to the system prompt: templates refuse a system message further on, and small
+/// models take facts from there. It stands at the end so that the KV cache of everything before it stays valid.
 pub fn remember(messages: &mut [Message], summary: &str, config: &SessionConfig, catalog: &Catalog) {
     let (_, wording) = catalog.wording(&config.target);
     if let Some(system) = messages.first_mut().filter(|first| first.role == Role::System) {
@@ -97,8 +85,8 @@ pub fn remember(messages: &mut [Message], summary: &str, config: &SessionConfig,
     }
 }
 
-/// The conversation, of its own, in which the chat model writes a summary of at most `words` words: of the `summary` so
-/// far (empty for none) and of what was said next, in lines of [`spoken_line`].
+/// The request for a summary of at most `words` words: of the `summary` so far (empty for none) and the exchanges after
+/// it, in lines of [`spoken_line`].
 pub fn summary_messages(
     summary: &str,
     exchanges: &str,
@@ -115,7 +103,7 @@ pub fn summary_messages(
     ]
 }
 
-/// A line of a conversation that is to be summarised; `role` is the learner's (`User`) or the tutor's.
+/// A line of an exchange to be summarised, of the learner (`User`) or the tutor.
 pub fn spoken_line(role: Role, text: &str, config: &SessionConfig, catalog: &Catalog) -> String {
     let (_, wording) = catalog.wording(&config.target);
     let line = if role == Role::User { &wording.learner_line } else { &wording.tutor_line };

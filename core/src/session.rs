@@ -222,40 +222,10 @@ impl Session {
     /// [`Turns::current`](crate::store::Turns::current)): they leave the chat model's context for good, but stay in the
     /// store with their transcripts and audio. To correct again, correct the new turn.
     ///
-    /// ```
-    /// # #[cfg(feature = "testing")]
-    /// # fn main() -> tertulia::Result<()> {
-    /// # use std::time::Duration;
-    /// # use tertulia::testing::scripted::{Scripted, noise_16k};
-    /// # use tertulia::{EngineBuilder, EventKind, Playback, SessionConfig, SessionEngine};
-    /// # let scripted = Scripted::new();
-    /// # scripted.recognizer.then("Tengo mucho hambre.");
-    /// # scripted.chat.then(["¿Qué quieres comer?"]);
-    /// # scripted.chat.then(["¡Un hombre! ¿Quién es?"]);
-    /// # let engine = EngineBuilder::new().backends(scripted.backends()).build()?;
-    /// # let config = SessionConfig { playback: Playback::Assumed, ..SessionConfig::new("en".parse()?, "es".parse()?) };
-    /// # let session = engine.create_session(config)?;
-    /// # let events = session.events()?;
-    /// # session.push_audio(&noise_16k(800), 16_000)?;
-    /// # let misheard = session.end_utterance()?;
-    /// # let finished = |turn| -> tertulia::Result<()> {
-    /// #     while let Some(event) = events.next_timeout(Duration::from_secs(10))? {
-    /// #         if event.turn == Some(turn) && matches!(event.kind, EventKind::TurnFinished { .. }) {
-    /// #             return Ok(());
-    /// #         }
-    /// #     }
-    /// #     panic!("the turn does not end");
-    /// # };
-    /// # finished(misheard)?;
-    /// let corrected = session.correct(misheard, "Tengo mucho hombre.")?;
-    /// # finished(corrected)?;
-    /// let turns = engine.session(session.id())?.1;
-    /// assert_eq!(turns.turns[1].corrects, Some(misheard));
-    /// assert_eq!(turns.current().map(|turn| turn.turn).collect::<Vec<_>>(), [corrected]);
-    /// # Ok(())
+    /// ```no_run
+    /// # fn host(session: &tertulia::Session, misheard: tertulia::TurnId) -> tertulia::Result<tertulia::TurnId> {
+    /// session.correct(misheard, "Tengo mucho hombre.")
     /// # }
-    /// # #[cfg(not(feature = "testing"))]
-    /// # fn main() {}
     /// ```
     ///
     /// # Errors

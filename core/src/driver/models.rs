@@ -2,7 +2,7 @@
 
 use super::Shared;
 use crate::backend::{Backends, Model};
-use crate::config::{ListeningMode, SessionConfig, check_patience};
+use crate::config::{ListeningMode, SessionConfig, check_range};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::EventKind;
 use crate::language::LanguageTag;
@@ -54,10 +54,8 @@ impl Shared {
     pub(crate) fn check_config(&self, config: &SessionConfig) -> Result<()> {
         self.catalog.level(&config.level)?;
         self.catalog.scenario(&config.scenario)?;
-        if !(0.5..=2.0).contains(&config.speed) {
-            return Err(Error::new(ErrorCode::InvalidConfig, "speed is outside 0.5 to 2"));
-        }
-        check_patience(config.patience)?;
+        check_range("speed", config.speed, 0.5..=2.0)?;
+        check_range("patience", config.patience, 0.0..=1.0)?;
         config.listening.check()?;
         let backends = &self.backends;
         if config.listening.mode == ListeningMode::Continuous {

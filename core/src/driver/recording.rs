@@ -13,7 +13,7 @@ use crate::audio;
 use crate::backend::{
     Backends, BoxFuture, CancelFlag, LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, StepStream,
 };
-use crate::config::{Listening, ListeningMode, check_patience};
+use crate::config::{Listening, ListeningMode, check_range};
 use crate::error::{ErrorCode, Result};
 use crate::event::{EndReason, ErrorInfo, Event, EventKind, Transcript, TurnId};
 use crate::language::LanguageTag;
@@ -123,7 +123,7 @@ enum Answer {
 impl Recording {
     pub(crate) fn new(shared: Arc<Shared>, request: ListenRequest) -> Result<Self> {
         request.listening.check()?;
-        check_patience(request.patience)?;
+        check_range("patience", request.patience, 0.0..=1.0)?;
         audio::check_samples(&request.samples, request.rate)?;
         if request.samples.is_empty() {
             return Err(ErrorCode::AudioEmpty.into());

@@ -38,13 +38,6 @@ pub struct EngineBuilder {
 
 impl Default for EngineBuilder {
     fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl EngineBuilder {
-    /// An engine without models, with a store in memory and the built-in levels and scenarios.
-    pub fn new() -> Self {
         Self {
             backends: Backends::default(),
             store: StoreLocation::Memory,
@@ -58,6 +51,13 @@ impl EngineBuilder {
             },
         }
     }
+}
+
+impl EngineBuilder {
+    /// An engine without models, with a store in memory and the built-in levels and scenarios.
+    pub fn new() -> Self {
+        Self::default()
+    }
 
     /// The models.
     pub fn backends(mut self, backends: Backends) -> Self {
@@ -65,35 +65,25 @@ impl EngineBuilder {
         self
     }
 
-    /// Where sessions are stored.
+    /// The place of the store; memory by default.
     pub fn store(mut self, location: StoreLocation) -> Self {
         self.store = location;
         self
     }
 
-    /// How the store is opened: its key, and how much audio it may hold.
-    ///
-    /// ```
-    /// use tertulia::EngineBuilder;
-    /// use tertulia::store::{StoreKey, StoreOptions};
-    /// # fn main() -> tertulia::Result<()> {
-    /// let options = StoreOptions { key: Some(StoreKey::generate()?), audio_bytes_max: Some(200 << 20) };
-    /// let engine = EngineBuilder::new().store_options(options).build()?;
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// The store's encryption key and audio quota; neither by default.
     pub fn store_options(mut self, options: StoreOptions) -> Self {
         self.store_options = options;
         self
     }
 
-    /// The levels and scenarios.
+    /// The levels and scenarios; the built-in ones by default.
     pub fn catalog(mut self, catalog: Catalog) -> Self {
         self.catalog = catalog;
         self
     }
 
-    /// Where the time is read; by default the operating system's, which a browser build does not have.
+    /// The clock; by default the operating system's, which a browser build does not have.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
         self
@@ -105,15 +95,15 @@ impl EngineBuilder {
         self
     }
 
-    /// How many bytes of memory the models may take together; no limit by default. A model that would go over it is not
-    /// loaded: the call or turn that needs it fails with [`ErrorCode::OutOfMemory`], rather than the platform ending the
-    /// app. [`SessionEngine::memory_needed`] tells beforehand.
+    /// The memory limit of all models together, in bytes; none by default. A model that would exceed it is not loaded:
+    /// the call or turn that needs it fails with [`ErrorCode::OutOfMemory`], before the platform ends the app. See
+    /// [`SessionEngine::memory_needed`](crate::SessionEngine::memory_needed).
     pub fn memory_bytes_max(mut self, bytes: u64) -> Self {
         self.options.memory_bytes_max = Some(bytes);
         self
     }
 
-    /// How the cues of an end of turn are weighed in sessions.
+    /// The weights of the end-of-turn cues in sessions.
     #[doc(hidden)]
     pub fn endpoint_weights(mut self, weights: EndpointWeights) -> Self {
         self.options.endpoint_weights = weights;

@@ -1,6 +1,6 @@
 //! The scenario runner: a host in virtual time, on an engine without threads.
 
-use super::{Call, Outcome, Requests, Scenario, Span, code_named};
+use super::{Call, Line, Outcome, Requests, Scenario, Span, code_named};
 use crate::backend::{ChatRequest, Message, Role, SynthesisRequest};
 use crate::config::SessionConfig;
 use crate::driver::local::LocalDriver;
@@ -12,9 +12,10 @@ use crate::prompt;
 use crate::session::{Events, Session};
 use crate::testing::clock::VirtualClock;
 use crate::testing::fault::FaultyDisk;
-use crate::testing::scripted::{NOISE_LEVEL, SPEECH_LEVEL, Scripted, sound};
+use crate::testing::scripted::{NOISE_LEVEL, SPEECH_LEVEL, Script, Scripted, sound};
 use crate::turn::WEIGHTS_OF_TESTS;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// The microphone gives a block so often.
 const BLOCK_MS: u64 = 32;
@@ -102,11 +103,10 @@ fn blocks(spans: &[Span]) -> Vec<Block> {
 }
 
 /// The engine, and the host that uses it.
-struct Stage {
+struct Stage<'s> {
+    scenario: &'s Scenario,
     clock: VirtualClock,
     scripted: Scripted,
-    has_turn_detector: bool,
-    utterance_seconds_max: Option<u32>,
     config: SessionConfig,
     disk: FaultyDisk,
     engine: Engine,
@@ -119,47 +119,31 @@ struct Stage {
     outcome: Outcome,
 }
 
-impl Stage {
-    fn new(scenario: &Scenario) -> Result<Stage> {
+/// Adds the answers of a backend to its script.
+fn script<T: Clone, R: Clone>(script: &Script<T, R>, answers: &[Vec<Line<T>>], clock: &VirtualClock) -> Result<()> {
+    answers.iter().try_for_each(|lines| {
+        script.then_cues(lines.iter().map(|line| line.cue(clock)).collect::<Result<Vec<_>>>()?);
+        Ok(())
+    })
+}
+
+impl<'s> Stage<'s> {
+    fn new(scenario: &'s Scenario) -> Result<Self> {
         let (clock, scripted) = (VirtualClock::new(), Scripted::new());
         let scripts = &scenario.backends;
-        for script in scripts.turn_detector.iter().flatten() {
-            let cues: Result<Vec<_>> = script.iter().map(|line| line.cue(&clock)).collect();
-            scripted.turn_detector.then_cues(cues?);
-        }
-        for script in &scripts.recognizer {
-            let cues: Result<Vec<_>> = script.iter().map(|line| line.cue(&clock)).collect();
-            scripted.recognizer.then_cues(cues?);
-        }
-        for script in &scripts.chat {
-            let cues: Result<Vec<_>> = script.iter().map(|line| line.cue(&clock)).collect();
-            scripted.chat.then(cues?);
-        }
+        script(&scripted.turn_detector, scripts.turn_detector.as_deref().unwrap_or_default(), &clock)?;
+        script(&scripted.recognizer, &scripts.recognizer, &clock)?;
+        script(&scripted.chat, &scripts.chat, &clock)?;
         for line in &scripts.voice {
             scripted.voice.before_next_word(line.cue(&clock)?);
         }
         scripted.voice.set_word_times(!scripts.lacks_word_times);
         let (config, disk) = (scenario.session_config()?, FaultyDisk::new());
-        let has_turn_detector = scripts.turn_detector.is_some();
-        let utterance_seconds_max = scenario.utterance_seconds_max;
-        let (engine, driver) = engine(&clock, &scripted, has_turn_detector, utterance_seconds_max, &disk)?;
+        let (engine, driver) = engine(scenario, &clock, &scripted, &disk)?;
         let session = engine.create_session(config.clone())?;
         let events = Some(session.events()?);
-        Ok(Stage {
-            clock,
-            scripted,
-            has_turn_detector,
-            utterance_seconds_max,
-            config,
-            disk,
-            engine,
-            driver,
-            session,
-            events,
-            reads: true,
-            seq: 0,
-            outcome: Outcome::default(),
-        })
+        let (reads, seq, outcome) = (true, 0, Outcome::default());
+        Ok(Stage { scenario, clock, scripted, config, disk, engine, driver, session, events, reads, seq, outcome })
     }
 
     /// Lets the engine do what it can do now, and reads what it tells.
@@ -253,8 +237,7 @@ impl Stage {
 
     fn crash(&mut self) -> Result<()> {
         self.disk = self.disk.crashed(0);
-        let parts = (&self.clock, &self.scripted, self.has_turn_detector, self.utterance_seconds_max, &self.disk);
-        (self.engine, self.driver) = engine(parts.0, parts.1, parts.2, parts.3, parts.4)?;
+        (self.engine, self.driver) = engine(self.scenario, &self.clock, &self.scripted, &self.disk)?;
         Ok(())
     }
 
@@ -297,23 +280,21 @@ impl Stage {
 }
 
 fn engine(
+    scenario: &Scenario,
     clock: &VirtualClock,
     scripted: &Scripted,
-    has_turn_detector: bool,
-    utterance_seconds_max: Option<u32>,
     disk: &FaultyDisk,
 ) -> Result<(Engine, LocalDriver)> {
     let mut backends = scripted.backends();
-    if has_turn_detector {
+    if scenario.backends.turn_detector.is_some() {
         backends.turn_detector = Some(scripted.turn_detector.clone());
     }
-    let mut builder =
-        EngineBuilder::new().backends(backends).clock(std::sync::Arc::new(clock.clone())).store(disk.location());
-    builder = builder.endpoint_weights(WEIGHTS_OF_TESTS);
-    if let Some(seconds) = utterance_seconds_max {
-        builder = builder.utterance_seconds_max(seconds);
+    let builder = EngineBuilder::new().backends(backends).clock(Arc::new(clock.clone())).store(disk.location());
+    let builder = builder.endpoint_weights(WEIGHTS_OF_TESTS);
+    match scenario.utterance_seconds_max {
+        Some(seconds) => builder.utterance_seconds_max(seconds).build_local(),
+        None => builder.build_local(),
     }
-    builder.build_local()
 }
 
 /// `{"reply": [{"user": "…"}, {"assistant": "…"}]}`, or `prefill`; what is pinned in front is left out.
