@@ -18,8 +18,8 @@ use crate::error::{ErrorCode, Result};
 use crate::event::{EndReason, ErrorInfo, Event, EventKind, Transcript, TurnId};
 use crate::language::LanguageTag;
 use crate::turn::{
-    Action, Draft, EndpointSettings, EndpointWeights, Inquiry, ListenSettings, ListeningSettings, Output,
-    SAMPLES_PER_MS, Spoken, TurnTaking,
+    Action, Draft, EndpointSettings, EndpointWeights, Inquiry, ListeningSettings, Output, SAMPLES_PER_MS, Spoken,
+    TurnTaking,
 };
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -132,9 +132,9 @@ impl Recording {
         let front_end = FrontEnd::open(&shared)?;
         let listening = Listening { mode: ListeningMode::Continuous, idle_ms: None, ..request.listening };
         let mut settings = listening_settings(&listening, request.patience, &shared);
-        settings.listen.endpoint.weights = request.weights;
+        settings.endpoint.weights = request.weights;
         if !request.partials {
-            settings.listen.partial_every = u64::MAX;
+            settings.partial_every = u64::MAX;
         }
         Ok(Self {
             shared,
@@ -315,12 +315,10 @@ pub(super) fn listening_settings(listening: &Listening, patience: f32, shared: &
     };
     ListeningSettings {
         continuous: listening.mode == ListeningMode::Continuous,
-        listen: ListenSettings {
-            endpoint,
-            asks_detector: shared.backends.turn_detector.is_some(),
-            asks_recognizer: shared.backends.recognizer.is_some(),
-            partial_every: samples(listening.partial_ms),
-        },
+        endpoint,
+        asks_detector: shared.backends.turn_detector.is_some(),
+        asks_recognizer: shared.backends.recognizer.is_some(),
+        partial_every: samples(listening.partial_ms),
         interrupt_after: samples(listening.interrupt_ms),
         idle_after: listening.idle_ms.map(samples),
     }

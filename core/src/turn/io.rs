@@ -1,6 +1,7 @@
 //! Inputs and outputs of the turn machine.
 
-use super::listener::{Inquiry, ListenSettings, Spoken};
+use super::endpoint::EndpointSettings;
+use super::listener::{Inquiry, Spoken};
 use crate::event::{
     EndReason, ErrorInfo, EventKind, Metrics, SpokenWord, Stage, Transcript, TurnId, TurnOrigin, TurnState,
 };
@@ -19,12 +20,16 @@ pub(crate) struct Settings {
     pub(crate) listening: ListeningSettings,
 }
 
-/// The settings of turn-taking.
+/// The settings of turn-taking and its listener, and the cues that they can ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct ListeningSettings {
     /// Endpointing decides when an utterance is complete; else the host does.
     pub(crate) continuous: bool,
-    pub(crate) listen: ListenSettings,
+    pub(crate) endpoint: EndpointSettings,
+    pub(crate) asks_detector: bool,
+    pub(crate) asks_recognizer: bool,
+    /// Samples of speech between two partial transcripts.
+    pub(crate) partial_every: u64,
     /// Samples of speech over a reply that are a barge-in whatever their words are.
     pub(crate) interrupt_after: u64,
     /// Samples without speech and without a turn until the event `idle`.

@@ -1,24 +1,15 @@
 //! The listener: endpointing of the microphone. It collects the cues of an end of turn at each stop, shows partial
 //! transcripts, and tells when the utterance is complete.
 
-use super::endpoint::{EndpointEvent, EndpointSettings, Endpointer, Utterance};
+use super::endpoint::{EndpointEvent, Endpointer, Utterance};
+use super::io::ListeningSettings;
 use super::words::{self, StablePrefix};
 use crate::error::ErrorCode;
 use crate::event::{EndReason, ErrorInfo, Transcript, TurnId};
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// The settings of a listener, and the cues that it can ask for.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct ListenSettings {
-    pub(crate) endpoint: EndpointSettings,
-    pub(crate) asks_detector: bool,
-    pub(crate) asks_recognizer: bool,
-    /// Samples of speech between two partial transcripts.
-    pub(crate) partial_every: u64,
-}
-
-/// Numbers a request to a backend: an answer that comes too late is known by it.
+/// The number of a request to a backend, by which a late answer is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Inquiry(pub(crate) u64);
 
@@ -46,7 +37,7 @@ pub(crate) struct Spoken {
 
 /// An event or a request of the listener. Spans of audio begin where the utterance does.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Notice {
+pub(super) enum Notice {
     /// Speech onset; the utterance is open.
     Started { start: u64 },
     /// Speech stopped; the utterance may go on.
@@ -66,8 +57,8 @@ pub(crate) enum Notice {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Listener {
-    settings: ListenSettings,
+pub(super) struct Listener {
+    settings: ListeningSettings,
     endpointer: Endpointer,
     notices: VecDeque<Notice>,
     next_inquiry: u64,
@@ -82,30 +73,30 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) fn new(settings: ListenSettings) -> Self {
+    pub(super) fn new(settings: ListeningSettings) -> Self {
         Self { settings, endpointer: Endpointer::new(settings.endpoint), ..Self::default() }
     }
 
-    pub(crate) fn set(&mut self, settings: ListenSettings) {
+    pub(super) fn set(&mut self, settings: ListeningSettings) {
         self.settings = settings;
         self.endpointer.set(settings.endpoint);
     }
 
-    pub(crate) fn poll(&mut self) -> Option<Notice> {
+    pub(super) fn poll(&mut self) -> Option<Notice> {
         self.notices.pop_front()
     }
 
-    pub(crate) fn endpointer(&self) -> &Endpointer {
+    pub(super) fn endpointer(&self) -> &Endpointer {
         &self.endpointer
     }
 
     /// The inquiry about the last stop, once it is answered.
-    pub(crate) fn drafted(&self) -> Option<Inquiry> {
+    pub(super) fn drafted(&self) -> Option<Inquiry> {
         matches!(self.draft, Draft::Done(_)).then_some(self.stop)
     }
 
     /// Takes a VAD frame that ends at sample `end`.
-    pub(crate) fn on_vad_frame(&mut self, end: u64, probability: f32) {
+    pub(super) fn on_vad_frame(&mut self, end: u64, probability: f32) {
         for event in self.endpointer.on_vad_frame(end, probability) {
             self.follow(event);
         }
@@ -113,7 +104,7 @@ impl Listener {
     }
 
     /// Takes the turn detector's probability that the utterance is complete.
-    pub(crate) fn on_turn_detector(&mut self, inquiry: Inquiry, probability: f32) {
+    pub(super) fn on_turn_detector(&mut self, inquiry: Inquiry, probability: f32) {
         if inquiry == self.stop
             && let Some(utterance) = self.endpointer.on_turn_detector(probability)
         {
@@ -122,14 +113,14 @@ impl Listener {
     }
 
     /// Takes the recogniser's first pass over the draft. Its words weigh as much as those of the answer.
-    pub(crate) fn on_first_pass(&mut self, inquiry: Inquiry, transcript: Transcript) {
+    pub(super) fn on_first_pass(&mut self, inquiry: Inquiry, transcript: Transcript) {
         if inquiry == self.stop && self.draft == Draft::Pending && !transcript.text.is_empty() {
             self.on_words(transcript, false);
         }
     }
 
     /// Takes the recogniser's answer to the draft.
-    pub(crate) fn on_draft(&mut self, answer: Result<Transcript, ErrorInfo>) {
+    pub(super) fn on_draft(&mut self, answer: Result<Transcript, ErrorInfo>) {
         debug_assert_eq!(self.draft, Draft::Pending, "an answer comes once, and only while the draft is wanted");
         let transcript = match answer {
             Ok(transcript) => transcript,
@@ -159,7 +150,7 @@ impl Listener {
     }
 
     /// Takes the recogniser's answer for a partial transcript.
-    pub(crate) fn on_partial(&mut self, answer: Result<Transcript, ErrorInfo>) {
+    pub(super) fn on_partial(&mut self, answer: Result<Transcript, ErrorInfo>) {
         let asked = self.partial.take();
         debug_assert!(asked.is_some(), "an answer comes once, and only while the partial is wanted");
         if let Ok(transcript) = answer
@@ -170,14 +161,14 @@ impl Listener {
     }
 
     /// Ends the open utterance, if there is one.
-    pub(crate) fn finish(&mut self, reason: EndReason) {
+    pub(super) fn finish(&mut self, reason: EndReason) {
         if let Some(utterance) = self.endpointer.finish(reason) {
             self.end(utterance);
         }
     }
 
     /// Drops the open utterance.
-    pub(crate) fn discard(&mut self) {
+    pub(super) fn discard(&mut self) {
         self.endpointer.finish(EndReason::Silence);
         self.notices.retain(|notice| !matches!(notice, Notice::Words { .. } | Notice::Ended(_)));
         self.drop_draft();
@@ -273,7 +264,7 @@ impl Listener {
 
 #[cfg(test)]
 mod tests {
-    use super::super::endpoint::WEIGHTS_OF_TESTS;
+    use super::super::endpoint::{EndpointSettings, WEIGHTS_OF_TESTS};
     use super::*;
 
     const FRAME: u64 = 512;
@@ -281,7 +272,13 @@ mod tests {
     fn listener() -> Listener {
         let weights = WEIGHTS_OF_TESTS;
         let endpoint = EndpointSettings { weights, patience: 0.5, speech_min: 1_600, utterance_max: 16_000 * 60 };
-        Listener::new(ListenSettings { endpoint, asks_detector: true, asks_recognizer: true, partial_every: 8_000 })
+        Listener::new(ListeningSettings {
+            endpoint,
+            asks_detector: true,
+            asks_recognizer: true,
+            partial_every: 8_000,
+            ..Default::default()
+        })
     }
 
     fn feed(listener: &mut Listener, ms: u64, probability: f32) -> Vec<Notice> {

@@ -29,7 +29,7 @@ pub use endpoint::EndpointWeights;
 pub(crate) use endpoint::WEIGHTS_OF_TESTS;
 pub(crate) use endpoint::{EndpointSettings, Endpointer, SAMPLES_PER_MS};
 pub(crate) use io::{Input, ListeningSettings, Output, Redo, Report, Settings, Start, StartKind, Ticket, TurnFacts};
-pub(crate) use listener::{Draft, Inquiry, ListenSettings, Spoken};
+pub(crate) use listener::{Draft, Inquiry, Spoken};
 use outbox::Outbox;
 use std::collections::VecDeque;
 use turn_taking::DraftTimes;

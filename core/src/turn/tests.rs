@@ -48,17 +48,15 @@ pub(super) const SETTINGS: Settings = Settings {
     speaks: true,
     listening: ListeningSettings {
         continuous: true,
-        listen: ListenSettings {
-            endpoint: EndpointSettings {
-                weights: WEIGHTS_OF_TESTS,
-                patience: 0.5,
-                speech_min: 90 * SAMPLES_PER_MS,
-                utterance_max: 20_000 * SAMPLES_PER_MS,
-            },
-            asks_detector: true,
-            asks_recognizer: true,
-            partial_every: 500 * SAMPLES_PER_MS,
+        endpoint: EndpointSettings {
+            weights: WEIGHTS_OF_TESTS,
+            patience: 0.5,
+            speech_min: 90 * SAMPLES_PER_MS,
+            utterance_max: 20_000 * SAMPLES_PER_MS,
         },
+        asks_detector: true,
+        asks_recognizer: true,
+        partial_every: 500 * SAMPLES_PER_MS,
         interrupt_after: 500 * SAMPLES_PER_MS,
         idle_after: Some(2_000 * SAMPLES_PER_MS),
     },
@@ -70,8 +68,8 @@ fn settings(random: &mut Random) -> Settings {
     settings.playback_assumed = random.one_in(3);
     settings.output_latency_ms = random.below(200) as u32;
     settings.speaks = !random.one_in(5);
-    settings.listening.listen.asks_detector = !random.one_in(4);
-    settings.listening.listen.asks_recognizer = !random.one_in(8);
+    settings.listening.asks_detector = !random.one_in(4);
+    settings.listening.asks_recognizer = !random.one_in(8);
     settings
 }
 

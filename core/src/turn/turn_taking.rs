@@ -93,7 +93,7 @@ pub(super) struct DraftTimes {
 
 impl TurnTaking {
     pub(crate) fn new(settings: ListeningSettings) -> Self {
-        Self { settings, listener: Listener::new(settings.listen), ..Self::default() }
+        Self { settings, listener: Listener::new(settings), ..Self::default() }
     }
 
     /// Takes note of the time and of the turn under way, before each input.
@@ -109,7 +109,7 @@ impl TurnTaking {
 
     pub(super) fn set(&mut self, settings: ListeningSettings) {
         self.settings = settings;
-        self.listener.set(settings.listen);
+        self.listener.set(settings);
         if !settings.continuous {
             self.reject_barge_in();
         }
