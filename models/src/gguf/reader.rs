@@ -194,6 +194,7 @@ impl Gguf {
     }
 
     /// An error with the file's name in its context.
+    #[allow(dead_code, reason = "backends use it, each of which is a feature")]
     pub(crate) fn unsupported(&self, what: impl std::fmt::Display) -> Error {
         Error::new(ErrorCode::ModelUnsupported, format!("{}: {what}", self.file_name))
     }
