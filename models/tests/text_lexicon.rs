@@ -39,7 +39,7 @@ fn an_entry_matches_whole_words_and_the_longest_wins() {
 }
 
 #[test]
-fn an_entry_wins_over_what_is_written_out() {
+fn an_entry_wins_over_text_normalization() {
     let lexicon = lexicon(&[("en", "24/7", "ˈɔlwAz"), ("es", "ong", "ˈoŋ")]);
     assert_eq!(phonemize("Open 24/7.", &tags(&["en"]), &lexicon, false).unwrap()[1].phonemes, "ˈɔlwAz");
     assert_eq!(phonemize("Una ONG.", &tags(&["es"]), &lexicon, false).unwrap()[1].phonemes, "ˈoŋ");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 use tertulia::LanguageTag;
-use tertulia_models::text::{phonemize, written_out};
+use tertulia_models::text::{normalize, phonemize};
 
 /// A small generator of pseudo-random numbers (xorshift64*), so that a failure can be repeated.
 struct Random(u64);
@@ -145,7 +145,7 @@ fn random_texts_neither_panic_nor_lose_their_place() {
             assert!(!word.phonemes.is_empty() && !word.phonemes.contains(['❓', 'B', 'D', 'G', 'N']), "{text:?}");
             last = word.text_span.clone();
         }
-        written_out(&text, &languages[0]);
+        normalize(&text, &languages[0]);
     }
 }
 

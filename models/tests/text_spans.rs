@@ -61,7 +61,7 @@ fn unmark(marked: &str) -> (String, Vec<std::ops::Range<usize>>) {
     (text, spans)
 }
 
-/// What stands in brackets is Spanish.
+/// Spanish stands in brackets.
 const MIXED: &[&str] = &[
     "The Spanish for \"thank you\" is \"[gracias]\".",
     "You can say \"[tengo dos hermanos]\" or \"[tengo una hermana]\".",

@@ -12,7 +12,7 @@ use tertulia::backend::{LISTEN_RATE_HZ, SpokenWord, SynthesisRequest, Synthesize
 use tertulia::{LanguageTag, audio};
 use tertulia_models::files::ModelStore;
 use tertulia_models::kokoro::Kokoro;
-use tertulia_models::text::written_out;
+use tertulia_models::text::normalize;
 use tertulia_models::whisper::Whisper;
 
 /// A file of texts, the languages in it, the voice that speaks them, and the word errors allowed, in percent.
@@ -152,7 +152,7 @@ fn recognise(whisper: &Whisper, samples: &[f32], language: &LanguageTag) -> Resu
 
 /// Normalised words: lower case, numbers as words, accents folded.
 pub(crate) fn plain(text: &str, language: &LanguageTag) -> Vec<String> {
-    written_out(text, language).split_whitespace().map(|word| word.chars().map(plain_char).collect()).collect()
+    normalize(text, language).split_whitespace().map(|word| word.chars().map(plain_char).collect()).collect()
 }
 
 fn plain_char(c: char) -> char {

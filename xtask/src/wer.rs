@@ -14,7 +14,7 @@ use std::time::Instant;
 use tertulia::backend::{LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, Recognizer, Transcript, run_steps};
 use tertulia::{LanguageTag, audio};
 use tertulia_models::files::ModelStore;
-use tertulia_models::text::written_out;
+use tertulia_models::text::normalize;
 use tertulia_models::whisper::Whisper;
 
 /// The loss against the reference implementation, at most, in percentage points.
@@ -350,7 +350,7 @@ fn words(text: &str, language: &str, fold: bool) -> Vec<String> {
     // `25` and `twenty five` are the same to the scorer.
     let words = plain.split_whitespace().flat_map(|word| match &language {
         Some(language) if word.bytes().all(|b| b.is_ascii_digit()) => {
-            written_out(word, language).split([' ', '-']).map(str::to_owned).collect()
+            normalize(word, language).split([' ', '-']).map(str::to_owned).collect()
         }
         _ => vec![word.to_owned()],
     });

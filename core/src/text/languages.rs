@@ -51,17 +51,17 @@ const SPANISH: Lists = Lists {
     backchannels: &["ahá", "ajam", "ajá", "claro", "eh", "si", "sí", "vale", "ya"],
 };
 
-/// Whether `word`, in lower case, is an abbreviation of any language: a reply may mix them.
+/// `word`, in lower case, is an abbreviation of any language: a reply may mix them.
 pub(super) fn is_abbreviation(word: &str) -> bool {
     LISTS.iter().any(|lists| lists.abbreviations.contains(&word))
 }
 
-/// Whether a sentence in one of `languages` goes on after `word`, in lower case.
+/// A sentence in one of `languages` goes on after `word`, in lower case.
 pub(crate) fn is_open_ended(word: &str, languages: &[&str]) -> bool {
     of(languages).any(|lists| lists.open_ended.contains(&word))
 }
 
-/// Whether a listener says `word`, in lower case, without claiming the turn.
+/// `word`, in lower case, is said by a listener who does not claim the turn.
 pub(crate) fn is_backchannel(word: &str, languages: &[&str]) -> bool {
     BACKCHANNELS.contains(&word) || of(languages).any(|lists| lists.backchannels.contains(&word))
 }

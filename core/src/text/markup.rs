@@ -1,4 +1,4 @@
-//! What of a reply is shown and not spoken: markdown and emoji.
+//! The stripper of text that is shown and not spoken: Markdown and emoji.
 
 /// The text with everything that is not spoken replaced by spaces, byte for byte, so that places in it stay what they
 /// were. Linear in the text's length.

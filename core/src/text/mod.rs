@@ -27,7 +27,7 @@ pub fn boundary(mark: char) -> Option<Boundary> {
     }
 }
 
-/// Whether a sentence may end with `mark`.
+/// A sentence may end with `mark`.
 pub fn is_sentence_end(mark: char) -> bool {
     boundary(mark) == Some(Boundary::Sentence)
 }

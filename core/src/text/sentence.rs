@@ -118,12 +118,12 @@ fn is_closing(c: char) -> bool {
     is_bracket(c) || is_sentence_end(c)
 }
 
-/// What closes a quotation, a bracket or an emphasis.
+/// Marks that close a quotation, a bracket or an emphasis.
 fn is_bracket(c: char) -> bool {
     matches!(c, '"' | '\'' | '”' | '’' | '»' | ')' | ']' | '*' | '_')
 }
 
-/// Whether the period at byte `at` ends a sentence, as far as the text before it tells.
+/// The period at byte `at` ends a sentence, as far as the text before it tells.
 fn is_full_stop(text: &str, at: usize) -> bool {
     let before = &text[..at];
     let word = before.rsplit(|c: char| c.is_whitespace() || "(\"'«“".contains(c)).next().unwrap_or_default();

@@ -1,9 +1,10 @@
-//! Cuts a text's words into runs that are spoken one by one: at the ends of sentences, else of clauses, else between
-//! words. The first run is short, so that the first sound comes early.
+//! Runs of words within the lengths that Kokoro speaks well, counted in symbols: a longer clause is cut at its strongest
+//! boundary. The first run is short, so that the first sound comes early.
 
 use super::vocab::Vocab;
 use crate::text::PhonemeWord;
 use std::ops::Range;
+use tertulia::text::{Boundary, boundary};
 
 /// The symbols that the first, second and every later run should not exceed, where there is a place to cut.
 const SYMBOLS_WANTED: [usize; 3] = [50, 100, 150];
@@ -17,11 +18,11 @@ const CLAUSE_SYMBOLS_MIN: usize = 15;
 pub(super) struct Chunk {
     /// The bytes of the text; those of all chunks cover it without gap or overlap.
     pub(super) text_span: Range<usize>,
-    /// What to speak.
+    /// The symbols to speak.
     pub(super) ids: Vec<u32>,
     /// Which words, by index, and where each lies in `ids`, without the punctuation after it.
     pub(super) words: Vec<(usize, Range<usize>)>,
-    /// Whether a sentence ends here.
+    /// A sentence ends here.
     pub(super) ends_sentence: bool,
 }
 
@@ -64,7 +65,7 @@ struct Piece {
     end: End,
 }
 
-/// What ends with a piece.
+/// The end of a piece, by the boundary after it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     /// Nothing: the next piece speaks the same bytes of the text.
@@ -83,11 +84,11 @@ fn pieces(words: &[PhonemeWord], vocab: &Vocab) -> Vec<Piece> {
         }
         marks.truncate(SYMBOLS_LIMIT / 8);
         let same_span = words.get(index + 1).is_some_and(|next| next.text_span == word.text_span);
-        let end = match &word.trailing {
+        let end = match word.trailing.chars().filter_map(boundary).max() {
             _ if same_span => End::Nothing,
-            marks if marks.contains(['.', '!', '?', '…']) => End::Sentence,
-            marks if marks.contains([',', ';', ':', '—']) => End::Clause,
-            _ => End::Word,
+            Some(Boundary::Sentence) => End::Sentence,
+            Some(Boundary::Clause) => End::Clause,
+            None => End::Word,
         };
         let mut parts = sounds.chunks(SYMBOLS_LIMIT / 2).peekable();
         if parts.peek().is_none() {

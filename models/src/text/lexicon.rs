@@ -1,5 +1,6 @@
 //! The host's own pronunciations.
 
+use super::language::{self, Language};
 use std::collections::HashMap;
 use tertulia::backend::Lexicon;
 use tertulia::{Error, ErrorCode, Result};
@@ -15,7 +16,7 @@ const SYMBOLS_MAX: usize = 200;
 pub fn check_lexicon(lexicon: &Lexicon, is_symbol: impl Fn(char) -> bool) -> Result<()> {
     for (language, entries) in lexicon {
         for (index, (word, ipa)) in entries.iter().enumerate() {
-            let symbols = symbols(ipa, language.primary() == "en");
+            let symbols = symbols(ipa, language::find(language.primary()));
             let sounds = |c: char| c.is_alphabetic() && !matches!(c, 'ˈ' | 'ˌ' | 'ː');
             let fits = symbols.chars().count() <= SYMBOLS_MAX;
             let spoken = fits && symbols.chars().any(sounds) && symbols.chars().all(&is_symbol);
@@ -36,14 +37,14 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    /// The entries of all tags of the language with this primary tag.
-    pub(super) fn new(lexicon: &Lexicon, primary: &str) -> Self {
+    /// The entries of all tags of the language.
+    pub(super) fn new(lexicon: &Lexicon, language: &dyn Language) -> Self {
         let mut by_first: HashMap<char, Vec<(Vec<char>, String)>> = HashMap::new();
-        let tags = lexicon.iter().filter(|(tag, _)| tag.primary() == primary);
+        let tags = lexicon.iter().filter(|(tag, _)| tag.primary() == language.tag());
         for (word, ipa) in tags.flat_map(|(_, entries)| entries) {
             let word: Vec<char> = word.trim().chars().flat_map(char::to_lowercase).collect();
             if let Some(&first) = word.first() {
-                by_first.entry(first).or_default().push((word, symbols(ipa, primary == "en")));
+                by_first.entry(first).or_default().push((word, symbols(ipa, Some(language))));
             }
         }
         for entries in by_first.values_mut() {
@@ -52,7 +53,7 @@ impl Entries {
         Self { by_first }
     }
 
-    /// Whether there is nothing to find.
+    /// There is no entry.
     pub(super) fn is_empty(&self) -> bool {
         self.by_first.is_empty()
     }
@@ -93,7 +94,7 @@ fn matched_len(text: &str, word: &[char]) -> Option<usize> {
 }
 
 /// The voice's symbols for IPA as people write it.
-fn symbols(ipa: &str, english: bool) -> String {
+fn symbols(ipa: &str, language: Option<&dyn Language>) -> String {
     let mut out: String = ipa
         .trim()
         .chars()
@@ -103,15 +104,12 @@ fn symbols(ipa: &str, english: bool) -> String {
             ':' => Some('ː'),
             '\'' | '’' | 'ʹ' => Some('ˈ'),
             'ɫ' => Some('l'),
-            'r' if english => Some('ɹ'),
             other => Some(other),
         })
         .collect();
     const DIGRAPHS: &[(&str, &str)] =
         &[("tʃ", "ʧ"), ("dʒ", "ʤ"), ("ts", "ʦ"), ("dz", "ʣ"), ("aɪ", "I"), ("aʊ", "W"), ("eɪ", "A")];
-    const ENGLISH: &[(&str, &str)] =
-        &[("oʊ", "O"), ("əʊ", "Q"), ("ɔɪ", "Y"), ("ɝ", "ɜɹ"), ("ɚ", "əɹ"), ("iː", "i"), ("uː", "u")];
-    for (from, to) in DIGRAPHS.iter().chain(if english { ENGLISH } else { &[] }) {
+    for (from, to) in DIGRAPHS.iter().chain(language.map_or(&[][..], |language| language.ipa())) {
         if out.contains(from) {
             out = out.replace(from, to);
         }

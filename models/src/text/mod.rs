@@ -1,11 +1,12 @@
-//! Text to phonemes: languages, numbers and abbreviations, spelling to sound, and the host's lexicon.
+//! Text to phonemes: languages, text normalisation, grapheme-to-phoneme conversion, and the host's lexicon.
 //!
 //! A reply is shown as it was written and spoken as people read aloud: [`phonemize`] cuts it into runs of one language,
-//! writes numbers, dates and signs out, and gives each word the symbols of Kokoro's alphabet. Every word keeps the
-//! bytes of the text that it speaks. Emoji and the marks of Markdown are not spoken.
+//! normalises numbers, dates and signs to words, and gives each word the symbols of Kokoro's alphabet. Every word keeps
+//! the bytes of the text that it speaks. Emoji and the marks of Markdown are not spoken. A language is an implementation
+//! of the trait in `language.rs` and a line in its table.
 
 mod english;
-mod letters;
+mod language;
 mod lexicon;
 mod normalize;
 mod numbers;
@@ -14,10 +15,12 @@ mod spans;
 
 pub use lexicon::check_lexicon;
 
+use language::{Dialect, LANGUAGES, Language};
 use lexicon::Entries;
 use normalize::{Said, units};
 use std::ops::Range;
 use tertulia::backend::Lexicon;
+use tertulia::text::{Boundary, blank_markup, boundary, is_sentence_end};
 use tertulia::{ErrorCode, LanguageTag, Result};
 
 /// A word and its sound.
@@ -35,7 +38,7 @@ pub struct PhonemeWord {
 
 /// The languages that can be pronounced.
 pub fn languages() -> Vec<LanguageTag> {
-    ["en", "es"].iter().filter_map(|tag| tag.parse().ok()).collect()
+    LANGUAGES.iter().filter_map(|language| language.tag().parse().ok()).collect()
 }
 
 /// The words of `text` with their sounds, in order.
@@ -54,27 +57,32 @@ pub fn languages() -> Vec<LanguageTag> {
 /// # Errors
 /// [`ErrorCode::LanguageUnsupported`] where none of `languages` can be pronounced.
 pub fn phonemize(text: &str, languages: &[LanguageTag], lexicon: &Lexicon, british: bool) -> Result<Vec<PhonemeWord>> {
-    let spoken: Vec<&LanguageTag> = languages.iter().filter(|tag| matches!(tag.primary(), "en" | "es")).collect();
-    let first = *spoken.first().ok_or(ErrorCode::LanguageUnsupported)?;
-    let other = spoken.iter().copied().find(|tag| !tag.same_language(first));
-    let spanish_first = first.primary() == "es";
-    let runs = match other {
-        Some(_) => spans::spans(text, spanish_first),
-        None => vec![(0..text.len(), spanish_first)],
-    };
+    let mut spoken: Vec<(Dialect<'_>, &dyn Language)> = Vec::new();
+    for tag in languages {
+        let is_new = spoken.iter().all(|(dialect, _)| !dialect.tag.same_language(tag));
+        if let Some(language) = language::find(tag.primary()).filter(|_| is_new) {
+            spoken.push((Dialect { tag, british }, language));
+        }
+    }
+    if spoken.is_empty() {
+        return Err(ErrorCode::LanguageUnsupported.into());
+    }
+    let known: Vec<&dyn Language> = spoken.iter().map(|(_, language)| *language).collect();
+    let unmarked = blank_markup(text);
     let mut words = Vec::new();
-    for (range, is_spanish) in runs {
-        let tag = if is_spanish == spanish_first { first } else { other.unwrap_or(first) };
-        let pieces = pieces(text, range, tag, &Entries::new(lexicon, tag.primary()), british);
-        let sounds = if is_spanish { spanish_sounds(&pieces, seseo(tag)) } else { english_sounds(&pieces, british) };
-        gather(&pieces, sounds, tag, &mut words);
+    for (range, index) in spans::spans(text, &known) {
+        let (dialect, language) = spoken[index];
+        let entries = Entries::new(lexicon, language);
+        let pieces = pieces(&unmarked, range, language, british, &entries);
+        gather(&pieces, language.phonemes(&pieces, dialect), dialect.tag, &mut words);
     }
     Ok(words)
 }
 
-/// `text` in plain lower-case words of `language`, with numbers and signs written out and no punctuation.
-pub fn written_out(text: &str, language: &LanguageTag) -> String {
-    let pieces = pieces(text, 0..text.len(), language, &Entries::default(), false);
+/// `text` in plain lower-case words of `language`, with numbers and signs normalised to words and no punctuation.
+pub fn normalize(text: &str, language: &LanguageTag) -> String {
+    let language = language::find(language.primary()).unwrap_or(LANGUAGES[0]);
+    let pieces = pieces(&blank_markup(text), 0..text.len(), language, false, &Entries::default());
     let words: Vec<String> = pieces.iter().filter_map(|piece| piece.word()).map(str::to_lowercase).collect();
     words.join(" ")
 }
@@ -103,11 +111,11 @@ impl Piece {
     }
 
     fn ends_sentence(&self) -> bool {
-        matches!(self.sound, Sound::Pause("." | "!" | "?" | "…"))
+        matches!(self.sound, Sound::Pause(mark) if mark.chars().all(is_sentence_end))
     }
 }
 
-fn pieces(text: &str, range: Range<usize>, tag: &LanguageTag, entries: &Entries, british: bool) -> Vec<Piece> {
+fn pieces(text: &str, range: Range<usize>, language: &dyn Language, british: bool, entries: &Entries) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut from = range.start;
     if !entries.is_empty() {
@@ -116,7 +124,7 @@ fn pieces(text: &str, range: Range<usize>, tag: &LanguageTag, entries: &Entries,
             let starts_word = !text[..at].ends_with(char::is_alphanumeric);
             match entries.at_start(&text[at..range.end]).filter(|_| starts_word) {
                 Some((len, symbols)) => {
-                    push_units(text, from..at, tag, british, &mut pieces);
+                    push_units(text, from..at, language, british, &mut pieces);
                     pieces.push(Piece { span: at..at + len, sound: Sound::Given(symbols.to_owned()) });
                     at += len;
                     from = at;
@@ -125,13 +133,12 @@ fn pieces(text: &str, range: Range<usize>, tag: &LanguageTag, entries: &Entries,
             }
         }
     }
-    push_units(text, from..range.end, tag, british, &mut pieces);
+    push_units(text, from..range.end, language, british, &mut pieces);
     pieces
 }
 
-fn push_units(text: &str, range: Range<usize>, tag: &LanguageTag, british: bool, pieces: &mut Vec<Piece>) {
-    let is_spanish = tag.primary() == "es";
-    for unit in units(text, range, tag.primary(), british) {
+fn push_units(text: &str, range: Range<usize>, language: &dyn Language, british: bool, pieces: &mut Vec<Piece>) {
+    for unit in units(text, range, language.rules(), british) {
         let span = unit.span;
         let mut push = |word: &str| match word {
             "," => pieces.push(Piece { span: span.clone(), sound: Sound::Pause(",") }),
@@ -145,8 +152,7 @@ fn push_units(text: &str, range: Range<usize>, tag: &LanguageTag, british: bool,
         match unit.said {
             Said::Pause(mark) => pieces.push(Piece { span, sound: Sound::Pause(mark) }),
             Said::Words(words) => words.split_whitespace().for_each(push),
-            Said::AsWritten if is_spanish => spanish_words(&text[span.clone()]).iter().for_each(|word| push(word)),
-            Said::AsWritten => push(&text[span.clone()]),
+            Said::AsWritten => language.said(&text[span.clone()]).iter().for_each(|word| push(word)),
         }
     }
 }
@@ -162,86 +168,6 @@ fn parts(word: &str) -> impl Iterator<Item = &str> {
         rest = left;
         (!part.is_empty()).then_some(part)
     })
-}
-
-/// A Spanish word as it is said: compounds apart, acronyms by their letters where they cannot be read.
-fn spanish_words(word: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    for part in word.split(['-', '\u{2011}']).filter(|part| !part.is_empty()) {
-        let letters = part.chars().filter(|c| c.is_alphabetic()).count();
-        let capitals = letters > 1 && !part.chars().any(char::is_lowercase);
-        let alone = letters == 1 && !matches!(part, "a" | "e" | "o" | "u" | "y" | "A" | "E" | "O" | "U" | "Y");
-        if alone || (capitals && !spanish::is_readable(part)) {
-            words.extend(
-                part.chars().filter_map(spanish::letter_name).flat_map(str::split_whitespace).map(str::to_owned),
-            );
-        } else {
-            words.push(part.to_owned());
-        }
-    }
-    words
-}
-
-/// Whether the tag names a region where z sounds like s: all but Spain.
-fn seseo(tag: &LanguageTag) -> bool {
-    let region =
-        tag.as_str().split('-').skip(1).find(|part| {
-            matches!(part.len(), 2 | 3) && part.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
-        });
-    region.is_some_and(|region| !matches!(region, "ES" | "GQ" | "EA" | "IC"))
-}
-
-/// The phonemes of each piece; empty for a pause.
-fn spanish_sounds(pieces: &[Piece], seseo: bool) -> Vec<String> {
-    let sounds: Vec<Option<spanish::Sounds>> =
-        pieces.iter().map(|piece| piece.word().map(|word| spanish::sounds(word, seseo))).collect();
-    let is_pause = |index: usize| matches!(pieces[index].sound, Sound::Pause(_));
-    let mut before: Option<char> = None;
-    let mut out = Vec::with_capacity(pieces.len());
-    for (index, piece) in pieces.iter().enumerate() {
-        let after = match sounds.get(index + 1) {
-            Some(Some(next)) => next.first(),
-            // The host's own sound leaves the word before it as it is among others.
-            Some(None) if !is_pause(index + 1) => Some('e'),
-            _ => None,
-        };
-        let phonemes = match (&piece.sound, &sounds[index]) {
-            (Sound::Given(symbols), _) => symbols.clone(),
-            (_, Some(word)) => word.between(spanish::Neighbours { before, after }),
-            (_, None) => String::new(),
-        };
-        before = phonemes.chars().next_back();
-        out.push(phonemes);
-    }
-    out
-}
-
-/// The most words that the tagger sees at once.
-const PHRASE_WORDS_MAX: usize = 80;
-
-/// The phonemes of each piece; empty for a pause.
-fn english_sounds(pieces: &[Piece], british: bool) -> Vec<String> {
-    let mut out = vec![String::new(); pieces.len()];
-    let mut phrase = english::Phrase::default();
-    let mut members: Vec<usize> = Vec::new();
-    for (index, piece) in pieces.iter().enumerate() {
-        match &piece.sound {
-            Sound::Word(word) => {
-                phrase.push_word(word);
-                members.push(index);
-            }
-            Sound::Given(symbols) => out[index] = symbols.clone(),
-            Sound::Pause(mark) => phrase.push_mark(mark),
-        }
-        let full = members.len() >= PHRASE_WORDS_MAX;
-        if (piece.ends_sentence() || full || index + 1 == pieces.len()) && !members.is_empty() {
-            let sounds = std::mem::take(&mut phrase).phonemes(british);
-            for (member, sound) in members.drain(..).zip(sounds) {
-                out[member] = sound;
-            }
-        }
-    }
-    out
 }
 
 /// Adds the pieces' words to `words`, each with the marks that follow it.
@@ -266,13 +192,13 @@ fn gather(pieces: &[Piece], sounds: Vec<String>, tag: &LanguageTag, words: &mut 
 
 /// Marks stand before the blank, and a stronger one takes a weaker one's place.
 fn add_mark(trailing: &mut String, mark: &str) {
-    let strength = |mark: &str| match mark {
-        "." | "!" | "?" | "…" => 3,
-        ";" | ":" | "—" => 2,
-        "," => 1,
-        _ => 0,
+    let strength = |mark: &str| match mark.chars().next().and_then(boundary) {
+        Some(Boundary::Sentence) => 3,
+        Some(Boundary::Clause) if mark != "," => 2,
+        Some(Boundary::Clause) => 1,
+        None => 0,
     };
-    // Quotation marks and brackets are heard as a short pause at most.
+    // Quotation marks and brackets are a short pause at most.
     let mark = match mark {
         "(" | ")" => ",",
         other => other,

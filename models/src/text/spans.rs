@@ -1,34 +1,36 @@
-//! Which words of a text are in which language.
+//! Language spans: the words of a text by language.
 //!
-//! Each word speaks for a language as strongly as its letters and its dictionary allow; changing the language costs
-//! something, least at quotation marks and most in the middle of a clause; the cheapest way through the text wins
-//! (Viterbi, two states). So names and doubtful words stay with their neighbours.
+//! Each word speaks for the languages as strongly as its letters and their dictionaries allow; changing the language
+//! costs something, least at quotation marks and most in the middle of a clause; the cheapest way through the text wins
+//! (Viterbi, a state for each language). So names and doubtful words stay with their neighbours.
 
-use super::english;
-use super::normalize::word_len;
-use super::spanish::fold_accent;
+use super::language::{Groups, Language, Orthography, word_set};
+use super::normalize::{fold_accent, word_len};
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::LazyLock;
+use tertulia::text::is_sentence_end;
 
-/// Cuts `text` into runs of one language each: `(bytes, is_spanish)`, in order, covering all of it.
-/// `spanish_first` tells which language is likelier where the words do not.
-pub(super) fn spans(text: &str, spanish_first: bool) -> Vec<(Range<usize>, bool)> {
-    let words = words(text);
-    let spanish = likeliest(text, &words, spanish_first);
-    let mut spans: Vec<(Range<usize>, bool)> = Vec::new();
-    for (word, is_spanish) in words.iter().zip(spanish) {
+/// Cuts `text` into runs of one language each, as its index in `languages`; in order, covering all of the text.
+/// `languages` are those that may occur, the likeliest first.
+pub(super) fn spans(text: &str, languages: &[&dyn Language]) -> Vec<(Range<usize>, usize)> {
+    if languages.len() < 2 {
+        return vec![(0..text.len(), 0)];
+    }
+    let words = words(text, languages);
+    let mut spans: Vec<(Range<usize>, usize)> = Vec::new();
+    for (word, language) in words.iter().zip(likeliest(text, &words, languages)) {
         match spans.last_mut() {
-            Some((span, language)) if *language == is_spanish => span.end = word.span.end,
-            _ => spans.push((word.span.clone(), is_spanish)),
+            Some((span, last)) if *last == language => span.end = word.span.end,
+            _ => spans.push((word.span.clone(), language)),
         }
     }
-    cover(text, spans, spanish_first)
+    cover(text, spans)
 }
 
 /// Extends the runs of words over what stands between them: an opening mark goes with the run after it.
-fn cover(text: &str, mut spans: Vec<(Range<usize>, bool)>, spanish_first: bool) -> Vec<(Range<usize>, bool)> {
-    let Some(first) = spans.first_mut() else { return vec![(0..text.len(), spanish_first)] };
+fn cover(text: &str, mut spans: Vec<(Range<usize>, usize)>) -> Vec<(Range<usize>, usize)> {
+    let Some(first) = spans.first_mut() else { return vec![(0..text.len(), 0)] };
     first.0.start = 0;
     for index in 1..spans.len() {
         let gap = spans[index - 1].0.end..spans[index].0.start;
@@ -52,11 +54,11 @@ fn cover(text: &str, mut spans: Vec<(Range<usize>, bool)>, spanish_first: bool) 
 /// A word and what it tells.
 struct Word {
     span: Range<usize>,
-    /// Positive for Spanish, negative for English.
-    evidence: f32,
-    /// What changing the language right before it costs.
+    /// How strongly it speaks for each language.
+    evidence: Vec<f32>,
+    /// The cost of changing the language right before it.
     change_cost: f32,
-    /// Whether it stands in quotation marks.
+    /// It stands in quotation marks.
     quoted: bool,
     /// The sentence it is in.
     sentence: usize,
@@ -67,202 +69,221 @@ const COST_AT_COMMA: f32 = 2.4;
 const COST_AT_BRACKET: f32 = 1.6;
 const COST_AT_SENTENCE: f32 = 1.2;
 const COST_AT_QUOTE: f32 = 0.7;
-/// What a sentence that speaks about the other language adds to the words it quotes.
+/// Evidence that a sentence which names a language adds to the words it quotes.
 const QUOTED_CUE: f32 = 1.5;
 
-fn words(text: &str) -> Vec<Word> {
+/// Evidence of a common word, of a letter or of an opening mark that one language alone has; of such a letter in what may
+/// be a name; and of an apostrophe.
+const CERTAIN: f32 = 3.0;
+const NAME: f32 = 0.3;
+const APOSTROPHE: f32 = 2.5;
+/// Evidence of a word that a dictionary has; that it has although another language is spelled so; and, for a language
+/// without a dictionary, that no other has although it looks like this language.
+const IN_DICTIONARY: f32 = 1.8;
+const IN_DICTIONARY_ODDLY_SPELLED: f32 = 0.2;
+const IN_NO_DICTIONARY: f32 = 1.2;
+/// The score that languages other than the likeliest start with.
+const NOT_LIKELIEST: f32 = -0.4;
+
+fn words(text: &str, languages: &[&dyn Language]) -> Vec<Word> {
     let mut words: Vec<Word> = Vec::new();
-    let mut cost: f32 = COST_WITHIN_CLAUSE;
-    let mut open_quote: Option<char> = None;
-    let mut sentence = 0;
-    let mut sentence_start = true;
-    let mut inverted = false;
+    let mut place =
+        Place { change_cost: COST_WITHIN_CLAUSE, quote: None, sentence: 0, sentence_start: true, opened: None };
     let mut at = 0;
     while let Some(c) = text[at..].chars().next() {
-        if c.is_alphabetic() {
-            let len = word_len(&text[at..]).max(c.len_utf8());
-            let word = &text[at..at + len];
-            let glued_to_digit = text[..at].ends_with(|c: char| c.is_ascii_digit());
-            let mut evidence = if glued_to_digit { 0.0 } else { evidence(word, sentence_start) };
-            if std::mem::take(&mut inverted) {
-                evidence += 3.0;
-            }
-            words.push(Word {
-                span: at..at + len,
-                evidence,
-                change_cost: cost,
-                quoted: open_quote.is_some(),
-                sentence,
-            });
-            (cost, sentence_start) = (COST_WITHIN_CLAUSE, false);
-            at += len;
+        if !c.is_alphabetic() {
+            place.pass(c, &text[..at], &text[at + c.len_utf8()..]);
+            at += c.len_utf8();
             continue;
         }
-        let after = text[at + c.len_utf8()..].chars().next();
-        let ends_word = after.is_none_or(|after| !after.is_alphanumeric());
-        match c {
-            '"' | '“' | '”' | '«' | '»' | '„' => {
-                open_quote = match open_quote {
-                    Some(_) if c != '“' && c != '«' => None,
-                    _ => Some(c),
-                };
-                cost = cost.min(COST_AT_QUOTE);
-                sentence_start = true;
+        let len = word_len(&text[at..]).max(c.len_utf8());
+        let mut evidence = match text[..at].ends_with(|c: char| c.is_ascii_digit()) {
+            true => vec![0.0; languages.len()],
+            false => evidence(&text[at..at + len], place.sentence_start, languages),
+        };
+        if let Some(mark) = place.opened.take() {
+            for (language, evidence) in languages.iter().zip(&mut evidence) {
+                *evidence += if language.orthography().opening_marks.contains(&mark) { CERTAIN } else { 0.0 };
             }
-            '\'' | '‘' | '’' | '*' | '_' | '`' => {
-                let before_is_blank = at == 0 || text[..at].ends_with([' ', '(', '\n', '¿', '¡', '*', '_']);
-                if before_is_blank || ends_word {
-                    cost = cost.min(COST_AT_QUOTE);
-                    open_quote = if before_is_blank && !ends_word {
-                        Some(c)
-                    } else {
-                        open_quote.filter(|open| *open != c && *open != '‘')
-                    };
-                    sentence_start |= before_is_blank;
-                }
-            }
-            '.' | '!' | '?' | '…' | '\n' if ends_word => {
-                if cost == COST_WITHIN_CLAUSE || !sentence_start {
-                    sentence += 1;
-                }
-                cost = cost.min(COST_AT_SENTENCE);
-                sentence_start = true;
-            }
-            '¿' | '¡' => {
-                inverted = true;
-                cost = cost.min(COST_AT_COMMA);
-                sentence_start = true;
-            }
-            ':' | '(' | ')' | '[' | ']' | '—' | '–' | '=' | '→' | '/' => {
-                cost = cost.min(COST_AT_BRACKET);
-                sentence_start |= c == ':';
-            }
-            ',' | ';' => cost = cost.min(COST_AT_COMMA),
-            '-' if ends_word => cost = cost.min(COST_AT_BRACKET),
-            _ => {}
         }
-        at += c.len_utf8();
+        let (span, change_cost) = (at..at + len, std::mem::replace(&mut place.change_cost, COST_WITHIN_CLAUSE));
+        words.push(Word { span, evidence, change_cost, quoted: place.quote.is_some(), sentence: place.sentence });
+        place.sentence_start = false;
+        at += len;
     }
     words
 }
 
-fn likeliest(text: &str, words: &[Word], spanish_first: bool) -> Vec<bool> {
-    let cues = cues(text, words);
-    // best[state]: the score of the best way that ends in English (0) or Spanish (1).
-    let mut best = if spanish_first { [-0.4, 0.0] } else { [0.0, -0.4] };
-    let mut came_from: Vec<[usize; 2]> = Vec::with_capacity(words.len());
-    for (index, word) in words.iter().enumerate() {
-        let mut evidence = word.evidence;
-        if word.quoted {
-            evidence += cues.get(word.sentence).copied().unwrap_or(0.0);
-        }
-        let change = if index == 0 { 0.0 } else { word.change_cost };
-        let mut next = [0.0; 2];
-        let mut from = [0; 2];
-        for state in 0..2 {
-            let (stay, switch) = (best[state], best[1 - state] - change);
-            from[state] = if stay >= switch { state } else { 1 - state };
-            next[state] = stay.max(switch) + if state == 1 { evidence } else { -evidence };
-        }
-        came_from.push(from);
-        let top = next[0].max(next[1]);
-        best = [next[0] - top, next[1] - top];
-    }
-    let mut state = usize::from(best[1] > best[0] || (best[1] == best[0] && spanish_first));
-    let mut spanish = vec![false; words.len()];
-    for index in (0..words.len()).rev() {
-        spanish[index] = state == 1;
-        state = came_from[index][state];
-    }
-    spanish
+/// The position in the text, as the marks before it tell.
+struct Place {
+    change_cost: f32,
+    /// The open quotation mark.
+    quote: Option<char>,
+    sentence: usize,
+    sentence_start: bool,
+    /// The mark that opens the sentence.
+    opened: Option<char>,
 }
 
-/// What each sentence says about the language of its quotations: an English sentence that names Spanish, and so on.
-fn cues(text: &str, words: &[Word]) -> Vec<f32> {
-    let mut cues = vec![0.0; words.last().map_or(0, |word| word.sentence + 1)];
-    for word in words.iter().filter(|word| !word.quoted) {
-        match text[word.span.clone()].to_lowercase().as_str() {
-            "spanish" | "español" | "castellano" | "española" => cues[word.sentence] = QUOTED_CUE,
-            "english" | "inglés" | "inglesa" => cues[word.sentence] = -QUOTED_CUE,
+impl Place {
+    fn pass(&mut self, c: char, before: &str, after: &str) {
+        let ends_word = !after.starts_with(char::is_alphanumeric);
+        match c {
+            '"' | '“' | '”' | '«' | '»' | '„' => {
+                self.quote = match self.quote {
+                    Some(_) if c != '“' && c != '«' => None,
+                    _ => Some(c),
+                };
+                self.lower_cost(COST_AT_QUOTE);
+                self.sentence_start = true;
+            }
+            '\'' | '‘' | '’' | '*' | '_' | '`' => {
+                let before_is_blank = before.is_empty() || before.ends_with([' ', '(', '\n', '¿', '¡', '*', '_']);
+                if before_is_blank || ends_word {
+                    self.lower_cost(COST_AT_QUOTE);
+                    self.quote = match before_is_blank && !ends_word {
+                        true => Some(c),
+                        false => self.quote.filter(|open| *open != c && *open != '‘'),
+                    };
+                    self.sentence_start |= before_is_blank;
+                }
+            }
+            c if (c == '\n' || is_sentence_end(c)) && ends_word => {
+                if self.change_cost == COST_WITHIN_CLAUSE || !self.sentence_start {
+                    self.sentence += 1;
+                }
+                self.lower_cost(COST_AT_SENTENCE);
+                self.sentence_start = true;
+            }
+            '¿' | '¡' => {
+                self.opened = Some(c);
+                self.lower_cost(COST_AT_COMMA);
+                self.sentence_start = true;
+            }
+            ':' | '(' | ')' | '[' | ']' | '—' | '–' | '=' | '→' | '/' => {
+                self.lower_cost(COST_AT_BRACKET);
+                self.sentence_start |= c == ':';
+            }
+            ',' | ';' => self.lower_cost(COST_AT_COMMA),
+            '-' if ends_word => self.lower_cost(COST_AT_BRACKET),
             _ => {}
         }
     }
-    cues
+
+    fn lower_cost(&mut self, cost: f32) {
+        self.change_cost = self.change_cost.min(cost);
+    }
 }
 
-/// How much a word speaks for Spanish (above 0) or English (below).
-fn evidence(word: &str, sentence_start: bool) -> f32 {
+/// The likeliest language of each word.
+fn likeliest(text: &str, words: &[Word], languages: &[&dyn Language]) -> Vec<usize> {
+    let quoted = quoted_languages(text, words, languages);
+    // The score of the best way that ends in each language.
+    let mut best: Vec<f32> = (0..languages.len()).map(|index| if index == 0 { 0.0 } else { NOT_LIKELIEST }).collect();
+    let mut came_from: Vec<Vec<usize>> = Vec::with_capacity(words.len());
+    for (index, word) in words.iter().enumerate() {
+        let change = if index == 0 { 0.0 } else { word.change_cost };
+        let score = |from: usize, to: usize| if from == to { best[from] } else { best[from] - change };
+        let from: Vec<usize> = (0..best.len())
+            .map(|to| {
+                (0..best.len()).fold(to, |from, other| if score(other, to) > score(from, to) { other } else { from })
+            })
+            .collect();
+        let cue = if word.quoted { quoted.get(word.sentence).copied().flatten() } else { None };
+        let evidence = |language: usize| word.evidence[language] + if cue == Some(language) { QUOTED_CUE } else { 0.0 };
+        // Evidence counts twice: for a language, and against the others.
+        let next: Vec<f32> = (0..best.len()).map(|to| score(from[to], to) + 2.0 * evidence(to)).collect();
+        let top = next.iter().copied().fold(f32::MIN, f32::max);
+        best = next.into_iter().map(|score| score - top).collect();
+        came_from.push(from);
+    }
+    let mut state = (1..best.len()).fold(0, |state, other| if best[other] > best[state] { other } else { state });
+    let mut found = vec![0; words.len()];
+    for index in (0..words.len()).rev() {
+        found[index] = state;
+        state = came_from[index][state];
+    }
+    found
+}
+
+/// The language that each sentence quotes, as it says itself: an English sentence that names Spanish, and so on.
+fn quoted_languages(text: &str, words: &[Word], languages: &[&dyn Language]) -> Vec<Option<usize>> {
+    let mut quoted = vec![None; words.last().map_or(0, |word| word.sentence + 1)];
+    for word in words.iter().filter(|word| !word.quoted) {
+        let lower = text[word.span.clone()].to_lowercase();
+        let named = languages.iter().position(|language| language.orthography().names.contains(&lower.as_str()));
+        quoted[word.sentence] = named.or(quoted[word.sentence]);
+    }
+    quoted
+}
+
+/// How strongly a word speaks for each language.
+fn evidence(word: &str, sentence_start: bool, languages: &[&dyn Language]) -> Vec<f32> {
     let lower = word.to_lowercase().replace('’', "'");
     let plain = lower.as_str();
-    match (SPANISH.contains(plain), ENGLISH.contains(plain)) {
-        _ if EITHER.contains(plain) => return 0.0,
-        (true, true) => return 0.0,
-        (true, false) => return 3.0,
-        (false, true) => return -3.0,
-        (false, false) => {}
+    let each = |says: &dyn Fn(&dyn Language) -> f32| -> Vec<f32> { languages.iter().map(|l| says(*l)).collect() };
+    let certain = |evidence: f32, is_certain: bool| if is_certain { evidence } else { 0.0 };
+    if SHARED.contains(plain) {
+        return vec![0.0; languages.len()];
+    }
+    let common = each(&|language| certain(CERTAIN, language.orthography().common_words.contains(plain)));
+    if common.iter().any(|evidence| *evidence > 0.0) {
+        return common;
     }
     if plain.contains('\'') {
-        return -2.5;
+        return each(&|language| certain(APOSTROPHE, language.orthography().apostrophes));
     }
-    let capital = word.starts_with(char::is_uppercase);
+    let is_capital = word.starts_with(char::is_uppercase);
     let folded: String = plain.chars().map(fold_accent).collect();
-    let is_english = english::knows(&folded);
-    if plain.contains(['ñ', 'á', 'í', 'ó', 'ú']) || (plain.contains('é') && !is_english) {
-        return if capital && !sentence_start { 0.3 } else { 3.0 };
+    let known: Vec<Option<bool>> = languages.iter().map(|language| language.knows(&folded)).collect();
+    let is_known = known.contains(&Some(true));
+    let has_own_letters = |language: &dyn Language| {
+        let orthography = language.orthography();
+        plain.contains(orthography.own_letters) || (!is_known && plain.contains(orthography.rare_letters))
+    };
+    if languages.iter().any(|language| has_own_letters(*language)) {
+        let evidence = if is_capital && !sentence_start { NAME } else { CERTAIN };
+        return each(&|language| certain(evidence, has_own_letters(language)));
     }
     let all_capitals = word.chars().count() > 1 && word.chars().all(char::is_uppercase);
-    if (capital && !sentence_start) || all_capitals || plain.chars().count() == 1 {
-        return 0.0;
+    if (is_capital && !sentence_start) || all_capitals || plain.chars().count() == 1 {
+        return vec![0.0; languages.len()];
     }
-    let looks = spelling(plain);
-    let known = match (is_english, looks > 0.0) {
-        (true, true) => -0.2,
-        (true, false) => -1.8,
-        (false, true) => 1.2,
-        (false, false) => 0.0,
+    let mut evidence = spelling(plain, languages);
+    let leader = (0..evidence.len()).find(|&at| evidence.iter().enumerate().all(|(i, e)| i == at || *e < evidence[at]));
+    for (index, known) in known.iter().enumerate() {
+        evidence[index] += match known {
+            Some(true) if leader.is_some_and(|leader| leader != index) => IN_DICTIONARY_ODDLY_SPELLED,
+            Some(true) => IN_DICTIONARY,
+            None if !is_known && leader == Some(index) => IN_NO_DICTIONARY,
+            _ => 0.0,
+        };
+        evidence[index] *= if is_capital { 0.6 } else { 1.0 };
+    }
+    evidence
+}
+
+/// How much the spelling of a word looks like each language.
+fn spelling(word: &str, languages: &[&dyn Language]) -> Vec<f32> {
+    let weight = |(groups, weight): Groups, is_in: &dyn Fn(&str) -> bool| {
+        if groups.iter().any(|group| is_in(group)) { weight } else { 0.0 }
     };
-    let evidence = known + looks;
-    if capital { evidence * 0.6 } else { evidence }
+    let looks = |orthography: &Orthography| {
+        weight(orthography.letters, &|group| word.contains(group))
+            + weight(orthography.endings, &|group| word.ends_with(group))
+    };
+    let strong: Vec<f32> = languages.iter().map(|language| looks(language.orthography())).collect();
+    let top = strong.iter().copied().fold(0.0, f32::max);
+    let hints = |language: &dyn Language| weight(language.orthography().hints, &|group| word.contains(group));
+    let with_hints =
+        |(&language, &looks): (&&dyn Language, &f32)| looks + if looks >= top { hints(language) } else { 0.0 };
+    languages.iter().zip(&strong).map(with_hints).collect()
 }
 
-/// How Spanish a spelling looks.
-fn spelling(word: &str) -> f32 {
-    const ENGLISH_LETTERS: &[&str] = &[
-        "th", "wh", "sh", "ck", "gh", "oo", "ee", "ea", "ou", "ow", "aw", "ew", "ay", "ey", "oy", "k", "w", "tt", "pp",
-        "ff", "mm", "ss", "bb", "dd", "gg", "zz", "ph", "tch", "dge", "wr", "kn",
-    ];
-    const ENGLISH_ENDINGS: &[&str] = &[
-        "ing", "ed", "ly", "ness", "tion", "ght", "y", "ful", "less", "ment", "ous", "ble", "t", "c", "m", "p", "g",
-        "f", "h", "v", "b", "rs", "ts", "ds", "ks", "ls", "ps", "gs", "ms", "ns",
-    ];
-    const SPANISH_ENDINGS: &[&str] = &[
-        "ar", "er", "ir", "ando", "iendo", "ado", "ada", "ados", "adas", "ido", "ida", "idos", "idas", "amos", "emos",
-        "imos", "aba", "aban", "aría", "cion", "dad", "mente", "oso", "osa", "illo", "illa", "ito", "ita", "os", "as",
-        "o", "a", "aje", "ero", "era", "eza", "anza", "encia", "ancia", "ez", "uz", "az",
-    ];
-    let mut score: f32 = 0.0;
-    if ENGLISH_LETTERS.iter().any(|letters| word.contains(letters)) {
-        score -= 1.5;
-    }
-    if ENGLISH_ENDINGS.iter().any(|ending| word.ends_with(ending)) {
-        score -= 0.8;
-    }
-    if SPANISH_ENDINGS.iter().any(|ending| word.ends_with(ending)) {
-        score += 1.0;
-    }
-    if ["ll", "rr", "ue", "ie", "qu", "j"].iter().any(|letters| word.contains(letters)) && score >= 0.0 {
-        score += 0.4;
-    }
-    score
-}
+static SHARED: LazyLock<HashSet<&'static str>> = LazyLock::new(|| word_set(SHARED_WORDS));
 
-static SPANISH: LazyLock<HashSet<&'static str>> = LazyLock::new(|| SPANISH_WORDS.split_whitespace().collect());
-static ENGLISH: LazyLock<HashSet<&'static str>> = LazyLock::new(|| ENGLISH_WORDS.split_whitespace().collect());
-
-static EITHER: LazyLock<HashSet<&'static str>> = LazyLock::new(|| EITHER_WORDS.split_whitespace().collect());
-
-/// Words that are spelled alike in both languages.
-const EITHER_WORDS: &str = "\
+/// Words that are spelled alike in several languages, and tell nothing.
+const SHARED_WORDS: &str = "\
     a actor admirable animal area audio auto bar base cable cafeteria camera capital carnaval central cereal chef \
     chocolate club color come con control criminal cruel cultural dame digital director doctor drama era error euro \
     euros favor festival fin final formal formula fiesta general has he honor horrible hospital hotel humor idea ideal \
@@ -270,54 +291,3 @@ const EITHER_WORDS: &str = "\
     normal notable once opera original panorama patio personal piano pie plan plaza plural popular probable protocol \
     radio real red regular rodeo rural sale similar simple singular sin social sofa son sector solar stereo superior \
     taco tacos tan tango taxi terrible terror total tractor triple usual van vapor video virus visible vital web";
-
-/// The commonest Spanish words; those that are common in English too stand in both lists and so tell nothing.
-const SPANISH_WORDS: &str = "\
-    a al ante antes así aunque bajo cada como cómo con contra cosa cosas cual cuando cuándo cuanto de del desde después \
-    donde dónde dos e el ella ellas ellos en entonces entre era eran es esa ese eso esos esas esta está están estaba \
-    estamos estar este esto estos estas estoy fue fueron fui ha había habla hablar hablo hace hacer hago han has hasta \
-    hay he hemos hoy la las le les lo los luego más me menos mi mis mismo misma mucho mucha muchos muchas muy nada nadie \
-    ni no nos nosotros nuestra nuestro nunca o otra otro otras otros para pero poco por porque pues que qué quien quién \
-    quiero quiere quieres se sea ser si sí siempre sin sino sobre solo sólo son soy su sus también tan tanto te tener \
-    tengo tiene tienen tienes todo toda todos todas tu tú tus un una uno unos unas usted ustedes va vamos van vas ver \
-    voy y ya yo él años año día días vez veces casa tiempo hombre mujer gente vida mundo agua comida noche noches \
-    mañana tarde buenas buenos buena bueno bien mal gracias hola adiós favor perdón siento señor señora amigo amiga \
-    amigos hermana hermano madre padre familia hijo hija niño niña perro gato libro libros mesa silla puerta calle \
-    ciudad país trabajo escuela estudiante estudiantes profesor tren estación camino gusta gustan gustaría encanta \
-    puedo puede puedes pueden poder decir dice dijo dicho digo saber sé sabe sabes ir fuiste iba ido vivir vive vivo \
-    comer como come bebe beber leer escribir pensar creo cree parece llama llamo llamas cuesta dinero precio cuenta \
-    café leche pan carne pescado fruta manzana manzanas naranja vino cerveza mercado tienda restaurante desayuno cena \
-    almuerzo hambre sed frío calor sol lluvia llueve cielo mar playa grande pequeño pequeña nuevo nueva viejo vieja \
-    bonito bonita malo mala mejor peor rojo azul verde blanco negro lunes martes miércoles jueves viernes sábado domingo \
-    enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre cero tres cuatro cinco \
-    seis siete ocho nueve diez once veinte cien mil primero primera segundo segunda tercero aquí allí ahí ahora ayer \
-    anoche cerca lejos dentro fuera arriba abajo izquierda derecha vale claro despacio repite repetir escucha mira \
-    palabra palabras frase inglés inglesa español española significa dicen pregunta respuesta ejemplo verdad cansado \
-    cansada contento feliz triste enfermo hacemos hacen vemos tenemos hablamos hablas quisiera podría podrías debo \
-    debe debes hacía mientras según durante hacia tras quizás tal cuyo aquel aquella suyo mío mía tuyo qué dame dime \
-    me quedo queda quedamos lleva llevar llegar llega llego salir sale salgo poner pone pongo venir viene vengo dar \
-    doy da dan das muchísimo chico chica cine música película ventana parque hotel hospital cabeza mano ojos \
-    desde adelante excelente perfecto exacto correcto importante interesante fácil difícil posible";
-
-/// The commonest English words.
-const ENGLISH_WORDS: &str = "\
-    a able about above after again against all almost along already also although always am among an and another any \
-    anything are around as ask at away back be because been before began being below best better between both but by \
-    call came can cannot come comes could day days did different do does doing done don't down each early earlier eat \
-    either else end enough even ever every everything example far feel few find first five food for four found from \
-    full gave get gets give go goes going good got great had half happy hard has have he hello help her here him his \
-    home hope hot house how however hundred i i'd i'll i'm i've if important in into is isn't it its it's job just keep \
-    kind know last late later learn least left less let like likes literally little live long look looks lot love made \
-    make makes man many may maybe me mean means meet men might more morning most much must my name need never new next \
-    nice night no none nor not nothing now number of off often oh ok okay old on once one only or order other our out \
-    over own part past people perhaps place play please point put question quite rather read ready really red remember \
-    right room said same saw say saying says school see seem seems seen sentence set seven she should show since six \
-    small so some someone something son soon sorry speak still stop street study such sure table take talk tea tell ten \
-    tense than thank thanks that that's the their them then there these they thing things think this those though \
-    thought thousand three through time times to today together told tomorrow tonight too took train try trying turn \
-    twelve two under understand until up upon us use used using usually verb very want was water way we week well went \
-    were what what's when where which while who whole whom whose why will wish with without woman women wonderful won't \
-    word words work works world would write wrong yeah year years yes yesterday yet you your you're yours young \
-    perfect correct \
-    excellent exactly almost answer repeat listen practice practise conversation translate pronounce polite family \
-    breakfast lunch dinner coffee bill tired hungry cold weather friend friends movie brother sister mother father";

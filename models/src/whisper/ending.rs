@@ -6,6 +6,7 @@
 
 use super::decoding::Attempt;
 use super::vocabulary::Vocabulary;
+use tertulia::text::{Ending, ending, is_sentence_end, trim_closing};
 
 /// The log-odds of an end by what the last steps of the decoder, its end among them, are sure of on average ...
 const LAST_STEPS: usize = 3;
@@ -24,8 +25,7 @@ pub(super) fn closing_tokens(vocabulary: &Vocabulary) -> Vec<u32> {
 }
 
 fn closes(text: &str) -> bool {
-    let sign = text.trim().trim_end_matches(['"', '\'', '”', '’', '»', ')']);
-    matches!(sign, "." | "!" | "?" | "?!" | "!!" | "。" | "！" | "？")
+    ending(text) == Ending::Closed && trim_closing(text.trim()).chars().all(is_sentence_end)
 }
 
 /// The probability that nothing is to come, 0 to 1, where pauses and ends are as frequent; `None` where the decoder did

@@ -4,6 +4,7 @@
 
 use super::vocabulary::Vocabulary;
 use tertulia::backend::Word;
+use tertulia::text::is_sentence_end;
 
 /// Milliseconds of one position of the encoder.
 const POSITION_MS: u64 = 20;
@@ -12,7 +13,6 @@ const MEDIAN_WIDTH: usize = 7;
 /// Signs that belong to the word after them, and to the word before them.
 const OPENING: &str = "\"'“¿¡([{-«";
 const CLOSING: &str = "\"'.。,，!！?？:：;”)]}、»…";
-const SENTENCE_ENDS: &str = ".。!！?？";
 /// A word at a sentence's edge that lasts longer than this many medians has swallowed a pause.
 const LONG_WORD_MEDIANS: u64 = 2;
 const MEDIAN_WORD_MAX_MS: u64 = 700;
@@ -166,7 +166,7 @@ fn shorten_pauses(words: &mut [Word]) {
     durations.sort_unstable();
     let Some(median) = durations.get(durations.len() / 2) else { return };
     let longest = LONG_WORD_MEDIANS * (*median).min(MEDIAN_WORD_MAX_MS);
-    let ends_sentence = |word: &Word| word.text.trim().chars().all(|c| SENTENCE_ENDS.contains(c));
+    let ends_sentence = |word: &Word| word.text.trim().chars().all(is_sentence_end);
     for at in 0..words.len() {
         if words[at].end_ms - words[at].start_ms <= longest {
             continue;

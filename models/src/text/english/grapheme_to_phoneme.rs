@@ -1,4 +1,7 @@
-//! English spelling to sound, by rule, for words that no dictionary has: names, inventions, misspellings.
+//! English grapheme-to-phoneme conversion by rule, for words that no dictionary has: names, inventions, misspellings.
+
+use crate::text::numbers::nth;
+use std::sync::LazyLock;
 
 /// The phonemes of `word` (any case, accents folded), with one main stress; never empty for a word with a letter a-z.
 pub(super) fn sounds(word: &str, british: bool) -> String {
@@ -17,37 +20,10 @@ pub(super) fn sounds(word: &str, british: bool) -> String {
 
 /// The names of the letters, one after the other, the last one stressed.
 pub(super) fn spell(letters: &[u8]) -> String {
-    const NAMES: [&str; 26] = [
-        "A",
-        "bi",
-        "si",
-        "di",
-        "i",
-        "ɛf",
-        "ʤi",
-        "Aʧ",
-        "I",
-        "ʤA",
-        "kA",
-        "ɛl",
-        "ɛm",
-        "ɛn",
-        "O",
-        "pi",
-        "kju",
-        "ɑɹ",
-        "ɛs",
-        "ti",
-        "ju",
-        "vi",
-        "dˈʌbᵊlju",
-        "ɛks",
-        "wI",
-        "zi",
-    ];
+    const NAMES: &str = "A bi si di i ɛf ʤi Aʧ I ʤA kA ɛl ɛm ɛn O pi kju ɑɹ ɛs ti ju vi dˈʌbᵊlju ɛks wI zi";
     let mut out = String::new();
     for (index, letter) in letters.iter().enumerate() {
-        let name = NAMES[usize::from(letter.to_ascii_lowercase().saturating_sub(b'a')).min(25)];
+        let name = nth(NAMES, u64::from(letter.to_ascii_lowercase().saturating_sub(b'a')).min(25));
         let mark = if index + 1 == letters.len() { 'ˈ' } else { 'ˌ' };
         match name.find(|c| VOWELS.contains(c)) {
             Some(at) if !name.contains('ˈ') => {
@@ -65,146 +41,35 @@ const VOWELS: &str = "AIOQWYaiuæɑɒɔəɛɜɪʊʌᵻ";
 
 /// Groups of letters and their sounds, longest first among those that start alike. `^` and `$` are the word's ends,
 /// `+` behind a group: a front vowel must follow; `@`: a consonant, then a final e.
-const GROUPS: &[(&str, &[&str])] = &[
-    ("^kn", &["n"]),
-    ("^gn", &["n"]),
-    ("^wr", &["ɹ"]),
-    ("^ps", &["s"]),
-    ("^x", &["z"]),
-    ("^mc", &["m", "ə", "k"]),
-    ("tion", &["ʃ", "ə", "n"]),
-    ("sion", &["ʒ", "ə", "n"]),
-    ("cious", &["ʃ", "ə", "s"]),
-    ("tious", &["ʃ", "ə", "s"]),
-    ("cial", &["ʃ", "ə", "l"]),
-    ("tial", &["ʃ", "ə", "l"]),
-    ("ture$", &["ʧ", "ə", "ɹ"]),
-    ("ough", &["O"]),
-    ("augh", &["ɔ"]),
-    ("eigh", &["A"]),
-    ("igh", &["I"]),
-    ("tch", &["ʧ"]),
-    ("dge", &["ʤ"]),
-    ("sch", &["ʃ"]),
-    ("scr", &["s", "k", "ɹ"]),
-    ("sc+", &["s"]),
-    ("que$", &["k"]),
-    ("gue$", &["ɡ"]),
-    ("ck", &["k"]),
-    ("ch", &["ʧ"]),
-    ("sh", &["ʃ"]),
-    ("th", &["θ"]),
-    ("ph", &["f"]),
-    ("gh", &["ɡ"]),
-    ("wh", &["w"]),
-    ("qu", &["k", "w"]),
-    ("ng$", &["ŋ"]),
-    ("ngs$", &["ŋ", "z"]),
-    ("nk", &["ŋ", "k"]),
-    ("mb$", &["m"]),
-    ("ss", &["s"]),
-    ("zz", &["z"]),
-    ("cc+", &["k", "s"]),
-    ("gg", &["ɡ"]),
-    ("air", &["ɛ", "ɹ"]),
-    ("ear", &["ɪ", "ɹ"]),
-    ("eer", &["ɪ", "ɹ"]),
-    ("oor", &["ɔ", "ɹ"]),
-    ("our", &["ɔ", "ɹ"]),
-    ("are$", &["ɛ", "ɹ"]),
-    ("ire$", &["I", "ə", "ɹ"]),
-    ("ore$", &["ɔ", "ɹ"]),
-    ("ure$", &["j", "ʊ", "ɹ"]),
-    ("ere$", &["ɪ", "ɹ"]),
-    ("ar$", &["ə", "ɹ"]),
-    ("ar", &["ɑ", "ɹ"]),
-    ("er", &["ɜ", "ɹ"]),
-    ("ir", &["ɜ", "ɹ"]),
-    ("or", &["ɔ", "ɹ"]),
-    ("ur", &["ɜ", "ɹ"]),
-    ("ee", &["i"]),
-    ("ea", &["i"]),
-    ("ai", &["A"]),
-    ("ay", &["A"]),
-    ("ey$", &["i"]),
-    ("ei", &["A"]),
-    ("ie$", &["i"]),
-    ("ies$", &["i", "z"]),
-    ("ie", &["i"]),
-    ("oa", &["O"]),
-    ("oo", &["u"]),
-    ("ou", &["W"]),
-    ("ow$", &["O"]),
-    ("ow", &["W"]),
-    ("oi", &["Y"]),
-    ("oy", &["Y"]),
-    ("au", &["ɔ"]),
-    ("aw", &["ɔ"]),
-    ("ew", &["u"]),
-    ("eu", &["j", "u"]),
-    ("ue$", &["u"]),
-    ("ui", &["u"]),
-    ("io", &["i", "O"]),
-    ("ia$", &["i", "ə"]),
-    ("ia", &["i", "ɑ"]),
-    ("eo", &["i", "O"]),
-    ("le$", &["ə", "l"]),
-    ("ed$", &["d"]),
-    ("es$", &["z"]),
-    ("a@", &["A"]),
-    ("e@", &["i"]),
-    ("i@", &["I"]),
-    ("o@", &["O"]),
-    ("u@", &["u"]),
-    ("y@", &["I"]),
-    ("a$", &["ə"]),
-    ("e$", &[]),
-    ("i$", &["i"]),
-    ("o$", &["O"]),
-    ("u$", &["u"]),
-    ("^y", &["j"]),
-    ("y$", &["i"]),
-    ("c+", &["s"]),
-    ("g+", &["ʤ"]),
-    ("a", &["æ"]),
-    ("b", &["b"]),
-    ("c", &["k"]),
-    ("d", &["d"]),
-    ("e", &["ɛ"]),
-    ("f", &["f"]),
-    ("g", &["ɡ"]),
-    ("h", &["h"]),
-    ("i", &["ɪ"]),
-    ("j", &["ʤ"]),
-    ("k", &["k"]),
-    ("l", &["l"]),
-    ("m", &["m"]),
-    ("n", &["n"]),
-    ("o", &["ɑ"]),
-    ("p", &["p"]),
-    ("q", &["k"]),
-    ("r", &["ɹ"]),
-    ("s", &["s"]),
-    ("t", &["t"]),
-    ("u", &["ʌ"]),
-    ("v", &["v"]),
-    ("w", &["w"]),
-    ("x", &["k", "s"]),
-    ("y", &["ɪ"]),
-    ("z", &["z"]),
-];
+const GROUPS: &str = "\
+    ^kn=n, ^gn=n, ^wr=ɹ, ^ps=s, ^x=z, ^mc=m ə k, tion=ʃ ə n, sion=ʒ ə n, cious=ʃ ə s, tious=ʃ ə s, cial=ʃ ə l, \
+    tial=ʃ ə l, ture$=ʧ ə ɹ, ough=O, augh=ɔ, eigh=A, igh=I, tch=ʧ, dge=ʤ, sch=ʃ, scr=s k ɹ, sc+=s, que$=k, gue$=ɡ, \
+    ck=k, ch=ʧ, sh=ʃ, th=θ, ph=f, gh=ɡ, wh=w, qu=k w, ng$=ŋ, ngs$=ŋ z, nk=ŋ k, mb$=m, ss=s, zz=z, cc+=k s, gg=ɡ, \
+    air=ɛ ɹ, ear=ɪ ɹ, eer=ɪ ɹ, oor=ɔ ɹ, our=ɔ ɹ, are$=ɛ ɹ, ire$=I ə ɹ, ore$=ɔ ɹ, ure$=j ʊ ɹ, ere$=ɪ ɹ, ar$=ə ɹ, \
+    ar=ɑ ɹ, er=ɜ ɹ, ir=ɜ ɹ, or=ɔ ɹ, ur=ɜ ɹ, ee=i, ea=i, ai=A, ay=A, ey$=i, ei=A, ie$=i, ies$=i z, ie=i, oa=O, oo=u, \
+    ou=W, ow$=O, ow=W, oi=Y, oy=Y, au=ɔ, aw=ɔ, ew=u, eu=j u, ue$=u, ui=u, io=i O, ia$=i ə, ia=i ɑ, eo=i O, le$=ə l, \
+    ed$=d, es$=z, a@=A, e@=i, i@=I, o@=O, u@=u, y@=I, a$=ə, e$=, i$=i, o$=O, u$=u, ^y=j, y$=i, c+=s, g+=ʤ, a=æ, b=b, \
+    c=k, d=d, e=ɛ, f=f, g=ɡ, h=h, i=ɪ, j=ʤ, k=k, l=l, m=m, n=n, o=ɑ, p=p, q=k, r=ɹ, s=s, t=t, u=ʌ, v=v, w=w, x=k s, \
+    y=ɪ, z=z";
+
+/// The groups, each with its sounds.
+static PATTERNS: LazyLock<Vec<(&str, Vec<&str>)>> = LazyLock::new(|| {
+    let groups = GROUPS.split(", ").filter_map(|group| group.split_once('='));
+    groups.map(|(pattern, sounds)| (pattern, sounds.split_whitespace().collect())).collect()
+});
 
 fn read(letters: &[u8]) -> Vec<&'static str> {
     let mut sounds: Vec<&'static str> = Vec::new();
     let mut at = 0;
     while at < letters.len() {
-        let Some((len, group)) = GROUPS.iter().find_map(|(pattern, group)| Some((fits(pattern, letters, at)?, *group)))
+        let Some((len, group)) =
+            PATTERNS.iter().find_map(|(pattern, group)| Some((fits(pattern, letters, at)?, group)))
         else {
             at += 1;
             continue;
         };
         let doubled = len == 1 && !is_vowel_letter(letters[at]) && letters.get(at + 1) == Some(&letters[at]);
-        // A final e is silent only where another vowel is heard.
+        // A final e is silent only beside another vowel.
         if group.is_empty() && !sounds.iter().any(is_vowel) {
             sounds.push("i");
         }

@@ -1,13 +1,11 @@
-//! From text as it is shown to the words that are said.
+//! Text normalisation: from text as it is shown to the words that are said, by rules that each language brings.
 //!
 //! A text is cut into [`Unit`]s: a word, a number with its unit, a date, a pause. Each keeps the bytes it stands for,
 //! so that whatever is said can be traced to what is shown.
 
-mod english;
-mod spanish;
-
 use regex::{Captures, Regex};
 use std::ops::Range;
+use tertulia::text::{boundary, trim_closing};
 
 /// A piece of the text and how it is said.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,9 +27,8 @@ pub(super) enum Said {
     Pause(&'static str),
 }
 
-/// Cuts `range` of `text` into units, by the rules of the language with this primary tag.
-pub(super) fn units(text: &str, range: Range<usize>, language: &str, british: bool) -> Vec<Unit> {
-    let rules = if language == "es" { &*spanish::RULES } else { &*english::RULES };
+/// Cuts `range` of `text`, which has no markup, into units by the rules of a language.
+pub(super) fn units(text: &str, range: Range<usize>, rules: &Rules, british: bool) -> Vec<Unit> {
     let mut units = Vec::new();
     let mut at = range.start;
     while at < range.end {
@@ -72,49 +69,49 @@ pub(super) struct Rule {
 /// All rules of a language.
 pub(super) struct Rules {
     /// Pieces that start with a letter.
-    letters: Vec<Rule>,
+    pub(super) letters: Vec<Rule>,
     /// Pieces that start with a digit or a sign.
-    others: Vec<Rule>,
+    pub(super) others: Vec<Rule>,
     /// The name of a sign that stands alone.
-    sign: fn(char, &Place<'_>) -> Option<&'static str>,
+    pub(super) sign: fn(char, &Place<'_>) -> Option<&'static str>,
     /// The name of a sign in a web or mail address.
-    address_sign: fn(char) -> Option<&'static str>,
+    pub(super) address_sign: fn(char) -> Option<&'static str>,
     /// Digits, said one by one.
-    digits: fn(&str) -> String,
+    pub(super) digits: fn(&str) -> String,
 }
 
 /// Where a piece stands.
 pub(super) struct Place<'a> {
     /// The text before it.
-    before: &'a str,
+    pub(super) before: &'a str,
     /// The text from its start on.
-    rest: &'a str,
-    /// Whether dates and names of letters are British.
-    british: bool,
+    pub(super) rest: &'a str,
+    /// Dates and names of letters are British.
+    pub(super) british: bool,
 }
 
 impl Place<'_> {
     /// The word right before, without its punctuation, if only blanks stand between.
-    fn word_before(&self) -> &str {
+    pub(super) fn word_before(&self) -> &str {
         let before = self.before.trim_end();
         let start =
             before.char_indices().rev().take_while(|(_, c)| c.is_alphabetic()).last().map_or(before.len(), |(i, _)| i);
         &before[start..]
     }
 
-    /// What follows the first `len` bytes of the piece.
-    fn after(&self, len: usize) -> &str {
+    /// The text after the first `len` bytes of the piece.
+    pub(super) fn after(&self, len: usize) -> &str {
         &self.rest[len..]
     }
 
     /// The next word after the first `len` bytes, if only blanks stand between.
-    fn word_after(&self, len: usize) -> &str {
+    pub(super) fn word_after(&self, len: usize) -> &str {
         let after = self.after(len).trim_start_matches([' ', '\u{a0}', '\u{202f}']);
         &after[..word_len(after)]
     }
 
-    /// Whether a letter or digit stands right before the piece.
-    fn is_glued(&self) -> bool {
+    /// A letter or digit stands right before the piece.
+    pub(super) fn is_glued(&self) -> bool {
         self.before.chars().next_back().is_some_and(char::is_alphanumeric)
     }
 }
@@ -122,7 +119,7 @@ impl Place<'_> {
 /// Patterns look no further than this.
 const LOOK_AHEAD_BYTES: usize = 160;
 
-fn rule(pattern: &str, say: fn(&Captures<'_>, &Place<'_>) -> Option<String>) -> Rule {
+pub(super) fn rule(pattern: &str, say: fn(&Captures<'_>, &Place<'_>) -> Option<String>) -> Rule {
     let pattern = Regex::new(&format!("^(?:{pattern})")).expect("a rule's pattern is part of the program");
     Rule { pattern, say }
 }
@@ -134,9 +131,6 @@ fn unit(rules: &Rules, text: &str, at: usize, rest: &str, first: char, british: 
         return (taken, is_break.then_some(Said::Pause(".")));
     }
     let place = Place { before: &text[..at], rest, british };
-    if let Some(taken) = markup_len(&place) {
-        return (taken, None);
-    }
     let window = &rest[..rest.floor_char_boundary(LOOK_AHEAD_BYTES)];
     if let Some((taken, words)) = address(window, &place, rules) {
         return (taken, Some(Said::Words(words)));
@@ -148,7 +142,8 @@ fn unit(rules: &Rules, text: &str, at: usize, rest: &str, first: char, british: 
             if let Some(captures) = rule.pattern.captures(window)
                 && let Some(words) = (rule.say)(&captures, &place)
             {
-                return (captures[0].len(), Some(Said::Words(words)));
+                // A blank may stand for a part of a character: spans end before it.
+                return (captures[0].trim_end().len(), Some(Said::Words(words)));
             }
         }
     }
@@ -162,34 +157,8 @@ fn unit(rules: &Rules, text: &str, at: usize, rest: &str, first: char, british: 
     (first.len_utf8(), said)
 }
 
-/// Marks of Markdown that are not said: bullets, headings, emphasis, code, the address of a link.
-fn markup_len(place: &Place<'_>) -> Option<usize> {
-    let rest = place.rest;
-    let at_line_start = place.before.trim_end_matches([' ', '\t', '>']).chars().next_back().is_none_or(|c| c == '\n');
-    let run = |mark: char| rest.len() - rest.trim_start_matches(mark).len();
-    if at_line_start {
-        let heading = run('#');
-        if (1..=6).contains(&heading) && rest[heading..].starts_with(' ') {
-            return Some(heading);
-        }
-        if ["- ", "* ", "+ ", "• ", "> "].iter().any(|bullet| rest.starts_with(bullet)) {
-            return Some(rest.chars().next()?.len_utf8());
-        }
-        if run('-') >= 3 || run('=') >= 3 {
-            return Some(run('-').max(run('=')));
-        }
-    }
-    if rest.starts_with("](") && place.before.contains('[') {
-        let window = &rest[..rest.floor_char_boundary(2048)];
-        return window.find(')').map(|end| end + 1);
-    }
-    ['*', '_', '`', '~', '|', '[', ']']
-        .into_iter()
-        .find(|&mark| rest.starts_with(mark) && !(mark == '*' && is_between_digits(place, 1)))
-        .map(run)
-}
-
-fn is_between_digits(place: &Place<'_>, len: usize) -> bool {
+/// The sign that takes the first `len` bytes of the piece stands between two digits.
+pub(super) fn is_between_digits(place: &Place<'_>, len: usize) -> bool {
     place.before.trim_end().ends_with(|c: char| c.is_ascii_digit())
         && place.after(len).trim_start().starts_with(|c: char| c.is_ascii_digit())
 }
@@ -259,9 +228,20 @@ fn pause(first: char, place: &Place<'_>) -> Option<(usize, &'static str)> {
 }
 
 fn ends_with_pause(text: &str) -> bool {
-    let text =
-        text.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '”' | '»' | '*' | '_' | '`' | ')'));
-    text.is_empty() || text.ends_with(['.', ',', ';', ':', '!', '?', '…', '—'])
+    let text = trim_closing(text.trim_end());
+    text.is_empty() || text.ends_with(|mark| boundary(mark).is_some())
+}
+
+/// `á` to `a` and so on, for the five vowels and ü; ñ is a letter of its own.
+pub(super) fn fold_accent(letter: char) -> char {
+    match letter {
+        'á' | 'à' | 'â' | 'ä' | 'ã' | 'å' => 'a',
+        'é' | 'è' | 'ê' | 'ë' => 'e',
+        'í' | 'ì' | 'î' | 'ï' => 'i',
+        'ó' | 'ò' | 'ô' | 'ö' | 'õ' => 'o',
+        'ú' | 'ù' | 'û' | 'ü' => 'u',
+        other => other,
+    }
 }
 
 fn is_combining(c: char) -> bool {

@@ -1,22 +1,22 @@
-//! Numbers, dates, money, signs and abbreviations are written out as people read them aloud.
+//! Text normalisation: numbers, dates, money, signs and abbreviations become the words that people read aloud.
 
 use tertulia::LanguageTag;
-use tertulia_models::text::written_out;
+use tertulia_models::text::normalize;
 
 #[test]
-fn english_is_written_out() {
+fn english_numbers_and_abbreviations_are_normalized() {
     check("en", ENGLISH);
 }
 
 #[test]
-fn spanish_is_written_out() {
+fn spanish_numbers_and_abbreviations_are_normalized() {
     check("es", SPANISH);
 }
 
 #[test]
 fn several_lines_are_separate_sentences() {
     let english: LanguageTag = "en".parse().unwrap();
-    assert_eq!(written_out("First line\n- 2 apples\n\n1. Go on", &english), "first line two apples one go on");
+    assert_eq!(normalize("First line\n- 2 apples\n\n1. Go on", &english), "first line two apples one go on");
 }
 
 fn check(language: &str, table: &[(&str, &str)]) {
@@ -24,7 +24,7 @@ fn check(language: &str, table: &[(&str, &str)]) {
     let wrong: Vec<String> = table
         .iter()
         .filter_map(|(shown, said)| {
-            let got = written_out(shown, &language);
+            let got = normalize(shown, &language);
             (got != *said).then(|| format!("{shown}\n  should be {said}\n  but is    {got}"))
         })
         .collect();

@@ -1,149 +1,12 @@
-//! How English says numbers, dates, signs and abbreviations.
+//! English text normalisation: numbers, dates, signs and abbreviations as words.
 
-use super::super::numbers::english::{cardinal, digits, ordinal, year};
-use super::super::numbers::{READ_AS_NUMBER_DIGITS_MAX, roman};
-use super::{Place, Rule, Rules, rule};
+use super::numbers::{cardinal, digits, ordinal, year};
+use super::tables::{ABBREVIATIONS, MONTHS, NUMBER, NUMBERED, REGNAL, TITLES, UNITS};
+use crate::text::normalize::{Place, Rule, Rules, is_between_digits, rule};
+use crate::text::numbers::{roman, value};
 use regex::Captures;
 use std::sync::LazyLock;
-
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-
-/// Abbreviations written with a full stop, what is said, and whether a sentence may end with it.
-const ABBREVIATIONS: &[(&str, &str, bool)] = &[
-    ("Mr", "mister", false),
-    ("Mrs", "missus", false),
-    ("Ms", "miss", false),
-    ("Dr", "doctor", false),
-    ("Prof", "professor", false),
-    ("Rev", "reverend", false),
-    ("Gen", "general", false),
-    ("Col", "colonel", false),
-    ("Capt", "captain", false),
-    ("Lt", "lieutenant", false),
-    ("Sgt", "sergeant", false),
-    ("Sen", "senator", false),
-    ("Rep", "representative", false),
-    ("Gov", "governor", false),
-    ("Hon", "honorable", false),
-    ("Jr", "junior", true),
-    ("Sr", "senior", true),
-    ("Mt", "mount", false),
-    ("Ft", "fort", false),
-    ("Ave", "avenue", true),
-    ("Blvd", "boulevard", true),
-    ("Rd", "road", true),
-    ("Inc", "incorporated", true),
-    ("Ltd", "limited", true),
-    ("Corp", "corporation", true),
-    ("Dept", "department", true),
-    ("Univ", "university", true),
-    ("vs", "versus", false),
-    ("etc", "et cetera", true),
-    ("approx", "approximately", false),
-    ("est", "established", false),
-    ("min", "minutes", true),
-    ("hr", "hour", true),
-    ("hrs", "hours", true),
-    ("vol", "volume", false),
-    ("Vol", "volume", false),
-    ("fig", "figure", false),
-    ("Fig", "figure", false),
-    ("ch", "chapter", false),
-    ("Ch", "chapter", false),
-    ("Jan", "January", true),
-    ("Feb", "February", true),
-    ("Mar", "March", true),
-    ("Apr", "April", true),
-    ("Jun", "June", true),
-    ("Jul", "July", true),
-    ("Aug", "August", true),
-    ("Sep", "September", true),
-    ("Sept", "September", true),
-    ("Oct", "October", true),
-    ("Nov", "November", true),
-    ("Dec", "December", true),
-    ("Mon", "Monday", true),
-    ("Tue", "Tuesday", true),
-    ("Tues", "Tuesday", true),
-    ("Wed", "Wednesday", true),
-    ("Thu", "Thursday", true),
-    ("Thurs", "Thursday", true),
-    ("Fri", "Friday", true),
-];
-
-/// Units: as written, one, many.
-const UNITS: &[(&str, &str, &str)] = &[
-    ("km/h", "kilometer per hour", "kilometers per hour"),
-    ("m/s", "meter per second", "meters per second"),
-    ("mph", "mile per hour", "miles per hour"),
-    ("kmh", "kilometer per hour", "kilometers per hour"),
-    ("km²", "square kilometer", "square kilometers"),
-    ("m²", "square meter", "square meters"),
-    ("m³", "cubic meter", "cubic meters"),
-    ("kWh", "kilowatt hour", "kilowatt hours"),
-    ("kg", "kilogram", "kilograms"),
-    ("mg", "milligram", "milligrams"),
-    ("km", "kilometer", "kilometers"),
-    ("cm", "centimeter", "centimeters"),
-    ("mm", "millimeter", "millimeters"),
-    ("ml", "milliliter", "milliliters"),
-    ("mL", "milliliter", "milliliters"),
-    ("cl", "centiliter", "centiliters"),
-    ("kW", "kilowatt", "kilowatts"),
-    ("MB", "megabyte", "megabytes"),
-    ("GB", "gigabyte", "gigabytes"),
-    ("TB", "terabyte", "terabytes"),
-    ("kB", "kilobyte", "kilobytes"),
-    ("GHz", "gigahertz", "gigahertz"),
-    ("MHz", "megahertz", "megahertz"),
-    ("kHz", "kilohertz", "kilohertz"),
-    ("Hz", "hertz", "hertz"),
-    ("ms", "millisecond", "milliseconds"),
-    ("min", "minute", "minutes"),
-    ("hrs", "hour", "hours"),
-    ("hr", "hour", "hours"),
-    ("sec", "second", "seconds"),
-    ("lbs", "pound", "pounds"),
-    ("lb", "pound", "pounds"),
-    ("oz", "ounce", "ounces"),
-    ("ft", "foot", "feet"),
-    ("yd", "yard", "yards"),
-    ("°C", "degree Celsius", "degrees Celsius"),
-    ("°F", "degree Fahrenheit", "degrees Fahrenheit"),
-    ("°", "degree", "degrees"),
-    ("g", "gram", "grams"),
-    ("m", "meter", "meters"),
-    ("l", "liter", "liters"),
-    ("L", "liter", "liters"),
-    ("h", "hour", "hours"),
-    ("W", "watt", "watts"),
-    ("V", "volt", "volts"),
-];
-
-/// Names of rulers and popes: a Roman numeral after one is an ordinal.
-const REGNAL: &str = " Elizabeth Henry Charles Louis George Edward Richard William Philip Felipe Alfonso Isabel Carlos \
-    Ferdinand Fernando John Paul Pius Benedict Catherine Nicholas Alexander Napoleon Ramses Ramesses Francis James Mary \
-    Leo Gregory Peter Frederick Wilhelm Leopold Victoria Margaret Christian Gustav Innocent Clement Urban Xerxes Darius \
-    Cyrus Philippe Juan ";
-
-/// Words before a Roman numeral that make it a plain number.
-const NUMBERED: &str = " chapter part act volume book section phase type class level war bowl article title scene \
-    appendix figure table stage grade rocky unit lesson vol rank category ";
-
-const NUMBER: &str = r"(?:\d{1,3}(?:,\d{3})+\b|\d+)(?:\.\d+)?";
+use tertulia::text::boundary;
 
 pub(super) static RULES: LazyLock<Rules> =
     LazyLock::new(|| Rules { letters: letters(), others: others(), sign, address_sign, digits });
@@ -175,23 +38,26 @@ fn letters() -> Vec<Rule> {
             before_digit.then(|| if &found[1] == "p" { "page".into() } else { "pages".into() })
         }),
         rule(r"([A-Za-z]+)\.", |found, place| {
-            let (_, said, may_end) = ABBREVIATIONS.iter().find(|(short, ..)| *short == &found[1])?;
+            let title = spoken_of(TITLES, &found[1]);
+            let (said, may_end) = (title.or_else(|| spoken_of(ABBREVIATIONS, &found[1]))?, title.is_none());
             let month_or_time = matches!(&found[1], "Mar" | "min" | "Sep" | "Mon" | "Fri" | "est" | "ch");
             let digit_near = place.after(found[0].len()).trim_start().starts_with(|c: char| c.is_ascii_digit())
                 || place.before.trim_end().ends_with(|c: char| c.is_ascii_digit());
             if month_or_time && !digit_near && !place.after(found[0].len()).starts_with(',') {
                 return None;
             }
-            Some(if *may_end { may_end_sentence((*said).into(), place, found[0].len()) } else { (*said).into() })
+            Some(if may_end { may_end_sentence(said.into(), place, found[0].len()) } else { said.into() })
         }),
-        rule(r"(Mr|Mrs|Ms|Dr)\b", |found, _| {
-            ABBREVIATIONS.iter().find(|(short, ..)| *short == &found[1]).map(|(_, said, _)| (*said).into())
-        }),
+        rule(r"(Mr|Mrs|Ms|Dr)\b", |found, _| spoken_of(TITLES, &found[1]).map(str::to_owned)),
         rule(r"([IVXLC]+)\b", roman_numeral),
     ]
 }
 
 fn others() -> Vec<Rule> {
+    [amounts_and_phones(), dates_and_times(), quantities(), plain_numbers()].into_iter().flatten().collect()
+}
+
+fn amounts_and_phones() -> Vec<Rule> {
     vec![
         rule(
             &format!(r"(US|C|A)?([$€£¥])\s?({NUMBER})(?:\s?(thousand|million|billion|trillion|k|K|M|bn|B|m)\b)?"),
@@ -202,6 +68,11 @@ fn others() -> Vec<Rule> {
         }),
         rule(&format!(r"({NUMBER})\s?([€£¥$])"), |found, _| Some(money(&found[1], &found[2], None))),
         rule(r"\+?(?:\d{1,3}[ -])?\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}\b", |found, _| Some(phone(&found[0]))),
+    ]
+}
+
+fn dates_and_times() -> Vec<Rule> {
+    vec![
         rule(r"\d{3}-\d{4}\b", |found, _| Some(phone(&found[0]))),
         rule(r"(\d{4})-(\d{1,2})-(\d{1,2})\b", |found, place| date(&found[1], &found[2], &found[3], place.british)),
         rule(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4}|\d{2})\b", |found, place| {
@@ -219,6 +90,11 @@ fn others() -> Vec<Rule> {
             let at = matches!(place.word_before().to_ascii_lowercase().as_str(), "at" | "until" | "till");
             if hour && at && alone { time(found, place) } else { None }
         }),
+    ]
+}
+
+fn quantities() -> Vec<Rule> {
+    vec![
         rule(r"(\d{1,2})\s?([aApP])\.?\s?([mM])\b\.?", |found, place| {
             let hour: u64 = found[1].parse().ok().filter(|hour| *hour <= 24)?;
             let half = if found[2].eq_ignore_ascii_case("a") { "AM" } else { "PM" };
@@ -251,6 +127,11 @@ fn others() -> Vec<Rule> {
         rule(r"(?:(\d+)\s)?(\d{1,2})/(\d{1,3})\b", |found, _| {
             fraction(found.get(1).map(|m| m.as_str()), &found[2], &found[3])
         }),
+    ]
+}
+
+fn plain_numbers() -> Vec<Rule> {
+    vec![
         rule(r"(\d+)?\s?([½¼¾⅓⅔⅛])", |found, _| {
             let part = match &found[2] {
                 "½" => "half",
@@ -339,15 +220,20 @@ fn roman_numeral(found: &Captures<'_>, place: &Place<'_>) -> Option<String> {
     after_name.then(|| cardinal(value))
 }
 
-/// Whether a sentence or clause ends after the first `len` bytes of the piece.
+/// The words that an abbreviation of a table stands for.
+fn spoken_of(table: &'static str, short: &str) -> Option<&'static str> {
+    table.split(", ").filter_map(|entry| entry.split_once(' ')).find(|(known, _)| *known == short).map(|(_, said)| said)
+}
+
+/// A sentence or clause ends after the first `len` bytes of the piece.
 fn ends_after(place: &Place<'_>, len: usize) -> bool {
     let after = place.after(len);
-    after.is_empty() || after.starts_with(['.', ',', ';', ':', '!', '?', ')', '"', '”'])
+    after.is_empty() || after.starts_with(|c| boundary(c).is_some() || matches!(c, ')' | '"' | '”'))
 }
 
 fn is_month(word: &str) -> bool {
     let word = word.trim_end_matches('.');
-    MONTHS.iter().any(|month| *month == word || (word.len() >= 3 && word.len() <= 4 && month.starts_with(word)))
+    MONTHS.split(' ').any(|month| month == word || (word.len() >= 3 && word.len() <= 4 && month.starts_with(word)))
 }
 
 /// Keeps the sentence's end where an abbreviation's full stop is also that of the sentence.
@@ -360,11 +246,6 @@ fn may_end_sentence(words: String, place: &Place<'_>, len: usize) -> String {
 
 fn ending_like(shown: &str, words: String, place: &Place<'_>) -> String {
     if shown.ends_with('.') { may_end_sentence(words, place, shown.len()) } else { words }
-}
-
-fn value(text: &str) -> Option<u64> {
-    let plain: String = text.chars().filter(char::is_ascii_digit).collect();
-    (plain.len() <= READ_AS_NUMBER_DIGITS_MAX).then(|| plain.parse().ok())?
 }
 
 /// A number with its thousands' commas and its decimals.
@@ -424,7 +305,7 @@ fn phone(text: &str) -> String {
 }
 
 fn date(full_year: &str, month: &str, day: &str, british: bool) -> Option<String> {
-    let month = MONTHS.get(month.parse::<usize>().ok()?.checked_sub(1)?)?;
+    let month = MONTHS.split(' ').nth(month.parse::<usize>().ok()?.checked_sub(1)?)?;
     let day = day.parse().ok().filter(|day| (1..=31).contains(day))?;
     let year = year(full_year.parse().ok()?);
     Some(if british {
@@ -480,7 +361,7 @@ fn fraction(whole: Option<&str>, top: &str, bottom: &str) -> Option<String> {
 }
 
 fn sign(sign: char, place: &Place<'_>) -> Option<&'static str> {
-    let between_numbers = || super::is_between_digits(place, sign.len_utf8());
+    let between_numbers = || is_between_digits(place, sign.len_utf8());
     let between_letters = || place.is_glued() && place.after(sign.len_utf8()).starts_with(char::is_alphabetic);
     Some(match sign {
         '&' => "and",

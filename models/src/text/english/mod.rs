@@ -1,16 +1,86 @@
-//! English words to sounds: the dictionary and tagger of `misaki-rs`, and rules for what they do not know.
+//! English: the dictionary and tagger of `misaki-rs`, and rules for words that they do not know.
 
-use super::letters;
-use super::spanish::fold_accent;
-use misaki_rs::{G2P, Language};
+mod grapheme_to_phoneme;
+mod normalize;
+mod numbers;
+mod tables;
+
+use super::language::{Dialect, Language, Orthography, word_set};
+use super::normalize::{Rules, fold_accent};
+use super::{Piece, Sound};
+use misaki_rs::G2P;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-static AMERICAN: LazyLock<G2P> = LazyLock::new(|| G2P::new(Language::EnglishUS));
-static BRITISH: LazyLock<G2P> = LazyLock::new(|| G2P::new(Language::EnglishGB));
+/// English, American or British.
+pub(super) struct English;
 
-/// Whether the dictionary has this word (lower case, no accents), or a plain derivation of a word that it has.
-pub(super) fn knows(word: &str) -> bool {
+static AMERICAN: LazyLock<G2P> = LazyLock::new(|| G2P::new(misaki_rs::Language::EnglishUS));
+static BRITISH: LazyLock<G2P> = LazyLock::new(|| G2P::new(misaki_rs::Language::EnglishGB));
+
+/// The most words that the tagger sees at once.
+const PHRASE_WORDS_MAX: usize = 80;
+
+impl Language for English {
+    fn tag(&self) -> &'static str {
+        "en"
+    }
+
+    fn rules(&self) -> &'static Rules {
+        &normalize::RULES
+    }
+
+    fn orthography(&self) -> &'static Orthography {
+        &ORTHOGRAPHY
+    }
+
+    fn knows(&self, word: &str) -> Option<bool> {
+        Some(is_in_dictionary(word))
+    }
+
+    fn phonemes(&self, pieces: &[Piece], dialect: Dialect<'_>) -> Vec<String> {
+        let mut out = vec![String::new(); pieces.len()];
+        let mut phrase = Phrase::default();
+        let mut members: Vec<usize> = Vec::new();
+        for (index, piece) in pieces.iter().enumerate() {
+            match &piece.sound {
+                Sound::Word(word) => {
+                    phrase.push_word(word);
+                    members.push(index);
+                }
+                Sound::Given(symbols) => out[index] = symbols.clone(),
+                Sound::Pause(mark) => phrase.push_mark(mark),
+            }
+            let full = members.len() >= PHRASE_WORDS_MAX;
+            if (piece.ends_sentence() || full || index + 1 == pieces.len()) && !members.is_empty() {
+                let sounds = std::mem::take(&mut phrase).phonemes(dialect.british);
+                for (member, sound) in members.drain(..).zip(sounds) {
+                    out[member] = sound;
+                }
+            }
+        }
+        out
+    }
+
+    fn ipa(&self) -> &'static [(&'static str, &'static str)] {
+        &[("r", "ɹ"), ("oʊ", "O"), ("əʊ", "Q"), ("ɔɪ", "Y"), ("ɝ", "ɜɹ"), ("ɚ", "əɹ"), ("iː", "i"), ("uː", "u")]
+    }
+}
+
+static ORTHOGRAPHY: LazyLock<Orthography> = LazyLock::new(|| Orthography {
+    common_words: word_set(tables::COMMON_WORDS),
+    names: &["english", "inglés", "inglesa"],
+    opening_marks: &[],
+    own_letters: &[],
+    rare_letters: &[],
+    apostrophes: true,
+    letters: (tables::LETTERS, 1.5),
+    endings: (tables::ENDINGS, 0.8),
+    hints: (&[], 0.0),
+});
+
+/// The dictionary has this word (lower case, no accents), or a plain derivation of a word that it has.
+fn is_in_dictionary(word: &str) -> bool {
     if !word.is_ascii() || word.len() > super::WORD_CHARS_MAX {
         return false;
     }
@@ -26,14 +96,14 @@ pub(super) fn knows(word: &str) -> bool {
 
 /// A stretch of English up to a pause: the words as they are to be said, and the marks between them.
 #[derive(Default)]
-pub(super) struct Phrase {
+struct Phrase {
     text: String,
     words: Vec<Range<usize>>,
 }
 
 impl Phrase {
     /// Adds a word; other letters than English ones are folded or left out.
-    pub(super) fn push_word(&mut self, word: &str) {
+    fn push_word(&mut self, word: &str) {
         if !self.text.is_empty() && !self.text.ends_with(' ') {
             self.text.push(' ');
         }
@@ -43,7 +113,7 @@ impl Phrase {
     }
 
     /// Adds a mark, which helps the tagger.
-    pub(super) fn push_mark(&mut self, mark: &str) {
+    fn push_mark(&mut self, mark: &str) {
         self.text.push_str(match mark {
             "…" => ".",
             "“" | "”" | "(" | ")" => "",
@@ -53,7 +123,7 @@ impl Phrase {
     }
 
     /// The phonemes of each word, in order; empty for one without an English letter.
-    pub(super) fn phonemes(&self, british: bool) -> Vec<String> {
+    fn phonemes(&self, british: bool) -> Vec<String> {
         let g2p = if british { &*BRITISH } else { &*AMERICAN };
         let mut phonemes = vec![String::new(); self.words.len()];
         let tokens = g2p.g2p(&self.text).map(|(_, tokens)| tokens).unwrap_or_default();
@@ -139,7 +209,7 @@ fn by_parts(word: &str, british: bool) -> String {
         }
     }
     let spelled = word.len() <= 5 && word.len() > 1 && word.bytes().all(|b| b.is_ascii_uppercase());
-    if spelled { letters::spell(word.as_bytes()) } else { letters::sounds(word, british) }
+    if spelled { grapheme_to_phoneme::spell(word.as_bytes()) } else { grapheme_to_phoneme::sounds(word, british) }
 }
 
 fn known(word: &str, british: bool) -> Option<String> {

@@ -1,10 +1,12 @@
-//! Spanish spelling to sound.
+//! Spanish grapheme-to-phoneme conversion.
 //!
 //! Spanish spelling tells the pronunciation almost wholly; the exceptions below are words whose letters lie. The
 //! symbols are the narrow ones that Kokoro's Spanish voices were trained on: approximants `β ð ɣ` wherever a stop is
 //! not called for, nasals that lean on the next consonant, and stress marks right before the vowel.
 
-/// What comes before and after a word, as far as its sound cares.
+use crate::text::normalize::fold_accent;
+
+/// The sounds before and after a word.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Neighbours {
     /// The last sound of the word before; `None` after a pause.
@@ -53,47 +55,12 @@ pub(super) fn sounds(word: &str, seseo: bool) -> Sounds {
 
 /// The name of a letter, for spelling aloud; `None` where it is no letter of Spanish.
 pub(super) fn letter_name(letter: char) -> Option<&'static str> {
-    Some(match fold_accent(letter.to_lowercase().next().unwrap_or(letter)) {
-        'a' => "a",
-        'b' => "be",
-        'c' => "ce",
-        'd' => "de",
-        'e' => "e",
-        'f' => "efe",
-        'g' => "ge",
-        'h' => "hache",
-        'i' => "i",
-        'j' => "jota",
-        'k' => "ka",
-        'l' => "ele",
-        'm' => "eme",
-        'n' => "ene",
-        'ñ' => "eñe",
-        'o' => "o",
-        'p' => "pe",
-        'q' => "cu",
-        'r' => "erre",
-        's' => "ese",
-        't' => "te",
-        'u' => "u",
-        'v' => "uve",
-        'w' => "uve doble",
-        'x' => "equis",
-        'y' => "i griega",
-        'z' => "zeta",
-        _ => return None,
-    })
-}
-
-/// `á` to `a` and so on, for the five vowels and ü; ñ is a letter of its own.
-pub(super) fn fold_accent(letter: char) -> char {
-    match letter {
-        'á' | 'à' | 'â' | 'ä' | 'ã' | 'å' => 'a',
-        'é' | 'è' | 'ê' | 'ë' => 'e',
-        'í' | 'ì' | 'î' | 'ï' => 'i',
-        'ó' | 'ò' | 'ô' | 'ö' | 'õ' => 'o',
-        'ú' | 'ù' | 'û' | 'ü' => 'u',
-        other => other,
+    const NAMES: &str = "a, be, ce, de, e, efe, ge, hache, i, jota, ka, ele, eme, ene, o, pe, cu, erre, ese, te, u, uve, uve doble, equis, \
+        i griega, zeta";
+    match fold_accent(letter.to_lowercase().next().unwrap_or(letter)) {
+        'ñ' => Some("eñe"),
+        letter @ 'a'..='z' => NAMES.split(", ").nth((u32::from(letter) - u32::from('a')) as usize),
+        _ => None,
     }
 }
 
@@ -135,11 +102,11 @@ const RESPELLED: &[(&str, &str)] = &[
 #[derive(Clone, Copy, Debug)]
 struct Phone {
     sound: char,
-    /// Whether it is the vowel of a syllable.
+    /// It is the vowel of a syllable.
     nucleus: bool,
-    /// Whether it is the first half of a diphthong said as two syllables, which spelling counts as one.
+    /// It is the first half of a diphthong said as two syllables, which spelling counts as one.
     light: bool,
-    /// Whether its letter carries the written accent.
+    /// Its letter carries the written accent.
     accent: bool,
 }
 
@@ -171,95 +138,64 @@ fn is_front(letter: Option<char>) -> bool {
 
 fn phones(letters: &[char]) -> Vec<Phone> {
     let mut phones: Vec<Phone> = Vec::with_capacity(letters.len() + 4);
-    let consonant = |sound| Phone { sound, nucleus: false, light: false, accent: false };
+    let is_vowel_at = |at: usize| {
+        is_vowel(letters[at]) || (letters[at] == 'y' && !letters.get(at + 1).copied().is_some_and(is_vowel))
+    };
     let mut at = 0;
     while at < letters.len() {
-        let letter = letters[at];
-        let next = letters.get(at + 1).copied();
-        let previous = at.checked_sub(1).map(|i| letters[i]);
-        let first = at == 0;
-        let final_y = letter == 'y' && !next.is_some_and(is_vowel);
-        if is_vowel(letter) || final_y {
-            let start = at;
-            while at < letters.len() {
-                let y = letters[at] == 'y' && !letters.get(at + 1).copied().is_some_and(is_vowel);
-                if !is_vowel(letters[at]) && !y {
-                    break;
-                }
-                at += 1;
-            }
-            vowels(&letters[start..at], &mut phones);
+        let run = (at..letters.len()).take_while(|&at| is_vowel_at(at)).count();
+        if run > 0 {
+            vowels(&letters[at..at + run], &mut phones);
+            at += run;
             continue;
         }
-        let mut taken = 1;
-        match letter {
-            'b' | 'v' => phones.push(consonant('B')),
-            'd' => phones.push(consonant('D')),
-            'c' if next == Some('h') => {
-                phones.push(consonant('ʧ'));
-                taken = 2;
-            }
-            'c' if is_front(next) => phones.push(consonant('θ')),
-            'c' | 'k' => {
-                phones.push(consonant('k'));
-                taken = if next == Some('k') { 2 } else { 1 };
-            }
-            'q' => {
-                phones.push(consonant('k'));
-                taken = if next == Some('u') && is_front(letters.get(at + 2).copied()) { 2 } else { 1 };
-            }
-            'f' => phones.push(consonant('f')),
-            'g' if is_front(next) => phones.push(consonant('x')),
-            'g' => {
-                phones.push(consonant('G'));
-                taken = if next == Some('u') && is_front(letters.get(at + 2).copied()) { 2 } else { 1 };
-            }
-            'j' => phones.push(consonant('x')),
-            'l' if next == Some('l') => {
-                phones.push(consonant('ʎ'));
-                taken = 2;
-            }
-            'l' => phones.push(consonant('l')),
-            'm' => phones.push(consonant('m')),
-            'n' => phones.push(consonant('N')),
-            'ñ' => phones.push(consonant('ɲ')),
-            'p' if first && next == Some('s') => {}
-            'p' if next == Some('h') => {
-                phones.push(consonant('f'));
-                taken = 2;
-            }
-            'p' => phones.push(consonant('p')),
-            'r' if next == Some('r') => {
-                phones.push(consonant('r'));
-                taken = 2;
-            }
-            'r' if first || matches!(previous, Some('n' | 'l' | 's')) => phones.push(consonant('r')),
-            'r' => phones.push(consonant('ɾ')),
-            's' if next == Some('h') && previous != Some('e') => {
-                phones.push(consonant('ʃ'));
-                taken = 2;
-            }
-            's' => {
-                phones.push(consonant('s'));
-                taken = if next == Some('s') { 2 } else { 1 };
-            }
-            't' => {
-                phones.push(consonant('t'));
-                taken = if next == Some('t') { 2 } else { 1 };
-            }
-            'w' => phones.push(consonant('w')),
-            'x' if first => phones.push(consonant('s')),
-            'x' => phones.extend([consonant('k'), consonant('s')]),
-            'y' => phones.push(consonant('Y')),
-            'z' => {
-                phones.push(consonant('θ'));
-                taken = if next == Some('z') { 2 } else { 1 };
-            }
-            _ => {}
-        }
+        let (sounds, taken) = consonant(letters, at);
+        phones.extend(sounds.iter().map(|&sound| Phone { sound, nucleus: false, light: false, accent: false }));
         at += taken;
     }
     phones
+}
+
+/// The sounds of the consonant at `at`, and how many letters it takes.
+fn consonant(letters: &[char], at: usize) -> (&'static [char], usize) {
+    let (letter, first) = (letters[at], at == 0);
+    let next = letters.get(at + 1).copied();
+    let previous = at.checked_sub(1).map(|i| letters[i]);
+    let taken = |both: bool| if both { 2 } else { 1 };
+    let silent_u = next == Some('u') && is_front(letters.get(at + 2).copied());
+    let doubled = taken(next == Some(letter));
+    match letter {
+        'b' | 'v' => (&['B'], 1),
+        'd' => (&['D'], 1),
+        'c' if next == Some('h') => (&['ʧ'], 2),
+        'c' if is_front(next) => (&['θ'], 1),
+        'c' | 'k' => (&['k'], taken(next == Some('k'))),
+        'q' => (&['k'], taken(silent_u)),
+        'f' => (&['f'], 1),
+        'g' if is_front(next) => (&['x'], 1),
+        'g' => (&['G'], taken(silent_u)),
+        'j' => (&['x'], 1),
+        'l' if next == Some('l') => (&['ʎ'], 2),
+        'l' => (&['l'], 1),
+        'm' => (&['m'], 1),
+        'n' => (&['N'], 1),
+        'ñ' => (&['ɲ'], 1),
+        'p' if first && next == Some('s') => (&[], 1),
+        'p' if next == Some('h') => (&['f'], 2),
+        'p' => (&['p'], 1),
+        'r' if next == Some('r') => (&['r'], 2),
+        'r' if first || matches!(previous, Some('n' | 'l' | 's')) => (&['r'], 1),
+        'r' => (&['ɾ'], 1),
+        's' if next == Some('h') && previous != Some('e') => (&['ʃ'], 2),
+        's' => (&['s'], doubled),
+        't' => (&['t'], doubled),
+        'w' => (&['w'], 1),
+        'x' if first => (&['s'], 1),
+        'x' => (&['k', 's'], 1),
+        'y' => (&['Y'], 1),
+        'z' => (&['θ'], doubled),
+        _ => (&[], 1),
+    }
 }
 
 /// The sounds of a run of vowel letters.
@@ -430,7 +366,7 @@ fn realise(sounds: &[char], neighbours: Neighbours) -> String {
     out
 }
 
-/// Whether an acronym can be read as a word, as `ONU` can and `ONG` cannot.
+/// An acronym can be read as a word, as `ONU` can and `ONG` cannot.
 pub(super) fn is_readable(acronym: &str) -> bool {
     const ONSETS: &[&str] =
         &["bl", "br", "cl", "cr", "dr", "fl", "fr", "gl", "gr", "pl", "pr", "tr", "ch", "ll", "rr", "qu", "gu"];

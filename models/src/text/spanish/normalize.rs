@@ -1,157 +1,15 @@
-//! How Spanish says numbers, dates, signs and abbreviations.
+//! Spanish text normalisation: numbers, dates, signs and abbreviations as words.
 
-use super::super::numbers::spanish::{Form, cardinal, digits, ordinal};
-use super::super::numbers::{READ_AS_NUMBER_DIGITS_MAX, roman};
-use super::{Place, Rule, Rules, rule};
+use super::grapheme_to_phoneme::letter_name;
+use super::numbers::{Form, cardinal, digits, ordinal};
+use super::tables::{
+    ABBREVIATIONS, COUNTED_FEMININE, COUNTED_MASCULINE, FEMININE_OTHERS, KINGS, MASCULINE_IN_A, MONTHS, NOT_COUNTED,
+    NUMBER, NUMBERED, QUEENS, UNITS,
+};
+use crate::text::normalize::{Place, Rule, Rules, is_between_digits, rule};
+use crate::text::numbers::{roman, value};
 use regex::Captures;
 use std::sync::LazyLock;
-
-const MONTHS: [&str; 12] = [
-    "enero",
-    "febrero",
-    "marzo",
-    "abril",
-    "mayo",
-    "junio",
-    "julio",
-    "agosto",
-    "septiembre",
-    "octubre",
-    "noviembre",
-    "diciembre",
-];
-
-/// Abbreviations as a pattern (a final full stop included) and what is said.
-const ABBREVIATIONS: &[(&str, &str)] = &[
-    (r"Sra\.?", "señora"),
-    (r"Sras\.", "señoras"),
-    (r"Sres\.", "señores"),
-    (r"Srta\.?", "señorita"),
-    (r"Sr\.?", "señor"),
-    (r"Dra\.?", "doctora"),
-    (r"Dres\.", "doctores"),
-    (r"Dr\.?", "doctor"),
-    (r"Profa\.", "profesora"),
-    (r"Prof\.", "profesor"),
-    (r"Lic\.", "licenciado"),
-    (r"Ing\.", "ingeniero"),
-    (r"Arq\.", "arquitecto"),
-    (r"Gral\.", "general"),
-    (r"Sto\.", "santo"),
-    (r"Sta\.", "santa"),
-    (r"D\.ª", "doña"),
-    (r"Dña\.", "doña"),
-    (r"Uds\.?|Vds\.?", "ustedes"),
-    (r"Ud\.?|Vd\.?", "usted"),
-    (r"EE\.\s?UU\.|EEUU", "Estados Unidos"),
-    (r"JJ\.\s?OO\.", "juegos olímpicos"),
-    (r"RR\.\s?HH\.", "recursos humanos"),
-    (r"p\.\s?ej\.", "por ejemplo"),
-    (r"a\.\s?C\.", "antes de Cristo"),
-    (r"d\.\s?C\.", "después de Cristo"),
-    (r"a\.\s?m\.", "a eme"),
-    (r"p\.\s?m\.", "pe eme"),
-    (r"S\.\s?A\.", "ese a"),
-    (r"[Ee]tc\.", "etcétera"),
-    (r"[Nn]úm\.", "número"),
-    (r"[Nn]\.?[º°]", "número"),
-    (r"[Pp]ágs\.", "páginas"),
-    (r"[Pp]ág\.", "página"),
-    (r"[Tt]el\.|[Tt]fno\.|[Tt]eléf\.", "teléfono"),
-    (r"Avda\.|Av\.", "avenida"),
-    (r"[Cc]/\s?", "calle"),
-    (r"[Aa]prox\.", "aproximadamente"),
-    (r"[Mm]áx\.", "máximo"),
-    (r"[Mm]ín\.", "mínimo"),
-    (r"[Cc]ap\.", "capítulo"),
-    (r"[Vv]ol\.", "volumen"),
-    (r"[Aa]rt\.", "artículo"),
-    (r"[Ff]ig\.", "figura"),
-    (r"[Ii]zda\.|[Ii]zq\.", "izquierda"),
-    (r"[Dd]cha\.", "derecha"),
-    (r"[Mm]in\.", "minutos"),
-    (r"[Dd]pto\.", "departamento"),
-    (r"Ayto\.", "ayuntamiento"),
-    (r"Cía\.", "compañía"),
-    (r"vs\.", "contra"),
-];
-
-/// Units: as written, one, many, and whether the noun is feminine.
-const UNITS: &[(&str, &str, &str, bool)] = &[
-    ("km/h", "kilómetro por hora", "kilómetros por hora", false),
-    ("m/s", "metro por segundo", "metros por segundo", false),
-    ("km²", "kilómetro cuadrado", "kilómetros cuadrados", false),
-    ("m²", "metro cuadrado", "metros cuadrados", false),
-    ("m³", "metro cúbico", "metros cúbicos", false),
-    ("kWh", "kilovatio hora", "kilovatios hora", false),
-    ("kg", "kilogramo", "kilogramos", false),
-    ("mg", "miligramo", "miligramos", false),
-    ("km", "kilómetro", "kilómetros", false),
-    ("cm", "centímetro", "centímetros", false),
-    ("mm", "milímetro", "milímetros", false),
-    ("ml", "mililitro", "mililitros", false),
-    ("cl", "centilitro", "centilitros", false),
-    ("kW", "kilovatio", "kilovatios", false),
-    ("MB", "megabyte", "megabytes", false),
-    ("GB", "gigabyte", "gigabytes", false),
-    ("TB", "terabyte", "terabytes", false),
-    ("GHz", "gigahercio", "gigahercios", false),
-    ("MHz", "megahercio", "megahercios", false),
-    ("kHz", "kilohercio", "kilohercios", false),
-    ("Hz", "hercio", "hercios", false),
-    ("ms", "milisegundo", "milisegundos", false),
-    ("min", "minuto", "minutos", false),
-    ("seg", "segundo", "segundos", false),
-    ("hrs", "hora", "horas", true),
-    ("°C", "grado centígrado", "grados centígrados", false),
-    ("ºC", "grado centígrado", "grados centígrados", false),
-    ("°F", "grado Fahrenheit", "grados Fahrenheit", false),
-    ("°", "grado", "grados", false),
-    ("g", "gramo", "gramos", false),
-    ("m", "metro", "metros", false),
-    ("l", "litro", "litros", false),
-    ("L", "litro", "litros", false),
-    ("h", "hora", "horas", true),
-    ("t", "tonelada", "toneladas", true),
-    ("W", "vatio", "vatios", false),
-    ("V", "voltio", "voltios", false),
-];
-
-/// Names of queens: the ordinal after one is feminine.
-const QUEENS: &str =
-    " Isabel Elizabeth María Juana Catalina Cristina Victoria Ana Sofía Margarita Beatriz Leonor Urraca ";
-
-/// Names of kings and popes.
-const KINGS: &str = " Felipe Carlos Alfonso Fernando Juan Luis Enrique Pedro Pablo Benedicto Pío Francisco Jorge Eduardo \
-    Ricardo Guillermo Jacobo Napoleón Alejandro Nicolás Sancho Ramiro Jaime Gregorio León Clemente Inocencio Federico \
-    Leopoldo Balduino Harald Gustavo Ramsés Amadeo José Ramón Manuel Teodosio Constantino Urbano Adriano ";
-
-/// Words before a Roman numeral that make it a plain number.
-const NUMBERED: &str = " siglo siglos capítulo tomo volumen acto parte título artículo fase libro escena nivel grado \
-    tipo sección anexo apéndice unidad lección cap vol ";
-
-/// Nouns after a Roman numeral that make it an ordinal, feminine then masculine.
-const COUNTED_FEMININE: &str = " guerra república edición feria internacional cumbre semana jornada olimpiada ";
-const COUNTED_MASCULINE: &str = " congreso concurso torneo festival plan encuentro premio milenio imperio reich ";
-
-/// Masculine nouns in -a and feminine ones without it.
-const MASCULINE_IN_A: &str = " día días problema problemas tema temas sistema sistemas programa programas idioma \
-    idiomas mapa mapas planeta planetas poema poemas drama dramas kilograma sofá sofás clima síntoma síntomas \
-    diagrama diagramas dilema dilemas telegrama cura colega colegas tranvía tranvías euríbor ";
-const FEMININE_OTHERS: &str = " mano manos foto fotos moto motos radio radios noche noches tarde tardes clase clases \
-    calle calles parte partes vez veces mujer mujeres flor flores llave llaves nube nubes nave naves luz luces voz \
-    voces cruz cruces red redes gente sangre leche sal miel serie series especie especies base bases frase frases \
-    fase fases nariz narices raíz raíces ley leyes imagen imágenes torre torres fuente fuentes muerte muertes \
-    suerte sede sedes piel pieles cárcel cárceles madre madres orden labor labores sesión sesiones ";
-
-/// Words after a number that are no noun it counts.
-const NOT_COUNTED: &str = " de del y o u e en a al con por para que es son fue era ni sin sobre hasta desde si no se \
-    pero como la el los las lo le les me te un una su sus mi mis más menos está están hay tiene veces ya también coma ";
-
-const NUMBER: &str = concat!(
-    r"(?:\d{1,3}(?:\.\d{3})+\b(?:,\d+)?|\d{1,3}(?:,\d{3})+\b(?:\.\d+)?|\d{1,3}(?:[\x{a0}\x{202f} ]\d{3})+\b(?:,\d+)?",
-    r"|\d+(?:[.,]\d+)?)"
-);
 
 pub(super) static RULES: LazyLock<Rules> =
     LazyLock::new(|| Rules { letters: letters(), others: others(), sign, address_sign, digits });
@@ -166,7 +24,7 @@ fn letters() -> Vec<Rule> {
             if ["EE.", "JJ.", "RR."].iter().any(|double| found[0].starts_with(double)) {
                 return None;
             }
-            let names: Vec<&str> = found[0].chars().filter_map(super::super::spanish::letter_name).collect();
+            let names: Vec<&str> = found[0].chars().filter_map(letter_name).collect();
             Some(names.join(" "))
         }),
         rule(r"US\$\s?([\d.,]*\d)", |found, _| Some(money(&found[1], "$", None))),
@@ -211,10 +69,17 @@ fn abbreviation(found: &Captures<'_>, place: &Place<'_>) -> Option<String> {
 }
 
 fn others() -> Vec<Rule> {
+    [amounts(), dates_and_times(), phones(), quantities(), plain_numbers()].into_iter().flatten().collect()
+}
+
+fn amounts() -> Vec<Rule> {
+    vec![rule(&format!(r"(?:US)?([$€£])\s?({NUMBER})(?:\s?(mil|millón|millones)\b)?"), |found, _| {
+        Some(money(&found[2], &found[1], found.get(3).map(|m| m.as_str())))
+    })]
+}
+
+fn dates_and_times() -> Vec<Rule> {
     vec![
-        rule(&format!(r"(?:US)?([$€£])\s?({NUMBER})(?:\s?(mil|millón|millones)\b)?"), |found, _| {
-            Some(money(&found[2], &found[1], found.get(3).map(|m| m.as_str())))
-        }),
         rule(
             &format!(
                 r"({NUMBER})\s?(?:(mil|millón|millones)\s(?:de\s)?)?(€|£|\$|euros?\b|dólares\b|dólar\b|pesos?\b|libras?\b|EUR\b|USD\b)"
@@ -234,11 +99,21 @@ fn others() -> Vec<Rule> {
             let at = at || (place.word_before() == "las" && is_listed(NOT_COUNTED, &next));
             if hour && at { time(found, place) } else { None }
         }),
+    ]
+}
+
+fn phones() -> Vec<Rule> {
+    vec![
         rule(r"(\d{1,2})\.(\d{2})\s?(h)\b()", time),
         rule(r"\+\d{1,3}(?:[ -]\d{2,4}){2,5}\b", |found, _| Some(phone(&found[0]))),
         rule(r"[6-9]\d{2}[ -]\d{3}[ -]\d{3}\b", |found, _| Some(phone(&found[0]))),
         rule(r"[6-9]\d{2}(?:[ -]\d{2}){3}\b", |found, _| Some(phone(&found[0]))),
         rule(r"\(?\d{2,3}\)?[ -]\d{3,4}[ -]\d{4}\b", |found, _| Some(phone(&found[0]))),
+    ]
+}
+
+fn quantities() -> Vec<Rule> {
+    vec![
         rule(r"\d{3}-\d{4}\b", |found, _| Some(phone(&found[0]))),
         rule(&format!(r"({NUMBER})[\s\x{{a0}}\x{{202f}}]?%"), |found, _| {
             Some(format!("{} por ciento", number(&found[1], Form::Alone)))
@@ -275,6 +150,11 @@ fn others() -> Vec<Rule> {
         rule(r"(?:(\d+)\s)?(\d{1,2})/(\d{1,3})\b", |found, _| {
             fraction(found.get(1).map(|m| m.as_str()), &found[2], &found[3])
         }),
+    ]
+}
+
+fn plain_numbers() -> Vec<Rule> {
+    vec![
         rule(r"(\d+)?\s?([½¼¾⅓⅔⅛])", |found, _| {
             let part = match &found[2] {
                 "½" => "medio",
@@ -310,7 +190,7 @@ fn others() -> Vec<Rule> {
         rule(NUMBER, |found, place| {
             let text = &found[0];
             let month =
-                MONTHS.iter().any(|month| place.after(text.len()).trim_start().starts_with(&format!("de {month}")));
+                MONTHS.split(' ').any(|month| place.after(text.len()).trim_start().starts_with(&format!("de {month}")));
             if text == "1" && month {
                 return Some("primero".into());
             }
@@ -380,11 +260,6 @@ fn roman_before(text: &str) -> &str {
         .rfind(|c: char| !c.is_alphabetic())
         .map_or(0, |index| index + text[index..].chars().next().map_or(1, char::len_utf8));
     &text[start..]
-}
-
-fn value(text: &str) -> Option<u64> {
-    let plain: String = text.chars().filter(char::is_ascii_digit).collect();
-    (plain.len() <= READ_AS_NUMBER_DIGITS_MAX).then(|| plain.parse().ok())?
 }
 
 /// Whole part, and decimals with the word for their sign.
@@ -471,7 +346,7 @@ fn phone(text: &str) -> String {
 }
 
 fn date(full_year: &str, month: &str, day: &str) -> Option<String> {
-    let month = MONTHS.get(month.parse::<usize>().ok()?.checked_sub(1)?)?;
+    let month = MONTHS.split(' ').nth(month.parse::<usize>().ok()?.checked_sub(1)?)?;
     let day: u64 = day.parse().ok().filter(|day| (1..=31).contains(day))?;
     let day = if day == 1 { "primero".into() } else { cardinal(day, Form::Alone) };
     Some(format!("{day} de {month} de {}", cardinal(full_year.parse().ok()?, Form::Alone)))
@@ -525,7 +400,7 @@ fn fraction(whole: Option<&str>, top: &str, bottom: &str) -> Option<String> {
 }
 
 fn sign(sign: char, place: &Place<'_>) -> Option<&'static str> {
-    let between_numbers = || super::is_between_digits(place, sign.len_utf8());
+    let between_numbers = || is_between_digits(place, sign.len_utf8());
     let between_letters = || place.is_glued() && place.after(sign.len_utf8()).starts_with(char::is_alphabetic);
     Some(match sign {
         '&' => "y",
