@@ -1,4 +1,4 @@
-//! What the chat model reads of a conversation: a summary of its beginning, and the rest word for word.
+//! The chat model's view of a conversation: a summary of its beginning, and the rest word for word.
 //!
 //! Pure. Nothing leaves unnoticed: an exchange stays until a summary that covers it takes its place.
 
@@ -19,15 +19,15 @@ const SUMMARY_PART_OF_CONTEXT: usize = 8;
 /// Exchanges that stay word for word as long as they fit.
 const KEPT_MIN: usize = 2;
 
-/// What a turn added to the conversation.
+/// A turn's part of the conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Exchange {
     turn: TurnId,
     /// Nothing where the host had the tutor speak.
     user: Option<Message>,
-    /// Whether the learner said that, not the host.
+    /// The user's words, not the host's.
     is_learners: bool,
-    /// What was heard; nothing where the learner went on before a word of it.
+    /// The heard text; empty where the user went on before a word of it.
     reply: String,
     /// The learner spoke into it.
     interrupted: bool,
@@ -37,7 +37,7 @@ pub(crate) struct Exchange {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Dialogue {
     summary: Option<Summary>,
-    /// What the summary does not cover, by turn.
+    /// The turns that the summary does not cover, in order.
     exchanges: Vec<Arc<Exchange>>,
     /// How often something was taken out of the conversation; a summary that was begun before may tell of it.
     generation: u32,
@@ -79,8 +79,7 @@ fn to_fold(tokens: &[usize], room: usize) -> usize {
 }
 
 impl Exchange {
-    /// What a stored turn adds to the conversation; nothing where the tutor never answered, unless the learner only went
-    /// on before it could.
+    /// A stored turn's exchange; none where the tutor never answered, unless the user only went on before it could.
     pub(crate) fn of(record: &TurnRecord) -> Option<Exchange> {
         let interrupted = record.state == TurnState::Interrupted { reason: InterruptReason::BargeIn };
         let reply = record.heard_text.as_ref().unwrap_or(&record.reply_text).clone();
@@ -98,7 +97,7 @@ impl Exchange {
         user + count(&self.reply) + MESSAGE_TOKENS
     }
 
-    /// What was said, a line each; of whoever writes the summary.
+    /// The lines for a summary.
     fn lines(&self, config: &SessionConfig, catalog: &Catalog) -> String {
         let mut lines = String::new();
         if let Some(user) = &self.user {
@@ -116,7 +115,7 @@ impl Exchange {
     }
 }
 
-/// What the chat model reads of the learner's side.
+/// The chat model's message for the user's words, or for an instruction.
 pub(crate) fn learners_message(origin: TurnOrigin, given: String) -> Message {
     match origin {
         TurnOrigin::Reply | TurnOrigin::Say => prompt::instruction_message(&given),
@@ -145,7 +144,7 @@ impl Dialogue {
         self.generation += 1;
     }
 
-    /// Whether there are words of the learner in it.
+    /// True where it has words of the user.
     pub(crate) fn has_learners_words(&self) -> bool {
         self.summary.is_some() || self.exchanges.iter().any(|exchange| exchange.is_learners)
     }
@@ -154,7 +153,7 @@ impl Dialogue {
         self.summary.as_ref()
     }
 
-    /// Whether nothing is left to summarise.
+    /// True where nothing is left to summarise.
     pub(crate) fn is_folded(&self) -> bool {
         self.exchanges.is_empty()
     }
@@ -201,9 +200,6 @@ impl Dialogue {
     }
 
     /// All of it for the chat model, with a new last message.
-    ///
-    /// # Errors
-    /// Those of [`prompt::system_messages`].
     pub(crate) fn messages(
         &self,
         last: Option<&Message>,
@@ -218,11 +214,11 @@ impl Dialogue {
         let mut interrupted = false;
         for exchange in &self.exchanges {
             if let Some(message) = exchange.user.clone() {
-                add_user(&mut messages, message, interrupted, config, catalog);
+                add_user(&mut messages, message, interrupted, (config, catalog));
             }
             if !exchange.reply.is_empty() {
                 if messages.len() == pinned {
-                    // What the host has the tutor say first answers nobody.
+                    // A first reply of the host's answers nothing.
                     let opening = match self.summary {
                         Some(_) => "…".to_owned(),
                         None => prompt::opening_instruction(config, catalog)?,
@@ -234,15 +230,12 @@ impl Dialogue {
             interrupted = exchange.interrupted;
         }
         if let Some(last) = last {
-            add_user(&mut messages, last.clone(), interrupted, config, catalog);
+            add_user(&mut messages, last.clone(), interrupted, (config, catalog));
         }
         Ok(messages)
     }
 
     /// The fewest tokens that the messages can have, everything but the last one being summarised.
-    ///
-    /// # Errors
-    /// Those of [`prompt::system_messages`].
     pub(crate) fn tokens_min(
         &self,
         last: Option<&Message>,
@@ -256,9 +249,6 @@ impl Dialogue {
 
     /// How many of the oldest exchanges have to be summarised for the messages with `last` to have `tokens_max` tokens;
     /// none where they fit.
-    ///
-    /// # Errors
-    /// Those of [`prompt::system_messages`].
     pub(crate) fn excess(
         &self,
         last: &Message,
@@ -278,9 +268,6 @@ impl Dialogue {
 
     /// How many of the oldest exchanges should be summarised while there is time: none as long as three quarters of the
     /// room suffice.
-    ///
-    /// # Errors
-    /// Those of [`prompt::system_messages`].
     pub(crate) fn excess_to_come(
         &self,
         tokens_max: usize,
@@ -295,7 +282,7 @@ impl Dialogue {
             return Ok(0);
         }
         let wanted = to_fold(&self.exchange_tokens(&count), room.saturating_sub(summary_max));
-        // What was said last is not worth a summary before it has to go.
+        // The last exchanges are summarised only when they have to be.
         Ok(wanted.min(self.exchanges.len() - KEPT_MIN))
     }
 
@@ -348,19 +335,11 @@ fn pieces(text: &str, tokens_max: usize, count: &impl Fn(&str) -> usize) -> Vec<
     pieces
 }
 
-/// Adds the learner's words, with a note where they came into the tutor's.
-fn add_user(
-    messages: &mut Vec<Message>,
-    message: Message,
-    interrupts: bool,
-    config: &SessionConfig,
-    catalog: &Catalog,
-) {
-    let answers = messages.last().is_some_and(|last| last.role == Role::Assistant);
-    let message = match interrupts && answers {
-        true => prompt::interrupting_message(&message.content, config, catalog),
-        false => message,
-    };
+/// Adds the user's words, with a note where they came into the tutor's.
+fn add_user(messages: &mut Vec<Message>, mut message: Message, interrupts: bool, settings: (&SessionConfig, &Catalog)) {
+    if interrupts && messages.last().is_some_and(|last| last.role == Role::Assistant) {
+        message = prompt::interrupting_message(&message.content, settings.0, settings.1);
+    }
     add_message(messages, message);
 }
 
@@ -415,7 +394,7 @@ mod tests {
         assert_eq!(to_fold(&[50, 50, 150, 150], 400), 2, "two stay, though half of the room holds one");
         assert_eq!(to_fold(&[50, 50, 150, 350], 400), 3, "but no more than fit");
         assert_eq!(to_fold(&[50, 500], 400), 2, "and none that does not");
-        assert_eq!(to_fold(&[50], 400), 1, "somebody has found that it does not fit");
+        assert_eq!(to_fold(&[50], 400), 1, "it was found not to fit");
         assert_eq!(to_fold(&[10; 3], 0), 3);
     }
 

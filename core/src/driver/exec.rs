@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// Which worker does a piece of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Worker {
-    /// The microphone and its VAD: nothing that takes long, so that nobody waits to be heard.
+    /// The microphone and its VAD: short steps only, so that no session's audio waits.
     Microphone,
     /// The turn detector.
     TurnDetector,
@@ -42,7 +42,7 @@ struct Queues {
     /// Work that could go on only after its queue was closed. Who wakes it may hold the lock of what it waits for, and
     /// dropping it takes that lock too, so it is dropped by [`Workers::close`] alone.
     late: Mutex<Vec<Runnable>>,
-    /// All work that is not done: what waits for something that never comes is held by nobody else.
+    /// All unfinished work; nothing else holds work that waits for something that never comes.
     unfinished: Mutex<Unfinished>,
     /// Closed while the host is suspended.
     pause: Pause,
@@ -112,7 +112,7 @@ impl Workers {
         }
         let unfinished = std::mem::take(&mut self.queues.unfinished.lock().tasks);
         drop(unfinished);
-        // What is dropped may wake more.
+        // Dropping work may wake more.
         while let Some(late) = self.take_late() {
             drop(late);
         }
@@ -161,10 +161,6 @@ mod tests {
             workers.close();
             done.send(weak.upgrade().is_none()).unwrap();
         });
-        assert_eq!(
-            is_done.recv_timeout(Duration::from_secs(10)),
-            Ok(true),
-            "all work is dropped, nobody waits for ever"
-        );
+        assert_eq!(is_done.recv_timeout(Duration::from_secs(10)), Ok(true), "all work is dropped, none waits for ever");
     }
 }

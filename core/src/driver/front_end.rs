@@ -177,7 +177,7 @@ mod tests {
         assert!((63_000..=64_000).contains(&samples), "{samples} of 64000");
     }
 
-    /// What comes of one utterance of push-to-talk, pushed in blocks at these rates.
+    /// The audio of one utterance of push-to-talk, pushed in blocks at these rates.
     fn utterance<'a>(blocks: impl Iterator<Item = (&'a [f32], u32)>) -> Vec<f32> {
         let mut front_end = FrontEnd::new(Some(Box::new(Loudness)));
         let mut audio = Vec::new();

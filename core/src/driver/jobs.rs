@@ -17,7 +17,7 @@ use crate::turn::{Input, Inquiry, Report};
 use std::sync::Arc;
 use tracing::{Instrument, Span, info_span};
 
-/// What the work of one turn has at hand.
+/// The context of one turn's work.
 #[derive(Clone)]
 pub(crate) struct Job {
     pub(crate) shared: Arc<Shared>,

@@ -76,7 +76,7 @@ pub(crate) enum Part<'a> {
     End(Mark),
     /// The utterance of push-to-talk is complete; without a turn it is dropped.
     UtteranceEnd(Option<TurnId>),
-    /// What follows may come from another microphone.
+    /// Another microphone may follow.
     Resumed,
 }
 
@@ -137,7 +137,7 @@ impl Microphone {
         self.change(|inner| inner.block.pieces.push(Piece::UtteranceEnd(turn)));
     }
 
-    /// What is pushed from now on may come from another microphone.
+    /// Another microphone may follow.
     pub(crate) fn resume(&self) {
         self.change(|inner| inner.block.pieces.push(Piece::Resumed));
     }

@@ -59,18 +59,18 @@ pub(crate) struct Options {
     pub(crate) memory_bytes_max: Option<u64>,
 }
 
-/// Names an opening of a session within its engine: a late message for an earlier opening finds nobody.
+/// Names an opening of a session within its engine: a late message for an earlier opening is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SessionKey(pub(crate) u64);
 
-/// What all parts of an engine share.
+/// The state that all parts of an engine share.
 pub(crate) struct Shared {
     pub(crate) backends: Backends,
     pub(crate) store: Store,
     pub(crate) catalog: Catalog,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: Options,
-    /// Whether the store outlives the process.
+    /// The store outlives the process.
     pub(crate) persistent: bool,
     pub(crate) workers: Workers,
     pub(crate) housekeeping: Housekeeping,
@@ -81,7 +81,7 @@ pub(crate) struct Shared {
     pub(crate) idle: IdleGate,
     /// Without it the loop's own thread commits.
     pub(crate) commits: Option<Arc<CommitQueue>>,
-    /// Closed while the host is suspended: nobody commits.
+    /// Closed while the host is suspended.
     pub(crate) commit_pause: Pause,
     pub(crate) shut_down: AtomicBool,
 }
@@ -94,7 +94,7 @@ pub(crate) struct OpenSessions {
 }
 
 impl OpenSessions {
-    /// Makes the session nobody else's. One that is just being closed is waited for, up to `patience`.
+    /// Reserves the session. One that is just being closed is waited for, up to `patience`.
     pub(crate) fn reserve(&self, id: SessionId, patience: std::time::Duration) -> Result<()> {
         let mut closing = self.closing.lock();
         if !patience.is_zero() {
@@ -127,7 +127,7 @@ impl OpenSessions {
     }
 }
 
-/// What the loop, the jobs and the handles of one open session share.
+/// The state that the loop, the jobs and the handles of one open session share.
 pub(crate) struct SessionShared {
     pub(crate) id: SessionId,
     pub(crate) key: SessionKey,
@@ -140,7 +140,7 @@ pub(crate) struct SessionShared {
     /// Turns that were accepted and have not ended.
     pub(crate) turns_open: AtomicUsize,
     pub(crate) closing: AtomicBool,
-    /// Whether the engine hears by itself when an utterance starts and ends.
+    /// The engine decides itself where an utterance starts and ends.
     pub(crate) continuous: AtomicBool,
     pub(crate) microphone: Microphone,
     history: Mutex<History>,
@@ -171,7 +171,7 @@ impl SessionShared {
     }
 }
 
-/// What reaches the loop.
+/// Input of the loop.
 pub(crate) enum Message {
     Open(Box<SessionCore>),
     Machine(SessionKey, Input),
@@ -181,7 +181,7 @@ pub(crate) enum Message {
     Committed(SessionKey, Ticket, Box<CommitOutcome>),
     /// Everything sent before is handled.
     Barrier(std::sync::mpsc::Sender<()>),
-    /// Sessions that are between two turns let go of what they can compute anew.
+    /// Sessions between two turns drop caches that can be computed again.
     Trim,
     Summary(SessionKey, summary::News),
     Turns(SessionKey, Result<Turns>),
@@ -316,7 +316,7 @@ impl EngineLoop {
             Message::Committed(key, ticket, outcome) => {
                 self.with_session(key, |session| session.handle_committed(ticket, *outcome));
             }
-            // Who asked may have given up waiting.
+            // The caller may have given up waiting.
             Message::Barrier(reached) => drop(reached.send(())),
             Message::Trim => self.sessions.values_mut().for_each(SessionCore::trim),
             Message::Summary(key, news) => self.with_session(key, |session| session.handle_summary(news)),

@@ -14,7 +14,7 @@ struct State {
     inside: usize,
 }
 
-/// Somebody inside; dropping it lets them out.
+/// A pass through the gate; dropping it leaves.
 pub(crate) struct Inside<'p>(&'p Pause);
 
 impl Pause {
@@ -28,7 +28,7 @@ impl Pause {
         Inside(self)
     }
 
-    /// Closes the gate and waits until nobody is inside.
+    /// Closes the gate and waits until none is inside.
     pub(crate) fn close(&self) {
         let mut state = self.state.lock();
         state.paused = true;
@@ -79,7 +79,7 @@ mod tests {
         for _ in 0..20 {
             pause.close();
             let before = steps.load(Ordering::SeqCst);
-            assert_eq!(before % 2, 0, "nobody is in the middle of a step");
+            assert_eq!(before % 2, 0, "no step is under way");
             std::thread::sleep(Duration::from_millis(1));
             assert_eq!(steps.load(Ordering::SeqCst), before);
             pause.open();

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Unread events from which on the backends pause. Control and final events are always taken.
 const UNREAD_MAX: usize = 128;
 
-/// What wakes a host that waits for events; it is called on any thread and must only notify.
+/// Wakes a host that waits for events; it is called on any thread and must only notify.
 pub(crate) type WakeFn = Arc<dyn Fn() + Send + Sync>;
 
 #[derive(Default)]
@@ -82,7 +82,7 @@ impl EventQueue {
         samples
     }
 
-    /// How many events nobody has read yet.
+    /// The number of unread events.
     pub(crate) fn unread(&self) -> usize {
         self.inner.lock().unread.len()
     }

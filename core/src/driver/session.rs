@@ -1,6 +1,7 @@
 //! One open session inside the loop: its machine, and what the machine's decisions need.
 
 mod inquiries;
+mod storing;
 mod summarising;
 
 use super::context::{Dialogue, Exchange, learners_message};
@@ -9,7 +10,7 @@ use super::jobs::{self, ConversationSlot, Job};
 use super::listening;
 use super::recording::listening_settings;
 use super::utterance::{UtteranceAudio, UtteranceFile, samples_to_ms};
-use super::{Commit, CommitOutcome, SessionKey, SessionShared, Shared};
+use super::{CommitOutcome, SessionKey, SessionShared, Shared};
 use crate::audio::to_i16;
 use crate::backend::{CancelFlag, LISTEN_RATE_HZ, SynthesisRequest};
 use crate::config::{Keep, Playback, SessionConfig};
@@ -66,7 +67,7 @@ enum Incoming {
     Found(Result<UtteranceAudio>),
 }
 
-/// What the turn under way needs besides the machine.
+/// The driver's state of the turn under way.
 struct TurnWork {
     id: TurnId,
     /// The settings as they were when it began.
@@ -363,7 +364,7 @@ impl SessionCore {
         let finished = facts.state == TurnState::Finished;
         let record = self.turn_record(facts);
         self.supersede(&record);
-        // What was misheard at first must not go on naming the session.
+        // Words that were recognised wrongly must not name the session.
         let begins_anew = record.corrects.is_some() && !self.dialogue.has_learners_words();
         if self.record.title.is_empty() || begins_anew {
             self.record.title = title_of(&record);
@@ -398,65 +399,6 @@ impl SessionCore {
         if ended {
             self.summarise_ahead();
         }
-    }
-
-    /// Keeps what a commit could not write for the next. Later ones may have been on their way, and succeed: what they
-    /// wrote of a turn must not become again what it was before.
-    fn keep_unsaved(&mut self, mut writes: Vec<Write>) {
-        writes.retain(|write| !matches!(write, Write::PutSummary { .. }) || self.dialogue.summary().is_some());
-        for write in &mut writes {
-            match write {
-                Write::PutSession(record) => record.clone_from(&self.record),
-                Write::PutSummary { summary, .. } => {
-                    if let Some(newest) = self.dialogue.summary() {
-                        summary.clone_from(newest);
-                    }
-                }
-                Write::PutTurn(record) => {
-                    if let Some(newest) = self.turns_written.get(&record.turn) {
-                        record.clone_from(newest);
-                    }
-                }
-                _ => {}
-            }
-        }
-        self.unsaved.append(&mut writes);
-    }
-
-    fn commit(&mut self, ticket: Ticket, writes: Vec<Write>) {
-        for write in &writes {
-            if let Write::PutTurn(record) = write {
-                self.turns_written.insert(record.turn, record.clone());
-            }
-        }
-        self.commits_open += 1;
-        let mut all = std::mem::take(&mut self.unsaved);
-        all.extend(writes);
-        self.shared.commit(Commit { key: self.session.key, ticket, writes: all });
-    }
-
-    fn turn_record(&self, facts: TurnFacts) -> TurnRecord {
-        let now = (self.now_us(), self.shared.clock.unix_ms());
-        let unix_ms = |at_us: u64| now.1.saturating_sub(now.0.saturating_sub(at_us) / 1000);
-        TurnRecord {
-            started_ms: unix_ms(facts.started_at_us),
-            ended_ms: facts.ended_at_us.map(unix_ms),
-            retry_of: facts.redoes.and_then(Redo::retry_of),
-            corrects: facts.redoes.and_then(Redo::corrects),
-            user_text: facts.transcript.as_ref().map_or(facts.given_text, |transcript| transcript.text.clone()),
-            transcript: facts.transcript,
-            reply_text: facts.reply_text,
-            heard_text: facts.heard_text,
-            heard_estimated: facts.heard_estimated,
-            state: facts.state,
-            metrics: Some(facts.metrics),
-            ..TurnRecord::new(self.session.id, facts.turn, facts.origin, now.1)
-        }
-    }
-
-    fn touched_record(&mut self) -> SessionRecord {
-        self.record.updated_ms = self.shared.clock.unix_ms();
-        self.record.clone()
     }
 
     /// The turn's work, begun with the settings of this moment.

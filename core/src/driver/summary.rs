@@ -94,7 +94,7 @@ impl Writer {
         Ok((excess > 0).then_some(excess))
     }
 
-    /// Whether summaries can make the messages have no more than `tokens_max` tokens.
+    /// True where summaries can make the messages have no more than `tokens_max` tokens.
     pub(crate) fn can_make_room(&self, dialogue: &Dialogue, last: &ChatMessage, tokens_max: usize) -> Result<bool> {
         let count = |text: &str| self.chat.count_tokens(text);
         let tokens_min = dialogue.tokens_min(Some(last), &self.config, &self.shared.catalog, count)?;

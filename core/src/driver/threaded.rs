@@ -67,7 +67,7 @@ impl Threads {
 }
 
 impl EngineLoop {
-    /// Whether the engine was shut down and every session is closed.
+    /// True once the engine was shut down and every session is closed.
     fn is_done(&self) -> bool {
         self.shutting_down && self.sessions.is_empty()
     }

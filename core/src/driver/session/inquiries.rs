@@ -1,4 +1,4 @@
-//! What a session does with its microphone: the machine's questions about it, and the turns that come of it.
+//! The inquiries of a session: the machine's questions to the backends about its microphone, and the turns that follow.
 
 use super::SessionCore;
 use crate::backend::{CancelFlag, ChatRequest, RecognitionRequest, Sampling};
@@ -59,7 +59,7 @@ impl SessionCore {
         }
         let cancel = self.draft_flag(inquiry);
         let config = self.session.config.lock().clone();
-        // What is wrong here will be told when the reply is due.
+        // An error here is reported when the reply is due.
         let last = learners_message(TurnOrigin::Utterance, given);
         let Ok(messages) = self.dialogue.messages(Some(&last), &config, &self.shared.catalog) else { return };
         self.reading_ahead.cancel();
@@ -94,7 +94,7 @@ impl SessionCore {
         self.inputs.push_back(Input::Start(start));
     }
 
-    /// Forgets sound that nobody will ask for.
+    /// Drops audio that no inquiry will need.
     pub(super) fn evict_history(&mut self) {
         let needed = self.machine.audio_needed_from();
         self.session.history.lock().evict_before(needed.saturating_sub(LOOK_BACK));

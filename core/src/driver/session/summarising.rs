@@ -95,7 +95,7 @@ impl SessionCore {
             return;
         }
         let config = self.session.config.lock().clone();
-        // What is wrong here will be told when the reply is due.
+        // An error here is reported when the reply is due.
         let Ok(messages) = self.dialogue.messages(None, &config, &self.shared.catalog) else { return };
         self.reading_ahead = CancelFlag::new();
         let (pinned, sampling) = (messages.len(), Sampling { max_tokens: 0, ..config.sampling });
