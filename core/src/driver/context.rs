@@ -266,8 +266,7 @@ impl Dialogue {
         Ok(to_fold(&self.exchange_tokens(&count), tokens_max.saturating_sub(fixed + summary_max + last)))
     }
 
-    /// How many of the oldest exchanges should be summarised while there is time: none as long as three quarters of the
-    /// room suffice.
+    /// How many of the oldest exchanges should be summarised ahead: none while three quarters of the room suffice.
     pub(crate) fn excess_to_come(
         &self,
         tokens_max: usize,
