@@ -1,4 +1,4 @@
-//! What the store costs: `cargo bench -p tertulia-benches --bench store`. The side-by-side run
+//! Latency of the store: `cargo bench -p tertulia-benches --bench store`. The side-by-side run
 //! (`store_side_by_side`) compares; this one tells a change of one of them.
 
 #![allow(missing_docs, reason = "criterion's macros make public items")]

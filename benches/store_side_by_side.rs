@@ -138,7 +138,7 @@ fn direct(path: &Path, sessions: usize, turns: usize, samples: usize) -> (Vec<Du
                 store.apply(&[Write::PutSession(s.clone())]).expect("room");
                 let (mut transcripts, mut whole) = (Vec::new(), Vec::new());
                 for n in 1..=turns as u64 {
-                    // What the engine writes: the sound, its transcript, and the turn with its reply.
+                    // The engine's writes: the sound, its transcript, and the turn with its reply.
                     let done = turn(s.id, n);
                     let recognised = TurnRecord { state: TurnState::Open, ended_ms: None, ..done.clone() };
                     let begun = TurnRecord::new(s.id, done.turn, done.origin, done.started_ms);

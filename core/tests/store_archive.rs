@@ -25,7 +25,7 @@ fn talk(store: &Store, s: &SessionRecord) {
     talk_of(store, s, [0, 1, 32_672, 32_673, 100_001]);
 }
 
-/// The same with less to hear, where every byte is looked at.
+/// The same with less audio, where a test reads every byte.
 fn short_talk(store: &Store, s: &SessionRecord) {
     talk_of(store, s, [0, 1, 700, 800, 900]);
 }
@@ -204,7 +204,7 @@ fn an_archive_is_json_lines_wav_files_and_a_manifest() {
 }
 
 #[test]
-fn a_session_comes_back_as_it_was() {
+fn a_session_survives_export_and_import_unchanged() {
     for ended in [false, true] {
         let store = memory();
         let s = kept(1);
@@ -246,7 +246,7 @@ fn a_session_comes_back_as_it_was() {
 }
 
 #[test]
-fn what_is_no_number_comes_back_too() {
+fn a_metric_that_is_not_a_number_survives_export_and_import() {
     let store = memory();
     let s = kept(1);
     let mut t = turn(s.id, 1);
@@ -259,7 +259,7 @@ fn what_is_no_number_comes_back_too() {
 }
 
 #[test]
-fn a_session_that_is_there_is_not_imported_over() {
+fn an_import_does_not_overwrite_a_session() {
     let store = memory();
     let s = kept(1);
     talk(&store, &s);
@@ -282,7 +282,7 @@ fn a_session_that_is_there_is_not_imported_over() {
 }
 
 #[test]
-fn a_turn_under_way_is_interrupted_as_by_a_crash() {
+fn an_import_interrupts_open_turns_as_a_crash_does() {
     let store = memory();
     let s = kept(1);
     let open = open_turn(s.id, 1);
@@ -301,7 +301,7 @@ fn a_turn_under_way_is_interrupted_as_by_a_crash() {
 }
 
 #[test]
-fn the_session_keeps_its_own_rules() {
+fn an_import_keeps_to_the_retention_of_the_session() {
     let archive = |retention: Retention, ended: bool| {
         with_lines(|lines| {
             lines[0]["config"]["retention"] = serde_json::to_value(retention).unwrap();
@@ -341,7 +341,7 @@ fn the_session_keeps_its_own_rules() {
 }
 
 #[test]
-fn what_is_damaged_in_the_store_is_left_out_and_counted() {
+fn an_export_leaves_out_and_counts_damaged_records() {
     let disk = FaultyDisk::new();
     let store = Store::open(disk.location(), NOW_MS).unwrap();
     let s = kept(1);
@@ -388,7 +388,7 @@ impl std::io::Write for Meddler<'_> {
 }
 
 #[test]
-fn an_export_is_as_of_one_moment() {
+fn an_export_is_a_snapshot() {
     let store = memory();
     let s = kept(1);
     talk(&store, &s);
@@ -455,7 +455,7 @@ fn a_store_that_fails_ends_the_export_without_a_whole_archive() {
     let s = kept(1);
     talk(&store, &s);
     let len = exported(&store, s.id).len();
-    // What was read before would still be there to read.
+    // Pages in the cache could be read without the disk.
     drop(store);
     let store = Store::open(disk.location(), NOW_MS).unwrap();
     let mut broken = false;
@@ -478,7 +478,7 @@ fn a_store_that_fails_ends_the_export_without_a_whole_archive() {
 }
 
 #[test]
-fn an_archive_that_is_cut_off_anywhere_is_refused() {
+fn an_archive_that_is_truncated_anywhere_is_refused() {
     let archive = short_archive();
     let mut codes = BTreeMap::new();
     for len in (0..archive.len()).step_by(97) {
@@ -492,7 +492,7 @@ fn an_archive_that_is_cut_off_anywhere_is_refused() {
 }
 
 #[test]
-fn a_flipped_byte_is_seen_or_changes_nothing() {
+fn a_flipped_byte_in_an_archive_is_refused_or_changes_nothing() {
     let archive = short_archive();
     let expected = {
         let store = memory();
@@ -508,7 +508,7 @@ fn a_flipped_byte_is_seen_or_changes_nothing() {
         let store = memory();
         match import(&store, &flipped) {
             Ok(_) => {
-                assert!(contents(&store, kept(1).id) == expected, "byte {place} is wrong, and nobody said so");
+                assert!(contents(&store, kept(1).id) == expected, "byte {place} is wrong, without an error");
                 harmless += 1;
             }
             Err(error) => {
@@ -522,7 +522,7 @@ fn a_flipped_byte_is_seen_or_changes_nothing() {
 }
 
 #[test]
-fn what_is_no_archive_of_a_session_is_refused() {
+fn a_file_that_is_no_archive_of_a_session_is_refused() {
     let archives = [
         Vec::new(),
         b"PK".to_vec(),
@@ -539,7 +539,7 @@ fn what_is_no_archive_of_a_session_is_refused() {
 }
 
 #[test]
-fn an_archive_of_a_newer_version_says_so() {
+fn an_archive_of_a_newer_version_is_refused_as_such() {
     let files = unpacked(&short_archive());
     let mut manifest: serde_json::Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
     manifest["format_version"] = 2.into();
@@ -551,7 +551,7 @@ fn an_archive_of_a_newer_version_says_so() {
 }
 
 #[test]
-fn what_a_newer_version_may_add_is_skipped() {
+fn fields_and_files_of_a_newer_version_are_skipped() {
     let mut files = unpacked(&with_lines(|lines| {
         lines[0]["mood"] = serde_json::json!({"deep": [1, 2]});
         lines[1]["mood"] = "new".into();
@@ -564,7 +564,7 @@ fn what_a_newer_version_may_add_is_skipped() {
 }
 
 #[test]
-fn a_file_that_is_not_what_the_manifest_says_is_refused() {
+fn a_file_that_does_not_match_the_manifest_is_refused() {
     let files = unpacked(&short_archive());
     let manifest: serde_json::Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
     type Change = dyn Fn(&mut BTreeMap<String, Vec<u8>>, &mut serde_json::Value);
@@ -602,7 +602,7 @@ fn a_file_that_is_not_what_the_manifest_says_is_refused() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_though_every_hash_is_right() {
+fn an_inconsistent_archive_is_refused_though_every_hash_is_right() {
     type Change = dyn Fn(&mut Vec<serde_json::Value>);
     let changes: [(&str, &Change); 17] = [
         ("no session", &|lines| drop(lines.remove(0))),
@@ -644,7 +644,7 @@ fn what_makes_no_sense_is_refused_though_every_hash_is_right() {
 }
 
 #[test]
-fn an_error_quotes_nothing_that_was_said() {
+fn an_import_error_quotes_no_user_text() {
     let secret = "nadie-debe-leer-esto";
     for archive in [
         with_lines(|lines| lines[2]["origin"] = secret.into()),
@@ -656,7 +656,7 @@ fn an_error_quotes_nothing_that_was_said() {
 }
 
 #[test]
-fn a_bomb_is_refused_before_it_goes_off() {
+fn a_zip_bomb_is_refused_before_it_is_inflated() {
     // 100 MiB of silence in 100 KB, honestly listed.
     let mut files = unpacked(&short_archive());
     files.insert("silence".into(), vec![0; 100 << 20]);
@@ -669,7 +669,7 @@ fn a_bomb_is_refused_before_it_goes_off() {
     assert_eq!(refused_with(&bomb, &tight), ErrorCode::ImportTooLarge);
     assert_eq!(refused_with(&short_archive(), &ImportOptions { bytes_max: 5_000, ..tight }), ErrorCode::ImportTooLarge);
 
-    // The same, listed as a small file: nobody inflates it further than that.
+    // The same, listed as a small file: it is inflated no further than that.
     let mut manifest: serde_json::Value = serde_json::from_slice(&unpacked(&bomb)["manifest.json"]).unwrap();
     for file in manifest["files"].as_array_mut().unwrap() {
         if file["name"] == "silence" {
@@ -734,7 +734,7 @@ fn a_directory_that_lies_about_its_length_does_no_harm() {
 }
 
 #[test]
-fn names_that_lead_elsewhere_are_refused() {
+fn unsafe_paths_are_refused() {
     let files = unpacked(&short_archive());
     for name in [
         "../evil",
@@ -788,7 +788,7 @@ fn an_archive_that_was_unpacked_and_packed_again_is_the_same() {
     assert_eq!(refused(&zip.finish().unwrap().into_inner()), ErrorCode::ImportDamaged);
 }
 
-/// What happens to a block that is read.
+/// A change to a block that is read.
 type Then = dyn FnMut(&mut [u8]) -> std::io::Result<()>;
 
 /// A source that fails, or changes, after so many bytes were read.
@@ -885,7 +885,7 @@ fn long_archive() -> Vec<u8> {
 }
 
 #[test]
-fn a_crash_in_the_middle_leaves_nothing_or_all_of_it() {
+fn a_crash_during_an_import_leaves_nothing_or_all_of_it() {
     let archive = long_archive();
     let id = kept(1).id;
     let operations = {
@@ -930,7 +930,7 @@ fn a_crash_in_the_middle_leaves_nothing_or_all_of_it() {
 }
 
 #[test]
-fn an_error_in_the_middle_removes_what_was_written() {
+fn an_error_during_an_import_removes_its_rows() {
     let archive = long_archive();
     let id = kept(1).id;
     for nth in (0..200).step_by(7) {
@@ -955,7 +955,7 @@ fn an_error_in_the_middle_removes_what_was_written() {
 }
 
 #[test]
-fn a_disk_that_fills_up_keeps_nothing_of_an_import() {
+fn a_full_disk_keeps_nothing_of_an_import() {
     let archive = long_archive();
     let id = kept(1).id;
     for room in [0, 1 << 20, 2 << 20, 4 << 20] {
@@ -979,7 +979,7 @@ fn a_disk_that_fills_up_keeps_nothing_of_an_import() {
 }
 
 #[test]
-fn a_session_that_is_created_meanwhile_wins() {
+fn a_session_created_during_its_import_wins() {
     let archive = long_archive();
     let disk = FaultyDisk::new();
     let store = Store::open(disk.location(), NOW_MS).unwrap();

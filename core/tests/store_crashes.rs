@@ -1,4 +1,4 @@
-//! The power goes at any moment, while recovering from the loss before too: what was acknowledged is there.
+//! Power losses at any moment, recovery included: acknowledged commits survive.
 //!
 //! Random sessions are written to a disk that forgets, tears and reorders what was not synced. After each power loss
 //! the store must hold exactly what was acknowledged, or that and the one change under way, whole.
@@ -27,7 +27,7 @@ const CRASHES_A_DISK: u64 = 12;
 const RECOVERIES_HIT_MAX: u64 = 3;
 
 #[test]
-fn nothing_acknowledged_is_lost_by_a_power_loss() {
+fn power_losses_lose_no_acknowledged_commit() {
     let wanted = effort("TERTULIA_CRASHES", CRASHES);
     let tallies = on_all_processors(|worker, workers| {
         let mut tally = Tally::default();
@@ -49,7 +49,7 @@ fn nothing_acknowledged_is_lost_by_a_power_loss() {
 
 /// Proves the test above: a store that acknowledges before it commits would not pass.
 #[test]
-fn an_acknowledgement_before_its_commit_is_found_out() {
+fn an_acknowledgement_before_its_commit_is_noticed() {
     let mut tally = Tally::default();
     (0..20).for_each(|seed| lose_power(seed, Cheat::AcknowledgeFirst, &mut tally));
     assert!(tally.lost >= 10, "{tally:#?}");
@@ -57,13 +57,13 @@ fn an_acknowledgement_before_its_commit_is_found_out() {
 
 /// The same of a store that leaves out one sync.
 #[test]
-fn a_sync_left_out_is_found_out() {
+fn a_missing_sync_is_noticed() {
     let mut tally = Tally::default();
     (0..20).for_each(|seed| lose_power(seed, Cheat::LeaveOutSync, &mut tally));
     assert!(tally.lost + tally.unopenable >= 5, "{tally:#?}");
 }
 
-/// What is done wrong on purpose.
+/// A deliberate mistake of the program.
 #[derive(Clone, Copy, PartialEq)]
 enum Cheat {
     None,
@@ -72,7 +72,7 @@ enum Cheat {
     LeaveOutSync,
 }
 
-/// What came of the power losses.
+/// The outcomes of the power losses.
 #[derive(Debug, Default)]
 struct Tally {
     crashes: u64,
@@ -85,7 +85,7 @@ struct Tally {
     lost: u64,
     unopenable: u64,
     panics: u64,
-    /// What must not be, a line for each.
+    /// Violations, a line for each.
     why: Vec<String>,
 }
 
@@ -129,7 +129,7 @@ fn lose_power(seed: u64, cheat: Cheat, tally: &mut Tally) {
     }
 }
 
-/// What must not be.
+/// A violation.
 enum Wrong {
     Lost(String),
     Unopenable(Error),
@@ -138,7 +138,7 @@ enum Wrong {
 
 struct Life {
     disk: FaultyDisk,
-    /// What was acknowledged.
+    /// The acknowledged changes.
     held: Contents,
     random: Random,
     /// How many sessions were ever begun.
@@ -247,7 +247,7 @@ impl Life {
     }
 }
 
-/// What is done in one transaction.
+/// The change of one transaction.
 enum Change {
     Apply(Vec<Write>),
     Delete(SessionId),

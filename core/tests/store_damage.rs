@@ -113,7 +113,7 @@ fn unreadable(bytes: Vec<u8>, contents: &Contents, context: &str) -> usize {
 }
 
 #[test]
-fn no_flipped_bit_is_read_as_data() {
+fn a_flipped_bit_is_never_read_as_data() {
     quiet_panics();
     let (bytes, contents) = closed_store();
     assert_eq!(unreadable(bytes.clone(), &contents, "sound"), 0);
@@ -141,7 +141,7 @@ fn no_flipped_bit_is_read_as_data() {
 fn a_bit_flipped_in_a_record_costs_that_record_only() {
     quiet_panics();
     let (bytes, contents) = closed_store();
-    // Without copies of what was replaced, which nobody reads.
+    // Without stale copies, which are never read.
     let disk = FaultyDisk::from_bytes(bytes);
     Store::open(disk.location(), NOW_MS).unwrap().compact().unwrap();
     let bytes = disk.bytes();
@@ -168,7 +168,7 @@ fn a_bit_flipped_in_a_record_costs_that_record_only() {
 }
 
 #[test]
-fn a_file_that_was_cut_off_is_damaged() {
+fn a_truncated_file_is_damaged() {
     quiet_panics();
     let (bytes, contents) = closed_store();
     let all = contents.sessions.len() + contents.turns.len() + contents.audio.len();

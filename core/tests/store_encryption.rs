@@ -1,4 +1,4 @@
-//! An encrypted store: nothing of it can be read without its key, and everything with it, whatever happens meanwhile.
+//! Encryption and key rotation: a store shows nothing without its key, and loses nothing, whatever fails.
 
 mod store_support;
 
@@ -48,7 +48,7 @@ fn shows_anything(bytes: &[u8]) -> bool {
 }
 
 #[test]
-fn nothing_is_readable_in_the_file_and_everything_through_the_store() {
+fn an_encrypted_file_shows_nothing() {
     let (plain, sealed) = (FaultyDisk::new(), FaultyDisk::new());
     drop(talk(&open(&plain, None).unwrap(), 1, 1..=3));
     assert!(shows_anything(&plain.bytes()), "the search finds what is there");
@@ -63,7 +63,7 @@ fn nothing_is_readable_in_the_file_and_everything_through_the_store() {
 }
 
 #[test]
-fn the_wrong_key_or_none_or_one_too_many_has_its_code() {
+fn a_wrong_or_missing_or_superfluous_key_is_refused() {
     let disk = FaultyDisk::new();
     let expected = talk(&open(&disk, Some(key(1))).unwrap(), 1, 1..=1);
     // Closing once more gives back what the first closing could not.
@@ -80,7 +80,7 @@ fn the_wrong_key_or_none_or_one_too_many_has_its_code() {
 }
 
 #[test]
-fn a_record_of_another_store_or_place_is_not_taken() {
+fn a_flipped_bit_in_an_encrypted_store_is_damage() {
     // The same conversation under the same key in two stores: their data keys differ, so no record of one is one of the
     // other. A flipped bit anywhere in the file is an error or changes nothing.
     let disk = FaultyDisk::new();
@@ -159,7 +159,7 @@ fn a_power_loss_in_every_step_of_a_key_rotation_leaves_one_key_and_everything() 
     assert!(operations > 10);
     let (mut with_old, mut with_new) = (0, 0);
     for nth in 0..operations {
-        for seed in 0..4 {
+        for seed in 0..6 {
             let disk = FaultyDisk::from_bytes(bytes.clone());
             let store = open(&disk, Some(key(1))).unwrap();
             match seed % 2 {
@@ -205,7 +205,7 @@ fn a_power_loss_in_every_step_of_a_key_rotation_leaves_one_key_and_everything() 
 }
 
 #[test]
-fn damage_to_the_keys_is_made_good_from_their_copy() {
+fn damaged_keys_are_read_from_their_copy() {
     let disk = FaultyDisk::new();
     let expected = talk(&open(&disk, Some(key(1))).unwrap(), 1, 1..=1);
     let bytes = disk.bytes();

@@ -1,4 +1,4 @@
-//! Erasing: no byte of what is erased is found in the file, and nothing else is lost, whatever happens meanwhile.
+//! Erasing and compaction: no byte of an erased session is left, and nothing else is lost, whatever fails.
 
 mod store_support;
 
@@ -11,7 +11,7 @@ use tertulia::{ErrorCode, SessionId};
 const SECRET: &[u8] = b"xilofono";
 const SECRET_SAMPLES: [i16; 4] = [0x4321, 0x1111, 0x2222, 0x3333];
 
-/// Talks; every text and every sound of it can be told.
+/// Writes a conversation of which every text and all audio can be found.
 fn talk(store: &Store, number: u64, word: &[u8], sample: &[i16]) -> Expected {
     let s = session(number);
     let mut expected = Expected::default();
@@ -54,7 +54,7 @@ fn talk_secretly(store: &Store) {
 }
 
 #[test]
-fn no_byte_of_an_erased_session_is_left_and_others_stay() {
+fn an_erased_session_leaves_no_byte_and_others_stay() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");
     let location = || StoreLocation::File(path.clone());
@@ -80,7 +80,7 @@ fn no_byte_of_an_erased_session_is_left_and_others_stay() {
 }
 
 #[test]
-fn everything_of_a_person_goes() {
+fn erasing_everything_leaves_no_byte() {
     for key in [None, Some(StoreKey::new([7; 32]))] {
         let disk = FaultyDisk::new();
         let open = || {
@@ -101,7 +101,7 @@ fn everything_of_a_person_goes() {
 }
 
 #[test]
-fn erasing_gives_back_the_room() {
+fn erasing_shrinks_the_storage() {
     let disk = FaultyDisk::new();
     let store = Store::open(disk.location(), NOW_MS).unwrap();
     let empty = disk.len();
@@ -113,7 +113,7 @@ fn erasing_gives_back_the_room() {
 }
 
 #[test]
-fn a_crash_at_any_operation_leaves_the_store_before_or_after() {
+fn a_crash_at_any_operation_of_an_erasing_leaves_the_old_or_the_new_store() {
     let at_start = FaultyDisk::new();
     let store = Store::open(at_start.location(), NOW_MS).unwrap();
     talk_secretly(&store);
@@ -166,7 +166,7 @@ fn a_crash_at_any_operation_leaves_the_store_before_or_after() {
 }
 
 #[test]
-fn a_full_disk_leaves_everything_as_it_was() {
+fn a_full_disk_fails_a_compaction_and_changes_nothing() {
     let disk = FaultyDisk::new();
     let store = Store::open(disk.location(), NOW_MS).unwrap();
     let others = talk(&store, 2, b"otra cosa", &[1, 2, 3]);
@@ -179,7 +179,7 @@ fn a_full_disk_leaves_everything_as_it_was() {
 }
 
 #[test]
-fn storage_that_cannot_be_replaced_says_so() {
+fn a_storage_that_cannot_be_replaced_refuses_compaction() {
     let disk = FaultyDisk::new();
     let location = StoreLocation::backend(move || BackendFactory::open(&disk));
     let store = Store::open(location, NOW_MS).unwrap();

@@ -1,4 +1,4 @@
-//! A disk that is full, fails, or loses power costs calls, and nothing that was acknowledged.
+//! Faults of the disk (full, IO errors, power losses) fail calls, and lose no acknowledged commit.
 
 mod store_support;
 
@@ -25,7 +25,7 @@ fn script(session_number: u64) -> Vec<Vec<Write>> {
 }
 
 #[test]
-fn an_error_at_any_operation_costs_one_call() {
+fn an_io_error_at_any_operation_fails_one_call() {
     let clean = FaultyDisk::new();
     let store = open(&clean);
     for step in script(1) {
@@ -65,11 +65,11 @@ fn an_error_at_any_operation_costs_one_call() {
 
 /// The disk is full just when something is to grow, for each time that it does.
 #[test]
-fn no_room_at_any_growth_costs_one_call() {
-    [FaultyDisk::new, FaultyDisk::sparse].into_iter().for_each(no_room_at_any_growth);
+fn a_full_disk_at_any_growth_fails_one_call() {
+    [FaultyDisk::new, FaultyDisk::sparse].into_iter().for_each(full_disk_at_any_growth);
 }
 
-fn no_room_at_any_growth(new_disk: fn() -> FaultyDisk) {
+fn full_disk_at_any_growth(new_disk: fn() -> FaultyDisk) {
     let clean = new_disk();
     let (mut sizes, store) = (vec![0], open(&clean));
     let mut note = |len: u64| {
@@ -125,7 +125,7 @@ fn long_script(session_number: u64) -> Vec<Vec<Write>> {
 }
 
 #[test]
-fn an_error_at_any_read_costs_one_call() {
+fn a_failed_read_fails_one_call() {
     let disk = FaultyDisk::new();
     let mut expected = Expected::default();
     let store = open(&disk);
@@ -167,7 +167,7 @@ fn an_error_at_any_read_costs_one_call() {
 }
 
 #[test]
-fn an_error_that_stays_is_told_each_time_until_it_goes() {
+fn a_lasting_io_error_fails_each_call_until_it_ends() {
     let disk = FaultyDisk::new();
     let store = open(&disk);
     let steps = script(1);
@@ -182,7 +182,7 @@ fn an_error_that_stays_is_told_each_time_until_it_goes() {
 }
 
 #[test]
-fn each_kind_of_error_has_its_code() {
+fn each_kind_of_io_error_has_its_code() {
     for (kind, expected) in [
         (ErrorKind::StorageFull, ErrorCode::StoreFull),
         (ErrorKind::QuotaExceeded, ErrorCode::StoreFull),
@@ -200,7 +200,7 @@ fn each_kind_of_error_has_its_code() {
 }
 
 #[test]
-fn a_full_disk_loses_nothing_and_is_usable_again_once_there_is_room() {
+fn a_full_disk_loses_nothing_and_the_store_goes_on_once_there_is_room() {
     let rooms = [0, 40_000, 80_000, 300_000];
     for (room, new_disk) in
         rooms.into_iter().flat_map(|room| [(room, FaultyDisk::new as fn() -> _), (room, FaultyDisk::sparse)])
@@ -300,7 +300,7 @@ fn power_losses_lose_nothing_acknowledged() {
 }
 
 #[test]
-fn the_disk_does_lose_what_is_not_synced() {
+fn the_faulty_disk_loses_unsynced_writes() {
     // The tests above would show nothing if it did not.
     use redb::StorageBackend;
     let disk = FaultyDisk::new();

@@ -1,5 +1,4 @@
-//! An engine that talks is killed at any moment: what it told its host as durable is there, and what was under way
-//! can be tried again.
+//! Kills of a running engine at any moment: events that promised durability hold, and open turns can be retried.
 //!
 //! `TERTULIA_KILLS=200 cargo test -p tertulia --test store_kills` kills that often; without it, 20 times.
 
@@ -95,7 +94,7 @@ fn child_that_talks_until_it_is_killed() {
 }
 
 #[test]
-fn nothing_that_was_told_is_lost_when_the_engine_is_killed() {
+fn a_kill_of_the_engine_loses_no_acknowledged_event() {
     let kills = effort("TERTULIA_KILLS", KILLS);
     // When a kill hits depends on the machine anyway.
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
@@ -116,7 +115,7 @@ fn nothing_that_was_told_is_lost_when_the_engine_is_killed() {
     assert!(seen.finished > 0 && seen.under_way > 0, "the kills show too little: {seen:?}");
 }
 
-/// What children told: of each session, up to which turn there is a transcript, and which is finished.
+/// The events that children printed: of each session, the last turn with a transcript, and the last one finished.
 #[derive(Default)]
 struct Told {
     sessions: BTreeMap<SessionId, (u64, u64)>,
@@ -124,7 +123,7 @@ struct Told {
     done_with: Vec<SessionId>,
 }
 
-/// How much the kills showed.
+/// The cases that the kills hit.
 #[derive(Debug, Default)]
 struct Seen {
     finished: u64,
@@ -146,10 +145,10 @@ fn talk_and_die(path: &Path, random: &mut Random, told: &mut Told) {
             let _ = sender.send(line.unwrap());
         }
     });
-    let mut heard = Vec::new();
+    let mut printed = Vec::new();
     if random.below(8) > 0 {
-        while !heard.last().is_some_and(|line: &String| line.starts_with("told session")) {
-            heard.push(lines.recv_timeout(Duration::from_secs(60)).expect("the child says something"));
+        while !printed.last().is_some_and(|line: &String| line.starts_with("told session")) {
+            printed.push(lines.recv_timeout(Duration::from_secs(60)).expect("the child prints a line"));
         }
         std::thread::sleep(Duration::from_micros(random.below(120_000)));
     } else {
@@ -158,8 +157,8 @@ fn talk_and_die(path: &Path, random: &mut Random, told: &mut Told) {
     child.kill().unwrap(); // SIGKILL; what it said before is still read.
     assert_eq!(child.wait().unwrap().signal(), Some(9), "the child ended by itself");
     reader.join().unwrap();
-    heard.extend(lines.try_iter());
-    for line in heard {
+    printed.extend(lines.try_iter());
+    for line in printed {
         let words: Vec<&str> = line.split(' ').collect();
         match words.as_slice() {
             ["told", "session", id] => {

@@ -1,4 +1,4 @@
-//! What is no store, or nobody's to open, says so.
+//! Opening: locks, files that are no store, versions, read-only storage, usage and verification.
 
 mod store_support;
 
@@ -16,7 +16,7 @@ fn open(path: &Path) -> Result<Store> {
 }
 
 #[test]
-fn a_store_has_one_owner() {
+fn a_store_is_locked_by_its_owner() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");
     let store = open(&path).unwrap();
@@ -50,7 +50,7 @@ fn child_that_holds_a_store() {
 }
 
 #[test]
-fn a_second_process_is_refused() {
+fn a_second_process_finds_the_store_locked() {
     use std::io::BufRead;
     use std::process::{Command, Stdio};
     let folder = tempfile::tempdir().unwrap();
@@ -72,7 +72,7 @@ fn a_second_process_is_refused() {
 }
 
 #[test]
-fn a_path_that_is_no_file_is_no_store() {
+fn a_folder_or_a_pipe_is_no_store() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(code(open(folder.path())), ErrorCode::StoreNotAStore);
     assert_eq!(code(open(&folder.path().join("missing/store.redb"))), ErrorCode::StoreOpenFailed);
@@ -83,7 +83,7 @@ fn a_path_that_is_no_file_is_no_store() {
 }
 
 #[test]
-fn other_peoples_files_are_left_alone() {
+fn files_of_other_programs_are_refused_and_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     let long_text = "a letter to a friend\n".repeat(100_000);
@@ -112,21 +112,21 @@ fn other_peoples_files_are_left_alone() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_file_that_cannot_be_written_says_so() {
+fn a_read_only_file_is_refused_as_such() {
     // The kernel refuses to write this one to anybody, the superuser included.
     let error = open(Path::new("/sys/kernel/uevent_seqnum")).unwrap_err();
     assert_eq!(error.code(), ErrorCode::StoreReadOnly, "{error}");
 }
 
 #[test]
-fn what_a_factory_says_reaches_the_caller() {
+fn errors_of_a_backend_factory_reach_the_caller() {
     let location = StoreLocation::backend(|| Err(Error::new(ErrorCode::StoreOpenFailed, "no storage in this browser")));
     let error = Store::open(location, NOW_MS).unwrap_err();
     assert_eq!((error.code(), error.detail()), (ErrorCode::StoreOpenFailed, "no storage in this browser"));
 }
 
 #[test]
-fn a_first_opening_that_was_cut_off_is_begun_again() {
+fn a_first_opening_that_a_crash_cut_off_is_repeated() {
     // Every operation of the very first opening may be the last; nothing was acknowledged, so an empty store is right.
     let whole = FaultyDisk::new();
     drop(Store::open(whole.location(), NOW_MS).unwrap());
@@ -145,7 +145,7 @@ fn a_first_opening_that_was_cut_off_is_begun_again() {
 }
 
 #[test]
-fn a_store_from_the_future_is_left_alone() {
+fn a_store_of_a_newer_version_is_refused_and_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");
     let s = session(1);
@@ -215,7 +215,7 @@ fn memory_is_a_store_of_its_own_each_time() {
 }
 
 #[test]
-fn a_suspended_store_gives_up_its_lock_and_goes_on_afterwards() {
+fn a_suspended_store_releases_its_lock_and_resumes() {
     let folder = tempfile::tempdir().unwrap();
     let location = || StoreLocation::File(folder.path().join("store.redb"));
     let store = Store::open(location(), NOW_MS).unwrap();
@@ -238,7 +238,7 @@ fn a_suspended_store_gives_up_its_lock_and_goes_on_afterwards() {
 }
 
 #[test]
-fn a_read_only_storage_is_read_if_it_was_closed_cleanly_and_told_if_not() {
+fn a_read_only_storage_is_read_if_it_was_closed_cleanly_and_refused_if_not() {
     let disk = FaultyDisk::new();
     let store = Store::open(disk.location(), NOW_MS).unwrap();
     let s = session(1);
@@ -269,7 +269,7 @@ fn a_read_only_storage_is_read_if_it_was_closed_cleanly_and_told_if_not() {
 }
 
 #[test]
-fn what_is_there_is_counted_and_what_is_damaged_is_named() {
+fn usage_counts_records_and_verify_lists_damage() {
     let disk = FaultyDisk::new();
     let store = Store::open(disk.location(), NOW_MS).unwrap();
     let s = session(1);

@@ -1,4 +1,4 @@
-//! A session goes on after the process ended, however it ended.
+//! Resuming a session after the process ended or was killed.
 
 mod store_support;
 
@@ -13,7 +13,7 @@ use tertulia::{SessionId, TurnId};
 const CRASH: TurnState = TurnState::Interrupted { reason: InterruptReason::Crash };
 
 #[test]
-fn a_turn_left_open_is_closed_with_what_it_had() {
+fn an_open_turn_is_closed_as_interrupted_by_a_crash() {
     let folder = tempfile::tempdir().unwrap();
     let location = || StoreLocation::File(folder.path().join("store.redb"));
     let s = session(1);
@@ -30,7 +30,7 @@ fn a_turn_left_open_is_closed_with_what_it_had() {
     assert_eq!(closed.state, CRASH);
     assert_eq!(closed.transcript, turn(s.id, 2).transcript);
     assert!(store.audio(s.id, TurnId(2), AudioKind::User).unwrap().samples == samples(2, 40_000));
-    // It ended when it was last heard of, not when somebody came to look.
+    // It ended at its last change, not at the recovery.
     assert_eq!(closed.ended_ms, Some(store.session(s.id).unwrap().updated_ms));
     assert_eq!(store.turn(s.id, TurnId(1)).unwrap().state, TurnState::Finished);
     assert_eq!(store.session(s.id).unwrap().next_turn, 3);
@@ -69,7 +69,7 @@ fn child_that_talks_until_it_is_killed() {
 
 #[test]
 #[cfg(unix)]
-fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
+fn a_kill_of_the_process_loses_no_acknowledged_commit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");
     let mut expected = Expected::default();

@@ -1,4 +1,4 @@
-//! What is kept, and for how long.
+//! Retention, sweeps, the quota and deletion.
 
 mod store_support;
 
@@ -46,7 +46,7 @@ fn has_text(turn: &TurnRecord) -> bool {
 }
 
 #[test]
-fn by_default_no_audio_outlives_the_session() {
+fn default_retention_keeps_no_audio_after_the_session() {
     let disk = FaultyDisk::new();
     let store = Store::open(disk.location(), NOW_MS).unwrap();
     let s = session(1);
@@ -71,7 +71,7 @@ fn by_default_no_audio_outlives_the_session() {
 }
 
 #[test]
-fn never_means_it_is_not_written() {
+fn retention_never_writes_nothing() {
     let never = Retention { user_audio: Keep::Never, reply_audio: Keep::Never, text: Keep::Never };
     let disk = FaultyDisk::new();
     let store = Store::open(disk.location(), NOW_MS).unwrap();
@@ -94,7 +94,7 @@ fn never_means_it_is_not_written() {
 }
 
 #[test]
-fn the_search_for_secrets_finds_what_is_there() {
+fn the_search_for_secrets_finds_them_where_they_are_stored() {
     let disk = FaultyDisk::new();
     let store = Store::open(disk.location(), NOW_MS).unwrap();
     talk(&store, &session(1), 3);
@@ -106,7 +106,7 @@ fn the_search_for_secrets_finds_what_is_there() {
 }
 
 #[test]
-fn each_kind_goes_when_its_own_time_has_passed() {
+fn retention_expires_each_kind_by_its_own_rule() {
     let store = memory();
     let retention =
         Retention { user_audio: Keep::ForMs(HOUR_MS), reply_audio: Keep::Forever, text: Keep::ForMs(2 * HOUR_MS) };
@@ -140,7 +140,7 @@ fn each_kind_goes_when_its_own_time_has_passed() {
 }
 
 #[test]
-fn a_clock_that_jumps_back_deletes_nothing_early() {
+fn retention_deletes_nothing_early_after_the_clock_was_put_back() {
     let store = memory();
     let hour = Keep::ForMs(HOUR_MS);
     talk(&store, &session_with(1, Retention { user_audio: hour, reply_audio: hour, text: hour }), 2);
@@ -151,7 +151,7 @@ fn a_clock_that_jumps_back_deletes_nothing_early() {
 }
 
 #[test]
-fn a_turn_under_way_keeps_what_it_needs() {
+fn a_sweep_keeps_the_records_of_an_open_turn() {
     let store = memory();
     let minute = Keep::ForMs(MINUTE_MS);
     let s = session_with(1, Retention { user_audio: minute, reply_audio: minute, text: minute });
@@ -173,7 +173,7 @@ fn a_turn_under_way_keeps_what_it_needs() {
 }
 
 #[test]
-fn text_until_the_end_goes_with_the_end() {
+fn text_kept_until_the_session_ends_is_deleted_with_its_end() {
     let store = memory();
     let until_end = Keep::UntilSessionEnd;
     let s = session_with(1, Retention { user_audio: Keep::Forever, reply_audio: until_end, text: until_end });
@@ -189,7 +189,7 @@ fn text_until_the_end_goes_with_the_end() {
 }
 
 #[test]
-fn a_long_session_goes_in_many_small_transactions() {
+fn a_long_session_is_deleted_in_small_transactions() {
     let disk = FaultyDisk::new();
     let store = Store::open(disk.location(), NOW_MS).unwrap();
     let s = session(1);
@@ -220,7 +220,7 @@ fn a_long_session_goes_in_many_small_transactions() {
 }
 
 #[test]
-fn a_deletion_that_was_cut_off_is_finished_at_the_next_opening() {
+fn a_deletion_that_a_crash_cut_off_is_finished_at_the_next_opening() {
     let clean = FaultyDisk::new();
     let build = |disk: &FaultyDisk| {
         let store = Store::open(disk.location(), NOW_MS).unwrap();
@@ -306,7 +306,7 @@ fn kept(store: &Store, number: u64, n: u64) -> bool {
 }
 
 #[test]
-fn over_the_quota_the_oldest_audio_of_all_sessions_goes_first() {
+fn quota_evicts_the_oldest_audio_of_all_sessions_first() {
     let store = with_quota(100_000);
     fill(&store, 1, 1..=4, TurnState::Finished);
     fill(&store, 2, 5..=12, TurnState::Finished);
@@ -324,7 +324,7 @@ fn over_the_quota_the_oldest_audio_of_all_sessions_goes_first() {
 }
 
 #[test]
-fn audio_that_a_turn_still_needs_goes_last_or_not_at_all() {
+fn quota_evicts_audio_for_a_retry_last_and_of_an_open_turn_never() {
     let store = with_quota(50_000);
     let failed = TurnState::Failed { stage: Stage::Recognise, code: ErrorCode::RecognizerFailed };
     fill(&store, 1, 1..=2, failed);
@@ -361,7 +361,7 @@ fn has_summary(store: &Store, session: SessionId) -> bool {
 }
 
 #[test]
-fn a_summary_goes_with_the_first_text_that_it_covers() {
+fn a_summary_is_deleted_with_the_first_text_that_it_covers() {
     let store = memory();
     let text = Keep::ForMs(HOUR_MS);
     let s = session_with(1, Retention { text, ..Retention::default() });
@@ -380,7 +380,7 @@ fn a_summary_goes_with_the_first_text_that_it_covers() {
 }
 
 #[test]
-fn no_summary_outlives_the_rule_for_text() {
+fn a_summary_is_not_kept_where_retention_forbids_text() {
     for (text, is_written) in [(Keep::Never, false), (Keep::UntilSessionEnd, true)] {
         let disk = FaultyDisk::new();
         let store = Store::open(disk.location(), NOW_MS).unwrap();

@@ -1,4 +1,4 @@
-//! What is put into the store comes out as it was.
+//! Records read as they were written.
 
 mod store_support;
 
@@ -9,7 +9,7 @@ use tertulia::testing::fault::FaultyDisk;
 use tertulia::{ErrorCode, SessionId, TurnId};
 
 #[test]
-fn a_session_its_turns_and_its_audio_come_back_as_they_were() {
+fn a_session_its_turns_and_its_audio_read_as_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");
     let s = session(1);
@@ -50,7 +50,7 @@ fn a_session_its_turns_and_its_audio_come_back_as_they_were() {
 }
 
 #[test]
-fn writes_happen_together_or_not_at_all() {
+fn writes_commit_atomically() {
     let store = memory();
     let s = session(1);
     let stray = turn(session(2).id, 1);
@@ -66,14 +66,14 @@ fn writes_happen_together_or_not_at_all() {
 }
 
 #[test]
-fn what_is_not_there_has_its_own_code() {
+fn missing_records_have_their_own_codes() {
     let store = memory();
     let s = session(1);
-    let nobody = SessionId::new(NOW_MS);
-    assert_eq!(code(store.session(nobody)), ErrorCode::SessionNotFound);
-    assert_eq!(code(store.turns(nobody)), ErrorCode::SessionNotFound);
-    assert_eq!(code(store.export_to(nobody, &mut Vec::new())), ErrorCode::SessionNotFound);
-    assert_eq!(code(store.delete_session(nobody)), ErrorCode::SessionNotFound);
+    let unknown = SessionId::new(NOW_MS);
+    assert_eq!(code(store.session(unknown)), ErrorCode::SessionNotFound);
+    assert_eq!(code(store.turns(unknown)), ErrorCode::SessionNotFound);
+    assert_eq!(code(store.export_to(unknown, &mut Vec::new())), ErrorCode::SessionNotFound);
+    assert_eq!(code(store.delete_session(unknown)), ErrorCode::SessionNotFound);
     store.apply(&[Write::PutSession(s.clone()), Write::PutTurn(turn(s.id, 3))]).unwrap();
     for missing in [0, 1, 2, 4, u64::MAX] {
         assert_eq!(code(store.turn(s.id, TurnId(missing))), ErrorCode::TurnNotFound, "{missing}");
@@ -85,7 +85,7 @@ fn what_is_not_there_has_its_own_code() {
 }
 
 #[test]
-fn the_store_keeps_the_counts_and_never_goes_back() {
+fn counts_and_times_of_a_session_never_go_back() {
     let store = memory();
     let s = session(1);
     let mut late = turn(s.id, 2);
@@ -126,7 +126,7 @@ fn audio_can_be_replaced_and_dropped() {
 }
 
 #[test]
-fn turns_are_read_from_any_place() {
+fn turns_are_read_from_any_number_on() {
     let store = memory();
     let s = session(1);
     let mut writes = vec![Write::PutSession(s.clone())];
@@ -150,7 +150,7 @@ fn turns_are_read_from_any_place() {
 }
 
 #[test]
-fn going_on_reads_the_end_of_a_long_session_only() {
+fn resuming_reads_the_end_of_a_long_session_only() {
     const TURNS: u64 = 5_000;
     let disk = FaultyDisk::new();
     let store = Store::open(disk.location(), NOW_MS).unwrap();
@@ -177,7 +177,7 @@ fn going_on_reads_the_end_of_a_long_session_only() {
 }
 
 #[test]
-fn loud_and_broken_samples_are_stored_as_what_they_sound_like() {
+fn out_of_range_samples_are_clamped() {
     let put = to_i16(&[0.0, 0.5, -1.0, 1.0, 7.0, -7.0, f32::NAN, f32::INFINITY]);
     assert_eq!(put, [0, 16_384, -32_768, 32_767, 32_767, -32_768, 0, 32_767]);
 }

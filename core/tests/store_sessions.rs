@@ -64,7 +64,7 @@ fn an_empty_store_has_an_empty_list() {
 }
 
 #[test]
-fn a_deleted_session_is_gone_with_all_it_had() {
+fn a_deleted_session_leaves_no_record() {
     let store = memory();
     for n in 1..=3 {
         let s = session(n);
@@ -88,7 +88,7 @@ fn a_deleted_session_is_gone_with_all_it_had() {
 }
 
 #[test]
-fn a_session_goes_on_with_its_summary_and_the_turns_after_it() {
+fn a_session_resumes_with_its_summary_and_the_turns_after_it() {
     let disk = FaultyDisk::new();
     let store = Store::open(disk.location(), NOW_MS).unwrap();
     let mut s = session(1);
@@ -103,7 +103,7 @@ fn a_session_goes_on_with_its_summary_and_the_turns_after_it() {
     for through in [200, 297] {
         store.apply(&[Write::PutSummary { session: s.id, summary: summary(through) }]).unwrap();
     }
-    // What a session is set to says nothing of its summary.
+    // New settings leave the summary.
     s.title = "Otro título".into();
     store.apply(&[Write::PutSession(s.clone())]).unwrap();
     drop(store);

@@ -1,6 +1,6 @@
 //! Files of every version that was ever written open, and read as what was written into them.
 //!
-//! `core/tests/golden/stores/` holds one of each schema, compressed; they are never written anew. A new schema adds
+//! `core/tests/golden/stores/` holds one of each schema, compressed; they are never rewritten. A new schema adds
 //! its own: `TERTULIA_WRITE_GOLDEN=<folder> cargo test -p tertulia --test store_versions -- --ignored`.
 
 mod store_support;
@@ -24,7 +24,7 @@ fn options(key: Option<StoreKey>) -> StoreOptions {
     StoreOptions { key, ..StoreOptions::default() }
 }
 
-/// What is in each of the files. Never changed: a new schema's file may hold more.
+/// The content of each file. Never changed: a new schema's file may hold more.
 fn content() -> Vec<Write> {
     let (first, second) = (session(1), session(2));
     let mut writes = vec![Write::PutSession(first.clone()), Write::PutSession(second.clone())];
@@ -72,7 +72,7 @@ fn a_file_of_every_version_reads_as_it_was_written_and_can_be_written_on() {
 }
 
 #[test]
-fn an_encrypted_file_without_its_key_says_so() {
+fn an_encrypted_file_without_its_key_is_refused() {
     let disk = FaultyDisk::from_bytes(inflated(VERSION_2_ENCRYPTED));
     assert_eq!(code(Store::open(disk.location(), NOW_MS)), ErrorCode::StoreWrongKey);
 }

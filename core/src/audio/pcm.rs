@@ -28,24 +28,35 @@ pub fn from_i16(samples: &[i16]) -> Vec<f32> {
     samples.iter().map(|&sample| f32::from(sample) / 32_768.0).collect()
 }
 
+/// Bytes of [`wav_header`].
+pub(crate) const WAV_HEADER_LEN: usize = 44;
+
+/// The header of a WAV file (RIFF, PCM, mono, 16 bits). Its sizes have 32 bits: they say less of a longer file.
+pub(crate) fn wav_header(rate: u32, samples: u64) -> [u8; WAV_HEADER_LEN] {
+    let riff_rest_len = WAV_HEADER_LEN as u32 - 8;
+    let data_len = u32::try_from(samples.saturating_mul(2)).unwrap_or(u32::MAX).min(u32::MAX - riff_rest_len);
+    let (pcm, channels, frame_len, bits) = (1u16, 1u16, 2u16, 16u16);
+    let parts: [&[u8]; 11] = [
+        b"RIFF",
+        &(riff_rest_len + data_len).to_le_bytes(),
+        b"WAVEfmt ",
+        &16u32.to_le_bytes(),
+        &[pcm.to_le_bytes(), channels.to_le_bytes()].concat(),
+        &rate.to_le_bytes(),
+        &rate.saturating_mul(2).to_le_bytes(),
+        &frame_len.to_le_bytes(),
+        &bits.to_le_bytes(),
+        b"data",
+        &data_len.to_le_bytes(),
+    ];
+    parts.concat().try_into().expect("the parts have the header's length")
+}
+
 /// A WAV file of 16-bit mono samples. The format's sizes are 32 bits wide: what lies beyond 4 GiB is left out.
 pub fn write_wav(samples: &[f32], rate: u32) -> Vec<u8> {
-    const HEADER_LEN: usize = 44;
-    let samples = &samples[..samples.len().min((u32::MAX as usize - HEADER_LEN) / 2)];
-    let data_len = samples.len() as u32 * 2;
-    let mut file = Vec::with_capacity(HEADER_LEN + samples.len() * 2);
-    file.extend_from_slice(b"RIFF");
-    file.extend_from_slice(&(data_len + HEADER_LEN as u32 - 8).to_le_bytes());
-    file.extend_from_slice(b"WAVEfmt ");
-    file.extend_from_slice(&16u32.to_le_bytes());
-    file.extend_from_slice(&1u16.to_le_bytes()); // integer PCM
-    file.extend_from_slice(&1u16.to_le_bytes()); // one channel
-    file.extend_from_slice(&rate.to_le_bytes());
-    file.extend_from_slice(&rate.saturating_mul(2).to_le_bytes());
-    file.extend_from_slice(&2u16.to_le_bytes()); // bytes of a frame
-    file.extend_from_slice(&16u16.to_le_bytes());
-    file.extend_from_slice(b"data");
-    file.extend_from_slice(&data_len.to_le_bytes());
+    let samples = &samples[..samples.len().min((u32::MAX as usize - WAV_HEADER_LEN) / 2)];
+    let mut file = Vec::with_capacity(WAV_HEADER_LEN + samples.len() * 2);
+    file.extend_from_slice(&wav_header(rate, samples.len() as u64));
     for sample in to_i16(samples) {
         file.extend_from_slice(&sample.to_le_bytes());
     }

@@ -1,4 +1,4 @@
-//! How much there is, and whether all of it is sound.
+//! Usage (counts and bytes) and verification of everything in the store.
 
 use crate::error::{ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
@@ -12,22 +12,22 @@ use crate::store::tables::{Records, Snapshot};
 use redb::{ReadableTable, ReadableTableMetadata};
 use serde::{Deserialize, Serialize};
 
-/// From so many unused bytes on they are worth a copy. The storage grows by doubling: half of it may be new room.
+/// Unused bytes from which a compaction is worth its time. The storage grows by doubling: half of it may be new room.
 const UNUSED_BYTES_MIN: u64 = 16 << 20;
 
-/// What a store takes.
+/// Counts and bytes of a store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreUsage {
     /// Bytes of its storage.
     pub storage_bytes: u64,
-    /// Bytes of it that nothing uses: what was deleted and replaced, and room to grow. [`Store::compact`](super::Store::compact)
-    /// gives back most of it.
+    /// Bytes of it that are unused: of deleted and replaced rows, and room to grow. [`Store::compact`](super::Store::compact)
+    /// frees most of them.
     pub unused_bytes: u64,
     /// Sessions.
     pub sessions: u64,
     /// Turns.
     pub turns: u64,
-    /// Recordings of learners.
+    /// Recordings of the user.
     pub user_audio: u64,
     /// Their bytes.
     pub user_audio_bytes: u64,
@@ -39,7 +39,7 @@ pub struct StoreUsage {
     pub audio_bytes_max: Option<u64>,
 }
 
-/// What [`Store::verify`](super::Store::verify) found.
+/// The result of [`Store::verify`](super::Store::verify).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
     /// Sessions that are sound.
@@ -50,18 +50,18 @@ pub struct Verified {
     pub recordings: u64,
     /// Turns that should be there and are not.
     pub lost_turns: u64,
-    /// What is damaged.
+    /// Damaged records.
     pub damaged: Vec<Damage>,
 }
 
 impl Verified {
-    /// Whether nothing is damaged.
+    /// True where nothing is damaged or lost.
     pub fn is_sound(&self) -> bool {
         self.lost_turns == 0 && self.damaged.is_empty()
     }
 }
 
-/// Something that is damaged or lost.
+/// A damaged or lost record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Damage {
     /// The session that it belongs to.
@@ -70,14 +70,14 @@ pub struct Damage {
     pub turn: Option<TurnId>,
     /// The recording; `None` for the turn's own record.
     pub audio: Option<AudioKind>,
-    /// What reading it gives.
+    /// The error of reading it.
     pub code: ErrorCode,
 }
 
-/// About what a turn or a session takes, its words included.
+/// About the bytes of a turn or a session, its text included.
 const RECORD_BYTES: u64 = 4 << 10;
 
-/// Bytes of the storage, and of those that are used. Looks at every page of the storage, and lets nobody write meanwhile.
+/// Bytes of the storage, and those in use. Reads every page, and blocks writes meanwhile.
 fn room(db: &Db) -> Result<(u64, u64)> {
     let storage_bytes = db.storage_len();
     let used_bytes = db.run(|open| {
@@ -88,13 +88,13 @@ fn room(db: &Db) -> Result<(u64, u64)> {
     });
     match used_bytes {
         Ok(used_bytes) => Ok((storage_bytes, used_bytes)),
-        // What can only be read takes what it takes.
+        // A storage that can only be read cannot be compacted.
         Err(error) if error.code() == ErrorCode::StoreReadOnly => Ok((storage_bytes, storage_bytes)),
         Err(error) => Err(error),
     }
 }
 
-/// Whether most of the storage is of no use to anybody.
+/// More than two thirds of the storage are unused.
 pub(super) fn wastes_room(db: &Db) -> Result<bool> {
     let is_waste = |(storage_bytes, used_bytes): (u64, u64)| {
         let unused_bytes = storage_bytes.saturating_sub(used_bytes);
@@ -104,7 +104,7 @@ pub(super) fn wastes_room(db: &Db) -> Result<bool> {
     if !is_waste((storage_bytes, 0)) {
         return Ok(false);
     }
-    // First by what the entries say, which costs little and keeps nobody waiting.
+    // First an estimate from the entries, which is cheap and does not block writes.
     let used_bytes = db.run(|open| {
         let snapshot = Snapshot::of(open)?;
         let records = snapshot.sessions.len()? + snapshot.turns.len()?;
@@ -174,7 +174,7 @@ pub(super) fn verify(db: &Db) -> Result<Verified> {
 }
 
 impl Verified {
-    /// Counts something that was read, or not.
+    /// Counts a record that was read, or its damage.
     fn count<T>(
         &mut self,
         read: Result<T, Fault>,

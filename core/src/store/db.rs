@@ -28,10 +28,9 @@ const CACHE_BYTES: usize = 16 << 20;
 pub(super) struct Db {
     factory: Box<dyn BackendFactory>,
     slot: RwLock<Option<Opened>>,
-    /// Whether the database is closed on purpose.
+    /// True while the database is closed on purpose.
     suspended: AtomicBool,
-    /// Whether the database in the slot must not be used again. Set only under the slot's read lock, so that it
-    /// is about that database.
+    /// True where the database in the slot must not be used again. Set only under the slot's read lock.
     broken: AtomicBool,
     /// The unsynced ranges of the storage in the slot.
     unsynced: Mutex<Arc<Unsynced>>,
@@ -222,7 +221,7 @@ impl Db {
         Err(refused.expect("the list of keys is never empty").into())
     }
 
-    /// Whether what is written is encrypted.
+    /// True where records are encrypted.
     pub(super) fn is_encrypted(&self) -> bool {
         self.keys.lock().iter().any(Option::is_some)
     }

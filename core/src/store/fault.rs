@@ -3,7 +3,7 @@
 use crate::error::{Error, ErrorCode};
 use std::io::{self, ErrorKind};
 
-/// Why work on the database failed.
+/// A failure of work on the database.
 pub(super) enum Fault {
     /// An error of the work itself; the database is sound.
     Own(Error),
@@ -14,13 +14,13 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// Whether it only repeats a fault of another call.
+    /// True for the repetition of a fault that another call met.
     pub(super) fn is_stale(&self) -> bool {
         use redb::Error as E;
         matches!(self, Fault::Redb(E::PreviousIo | E::DatabaseClosed | E::LockPoisoned(_)))
     }
 
-    /// Whether the database must be opened again.
+    /// True where the database must be opened again.
     pub(super) fn breaks(&self) -> bool {
         match self {
             Fault::Own(_) => false,

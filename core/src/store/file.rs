@@ -22,7 +22,7 @@ impl Files {
         Self { fresh: beside(&path, ".fresh"), path }
     }
 
-    /// What such a log holds is acknowledged, and in the file only in part.
+    /// Such a log holds acknowledged commits that the file may lack.
     fn refuse_log(&self) -> Result<()> {
         let mut start = [0; LOG_MAGIC.len()];
         let log = beside(&self.path, ".log");

@@ -1,36 +1,36 @@
-//! Which turns make up the conversation as it stands. A turn that was tried again, or corrected, has made way for the
-//! later one. Pure.
+//! Lineage of turns: a retry supersedes the earlier attempts, a correction supersedes every turn from the corrected one
+//! on; the rest make up the conversation. Pure.
 
 use crate::event::TurnId;
 use crate::store::record::{TurnRecord, Turns};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is known of the turns of a session, taken in in their order.
+/// The turns of a session, added in their order.
 #[derive(Debug, Default)]
 pub(crate) struct Lineage {
-    /// The turn that each one, perhaps in several attempts, tries again; itself where it is the first attempt.
+    /// The first attempt of each turn; itself where it is no retry.
     first_attempts: BTreeMap<TurnId, TurnId>,
     current: BTreeSet<TurnId>,
 }
 
 impl Lineage {
-    /// Takes in the next turn: the turns that make way for it. Taking in a turn once more changes nothing.
-    pub(crate) fn take_in(&mut self, turn: &TurnRecord) -> Vec<TurnId> {
+    /// Adds the next turn, and returns the turns that it supersedes. Adding a turn again changes nothing.
+    pub(crate) fn add(&mut self, turn: &TurnRecord) -> Vec<TurnId> {
         if self.first_attempts.contains_key(&turn.turn) {
             return Vec::new();
         }
         let first = turn.retry_of.map_or(turn.turn, |of| self.first_attempt(of));
-        let makes_way = |earlier: TurnId| {
+        let is_superseded = |earlier: TurnId| {
             let is_attempt = turn.retry_of.is_some() && self.first_attempt(earlier) == first;
             is_attempt || turn.corrects.is_some_and(|corrected| earlier >= corrected)
         };
-        let gone: Vec<TurnId> = self.current.iter().copied().filter(|&earlier| makes_way(earlier)).collect();
-        for earlier in &gone {
+        let superseded: Vec<TurnId> = self.current.iter().copied().filter(|&earlier| is_superseded(earlier)).collect();
+        for earlier in &superseded {
             self.current.remove(earlier);
         }
         self.first_attempts.insert(turn.turn, first);
         self.current.insert(turn.turn);
-        gone
+        superseded
     }
 
     pub(crate) fn is_current(&self, turn: TurnId) -> bool {
@@ -38,13 +38,13 @@ impl Lineage {
     }
 
     /// The attempt at this turn that is part of the conversation: the turn itself, or its last retry. `None` where a
-    /// correction took its place.
+    /// correction supersedes it.
     pub(crate) fn current_attempt(&self, turn: TurnId) -> Option<TurnId> {
         let first = self.first_attempt(turn);
         self.current.iter().rev().copied().find(|&current| self.first_attempt(current) == first)
     }
 
-    /// A turn that was not taken in, being damaged, is taken for the first.
+    /// A turn that was not added, because it is damaged, counts as a first attempt.
     fn first_attempt(&self, turn: TurnId) -> TurnId {
         self.first_attempts.get(&turn).copied().unwrap_or(turn)
     }
@@ -54,7 +54,7 @@ impl<'t> FromIterator<&'t TurnRecord> for Lineage {
     fn from_iter<I: IntoIterator<Item = &'t TurnRecord>>(turns: I) -> Self {
         let mut lineage = Lineage::default();
         for turn in turns {
-            lineage.take_in(turn);
+            lineage.add(turn);
         }
         lineage
     }
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_retry_takes_the_place_of_every_earlier_attempt_and_of_nothing_else() {
+    fn a_retry_supersedes_every_earlier_attempt_and_nothing_else() {
         assert_eq!(current(&[Nothing, Nothing, Retry(1)]), [2, 3]);
         assert_eq!(current(&[Nothing, Nothing, Retry(1), Retry(3)]), [2, 4]);
         // The host may name the first attempt again.
@@ -108,25 +108,25 @@ mod tests {
     }
 
     #[test]
-    fn a_correction_takes_the_place_of_everything_from_there_on() {
+    fn a_correction_supersedes_every_turn_from_there_on() {
         assert_eq!(current(&[Nothing, Nothing, Nothing, Correction(2)]), [1, 4]);
         assert_eq!(current(&[Nothing, Nothing, Correction(2), Nothing, Correction(3)]), [1, 5]);
         assert_eq!(current(&[Nothing, Correction(1), Nothing, Retry(2)]), [3, 4]);
     }
 
     #[test]
-    fn the_attempt_that_stands_is_found_unless_a_correction_took_its_place() {
+    fn the_current_attempt_is_found_unless_a_correction_supersedes_it() {
         let lineage = lineage(&[Nothing, Nothing, Retry(1), Nothing, Correction(3), Retry(5)]);
         let found: Vec<Option<u64>> = (1..=6).map(|n| lineage.current_attempt(TurnId(n)).map(|t| t.0)).collect();
         assert_eq!(found, [None, Some(2), None, None, Some(6), Some(6)]);
     }
 
     #[test]
-    fn a_turn_is_taken_in_once() {
+    fn a_turn_is_added_once() {
         let mut lineage = lineage(&[Nothing, Nothing]);
         let mut turn = TurnRecord::new(SessionId(uuid::Uuid::nil()), TurnId(3), TurnOrigin::Text, 0);
         turn.corrects = Some(TurnId(2));
-        assert_eq!(lineage.take_in(&turn), [TurnId(2)]);
-        assert_eq!(lineage.take_in(&turn), []);
+        assert_eq!(lineage.add(&turn), [TurnId(2)]);
+        assert_eq!(lineage.add(&turn), []);
     }
 }

@@ -10,7 +10,7 @@ use crate::store::schema::{
 };
 use redb::{Database, ReadTransaction, TableHandle, WriteTransaction};
 
-/// Whether there is nothing yet; [`ErrorCode::StoreNotAStore`] for another program's database.
+/// True for an empty database; [`ErrorCode::StoreNotAStore`] for another program's.
 pub(super) fn is_new(transaction: &ReadTransaction) -> Result<bool, Fault> {
     let (mut any, mut ours) = (false, false);
     for table in transaction.list_tables()? {

@@ -1,24 +1,23 @@
 //! The store: sessions, turns and audio in one redb file.
 //!
-//! Calls block until the disk has answered; none of them belongs on an audio thread. Acknowledged means durable:
-//! when [`Store::apply`] returns, its writes survive the end of the process and of the power. A full disk or an IO
-//! error costs the call that met it; once the cause is gone, the next call succeeds, without opening the store anew.
-//! Damage is never handed out as data: it is [`RecordCorrupt`](ErrorCode::RecordCorrupt) where it costs one record,
-//! and [`StoreCorrupt`](ErrorCode::StoreCorrupt) where it costs more. The clock is an argument throughout.
+//! Calls block on the disk; none of them belongs on an audio thread. Acknowledged means durable: writes whose commit
+//! returned survive the end of the process and a power loss. A full disk or an IO error fails the call that meets it;
+//! once the cause is gone, the next call succeeds, without reopening the store. Damage is never returned as data: it is
+//! [`RecordCorrupt`](ErrorCode::RecordCorrupt) where it costs one record, and [`StoreCorrupt`](ErrorCode::StoreCorrupt)
+//! where it costs more. The clock is an argument throughout. docs/store-format.md describes the file byte by byte.
 //!
 //! ```
-//! use tertulia::store::{SessionRecord, Store, StoreLocation, TurnRecord, Write};
-//! use tertulia::{SessionConfig, SessionId, TurnId, event::TurnOrigin};
+//! use tertulia::store::{ImportOptions, Store, StoreLocation};
 //!
 //! # fn main() -> tertulia::Result<()> {
 //! let now_ms = 1_700_000_000_000;
 //! let store = Store::open(StoreLocation::Memory, now_ms)?;
-//! let id = SessionId::new(now_ms);
-//! let config = SessionConfig::new("en".parse()?, "es".parse()?);
-//! let mut turn = TurnRecord::new(id, TurnId(1), TurnOrigin::Text, now_ms);
-//! turn.user_text = "Hola".into();
-//! store.apply(&[Write::PutSession(SessionRecord::new(id, config, now_ms)), Write::PutTurn(turn)])?;
-//! assert_eq!(store.turns(id)?.turns[0].user_text, "Hola");
+//! for session in store.sessions(None, 50)?.sessions {
+//!     let mut file = Vec::new();
+//!     store.export_to(session.id, &mut file)?;
+//!     let elsewhere = Store::open(StoreLocation::Memory, now_ms)?;
+//!     elsewhere.import_from(std::io::Cursor::new(file), &ImportOptions::default(), now_ms)?;
+//! }
 //! # Ok(())
 //! # }
 //! ```
@@ -55,6 +54,7 @@ pub use record::{
     TurnState, Turns,
 };
 pub use sweep::Swept;
+#[doc(hidden)]
 pub use write::Write;
 
 use crate::error::{Error, ErrorCode, Result};
@@ -68,14 +68,13 @@ use std::sync::Arc;
 use tables::{Records, Snapshot};
 use write::Budget;
 
-/// How a store is opened.
+/// The options of a store.
 #[derive(Clone, Debug, Default)]
 pub struct StoreOptions {
     /// The key of an encrypted store. A new store is encrypted where one is given.
     pub key: Option<StoreKey>,
-    /// How many bytes of audio the store holds at most, all sessions together; `None` for no limit. A sweep deletes the
-    /// oldest where there is more, down to a sixteenth below it, audio with which a failed turn can be tried again last.
-    /// Until the next sweep there may be more.
+    /// The quota of audio in bytes, all sessions together; `None` for no limit. Where there is more, a sweep evicts the
+    /// oldest, down to a sixteenth below the quota; audio with which a failed turn can be retried goes last.
     pub audio_bytes_max: Option<u64>,
 }
 
@@ -86,7 +85,7 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     db: Db,
     quota: Quota,
-    /// Held by the import under way.
+    /// Held during an import.
     importing: Mutex<()>,
 }
 
@@ -104,8 +103,7 @@ impl Store {
     /// The same with options.
     ///
     /// # Errors
-    /// Those of [`Store::open`]; [`ErrorCode::StoreWrongKey`] where the store is encrypted and this is not its key, or it
-    /// is not encrypted.
+    /// Those of [`Store::open`]; [`ErrorCode::StoreWrongKey`].
     pub fn open_with(location: StoreLocation, options: StoreOptions, now_ms: u64) -> Result<Store> {
         let db = Db::open(location.into_factory(), options.key, now_ms)?;
         // Where nothing can be written, nothing is repaired.
@@ -119,7 +117,7 @@ impl Store {
         Ok(Store(Arc::new(Inner { db, quota, importing: Mutex::default() })))
     }
 
-    /// Whether nothing can be written, because the storage cannot be.
+    /// Reports whether the storage can only be read.
     ///
     /// # Errors
     /// [`ErrorCode::Suspended`]; those of [`Store::open`].
@@ -127,7 +125,7 @@ impl Store {
         self.0.db.run(|open| Ok(open.is_read_only()))
     }
 
-    /// Closes the storage and gives up its lock, after what is under way; calls fail with [`ErrorCode::Suspended`] until
+    /// Closes the storage and releases its lock, after running calls; later ones fail with [`ErrorCode::Suspended`] until
     /// [`Store::resume`]. For phones: iOS ends apps that hold a file's lock while they are suspended.
     pub fn suspend(&self) {
         self.0.db.suspend();
@@ -136,13 +134,13 @@ impl Store {
     /// Opens the storage again.
     ///
     /// # Errors
-    /// Those of [`Store::open`], such as [`ErrorCode::StoreLocked`] where another process opened it meanwhile; calls try
-    /// once more by themselves.
+    /// Those of [`Store::open`], such as [`ErrorCode::StoreLocked`] where another process opened it meanwhile. Later
+    /// calls try again.
     pub fn resume(&self) -> Result<()> {
         self.0.db.resume()
     }
 
-    /// How much there is, and what it takes. Looks at every page of the storage, and lets nobody write meanwhile.
+    /// Counts the records and the bytes that they take. Reads every page of the storage, and blocks writes meanwhile.
     ///
     /// # Errors
     /// [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`].
@@ -150,7 +148,7 @@ impl Store {
         check::usage(&self.0.db, self.0.quota.max())
     }
 
-    /// Reads everything, and says what is damaged or lost.
+    /// Reads everything, and lists damaged and lost records.
     ///
     /// # Errors
     /// [`ErrorCode::StoreIo`]; [`ErrorCode::StoreCorrupt`] where the damage is not in single records.
@@ -158,7 +156,7 @@ impl Store {
         check::verify(&self.0.db)
     }
 
-    /// Whether what is written is encrypted.
+    /// Reports whether records are encrypted.
     pub fn is_encrypted(&self) -> bool {
         self.0.db.is_encrypted()
     }
@@ -178,13 +176,10 @@ impl Store {
         compact::rotate_key(&self.0.db, key)
     }
 
-    /// Does all of `writes` or nothing, in one transaction, and returns when they are durable. One call costs one
-    /// wait for the disk however many writes it has: hand in those of several sessions at once.
-    ///
-    /// # Errors
-    /// [`ErrorCode::SessionNotFound`], [`ErrorCode::TurnNotFound`], [`ErrorCode::RecordCorrupt`];
-    /// [`ErrorCode::StoreFull`], [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`]. After one of the last three
-    /// the writes may be there nevertheless, all of them or none; doing them once more is harmless.
+    /// Commits all of `writes` or nothing, in one transaction with one sync, and returns when they are durable. After
+    /// [`ErrorCode::StoreFull`], [`ErrorCode::StoreIo`] or [`ErrorCode::StoreCorrupt`] they may be there nevertheless,
+    /// all or none; repeating them is harmless.
+    #[doc(hidden)]
     pub fn apply(&self, writes: &[Write]) -> Result<()> {
         if writes.is_empty() {
             return Ok(());
@@ -201,11 +196,9 @@ impl Store {
                             tables.put_audio(*session, *turn, *kind, *rate, samples)?;
                         }
                         Write::DropAudio { session, turn, kind } => {
-                            tables.settle()?;
                             tables.drop_audio(&blob_key(*session, *turn, *kind), &mut budget)?;
                         }
                         Write::EndSession { id, now_ms } => {
-                            tables.settle()?;
                             tables.end_session(*id, *now_ms)?;
                             tables.expire_session(*id, *now_ms)?;
                         }
@@ -216,10 +209,10 @@ impl Store {
         })?;
         for write in writes {
             if let Write::PutAudio { samples, .. } = write {
-                self.0.quota.wrote(schema::blob_bytes(samples.len() as u64));
+                self.0.quota.add(schema::blob_bytes(samples.len() as u64));
             }
         }
-        // What one transaction could not delete. It is durable that it goes; that it is not gone yet is no failure.
+        // The rows that one transaction could not delete. The deletion is durable; rows left over are no failure.
         for write in writes {
             let left = match write {
                 Write::EndSession { id, now_ms } => sweep::sweep(&self.0.db, Some(*id), *now_ms).map(drop),
@@ -240,8 +233,7 @@ impl Store {
         self.read(id, |snapshot| Ok(snapshot.load_session(id)?.record(id)))
     }
 
-    /// The session, and the turns that its summary does not cover, in order, without those that are damaged: what it
-    /// takes to go on. Turns that are covered are not read.
+    /// The session, and the turns that its summary does not cover, in order, without damaged ones.
     ///
     /// # Errors
     /// Those of [`Store::session`].
@@ -253,7 +245,7 @@ impl Store {
         })
     }
 
-    /// At most `limit` sessions (at least one), the one that changed last first, from after the given one on.
+    /// At most `limit` sessions (at least one) after the cursor, the one that changed last first.
     ///
     /// # Errors
     /// [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`].
@@ -303,8 +295,8 @@ impl Store {
         self.read(id, |snapshot| snapshot.audio_of(id, turn, kind))
     }
 
-    /// Deletes a session with all that belongs to it. From when this returns, nothing of it is found any more; the
-    /// rows of a long session are removed in further small transactions, which a crash only puts off.
+    /// Deletes a session with all that belongs to it. The rows of a long session are removed in further small
+    /// transactions, which go on after a crash; none of them is visible once this returns.
     ///
     /// # Errors
     /// [`ErrorCode::SessionNotFound`]; [`ErrorCode::StoreFull`], [`ErrorCode::StoreIo`],
@@ -315,17 +307,13 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes sessions so that no byte of them is left in the store's storage: what is not theirs is copied into a fresh
-    /// one, which takes the old one's place; a crash leaves one or the other, whole. Takes as long as copying the store, in
-    /// which nobody else reads or writes. A session that is not there is no error, so that a call that failed can be made
-    /// once more.
-    ///
-    /// What the file system or the disk keeps of a file that was removed is out of its reach; an encrypted store leaves
-    /// only what nobody can read.
+    /// Deletes sessions so that no byte of them is left in the storage, by [compaction](Store::compact). A session that is
+    /// not there is no error, so that a failed call can be repeated. Blocks of the removed file may stay on the disk; those
+    /// of an encrypted store are unreadable.
     ///
     /// # Errors
     /// [`ErrorCode::StoreCannotReplace`] for storage of the host that has no [`BackendFactory::fresh`], and those of
-    /// [`Store::delete_session`]: the sessions may be gone already, but not each byte of them.
+    /// [`Store::delete_session`]: the sessions may be deleted then, but not every byte of them.
     pub fn erase(&self, ids: &[SessionId]) -> Result<()> {
         for &id in ids {
             match self.delete_session(id) {
@@ -336,8 +324,7 @@ impl Store {
         self.compact()
     }
 
-    /// Deletes everything: all sessions, turns and audio, so that no byte of them is left. An encrypted store keeps its
-    /// key.
+    /// Deletes all sessions, turns and audio, so that no byte of them is left. An encrypted store keeps its key.
     ///
     /// # Errors
     /// Those of [`Store::erase`]; nothing is deleted then.
@@ -345,80 +332,53 @@ impl Store {
         compact::clear(&self.0.db)
     }
 
-    /// Copies what lives into a fresh storage, which takes the old one's place: gives back the room that deleted data
-    /// took, and with it the last bytes of what was deleted. Takes as long as copying the store, in which nobody else reads
-    /// or writes.
+    /// Copies the live rows into a fresh storage, which replaces the old one: frees the room, and the last bytes, of
+    /// deleted data. A crash leaves one or the other, whole. Exclusive, and takes as long as copying the store.
     ///
     /// # Errors
     /// [`ErrorCode::StoreCannotReplace`], [`ErrorCode::StoreFull`], [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`];
-    /// everything stays as it was then.
+    /// the store is unchanged then.
     pub fn compact(&self) -> Result<()> {
         sweep::purge(&self.0.db)?;
         compact::compact(&self.0.db)
     }
 
-    /// Whether more than two thirds of the storage, and 16 MB, are unused, so that [`Store::compact`] is worth its time. Not
-    /// while it would have to wait for an export.
-    ///
-    /// # Errors
-    /// [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`].
-    pub fn wastes_room(&self) -> Result<bool> {
+    /// True where more than two thirds of the storage, and 16 MB, are unused, and a compaction need not wait for an export.
+    pub(crate) fn wastes_room(&self) -> Result<bool> {
         Ok(!self.0.db.is_pinned() && check::wastes_room(&self.0.db)?)
     }
 
-    /// Deletes what the sessions' rules no longer let stay at `now_ms` (Unix time), or only counts it. Age counts
-    /// from the end of a turn; a turn under way has none, and a clock that was put back deletes nothing early. Runs
-    /// in many small transactions, between which others get their turn. Where there is a quota and more audio than it
-    /// allows, the oldest goes as well.
+    /// Deletes what has expired at `now_ms` (Unix time) by the sessions' retention, or only counts it; where there is
+    /// more audio than the quota, evicts the oldest. Age counts from the end of a turn; an open turn has none, and a clock
+    /// that was put back deletes nothing early. Runs in small transactions, between which other calls run.
     ///
     /// # Errors
     /// [`ErrorCode::StoreFull`], [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`].
     pub fn sweep(&self, now_ms: u64, dry_run: bool) -> Result<Swept> {
         if dry_run {
-            let (by_rules, gone) = sweep::preview(&self.0.db, now_ms)?;
-            return Ok(by_rules.plus(self.0.quota.preview(&self.0.db, &gone)?));
+            let (expired, blobs) = sweep::preview(&self.0.db, now_ms)?;
+            return Ok(expired.plus(self.0.quota.preview(&self.0.db, &blobs)?));
         }
-        if let Some(_nobody_imports) = self.0.importing.try_lock() {
+        if let Some(_no_import) = self.0.importing.try_lock() {
             archive::adopt_leftovers(&self.0.db)?;
         }
         sweep::purge(&self.0.db)?;
-        let by_rules = sweep::sweep(&self.0.db, None, now_ms)?;
-        Ok(by_rules.plus(self.0.quota.enforce(&self.0.db)?))
+        let expired = sweep::sweep(&self.0.db, None, now_ms)?;
+        Ok(expired.plus(self.0.quota.enforce(&self.0.db)?))
     }
 
-    /// Whether there may be more audio than the quota allows, so that a sweep is due.
+    /// True where there may be more audio than the quota, so that a sweep is due.
+    #[doc(hidden)]
     pub fn may_exceed_quota(&self) -> bool {
         self.0.quota.may_be_exceeded()
     }
 
-    /// Writes the session as a file to take along: a zip archive with `session.jsonl` (one JSON object a line: the
-    /// session, then its turns), a WAV file for each recording (`audio/turn-7-user.wav`) and `manifest.json`, which comes
-    /// last. All of it is as of one moment, whatever is written meanwhile, and at most one recording is held in memory.
-    /// The file is not encrypted, whatever the store is.
+    /// Exports the session as a zip archive with `session.jsonl` (a JSON object a line: the session, then its turns), a
+    /// WAV file for each recording (`audio/turn-7-user.wav`) and `manifest.json`, which comes last. It is a snapshot, not
+    /// encrypted even where the store is; at most one recording is held in memory.
     ///
     /// Damaged turns and recordings are left out; the report and the manifest count them. `out` is written from front to
-    /// back; put a [`BufWriter`](std::io::BufWriter) around a file. After an error, what was written is no whole archive.
-    ///
-    /// ```
-    /// # use tertulia::store::{SessionRecord, Store, StoreLocation, TurnRecord, Write};
-    /// # use tertulia::{SessionConfig, SessionId, TurnId, event::TurnOrigin};
-    /// use tertulia::store::ImportOptions;
-    /// # fn main() -> tertulia::Result<()> {
-    /// # let now_ms = 1_700_000_000_000;
-    /// # let store = Store::open(StoreLocation::Memory, now_ms)?;
-    /// # let id = SessionId::new(now_ms);
-    /// # let config = SessionConfig::new("en".parse()?, "es".parse()?);
-    /// # let turn = TurnRecord::new(id, TurnId(1), TurnOrigin::Text, now_ms);
-    /// # store.apply(&[Write::PutSession(SessionRecord::new(id, config, now_ms)), Write::PutTurn(turn)])?;
-    /// let mut file = Vec::new();
-    /// store.export_to(id, &mut file)?;
-    ///
-    /// let elsewhere = Store::open(StoreLocation::Memory, now_ms)?;
-    /// let report = elsewhere.import_from(std::io::Cursor::new(file), &ImportOptions::default(), now_ms)?;
-    /// assert_eq!((report.session, report.turns), (id, 1));
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// back; put a [`BufWriter`](std::io::BufWriter) around a file. After an error the archive is incomplete.
     ///
     /// # Errors
     /// [`ErrorCode::ArchiveIo`] where `out` fails; those of [`Store::turns`].
@@ -432,17 +392,16 @@ impl Store {
         archive::export(&self.0.db, &snapshot, session, out)
     }
 
-    /// Takes in a session that [`Store::export_to`] wrote; `now_ms` is Unix time. All of the archive is verified before
-    /// anything is written, and the session is seen once all of it is there: what fails, or is cut off by a crash, leaves
-    /// nothing behind. One import runs at a time; others wait for it.
+    /// Imports a session that [`Store::export_to`] wrote; `now_ms` is Unix time. All of the archive is verified before
+    /// anything is written, and the session becomes visible once all of it is there. One import runs at a time.
     ///
-    /// Exporting the session again gives the same `session.jsonl` and the same recordings, but for this: audio and texts
-    /// that the session's own rules forbid by now are left out, and a turn that was under way is interrupted, as by a
-    /// crash. An ended session stays ended.
+    /// Exporting the session again gives the same `session.jsonl` and recordings, except for audio and texts that the
+    /// session's retention forbids by now, and an open turn, which is interrupted as by a crash. An ended session stays
+    /// ended.
     ///
     /// # Errors
-    /// [`ErrorCode::ImportNotAnArchive`]; [`ErrorCode::ImportDamaged`] where a file is cut off, is not what the manifest
-    /// says, or makes no sense; [`ErrorCode::ImportTooLarge`] beyond the limits of the options;
+    /// [`ErrorCode::ImportNotAnArchive`]; [`ErrorCode::ImportDamaged`] where a file is truncated, does not match the
+    /// manifest, or is inconsistent; [`ErrorCode::ImportTooLarge`] beyond the limits of the options;
     /// [`ErrorCode::ImportUnsafePath`]; [`ErrorCode::ImportFromFuture`]; [`ErrorCode::SessionExists`], unless
     /// [`ImportOptions::new_id`] gives another id; [`ErrorCode::ArchiveIo`] where `source` fails;
     /// [`ErrorCode::StoreFull`], [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`]. After one of the last three the
@@ -453,13 +412,13 @@ impl Store {
         options: &ImportOptions,
         now_ms: u64,
     ) -> Result<ImportReport> {
-        let _others_wait = self.0.importing.lock();
+        let _exclusive = self.0.importing.lock();
         let imported = archive::import(&self.0.db, &mut source, options, now_ms);
-        self.0.quota.lose_count();
+        self.0.quota.forget_count();
         imported
     }
 
-    /// Reads of one session, as of one moment.
+    /// Reads of one session from one snapshot.
     fn read<T>(&self, id: SessionId, work: impl Fn(&Snapshot) -> Result<T, Fault>) -> Result<T> {
         self.0.db.run(|open| {
             let snapshot = Snapshot::of(open)?;
@@ -474,7 +433,7 @@ impl std::fmt::Debug for Store {
     }
 }
 
-/// Tidying up at opening must not keep what is sound out of reach.
+/// Repairs at opening must not keep sound records from being read.
 fn unless_corrupt<T: Default>(result: Result<T>) -> Result<T> {
     match result {
         Err(error) if matches!(error.code(), ErrorCode::StoreCorrupt | ErrorCode::RecordCorrupt) => {

@@ -1,6 +1,6 @@
-//! What is inside the records: the same data as in [`record`](super::record), under short names.
+//! The payloads of records: the data of [`record`](super::record) under short names.
 //!
-//! Fields may be added, with a default; a name is never given to another meaning. A new value of an enum that older
+//! Fields may be added, with a default; a name never gets another meaning. A new value of an enum that older
 //! versions cannot do without raises [`MIN_READER`](super::schema::MIN_READER).
 
 use crate::config::SessionConfig;
@@ -26,7 +26,7 @@ pub(super) struct MetaPayload {
     pub(super) encrypted: bool,
 }
 
-/// A session, with what only the store needs to know.
+/// A session.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct SessionPayload {
     #[serde(rename = "c", default)]
@@ -44,7 +44,7 @@ pub(super) struct SessionPayload {
     pub(super) next_turn: u64,
     #[serde(rename = "k", default)]
     pub(super) turns: u64,
-    /// Turns before this one hold no text any more.
+    /// Turns before this one hold no text.
     #[serde(rename = "x", default, skip_serializing_if = "is_zero")]
     pub(super) text_from: u64,
     #[serde(rename = "y", default, skip_serializing_if = "Option::is_none")]
@@ -73,6 +73,22 @@ impl From<SummaryPayload> for Summary {
     }
 }
 
+impl From<&SessionRecord> for SessionPayload {
+    fn from(record: &SessionRecord) -> Self {
+        Self {
+            created_ms: record.created_ms,
+            updated_ms: record.updated_ms,
+            ended_ms: record.ended_ms,
+            config: record.config.clone(),
+            title: record.title.clone(),
+            next_turn: record.next_turn,
+            turns: record.turns,
+            text_from: 0,
+            summary: record.summary.as_ref().map(SummaryPayload::from),
+        }
+    }
+}
+
 impl SessionPayload {
     pub(super) fn record(self, id: SessionId) -> SessionRecord {
         SessionRecord {
@@ -89,25 +105,39 @@ impl SessionPayload {
     }
 }
 
-/// What a sweep needs to know of an audio without touching it.
+/// An audio's entry, from which sweeps and the quota work.
 #[derive(Serialize, Deserialize)]
 pub(super) struct BlobRefPayload {
     #[serde(rename = "r", default)]
     pub(super) rate: u32,
     #[serde(rename = "n", default)]
     pub(super) samples: u64,
-    /// When its turn began.
+    /// The start of its turn.
     #[serde(rename = "t", default)]
     pub(super) started_ms: u64,
 }
 
-#[derive(Serialize, Deserialize)]
-struct AudioInfoPayload {
-    #[serde(rename = "r", default)]
-    rate: u32,
-    #[serde(rename = "n", default)]
-    samples: u64,
+/// A payload with the fields of a record, under short names.
+macro_rules! mirror {
+    ($payload:ident of $record:ident { $($name:literal $field:ident: $type:ty),* }) => {
+        #[derive(Serialize, Deserialize)]
+        struct $payload {
+            $(#[serde(rename = $name, default)] $field: $type,)*
+        }
+        impl From<&$record> for $payload {
+            fn from(record: &$record) -> Self {
+                Self { $($field: record.$field.clone()),* }
+            }
+        }
+        impl From<$payload> for $record {
+            fn from(payload: $payload) -> Self {
+                Self { $($field: payload.$field),* }
+            }
+        }
+    };
 }
+mirror!(AudioInfoPayload of AudioInfo { "r" rate: u32, "n" samples: u64 });
+mirror!(WordPayload of Word { "t" text: String, "s" start_ms: u64, "e" end_ms: u64, "c" confidence: f32 });
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct TurnPayload {
@@ -172,18 +202,6 @@ struct TranscriptPayload {
     words: Vec<WordPayload>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct WordPayload {
-    #[serde(rename = "t", default)]
-    text: String,
-    #[serde(rename = "s", default)]
-    start_ms: u64,
-    #[serde(rename = "e", default)]
-    end_ms: u64,
-    #[serde(rename = "c", default)]
-    confidence: f32,
-}
-
 impl From<&TurnRecord> for TurnPayload {
     fn from(turn: &TurnRecord) -> Self {
         Self {
@@ -198,8 +216,8 @@ impl From<&TurnRecord> for TurnPayload {
             heard_text: turn.heard_text.clone(),
             heard_estimated: turn.heard_estimated,
             state: turn.state.into(),
-            user_audio: turn.user_audio.map(AudioInfoPayload::from),
-            reply_audio: turn.reply_audio.map(AudioInfoPayload::from),
+            user_audio: turn.user_audio.as_ref().map(AudioInfoPayload::from),
+            reply_audio: turn.reply_audio.as_ref().map(AudioInfoPayload::from),
             metrics: turn.metrics,
             text_gone: turn.text_gone,
         }
@@ -258,18 +276,6 @@ impl StatePayload {
     }
 }
 
-impl From<AudioInfo> for AudioInfoPayload {
-    fn from(info: AudioInfo) -> Self {
-        Self { rate: info.rate, samples: info.samples }
-    }
-}
-
-impl From<AudioInfoPayload> for AudioInfo {
-    fn from(info: AudioInfoPayload) -> Self {
-        Self { rate: info.rate, samples: info.samples }
-    }
-}
-
 impl From<&Transcript> for TranscriptPayload {
     fn from(transcript: &Transcript) -> Self {
         Self {
@@ -297,19 +303,7 @@ impl From<TranscriptPayload> for Transcript {
     }
 }
 
-impl From<&Word> for WordPayload {
-    fn from(word: &Word) -> Self {
-        Self { text: word.text.clone(), start_ms: word.start_ms, end_ms: word.end_ms, confidence: word.confidence }
-    }
-}
-
-impl From<WordPayload> for Word {
-    fn from(word: WordPayload) -> Self {
-        Self { text: word.text, start_ms: word.start_ms, end_ms: word.end_ms, confidence: word.confidence }
-    }
-}
-
-/// The numbers of an enum's values in the file: their places, which never change.
+/// The numbers of an enum's values in the file: their positions, which never change.
 struct Numbers<T: 'static>(&'static [T]);
 
 const ORIGINS: Numbers<TurnOrigin> =
@@ -385,15 +379,14 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_only_a_newer_version_knows_says_so() {
+    fn an_unknown_enum_value_is_from_the_future() {
         for payload in [json!({"o": 200, "z": {"k": 1}}), json!({"o": 0, "z": {"k": 9}}), json!({"o": 0})] {
             assert_eq!(read(&payload).unwrap_err().code(), ErrorCode::StoreFromFuture, "{payload}");
         }
     }
 
     #[test]
-    fn the_numbers_in_the_file_are_these() {
-        // Written out: a number that moved would turn every stored turn into another.
+    fn the_numbers_of_enum_values_never_change() {
         let numbers: Vec<u8> = [TurnOrigin::Utterance, TurnOrigin::Text, TurnOrigin::Say, TurnOrigin::Reply]
             .map(|origin| ORIGINS.number(origin))
             .into();

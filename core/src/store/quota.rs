@@ -1,6 +1,6 @@
-//! The quota of audio: where there is more, the oldest goes first.
+//! The quota of audio: where there is more, the oldest is evicted.
 //!
-//! Audio of a turn under way is never touched, and what a failed turn needs to be tried again goes last.
+//! Audio of an open turn is never evicted, and audio with which a failed turn can be retried goes last.
 
 use crate::error::Result;
 use crate::event::{InterruptReason, TurnState};
@@ -16,17 +16,17 @@ use redb::ReadableTable;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Of the quota, so much is made free at once, so that not every turn has to look for the oldest.
+/// The share of the quota that is freed at once, so that not every turn evicts.
 const SLACK: u64 = 16;
 
-/// How much audio there may be, and about how much there is.
+/// The quota, and an upper bound of the audio that there is.
 pub(super) struct Quota {
     max: Option<u64>,
-    /// What was there when it was counted last, and what was written since.
+    /// The bytes counted last, and those written since; `u64::MAX` where nothing was counted yet.
     bytes_at_most: AtomicU64,
 }
 
-/// One recording, by its entry. Of a damaged entry nothing is known but that it is there.
+/// A recording, by its entry in [`BLOB_REFS`](super::schema::BLOB_REFS); zeros for a damaged entry.
 pub(super) struct Recording {
     pub(super) blob: BlobKey,
     pub(super) kind: AudioKind,
@@ -36,7 +36,6 @@ pub(super) struct Recording {
 
 impl Quota {
     pub(super) fn new(max: Option<u64>) -> Self {
-        // Nothing was counted yet.
         Self { max, bytes_at_most: AtomicU64::new(u64::MAX) }
     }
 
@@ -44,24 +43,26 @@ impl Quota {
         self.max
     }
 
-    /// Notes that audio was written.
-    pub(super) fn wrote(&self, bytes: u64) {
-        let add = |known: u64| Some(known.saturating_add(bytes));
-        // The update never fails: the closure always gives a value.
-        let _ = self.bytes_at_most.fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
+    /// Counts audio that was written.
+    pub(super) fn add(&self, bytes: u64) {
+        self.update(|known| known.saturating_add(bytes));
     }
 
-    /// Notes that nobody knows how much audio there is, until it is counted.
-    pub(super) fn lose_count(&self) {
+    fn update(&self, change: impl Fn(u64) -> u64) {
+        // Never fails: the closure always gives a value.
+        let _ = self.bytes_at_most.fetch_update(Ordering::AcqRel, Ordering::Acquire, |known| Some(change(known)));
+    }
+
+    /// Makes the next sweep count.
+    pub(super) fn forget_count(&self) {
         self.bytes_at_most.store(u64::MAX, Ordering::Release);
     }
 
-    /// Whether there may be too much.
     pub(super) fn may_be_exceeded(&self) -> bool {
         self.max.is_some_and(|max| self.bytes_at_most.load(Ordering::Acquire) > max)
     }
 
-    /// Counts what would have to go once these are gone.
+    /// Counts what would be evicted after these were deleted.
     pub(super) fn preview(&self, db: &Db, gone: &BTreeSet<BlobKey>) -> Result<Swept> {
         let mut swept = Swept::default();
         if let Some(max) = self.max {
@@ -71,51 +72,40 @@ impl Quota {
         Ok(swept)
     }
 
-    /// Deletes the oldest audio until there is room again.
+    /// Evicts the oldest audio until the quota holds.
     pub(super) fn enforce(&self, db: &Db) -> Result<Swept> {
         let Some(max) = self.max.filter(|_| self.may_be_exceeded()) else { return Ok(Swept::default()) };
-        // What is written from here on counts on top of what is counted now.
+        // Audio written from here on is added to the count.
         let before = self.bytes_at_most.swap(0, Ordering::AcqRel);
         let found = db.run(|open| Snapshot::of(open)?.recordings_to_evict(max, &BTreeSet::new()));
         let (total, victims) = match found {
             Ok(found) => found,
             Err(error) => {
-                self.wrote(before);
+                self.add(before);
                 return Err(error);
             }
         };
-        self.wrote(total);
+        self.add(total);
         let mut swept = Swept::default();
         let mut left = &victims[..];
         while !left.is_empty() {
             let done = db.run(|open| {
                 write(open, |tables| {
-                    let mut budget = Budget(DELETES_MAX);
-                    let mut done = 0;
-                    for victim in left {
-                        if budget.is_spent() {
-                            break;
-                        }
-                        tables.drop_audio(&victim.blob, &mut budget)?;
+                    let (mut budget, mut done) = (Budget(DELETES_MAX), 0);
+                    while done < left.len() && !budget.is_spent() {
+                        tables.drop_audio(&left[done].blob, &mut budget)?;
                         done += 1;
                     }
                     Ok(done)
                 })
             })?;
-            let (gone, rest) = left.split_at(done);
-            left = rest;
-            for victim in gone {
+            for victim in left.split_off(..done).expect("no more than there are") {
                 swept.count_audio(victim.kind, victim.bytes);
-                self.freed(victim.bytes);
+                self.update(|known| known.saturating_sub(victim.bytes));
             }
         }
         super::sweep::purge(db)?;
         Ok(swept)
-    }
-
-    fn freed(&self, bytes: u64) {
-        let subtract = |known: u64| Some(known.saturating_sub(bytes));
-        let _ = self.bytes_at_most.fetch_update(Ordering::AcqRel, Ordering::Acquire, subtract);
     }
 }
 
@@ -135,7 +125,7 @@ impl Snapshot {
         Ok(recordings)
     }
 
-    /// How much audio there is, and which recordings have to go so that at most `max` bytes stay.
+    /// The bytes of audio there are, and the recordings to evict so that at most `max` bytes stay.
     fn recordings_to_evict(&self, max: u64, gone: &BTreeSet<BlobKey>) -> Result<(u64, Vec<Recording>), Fault> {
         let mut recordings = self.recordings()?;
         recordings.retain(|recording| !gone.contains(&recording.blob));
@@ -143,7 +133,7 @@ impl Snapshot {
         if total <= max {
             return Ok((total, Vec::new()));
         }
-        // A damaged entry has no time, and goes first.
+        // Damaged entries, whose time is 0, come first.
         recordings.sort_by(|a, b| (a.started_ms, &a.blob).cmp(&(b.started_ms, &b.blob)));
         let aim = max - max / SLACK;
         let (mut left, mut victims, mut needed) = (total, Vec::new(), Vec::new());
@@ -152,7 +142,7 @@ impl Snapshot {
                 break;
             }
             match self.need_of(&recording)? {
-                Need::UnderWay => {}
+                Need::Open => {}
                 Need::Retry => needed.push(recording),
                 Need::None => {
                     left -= recording.bytes;
@@ -174,7 +164,7 @@ impl Snapshot {
         let (session, turn) = (session_of_key(&recording.blob), turn_of_key(&recording.blob));
         let turn = self.sound_turn(session, turn)?;
         Ok(match (turn.map(|turn| turn.state), recording.kind) {
-            (Some(TurnState::Open), _) => Need::UnderWay,
+            (Some(TurnState::Open), _) => Need::Open,
             (
                 Some(TurnState::Failed { .. } | TurnState::Interrupted { reason: InterruptReason::Crash }),
                 AudioKind::User,
@@ -184,16 +174,16 @@ impl Snapshot {
     }
 }
 
-/// Bytes of all these together.
+/// The sum of their bytes.
 pub(super) fn bytes_of(recordings: &[Recording]) -> u64 {
     recordings.iter().fold(0, |sum, recording| sum.saturating_add(recording.bytes))
 }
 
-/// What audio is needed for.
+/// The need for a recording.
 enum Need {
-    /// Its turn is not over.
-    UnderWay,
-    /// Its turn can be tried again with it.
+    /// Its turn is open.
+    Open,
+    /// Its turn can be retried with it.
     Retry,
     None,
 }

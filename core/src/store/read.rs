@@ -1,4 +1,4 @@
-//! Reading, and never a word that was not written: what is damaged or lost is said to be.
+//! Reads of a snapshot. Damaged and lost records are reported, never returned as data.
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
@@ -138,10 +138,9 @@ impl Snapshot {
         Ok(session.turns.saturating_sub(found))
     }
 
-    /// What reading a session gave; one that is listed but not there is damaged.
+    /// Reports a session that is listed but not there as damaged.
     pub(super) fn unless_lost<T>(&self, id: SessionId, result: Result<T, Fault>) -> Result<T, Fault> {
         match result {
-            // Not there, or lost? What is deleted is out of the list too.
             Err(Fault::Own(error)) if error.code() == ErrorCode::SessionNotFound && self.is_listed(id)? => {
                 Err(damaged(Kind::Session).into())
             }

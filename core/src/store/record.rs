@@ -1,4 +1,4 @@
-//! What the store holds, as plain data.
+//! The records of the store as plain data.
 
 use crate::config::SessionConfig;
 pub use crate::event::TurnState;
@@ -24,8 +24,7 @@ pub struct SessionRecord {
     pub next_turn: u64,
     /// How many turns the session has; counted by the store.
     pub turns: u64,
-    /// What the chat model reads in place of the first turns, once all of them no longer fit its context. Ignored in
-    /// [`Write::PutSession`](super::Write::PutSession); [`Write::PutSummary`](super::Write::PutSummary) writes it.
+    /// The summary that the chat model reads instead of the first turns, once all of them no longer fit its context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<Summary>,
 }
@@ -47,19 +46,19 @@ impl SessionRecord {
     }
 }
 
-/// What the chat model wrote down of a run of turns; the turns themselves stay in the store.
+/// The chat model's summary of a run of turns; the turns themselves stay in the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
-    /// The words.
+    /// The text.
     pub text: String,
-    /// The first turn that they are about.
+    /// The first turn that it covers.
     pub from: TurnId,
-    /// The last turn that they cover; those after it are not part of them.
+    /// The last turn that it covers.
     pub through: TurnId,
 }
 
 impl Summary {
-    /// Whether the turn is in the run that it covers.
+    /// True for a turn in the run that it covers.
     pub fn covers(&self, turn: TurnId) -> bool {
         (self.from..=self.through).contains(&turn)
     }
@@ -72,38 +71,37 @@ pub struct TurnRecord {
     pub session: SessionId,
     /// Its number in the session.
     pub turn: TurnId,
-    /// Who or what began it.
+    /// Its origin.
     pub origin: TurnOrigin,
-    /// The turn that it tries again. It takes that turn's place in the conversation; see [`Turns::current`].
+    /// The turn that it retries, and supersedes; see [`Turns::current`].
     pub retry_of: Option<TurnId>,
-    /// The turn whose words it corrects: `user_text` is what the learner says to have said, and the recogniser's
-    /// transcript and the recording stay with the turn that is corrected. It takes the place of that turn and of all
-    /// after it in the conversation; see [`Turns::current`].
+    /// The turn whose words it corrects: `user_text` is the corrected text, and the transcript and the recording stay with
+    /// the corrected turn. It supersedes that turn and all after it; see [`Turns::current`].
     pub corrects: Option<TurnId>,
     /// When it began, as a Unix time in ms.
     pub started_ms: u64,
     /// When it ended, as a Unix time in ms.
     pub ended_ms: Option<u64>,
-    /// What the learner said, typed or corrected, or what the host asked for; empty where there was nothing.
+    /// The text that the user said, typed or corrected, or that the host asked for; empty where there was none.
     pub user_text: String,
-    /// What the recogniser made of the learner's speech.
+    /// The recogniser's transcript.
     pub transcript: Option<Transcript>,
-    /// The whole reply as far as it was written.
+    /// The reply, as far as it was generated.
     pub reply_text: String,
-    /// What of the reply was heard, where that is not all of it.
+    /// The heard text, where it is not all of the reply.
     pub heard_text: Option<String>,
-    /// Whether `heard_text` is a guess, the voice not knowing its word times.
+    /// True where `heard_text` is an estimate, because the voice has no word times.
     pub heard_estimated: bool,
     /// How it ended.
     #[serde(flatten)]
     pub state: TurnState,
-    /// The learner's audio in the store. Filled by the store; ignored in [`Write::PutTurn`](super::Write::PutTurn).
+    /// The user's audio in the store. Set by the store.
     pub user_audio: Option<AudioInfo>,
-    /// The reply's audio in the store. Filled by the store; ignored in [`Write::PutTurn`](super::Write::PutTurn).
+    /// The reply's audio in the store. Set by the store.
     pub reply_audio: Option<AudioInfo>,
     /// How long it took, and what it cost.
     pub metrics: Option<Metrics>,
-    /// Whether the texts were left out or taken away by the rule for text. Filled by the store.
+    /// True where the retention of text forbids or has deleted the texts. Set by the store.
     pub text_gone: bool,
 }
 
@@ -144,9 +142,9 @@ impl TurnRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AudioKind {
-    /// What the learner said.
+    /// The user's.
     User,
-    /// What the tutor said.
+    /// The tutor's.
     Reply,
 }
 
@@ -160,13 +158,13 @@ pub struct AudioInfo {
 }
 
 impl AudioInfo {
-    /// How long it sounds.
+    /// Its duration.
     pub fn duration_ms(self) -> u64 {
         self.samples.saturating_mul(1000) / u64::from(self.rate.max(1))
     }
 }
 
-/// Audio out of the store: mono, 16 bits.
+/// Audio from the store: mono, 16 bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredAudio {
     /// Samples per second.
@@ -218,7 +216,7 @@ impl From<&SessionRecord> for SessionSummary {
     }
 }
 
-/// Where a page of sessions starts: after this one.
+/// The position in the list of sessions after which a page starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionCursor {
     /// [`SessionSummary::updated_ms`] of the last session of the page before.
@@ -234,7 +232,7 @@ pub struct SessionPage {
     pub sessions: Vec<SessionSummary>,
     /// Sessions on this page whose records are damaged.
     pub damaged: Vec<SessionId>,
-    /// Where the next page starts; `None` where this is the last.
+    /// The cursor of the next page; `None` where this is the last.
     pub next: Option<SessionCursor>,
 }
 
@@ -248,7 +246,7 @@ pub struct Turns {
 }
 
 impl Turns {
-    /// Whether no turn is damaged or lost.
+    /// True where no turn is damaged or lost.
     pub fn is_complete(&self) -> bool {
         self.damaged == 0
     }

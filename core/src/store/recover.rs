@@ -9,8 +9,7 @@ use crate::store::schema::{session_of_key, turn_of_key, updated_key};
 use crate::store::tables::{Records, Snapshot, Tables, write};
 use redb::ReadableTable;
 
-/// Closes the turns that a crash left open, in one transaction. They end when their session was last seen to
-/// change.
+/// Closes the turns that a crash left open, in one transaction. They end at the last change of their session.
 pub(super) fn close_open_turns(db: &Db) -> Result<()> {
     db.run(|open| {
         if Snapshot::of(open)?.open_turns.first()?.is_none() {
@@ -44,7 +43,7 @@ pub(super) fn close_open_turns(db: &Db) -> Result<()> {
     })
 }
 
-/// Compares the list of sessions with the sessions, and lists again what is missing there.
+/// Adds sessions that the list of sessions lacks.
 pub(super) fn check_list(db: &Db) -> Result<()> {
     db.run(|open| match Snapshot::of(open)?.unlisted()?.as_slice() {
         [] => Ok(()),
@@ -54,7 +53,7 @@ pub(super) fn check_list(db: &Db) -> Result<()> {
 
 fn relist(tables: &mut Tables<'_>, unlisted: &[SessionId]) -> Result<(), Fault> {
     for &id in unlisted {
-        // A damaged record, or one that damage beside it hides from a search, has lost its place in the list.
+        // A damaged record has no time.
         let updated_ms = match tables.load_session(id) {
             Ok(session) => session.updated_ms,
             Err(Fault::Own(_)) => 0,

@@ -1,10 +1,10 @@
-//! The rules about what stays. Pure: the clock is an argument.
+//! Retention: the rules by which audio and text expire. Pure: the clock is an argument.
 
 use crate::config::{Keep, Retention};
 use crate::store::payload::SessionPayload;
 use crate::store::record::AudioKind;
 
-/// Whether what belongs to a turn of `at_ms` has to go. A clock that was put back lets everything stay.
+/// A record of a turn of `at_ms` has expired. Never early, where the clock was put back.
 pub(super) fn expired(rule: Keep, at_ms: u64, session_ended: bool, now_ms: u64) -> bool {
     match rule {
         Keep::Never => true,
@@ -14,7 +14,7 @@ pub(super) fn expired(rule: Keep, at_ms: u64, session_ended: bool, now_ms: u64) 
     }
 }
 
-/// Whether it may be written now.
+/// A record may be written now.
 pub(super) fn may_write(rule: Keep, session_ended: bool) -> bool {
     match rule {
         Keep::Never => false,
@@ -23,7 +23,7 @@ pub(super) fn may_write(rule: Keep, session_ended: bool) -> bool {
     }
 }
 
-/// Whether a sweep can find anything of this kind in a session.
+/// A session may hold expired records of this rule.
 pub(super) fn may_expire(rule: Keep, session_ended: bool) -> bool {
     match rule {
         Keep::Never | Keep::ForMs(_) => true,
@@ -39,7 +39,7 @@ pub(super) fn audio_rule(retention: &Retention, kind: AudioKind) -> Keep {
     }
 }
 
-/// Whether texts may be written into this session.
+/// Texts may be written into this session.
 pub(super) fn text_allowed(session: &SessionPayload) -> bool {
     may_write(session.config.retention.text, session.ended_ms.is_some())
 }
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_rule_keeps_to_its_word() {
+    fn each_retention_rule_expires_when_it_says() {
         let day_ms = 86_400_000;
         assert!(expired(Keep::Never, 0, false, 0));
         assert!(!expired(Keep::UntilSessionEnd, 0, false, u64::MAX));
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_put_back_deletes_nothing() {
+    fn retention_deletes_nothing_after_the_clock_was_put_back() {
         assert!(!expired(Keep::ForMs(1), 1_000_000, false, 5));
     }
 }

@@ -1,14 +1,14 @@
 //! The tables, their keys, and the bytes of a record.
 //!
 //! A record is `[format][schema][flags][checksum: 4][payload]`. The checksum (CRC-32) covers the three bytes before
-//! it, the table, the key and the payload, so that a flipped bit, or a record that turns up under another key, is an
-//! error and never data: redb alone hands out flipped bits silently. In an encrypted store it is
+//! it, the table, the key and the payload, so that a flipped bit, or a record under another key, is an error and never
+//! data: redb returns flipped bits silently. In an encrypted store it is
 //! `[format][schema][number of the data key][nonce: 24][sealed payload and tag]` (XChaCha20-Poly1305), where the same is
 //! covered by the tag. The payload is MessagePack with named fields, so that older and newer readers meet: unknown fields
 //! are skipped, missing ones have a default.
 //!
-//! Keys of rows stay as they are: which sessions there are, when they last changed, how many turns and how long their
-//! audio is can be seen without the key.
+//! Keys of rows are not encrypted: sessions, the times of their last change, and the number and length of their turns
+//! can be seen without the key. docs/store-format.md has all of it byte by byte.
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
@@ -22,20 +22,20 @@ use std::borrow::Cow;
 
 /// The version of the layout that this build writes.
 pub(super) const SCHEMA: u32 = 2;
-/// The oldest version that can read what this build writes ...
+/// The oldest version that can read a store of this build ...
 pub(super) const MIN_READER: u32 = 1;
-/// ... and what it encrypts.
+/// ... and an encrypted one.
 pub(super) const MIN_READER_ENCRYPTED: u32 = 2;
-/// What tells our files from other redb files.
+/// The application id in the store's own record.
 pub(super) const APP_ID: &str = "tertulia";
 /// The key of [`MetaPayload`](super::payload::MetaPayload).
 pub(super) const META_KEY: &[u8] = b"store";
 /// The key of the data key of an encrypted store, wrapped.
 pub(super) const KEYS_KEY: &[u8] = b"keys";
 
-/// Bytes of sound in one row. With what redb and sealing add, a row stays under 64 KiB, which fills its page best.
+/// Bytes of audio in one row. With the overhead of redb and sealing, a row stays under 64 KiB, which fills its page best.
 pub(super) const CHUNK_BYTES: usize = 65_536 - 192;
-/// How many rows one transaction of a sweep or a deletion removes at most.
+/// The rows that one transaction of a sweep or a deletion removes at most.
 pub(super) const DELETES_MAX: usize = 200;
 
 pub(super) type SessionKey = [u8; 16];
@@ -52,15 +52,15 @@ pub(super) const SESSIONS: TableDefinition<'_, &SessionKey, &[u8]> = TableDefini
 pub(super) const TURNS: TableDefinition<'_, &TurnKey, &[u8]> = TableDefinition::new("turns");
 /// (session, turn, kind, chunk) to a run of little-endian samples.
 pub(super) const AUDIO: TableDefinition<'_, &ChunkKey, &[u8]> = TableDefinition::new("audio");
-/// (session, turn, kind) to what a sweep needs to know of the audio without touching it.
+/// (session, turn, kind) to the audio's entry.
 pub(super) const BLOB_REFS: TableDefinition<'_, &BlobKey, &[u8]> = TableDefinition::new("blob_refs");
 /// (last change, session): the order of the list of sessions.
 pub(super) const BY_UPDATED: TableDefinition<'_, &UpdatedKey, ()> = TableDefinition::new("by_updated");
-/// (session, turn) of the turns under way: what a crash leaves behind is found without reading every turn.
+/// (session, turn) of open turns, so that those left by a crash are found without reading every turn.
 pub(super) const OPEN_TURNS: TableDefinition<'_, &TurnKey, ()> = TableDefinition::new("open_turns");
-/// Prefixes of keys whose rows are deleted as far as anybody can see, but still have to be removed.
+/// Tombstones: prefixes of keys whose rows are invisible and still have to be removed.
 pub(super) const TOMBSTONES: TableDefinition<'_, &[u8], ()> = TableDefinition::new("tombstones");
-/// Sessions that are being imported: they have rows, and cannot be seen yet.
+/// Sessions being imported, whose rows are not visible yet.
 pub(super) const IMPORTS: TableDefinition<'_, &SessionKey, ()> = TableDefinition::new("imports");
 
 /// Creates the tables that are not there yet.
@@ -143,7 +143,7 @@ pub(super) fn turn_of_key(key: &[u8]) -> TurnId {
     TurnId(u64::from_be_bytes(part(key, 16)))
 }
 
-/// Whose audio a key of [`BLOB_REFS`] names; `None` for a kind of a newer version.
+/// The audio kind in a key of [`BLOB_REFS`]; `None` for a kind of a newer version.
 pub(super) fn kind_of_key(key: &BlobKey) -> Option<AudioKind> {
     match key[24] {
         0 => Some(AudioKind::User),
@@ -156,7 +156,7 @@ pub(super) fn split_updated_key(key: &UpdatedKey) -> (u64, SessionId) {
     (u64::from_be_bytes(part(key, 0)), SessionId(uuid::Uuid::from_bytes(part(key, 8))))
 }
 
-/// How many bytes of sound so many samples are.
+/// Bytes of so many samples.
 pub(super) fn blob_bytes(samples: u64) -> u64 {
     samples.saturating_mul(2)
 }
@@ -194,7 +194,7 @@ pub(super) fn encode<T: Serialize>(sealing: &Sealing, kind: Kind, key: &[u8], pa
 /// The payload of a record.
 pub(super) fn decode<T: DeserializeOwned>(sealing: &Sealing, kind: Kind, key: &[u8], record: &[u8]) -> Result<T> {
     let payload = unseal(sealing, kind, key, record)?;
-    // The checksum holds, so these bytes are what somebody wrote: an unknown form is a newer one, not damage.
+    // The checksum holds, so an unknown form is a newer one, not damage.
     rmp_serde::from_slice(&payload).map_err(|source| unknown_form(kind).with_source(without_values(&source)))
 }
 
@@ -277,7 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_holds_only_under_its_own_table_and_key() {
+    fn a_record_is_sound_only_under_its_own_table_and_key() {
         let record = seal(&Sealing::plain(), Kind::Turn, b"key", b"payload").unwrap();
         assert_eq!(*unseal(&Sealing::plain(), Kind::Turn, b"key", &record).unwrap(), *b"payload");
         for (kind, key) in [(Kind::Turn, &b"kez"[..]), (Kind::Session, b"key"), (Kind::Turn, b"keyp")] {
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_bit_and_every_truncation_is_seen() {
+    fn every_flipped_bit_and_every_truncation_is_damage() {
         let record = seal(&Sealing::plain(), Kind::Turn, b"key", b"a payload of some length").unwrap();
         for bit in 0..record.len() * 8 {
             let mut flipped = record.clone();

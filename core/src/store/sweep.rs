@@ -1,4 +1,4 @@
-//! Deleting what the sessions' rules no longer let stay, in small transactions.
+//! Sweeping: deleting what has expired by the sessions' retention, and the rows of tombstones, in small transactions.
 
 use crate::error::Result;
 use crate::event::{SessionId, TurnId};
@@ -17,21 +17,21 @@ use redb::ReadableTable;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-/// What a sweep deleted, or would delete.
+/// The records that a sweep deleted, or would delete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Swept {
-    /// Recordings of learners.
+    /// Recordings of the user.
     pub user_audio: u64,
     /// Recordings of replies.
     pub reply_audio: u64,
-    /// Turns whose texts went.
+    /// Turns whose texts were deleted.
     pub texts: u64,
     /// Bytes of sound.
     pub audio_bytes: u64,
 }
 
 impl Swept {
-    /// Nothing.
+    /// True for nothing.
     pub fn is_empty(&self) -> bool {
         *self == Swept::default()
     }
@@ -52,7 +52,7 @@ impl Swept {
     }
 }
 
-/// Something whose time has passed.
+/// A record that has expired.
 enum Item {
     Audio {
         blob: BlobKey,
@@ -62,15 +62,15 @@ enum Item {
     Text {
         session: SessionId,
         turn: TurnId,
-        /// Whether no turn before it holds text.
+        /// True where no turn before it holds text.
         leads: bool,
     },
 }
 
-/// How many items one look at the store collects.
+/// Expired records collected from one snapshot.
 const ITEMS_MAX: usize = 1000;
 
-/// Counts what has to go, and names the audio.
+/// Counts expired records, and lists the audio.
 pub(super) fn preview(db: &Db, now_ms: u64) -> Result<(Swept, BTreeSet<BlobKey>)> {
     db.run(|open| {
         let (mut swept, mut blobs) = (Swept::default(), BTreeSet::new());
@@ -85,7 +85,7 @@ pub(super) fn preview(db: &Db, now_ms: u64) -> Result<(Swept, BTreeSet<BlobKey>)
     })
 }
 
-/// Deletes what has to go, in every session or in one.
+/// Deletes expired records of every session or of one.
 pub(super) fn sweep(db: &Db, only: Option<SessionId>, now_ms: u64) -> Result<Swept> {
     let mut swept = Swept::default();
     loop {
@@ -118,7 +118,7 @@ pub(super) fn sweep(db: &Db, only: Option<SessionId>, now_ms: u64) -> Result<Swe
     }
 }
 
-/// Removes the rows of everything that is deleted already.
+/// Removes the rows of all tombstones.
 pub(super) fn purge(db: &Db) -> Result<()> {
     while db.run(|open| {
         if Snapshot::of(open)?.tombstones.first()?.is_none() {
@@ -128,9 +128,7 @@ pub(super) fn purge(db: &Db) -> Result<()> {
             let mut budget = Budget(DELETES_MAX);
             while !budget.is_spent() {
                 let first = tables.tombstones.first()?.map(|row| row.0.value().to_vec());
-                let Some(prefix) = first else {
-                    break;
-                };
+                let Some(prefix) = first else { break };
                 tables.purge(&prefix, &mut budget)?;
             }
             Ok(true)
@@ -151,7 +149,7 @@ impl Swept {
 }
 
 impl Tables<'_> {
-    /// Deletes of the session what its end lets go, as far as one transaction may.
+    /// Deletes the session's expired records, as far as one transaction may.
     pub(super) fn expire_session(&mut self, id: SessionId, now_ms: u64) -> Result<(), Fault> {
         let session = self.load_session(id)?;
         let mut items = Vec::new();
@@ -162,8 +160,8 @@ impl Tables<'_> {
         self.expire(&items, now_ms).map(drop)
     }
 
-    /// Deletes the items as far as one transaction may: how many it came to, and what went. What was replaced since
-    /// the items were collected is looked at anew.
+    /// Deletes items as far as one transaction may: how many were looked at, and what was deleted. Records that were
+    /// replaced since they were collected are checked again.
     fn expire(&mut self, items: &[Item], now_ms: u64) -> Result<(usize, Swept), Fault> {
         let mut budget = Budget(DELETES_MAX);
         let mut swept = Swept::default();
@@ -219,7 +217,7 @@ fn visit_all(
     for row in snapshot.sessions.iter()? {
         let (key, value) = row?;
         let key: &SessionKey = key.value();
-        // The rules of a damaged session are unknown.
+        // The retention of a damaged session is unknown.
         let Some(session) =
             unless_damaged(decode(&snapshot.sealing, Kind::Session, key, value.value()).map_err(Fault::from))?
         else {
@@ -233,7 +231,7 @@ fn visit_all(
     Ok(ControlFlow::Continue(()))
 }
 
-/// Finds what has to go of one session.
+/// Finds the expired records of one session.
 fn visit(
     records: &impl Records,
     id: SessionId,
@@ -291,7 +289,7 @@ fn audio_expired(records: &impl Records, session: &SessionPayload, blob: &BlobKe
     };
     let at_ms = match records.sound_turn(session_of_key(blob), turn_of_key(blob))? {
         Some(turn) => turn_age_from_ms(&turn),
-        // The turn is damaged: its audio, which nobody can reach any more, goes by when it began.
+        // The turn is damaged, and its audio out of reach: its age counts from the turn's start.
         None => records.sound_blob_ref(blob)?.map_or(0, |known| known.started_ms),
     };
     let rule = audio_rule(&session.config.retention, kind);
@@ -302,7 +300,7 @@ fn text_expired(session: &SessionPayload, turn: &TurnRecord, now_ms: u64) -> boo
     expired(session.config.retention.text, turn_age_from_ms(turn), session.ended_ms.is_some(), now_ms)
 }
 
-/// From when the age of what belongs to a turn counts. A turn under way has no age.
+/// The time from which the age of a turn's records counts. An open turn has no age.
 fn turn_age_from_ms(turn: &TurnRecord) -> u64 {
     match turn.state {
         TurnState::Open => u64::MAX,
@@ -310,7 +308,7 @@ fn turn_age_from_ms(turn: &TurnRecord) -> u64 {
     }
 }
 
-/// The value, or `None` where its session was deleted or damaged meanwhile.
+/// The value, or `None` where its session was deleted or damaged.
 fn unless_gone<T>(result: Result<T, Fault>) -> Result<Option<T>, Fault> {
     match result {
         Err(Fault::Own(error)) if error.code() == crate::error::ErrorCode::SessionNotFound => Ok(None),

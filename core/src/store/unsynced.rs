@@ -20,7 +20,7 @@ pub(super) struct Unsynced {
 #[derive(Debug, Default)]
 struct State {
     ranges: Vec<(u64, u64)>,
-    /// Whether a sync failed. Until the ranges are rewritten, a good sync proves nothing about them.
+    /// True after a failed sync. Until the ranges are rewritten, a good sync proves nothing about them.
     suspect: bool,
 }
 
@@ -28,7 +28,7 @@ struct State {
 const RANGES_MAX: usize = 4096;
 
 impl Unsynced {
-    /// Whether a sync failed and its ranges were not rewritten since.
+    /// True where a sync failed and its ranges were not rewritten since.
     pub(super) fn is_suspect(&self) -> bool {
         self.state.lock().suspect
     }

@@ -1,4 +1,4 @@
-//! Changes: what each [`Write`] does to the tables of one transaction.
+//! The effect of each [`Write`] on the tables of a transaction.
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
@@ -10,63 +10,33 @@ use crate::store::schema::{
     BlobKey, CHUNK_BYTES, Kind, TurnKey, blob_key, bounds, chunk_key, encode, kind_of_key, seal, session_key,
     session_of_key, split_updated_key, turn_key, turn_of_key, updated_key,
 };
-use crate::store::tables::{
-    AtHand, ChangedSession, Records, Tables, session_not_found, turn_not_found, unless_damaged,
-};
+use crate::store::tables::{Records, Tables, session_not_found, turn_not_found, unless_damaged};
 use redb::{ReadableTable, Table};
 use std::borrow::Cow;
 
-/// One change. The changes of one [`Store::apply`](super::Store::apply) happen together or not at all, in their
-/// order.
+/// One change. The changes of one [`Store::apply`](super::Store::apply) are committed together, in their order.
+#[doc(hidden)]
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Write {
-    /// Creates the session, or replaces its settings and title. Of a session that is there, the counts, the end, the
-    /// date of creation and the summary stay, and the last change never goes back.
+    /// Creates the session, or replaces its settings and title. Of an existing session the counts, the end, the creation
+    /// and the summary stay, and the last change never goes back.
     PutSession(SessionRecord),
-    /// Replaces the session's summary. Nothing is written where the session's rule forbids texts, or took away the text
-    /// of a turn that the summary covers.
-    PutSummary {
-        /// The session.
-        session: SessionId,
-        /// The summary.
-        summary: Summary,
-    },
-    /// Creates or replaces a turn; its session must be there. Its audio in the store stays as it is, and its texts
-    /// are left out where the session's rule forbids them.
+    /// Replaces the session's summary. Ignored where the session's retention forbids texts, or has deleted the text of a
+    /// turn that the summary covers.
+    PutSummary { session: SessionId, summary: Summary },
+    /// Creates or replaces a turn of an existing session. Its audio in the store stays, and its texts are left out where
+    /// the session's retention forbids them.
     PutTurn(TurnRecord),
-    /// Creates or replaces audio of a turn that is there. Nothing is written where the session's rule forbids it.
-    PutAudio {
-        /// The session.
-        session: SessionId,
-        /// The turn.
-        turn: TurnId,
-        /// Whose audio.
-        kind: AudioKind,
-        /// Samples per second.
-        rate: u32,
-        /// Mono samples.
-        samples: Vec<i16>,
-    },
+    /// Creates or replaces audio of an existing turn. Ignored where the session's retention forbids it.
+    PutAudio { session: SessionId, turn: TurnId, kind: AudioKind, rate: u32, samples: Vec<i16> },
     /// Deletes audio of a turn, if there is any.
-    DropAudio {
-        /// The session.
-        session: SessionId,
-        /// The turn.
-        turn: TurnId,
-        /// Whose audio.
-        kind: AudioKind,
-    },
-    /// Ends the session, and deletes what was kept until its end. A session that has ended stays as it is.
-    EndSession {
-        /// The session.
-        id: SessionId,
-        /// Unix time in ms.
-        now_ms: u64,
-    },
+    DropAudio { session: SessionId, turn: TurnId, kind: AudioKind },
+    /// Ends the session, and deletes what was kept until its end. An ended session stays as it is.
+    EndSession { id: SessionId, now_ms: u64 },
 }
 
-/// How many more rows a transaction may delete.
+/// The rows that a transaction may still delete.
 pub(super) struct Budget(pub(super) usize);
 
 impl Budget {
@@ -81,65 +51,49 @@ impl Budget {
 
 impl Tables<'_> {
     pub(super) fn put_session(&mut self, record: &SessionRecord) -> Result<(), Fault> {
-        let found = match self.take_session(record.id) {
-            Ok(session) => Some(session),
-            Err(Fault::Own(error)) if error.code() == ErrorCode::SessionNotFound => None,
+        let mut session = match self.load_session(record.id) {
+            Ok(session) => session,
+            Err(Fault::Own(error)) if error.code() == ErrorCode::SessionNotFound => {
+                self.forget_leftovers(record.id)?;
+                let mut session = SessionPayload { turns: 0, text_from: 0, summary: None, ..record.into() };
+                if !text_allowed(&session) {
+                    session.title.clear();
+                }
+                return self.save_session(record.id, None, &session);
+            }
             Err(fault) => return Err(fault),
         };
-        let Some(mut changed) = found else {
-            self.forget_leftovers(record.id)?;
-            let mut session = SessionPayload {
-                created_ms: record.created_ms,
-                updated_ms: record.updated_ms,
-                ended_ms: record.ended_ms,
-                config: record.config.clone(),
-                title: record.title.clone(),
-                next_turn: record.next_turn,
-                turns: 0,
-                text_from: 0,
-                summary: None,
-            };
-            if !text_allowed(&session) {
-                session.title.clear();
-            }
-            self.at_hand.session = Some(ChangedSession { id: record.id, listed_ms: None, session });
-            return Ok(());
-        };
-        let session = &mut changed.session;
+        let listed_ms = session.updated_ms;
         session.updated_ms = session.updated_ms.max(record.updated_ms);
         session.next_turn = session.next_turn.max(record.next_turn);
         session.config = record.config.clone();
-        session.title = if text_allowed(session) { record.title.clone() } else { String::new() };
-        if !may_write(record.config.retention.text, session.ended_ms.is_some()) {
-            session.summary = None;
-        }
-        self.at_hand.session = Some(changed);
-        Ok(())
+        session.title = if text_allowed(&session) { record.title.clone() } else { String::new() };
+        session.summary = session.summary.take().filter(|_| text_allowed(&session));
+        self.save_session(record.id, Some(listed_ms), &session)
     }
 
     pub(super) fn put_summary(&mut self, id: SessionId, summary: &Summary) -> Result<(), Fault> {
-        let mut changed = self.take_session(id)?;
-        let session = &mut changed.session;
-        // What was swept must not come back in other words.
-        if text_allowed(session) && session.text_from <= summary.from.0 {
-            session.summary = Some(SummaryPayload::from(summary));
+        let mut session = self.load_session(id)?;
+        // Swept text must not come back in a summary.
+        if !text_allowed(&session) || session.text_from > summary.from.0 {
+            return Ok(());
         }
-        self.at_hand.session = Some(changed);
-        Ok(())
+        session.summary = Some(SummaryPayload::from(summary));
+        self.save_session(id, Some(session.updated_ms), &session)
     }
 
     pub(super) fn put_turn(&mut self, record: &TurnRecord) -> Result<(), Fault> {
-        let mut changed = self.take_session(record.session)?;
-        let session = &mut changed.session;
+        let mut session = self.load_session(record.session)?;
+        let listed_ms = session.updated_ms;
         let mut turn = record.clone();
-        let found = unless_damaged(self.take_turn(turn.session, turn.turn))?;
+        let found = unless_damaged(self.find_turn(turn.session, turn.turn))?;
         let is_new = matches!(found, Some(None));
         let stored = found.flatten();
         for kind in [AudioKind::User, AudioKind::Reply] {
             let info = match &stored {
                 Some(stored) => stored.audio(kind),
                 None if is_new => None,
-                // The turn's own record is damaged; what is known of its audio is not.
+                // The turn's own record is damaged, its audio's entries are not.
                 None => {
                     let blob = blob_key(turn.session, turn.turn, kind);
                     let known = self.sound_blob_ref(&blob)?;
@@ -148,7 +102,7 @@ impl Tables<'_> {
             };
             turn.set_audio(kind, info);
         }
-        turn.text_gone = !text_allowed(session);
+        turn.text_gone = !text_allowed(&session);
         if turn.text_gone {
             turn.clear_text();
         } else {
@@ -158,14 +112,14 @@ impl Tables<'_> {
         if let Some(corrected) = redone
             && session.summary.as_ref().is_some_and(|summary| summary.through >= corrected.0)
         {
-            // It tells of what was said after the words that are corrected.
+            // The summary covers turns that the correction supersedes.
             session.summary = None;
         }
         session.turns += u64::from(is_new);
         session.next_turn = session.next_turn.max(turn.turn.0.saturating_add(1));
         session.updated_ms = session.updated_ms.max(turn.started_ms).max(turn.ended_ms.unwrap_or(0));
-        self.at_hand = AtHand { session: Some(changed), turn: Some(turn) };
-        Ok(())
+        self.save_turn(&turn)?;
+        self.save_session(turn.session, Some(listed_ms), &session)
     }
 
     pub(super) fn put_audio(
@@ -179,14 +133,11 @@ impl Tables<'_> {
         if rate == 0 {
             return Err(Error::new(ErrorCode::AudioInvalidRate, "the audio has a rate of 0").into());
         }
-        let changed = self.take_session(session)?;
-        let settings = &changed.session;
-        let may_write = may_write(audio_rule(&settings.config.retention, kind), settings.ended_ms.is_some());
-        self.at_hand.session = Some(changed);
-        if !may_write {
+        let settings = self.load_session(session)?;
+        if !may_write(audio_rule(&settings.config.retention, kind), settings.ended_ms.is_some()) {
             return Ok(());
         }
-        let mut record = self.take_turn(session, turn)?.ok_or_else(|| turn_not_found(session, turn))?;
+        let mut record = self.find_turn(session, turn)?.ok_or_else(|| turn_not_found(session, turn))?;
         let blob = blob_key(session, turn, kind);
         let mut chunks = 0;
         for run in samples.chunks(CHUNK_BYTES / 2) {
@@ -198,42 +149,7 @@ impl Tables<'_> {
         let info = AudioInfo { rate, samples: samples.len() as u64 };
         self.put_blob_ref(&blob, info, record.started_ms)?;
         record.set_audio(kind, Some(info));
-        self.at_hand.turn = Some(record);
-        Ok(())
-    }
-
-    /// The session that the next changes are made to, from what is at hand or its row; what else is at hand is written. To
-    /// be put at hand again.
-    fn take_session(&mut self, id: SessionId) -> Result<ChangedSession, Fault> {
-        match self.at_hand.session.take() {
-            Some(changed) if changed.id == id => return Ok(changed),
-            Some(other) => self.save_session(other.id, other.listed_ms, &other.session)?,
-            None => {}
-        }
-        let session = self.load_session(id)?;
-        Ok(ChangedSession { id, listed_ms: Some(session.updated_ms), session })
-    }
-
-    /// The same with a turn, if there is one.
-    fn take_turn(&mut self, session: SessionId, turn: TurnId) -> Result<Option<TurnRecord>, Fault> {
-        match self.at_hand.turn.take() {
-            Some(record) if (record.session, record.turn) == (session, turn) => return Ok(Some(record)),
-            Some(other) => self.save_turn(&other)?,
-            None => {}
-        }
-        self.find_turn(session, turn)
-    }
-
-    /// Writes what is at hand. To be called before anything but the `put` methods looks at the tables.
-    pub(super) fn settle(&mut self) -> Result<(), Fault> {
-        let AtHand { session, turn } = std::mem::take(&mut self.at_hand);
-        if let Some(turn) = turn {
-            self.save_turn(&turn)?;
-        }
-        if let Some(changed) = session {
-            self.save_session(changed.id, changed.listed_ms, &changed.session)?;
-        }
-        Ok(())
+        self.save_turn(&record)
     }
 
     /// Writes a run of little-endian samples; each but an audio's last is [`CHUNK_BYTES`] long.
@@ -250,8 +166,7 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// What is left of a deleted session, or of an import that was given up, must not become part of a new one with its
-    /// id.
+    /// Removes the rows of a deleted session, or of a failed import, before a new session gets its id.
     pub(super) fn forget_leftovers(&mut self, id: SessionId) -> Result<(), Fault> {
         let key = session_key(id);
         let (deleted, imported) = (self.tombstones.remove(&key[..])?.is_some(), self.imports.remove(&key)?.is_some());
@@ -261,7 +176,7 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// Deletes audio, if there is any. What the budget does not cover is left to a tombstone.
+    /// Deletes audio, if there is any. Rows beyond the budget get a tombstone.
     pub(super) fn drop_audio(&mut self, blob: &BlobKey, budget: &mut Budget) -> Result<(), Fault> {
         budget.spend(usize::from(self.blob_refs.remove(blob)?.is_some()));
         let (first, last) = bounds(blob);
@@ -290,7 +205,7 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// Makes the session unfindable; its rows go by and by.
+    /// Makes the session invisible; its rows get a tombstone.
     pub(super) fn delete_session(&mut self, id: SessionId) -> Result<(), Fault> {
         let key = session_key(id);
         let was_there = self.sessions.remove(&key)?.is_some();
@@ -316,7 +231,7 @@ impl Tables<'_> {
         if let Some(before_ms) = updated_before_ms
             && self.by_updated.remove(&updated_key(before_ms, id))?.is_none()
         {
-            // The list has lost the row, so it may have one for this session in a wrong place.
+            // The list lacks the row, so it may have one of this session in a wrong place.
             self.unlist(id)?;
         }
         self.by_updated.insert(&updated_key(session.updated_ms, id), ())?;

@@ -1,4 +1,4 @@
-//! A disk in memory that fills up, fails, forgets what was not synced, and rots.
+//! A faulty disk in memory: it gets full, fails, loses unsynced writes with its power, and flips bits.
 //!
 //! ```
 //! use tertulia::store::Store;
@@ -23,9 +23,9 @@ use std::ops::{Bound, Range};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is written in one piece or not at all, in bytes.
+/// Bytes that are written atomically.
 pub const SECTOR_BYTES: usize = 512;
-/// What the disk gives room in, in bytes.
+/// Bytes of the blocks in which a file takes room.
 const BLOCK_BYTES: usize = 4096;
 
 /// The disk. Clones are the same disk; it outlives the stores that are opened on it.
@@ -34,16 +34,16 @@ pub struct FaultyDisk(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// Every file there ever was: the store's, and those that took its place or were to.
+    /// Every file there ever was: the store's, and the copies.
     files: Vec<File>,
-    /// Which of them the store's name stands for.
+    /// The file under the store's name.
     named: usize,
-    /// Which of them it stands for certainly, after a power loss.
+    /// The file under it after a power loss.
     named_durably: usize,
-    /// Which of them is to take its place.
+    /// The copy that is to replace it.
     fresh: Option<usize>,
     capacity: Option<u64>,
-    /// Whether a file that gets longer takes no room yet.
+    /// True where a file takes room only as it is written.
     sparse: bool,
     operations: u64,
     failing: Option<Failing>,
@@ -54,21 +54,21 @@ struct State {
     left_out: Option<u64>,
     reads: u64,
     failing_read: Option<(u64, ErrorKind)>,
-    /// How long each operation takes.
+    /// The duration of each operation.
     pace: Duration,
-    /// Whether it can only be read.
+    /// True where it can only be read.
     protected: bool,
 }
 
 #[derive(Clone, Default)]
 struct File {
-    /// What a reader sees.
+    /// The bytes that a reader gets.
     live: Vec<u8>,
-    /// What survives a power loss for certain.
+    /// The bytes that survive a power loss for certain.
     durable: Vec<u8>,
-    /// What was done since the last sync, and may survive or not.
+    /// The changes since the last sync, which may survive or not.
     unsynced: Vec<Change>,
-    /// Which of its blocks have room on the disk: what was never written is a hole.
+    /// Blocks that take room on the disk; the others are holes.
     has_room: Vec<bool>,
     locked: bool,
 }
@@ -95,7 +95,7 @@ enum Change {
 struct Failing {
     at: u64,
     kind: ErrorKind,
-    /// Whether everything after it fails too.
+    /// True where everything after it fails too.
     stays: bool,
 }
 
@@ -127,22 +127,22 @@ impl FaultyDisk {
         FaultyBackend { disk: self.clone(), file: self.0.lock().name_file(), locks: Mutex::new(false) }
     }
 
-    /// What is on the disk.
+    /// The bytes of the store's file.
     pub fn bytes(&self) -> Vec<u8> {
         self.0.lock().store().live.clone()
     }
 
-    /// How many bytes there are.
+    /// The length of the store's file.
     pub fn len(&self) -> u64 {
         self.0.lock().store().live.len() as u64
     }
 
-    /// How many bytes of room everything takes.
+    /// The room that all files take, in bytes.
     pub fn bytes_used(&self) -> u64 {
         self.0.lock().files.iter().map(File::bytes_used).sum()
     }
 
-    /// Whether there are none.
+    /// True where it is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -167,19 +167,19 @@ impl FaultyDisk {
         state.failing = Some(Failing { at: state.operations + nth, kind, stays: true });
     }
 
-    /// Lets nothing be written any more: opening a store on it gives what can be read.
+    /// Makes the disk read-only.
     pub fn protect(&self) {
         self.0.lock().protected = true;
     }
 
-    /// Lets the power go at the `nth` operation from now on: it and all after it fail. Unlike with a sync that fails,
-    /// nothing is forgotten yet; [`FaultyDisk::crashed`] decides what of it all reached the disk.
+    /// Loses power at the `nth` operation from now on: it and all after it fail. [`FaultyDisk::crashed`] decides which
+    /// unsynced writes reached the disk.
     pub fn lose_power(&self, nth: u64) {
         let mut state = self.0.lock();
         state.power_goes_at = Some(state.operations + nth);
     }
 
-    /// Whether the power went.
+    /// True after the power was lost.
     pub fn has_lost_power(&self) -> bool {
         let state = self.0.lock();
         state.is_off()
@@ -191,14 +191,14 @@ impl FaultyDisk {
         state.failing_read = Some((state.reads + nth, kind));
     }
 
-    /// Lets the `nth` sync from now on, 0 being the next, do nothing and say that it worked. A test of what outlives
-    /// a power loss has to fail then: the program behaves as if it had left that sync out.
+    /// Lets the `nth` sync from now on, 0 being the next, do nothing and succeed, so that a test can prove that it would
+    /// notice a missing sync.
     pub fn leave_out_sync(&self, nth: u64) {
         let mut state = self.0.lock();
         state.left_out = Some(state.syncs + nth);
     }
 
-    /// Lets every operation take this long.
+    /// Slows every operation down.
     pub fn slow_down(&self, per_operation: Duration) {
         self.0.lock().pace = per_operation;
     }
@@ -210,17 +210,12 @@ impl FaultyDisk {
         (state.left_out, state.failing_read) = (None, None);
     }
 
-    /// How many operations there were.
+    /// The number of operations so far.
     pub fn operations(&self) -> u64 {
         self.0.lock().operations
     }
 
-    /// How many of the operations were syncs.
-    pub fn syncs(&self) -> u64 {
-        self.0.lock().syncs
-    }
-
-    /// How many reads there were.
+    /// The number of reads so far.
     pub fn reads(&self) -> u64 {
         self.0.lock().reads
     }
@@ -232,7 +227,7 @@ impl FaultyDisk {
         }
     }
 
-    /// Turns one bit around.
+    /// Flips one bit of the store's file.
     pub fn flip_bit(&self, byte: usize, bit: u8) {
         let mut state = self.0.lock();
         let file = state.name_file();
@@ -241,18 +236,18 @@ impl FaultyDisk {
         file.durable.clone_from(&file.live);
     }
 
-    /// A disk as it is found after the process was killed at this moment: all that was written is there.
+    /// The disk after a kill of the process at this moment, with all that was written.
     pub fn killed(&self) -> FaultyDisk {
         let state = self.0.lock();
         FaultyDisk::from_bytes(state.store().live.clone())
     }
 
-    /// A disk as it may be found after a power loss at this moment: of what was not synced, any sector may have
-    /// reached the disk or not. `seed` decides which; 0 loses all of it.
+    /// The disk after a power loss at this moment: of unsynced writes, any sector may have reached the disk or not. `seed`
+    /// decides which; 0 loses all.
     pub fn crashed(&self, seed: u64) -> FaultyDisk {
         let state = self.0.lock();
         let mut random = Random(seed);
-        // The store's name may stand for one file or the other, until that was synced too.
+        // Until a swap was synced, the name may be of either file.
         let named = if seed != 0 && random.next().is_multiple_of(2) { state.named } else { state.named_durably };
         // Some crashes lose nearly everything, others nearly nothing.
         let keep_of_8 = if seed == 0 { 0 } else { random.next() % 9 };
@@ -290,7 +285,7 @@ impl fmt::Debug for FaultyDisk {
 pub struct FaultyBackend {
     disk: FaultyDisk,
     file: usize,
-    /// Whether this backend holds the disk's lock.
+    /// True where this backend holds the disk's lock.
     locks: Mutex<bool>,
 }
 
@@ -321,7 +316,7 @@ impl BackendFactory for FaultyDisk {
         state.operation().map_err(failed)?;
         if let Some(fresh) = state.fresh.take() {
             let old = std::mem::replace(&mut state.named, fresh);
-            // Nobody finds it any more, unless power is lost before the name is synced.
+            // Gone, unless power is lost before the name is synced.
             (state.files[old].live, state.files[old].has_room) = (Vec::new(), Vec::new());
         }
         state.operation().map_err(failed)?;
@@ -331,7 +326,7 @@ impl BackendFactory for FaultyDisk {
 }
 
 impl State {
-    /// The file that the store's name stands for, which is made where there is none.
+    /// The file under the store's name, which is created where there is none.
     fn name_file(&mut self) -> usize {
         if self.files.is_empty() {
             self.files.push(File::default());
@@ -362,7 +357,7 @@ impl State {
         self.power_goes_at.is_some_and(|at| self.operations > at)
     }
 
-    /// Whether the operation that was counted last is the one that the power loss hit: it may be done in part.
+    /// True where the power loss hit the operation counted last, which may be done in part.
     fn is_hit(&self) -> bool {
         self.power_goes_at.is_some_and(|at| self.operations == at + 1)
     }

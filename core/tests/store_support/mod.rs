@@ -1,4 +1,4 @@
-//! What the store's tests share.
+//! Helpers of the store's tests.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
@@ -149,7 +149,7 @@ pub(crate) fn code<T>(result: Result<T>) -> ErrorCode {
     }
 }
 
-/// What should be in a store, as far as a test has been told that it is.
+/// The acknowledged content of a store.
 #[derive(Clone, Default)]
 pub(crate) struct Expected {
     pub(crate) turns: BTreeMap<(SessionId, TurnId), TurnRecord>,

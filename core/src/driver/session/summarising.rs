@@ -18,7 +18,7 @@ impl SessionCore {
 
     /// Leaves out of the conversation the turns that this one supersedes.
     pub(super) fn supersede(&mut self, record: &TurnRecord) {
-        let gone = self.lineage.take_in(record);
+        let gone = self.lineage.add(record);
         let summary_through = self.dialogue.summary().map(|summary| summary.through);
         let is_summarised = record.corrects.is_some_and(|corrected| summary_through >= Some(corrected));
         if gone.is_empty() && !is_summarised {

@@ -1,9 +1,9 @@
-//! Writing an archive, from front to back.
+//! Export of a session as an archive, written from front to back.
 
 use super::{
-    FORMAT, FORMAT_VERSION, FileEntry, Hasher, LINES, LineToWrite, MANIFEST, Manifest, TurnLine, archive_io,
-    audio_name, wav_header,
+    FORMAT, FORMAT_VERSION, FileEntry, Hasher, LINES, LineToWrite, MANIFEST, Manifest, TurnLine, archive_io, audio_name,
 };
+use crate::audio::wav_header;
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
 use crate::store::db::Db;
@@ -19,30 +19,30 @@ use std::rc::Rc;
 use zip::write::{SimpleFileOptions, StreamWriter};
 use zip::{CompressionMethod, ZipWriter};
 
-/// What was exported.
+/// The records of an export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ExportReport {
     /// Turns in the archive.
     pub turns: u64,
     /// Recordings in the archive.
     pub audio: u64,
-    /// Turns that are damaged in the store, and left out.
+    /// Damaged turns, which are left out.
     pub turns_missing: u64,
-    /// Recordings that are damaged in the store, and left out.
+    /// Damaged recordings, which are left out.
     pub audio_missing: u64,
     /// The archive's length.
     pub bytes: u64,
 }
 
-/// Turns that are read at a time.
+/// Turns read at a time.
 const TURNS_AT_A_TIME: usize = 64;
-/// Samples that are written at a time.
+/// Samples written at a time.
 const SAMPLES_AT_A_TIME: usize = 16_384;
-/// Speech has little that could be left out, and the fastest level finds nearly all of it.
+/// The fastest level; speech compresses little better at a slower one.
 const AUDIO_LEVEL: i64 = 1;
 const TEXT_LEVEL: i64 = 6;
 
-/// Writes the session as of the snapshot's moment.
+/// Writes the session of this snapshot.
 pub(crate) fn export(
     db: &Db,
     snapshot: &Snapshot,
@@ -79,7 +79,6 @@ pub(crate) fn export(
     // Turns whose rows are lost altogether.
     report.turns_missing += turns_counted.saturating_sub(report.turns + report.turns_missing);
 
-    // A reader shall find what the lines speak of.
     session.turns = report.turns;
     archive.file(LINES, TEXT_LEVEL, |file| {
         write_line(file, &LineToWrite::Session(&session))?;
@@ -106,7 +105,7 @@ pub(crate) fn export(
     Ok(report)
 }
 
-/// Hands out the turns in their order; `None` for a damaged one.
+/// Iterates over the turns in order; `None` for a damaged one.
 fn for_each_turn(
     db: &Db,
     snapshot: &Snapshot,
@@ -115,7 +114,7 @@ fn for_each_turn(
 ) -> Result<()> {
     let mut from = Some(TurnId(0));
     while let Some(first) = from {
-        // The file of the store must not be held while a host's writer takes its time.
+        // The database must not be held while the host's writer takes its time.
         let (turns, next) = db.run(|_| snapshot.some_turns(id, first))?;
         turns.into_iter().try_for_each(&mut each)?;
         from = next;
@@ -124,7 +123,7 @@ fn for_each_turn(
 }
 
 impl Snapshot {
-    /// A few turns from `from` on, and where the next ones start.
+    /// A batch of turns from `from` on, and the start of the next.
     fn some_turns(&self, id: SessionId, from: TurnId) -> Result<(Vec<Option<TurnRecord>>, Option<TurnId>), Fault> {
         let (_, last) = bounds::<24>(id.0.as_bytes());
         let mut turns = Vec::new();
@@ -140,8 +139,7 @@ impl Snapshot {
 }
 
 fn write_wav(file: &mut FileWriter<'_, '_>, audio: &StoredAudio) -> Result<()> {
-    let info = crate::store::AudioInfo { rate: audio.rate, samples: audio.samples.len() as u64 };
-    file.write(&wav_header(info))?;
+    file.write(&wav_header(audio.rate, audio.samples.len() as u64))?;
     let mut bytes = Vec::with_capacity(2 * SAMPLES_AT_A_TIME);
     for run in audio.samples.chunks(SAMPLES_AT_A_TIME) {
         bytes.clear();
@@ -158,10 +156,10 @@ fn write_line(file: &mut FileWriter<'_, '_>, line: &impl Serialize) -> Result<()
     file.write(&line)
 }
 
-/// The archive under way.
+/// The archive being written.
 struct Archive<'o> {
-    /// Before the zip writer, which gives an archive an end when it is dropped: one that was given up must have none.
-    _gives_up: GivesUp,
+    /// Dropped before the zip writer, which on drop writes the end of an archive: a failed one must have none.
+    _abort: AbortOnDrop,
     zip: ZipWriter<StreamWriter<Sink<'o>>>,
     state: Rc<RefCell<SinkState>>,
     files: Vec<FileEntry>,
@@ -177,7 +175,7 @@ impl<'o> Archive<'o> {
     fn new(out: &'o mut dyn Write) -> Self {
         let state = Rc::<RefCell<SinkState>>::default();
         let zip = ZipWriter::new_stream(Sink { out, state: state.clone() });
-        Self { _gives_up: GivesUp(state.clone()), zip, state, files: Vec::new() }
+        Self { _abort: AbortOnDrop(state.clone()), zip, state, files: Vec::new() }
     }
 
     fn file(
@@ -211,9 +209,9 @@ impl<'o> Archive<'o> {
     }
 }
 
-struct GivesUp(Rc<RefCell<SinkState>>);
+struct AbortOnDrop(Rc<RefCell<SinkState>>);
 
-impl Drop for GivesUp {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.borrow_mut().closed = true;
     }
@@ -227,7 +225,7 @@ impl FileWriter<'_, '_> {
     }
 }
 
-/// The host's writer, which is left alone once it has failed or the archive was given up.
+/// The host's writer, which is not written to once it failed or the archive was aborted.
 struct Sink<'o> {
     out: &'o mut dyn Write,
     state: Rc<RefCell<SinkState>>,

@@ -1,5 +1,5 @@
-//! Writing what an archive holds into the store. Its rows stay invisible, under a mark, until all of them are there; a
-//! mark that a crash left behind is a deletion to be finished.
+//! Import of an archive. Its rows stay invisible until all of them are there: the session is marked in
+//! [`IMPORTS`], and a mark that a crash left becomes a tombstone.
 
 use super::read::{Archive, Contents, Recording};
 use super::{ArchiveSource, audio_name};
@@ -16,8 +16,8 @@ use crate::store::tables::{Records, Tables, write};
 use redb::ReadableTable;
 use serde::Serialize;
 
-/// How an archive is imported. The limits keep one that was made to do harm from doing it; they count what is really
-/// inflated.
+/// The options and limits of an import. The limits guard against archives that were made to do harm; they count bytes
+/// that are inflated, whatever the archive says.
 ///
 /// ```
 /// use tertulia::store::ImportOptions;
@@ -28,7 +28,7 @@ use serde::Serialize;
 pub struct ImportOptions {
     /// The id that the session gets; `None` for the one it had.
     pub new_id: Option<SessionId>,
-    /// Bytes that the archive may inflate to; 2 GiB by default, which is half a day of talk.
+    /// Bytes that the archive may inflate to; 2 GiB by default, half a day of talk.
     pub bytes_max: u64,
     /// How many times its own length the archive may inflate to, from 64 MiB on; 200 by default.
     pub ratio_max: u64,
@@ -44,7 +44,7 @@ impl Default for ImportOptions {
     }
 }
 
-/// What was imported.
+/// The records of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ImportReport {
     /// The session.
@@ -53,24 +53,24 @@ pub struct ImportReport {
     pub turns: u64,
     /// Its recordings.
     pub audio: u64,
-    /// Recordings that were left out, as the session's rule forbids them.
+    /// Recordings left out by the session's retention.
     pub audio_forbidden: u64,
-    /// Turns whose texts were left out, as the session's rule forbids them.
+    /// Turns whose texts were left out by the session's retention.
     pub texts_forbidden: u64,
-    /// Turns that were under way when the session was exported; they are interrupted, as by a crash.
+    /// Turns that were open at the export; they are interrupted, as by a crash.
     pub turns_closed: u64,
-    /// Turns that the archive lacks, as they were damaged when the session was exported.
+    /// Turns that were damaged at the export.
     pub turns_missing: u64,
-    /// Recordings that the archive lacks, as they were damaged when the session was exported.
+    /// Recordings that were damaged at the export.
     pub audio_missing: u64,
 }
 
-/// How much one transaction writes, about.
+/// About the bytes that one transaction writes.
 const BATCH_BYTES: usize = 1 << 20;
-/// What a row costs besides its bytes, about.
+/// About the cost of a row besides its bytes.
 const ROW_BYTES: usize = 512;
 
-/// Imports a session: all of it, or nothing that anybody could see. One import at a time.
+/// Imports a session, all of it or nothing visible. One import runs at a time.
 pub(crate) fn import(
     db: &Db,
     source: &mut dyn ArchiveSource,
@@ -85,12 +85,12 @@ pub(crate) fn import(
     if imported.is_err()
         && let Err(error) = give_up(db, id)
     {
-        tracing::warn!(error = format!("{error:#}"), "an import failed, and its rows are still to be removed");
+        tracing::warn!(error = format!("{error:#}"), "rows of a failed import are still to be removed");
     }
     imported
 }
 
-/// Turns what imports left behind into deletions to be finished. Not while one is under way.
+/// Turns the marks that imports left into tombstones. Not during an import.
 pub(crate) fn adopt_leftovers(db: &Db) -> Result<()> {
     db.run(|open| {
         let imports = match open.begin_read()?.open_table(IMPORTS) {
@@ -118,7 +118,7 @@ fn give_up(db: &Db, id: SessionId) -> Result<()> {
     let key = session_key(id);
     db.run(|open| {
         write(open, |tables| {
-            // Without the mark the rows are somebody else's.
+            // Without the mark the rows are of another session.
             if tables.imports.remove(&key)?.is_some() {
                 tables.tombstones.insert(&key[..], ())?;
             }
@@ -128,7 +128,7 @@ fn give_up(db: &Db, id: SessionId) -> Result<()> {
     sweep::purge(db)
 }
 
-/// An import under way.
+/// An import being made.
 struct Import<'a> {
     db: &'a Db,
     contents: &'a Contents,
@@ -140,7 +140,7 @@ struct Import<'a> {
     batch_bytes: usize,
 }
 
-/// What is written of a session before it can be seen.
+/// A row written before the session is visible.
 enum Row {
     Turn(Box<TurnRecord>),
     Chunk { recording: Recording, chunk: u32, bytes: Vec<u8> },
@@ -240,22 +240,18 @@ impl<'a> Import<'a> {
         })
     }
 
-    /// Lets the session be seen.
+    /// Makes the session visible.
     fn finish(&self) -> Result<()> {
         let (id, session) = (self.id, &self.contents.session);
         let text_allowed = may_write(session.config.retention.text, session.ended_ms.is_some());
         let title_stays = text_allowed && self.report.texts_forbidden == 0;
         let title = if title_stays { session.title.clone() } else { String::new() };
         let payload = SessionPayload {
-            created_ms: session.created_ms,
-            updated_ms: session.updated_ms,
-            ended_ms: session.ended_ms,
-            config: session.config.clone(),
             title,
             summary: session.summary.as_ref().filter(|_| title_stays).map(SummaryPayload::from),
-            next_turn: session.next_turn,
             turns: self.contents.turns,
             text_from: self.text_from.min(session.next_turn),
+            ..SessionPayload::from(session)
         };
         self.db.run(|open| {
             write(open, |tables| {
@@ -270,7 +266,7 @@ impl<'a> Import<'a> {
 impl Tables<'_> {
     fn begin_import(&mut self, id: SessionId) -> Result<(), Fault> {
         let key = session_key(id);
-        // One that is listed and not there is damaged.
+        // A session that is listed without a record is damaged.
         if self.sessions.get(&key)?.is_some() || self.is_listed(id)? {
             return Err(exists(id).into());
         }
@@ -279,7 +275,7 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// Whether the import may still write: else a session was created with its id, which took its rows away.
+    /// Checks that no session was created with its id meanwhile, which removed its rows.
     fn check_import(&self, id: SessionId) -> Result<(), Fault> {
         if self.imports.get(&session_key(id))?.is_some() { Ok(()) } else { Err(exists(id).into()) }
     }
@@ -295,5 +291,5 @@ fn stays(rule: crate::Keep, at_ms: u64, ended: bool, now_ms: u64) -> bool {
 }
 
 fn exists(id: SessionId) -> Error {
-    Error::new(ErrorCode::SessionExists, format!("there is a session {id} already"))
+    Error::new(ErrorCode::SessionExists, format!("session {id} exists already"))
 }

@@ -1,5 +1,5 @@
-//! A session as a file to take along, and back from one: a zip archive with the session and its turns as JSON lines, a
-//! WAV file for each recording, and a manifest, which comes last because the archive is written in one go.
+//! Export and import of a session as a zip archive: the session and its turns as JSON lines, a WAV file for each
+//! recording, and a manifest, which comes last because the archive is written in one pass.
 
 mod export;
 mod import;
@@ -13,27 +13,27 @@ pub(super) use import::{adopt_leftovers, import};
 
 use crate::error::{Error, ErrorCode};
 use crate::event::TurnId;
-use crate::store::record::{AudioInfo, AudioKind, SessionRecord, TurnRecord};
+use crate::store::record::{AudioKind, SessionRecord, TurnRecord};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::io::{Read, Seek};
 
-/// What tells our archives from others.
+/// The format name in the manifest.
 const FORMAT: &str = "tertulia-session";
-/// Raised with every change that a reader cannot do without, such as a new value of an enum.
+/// Raised with every change that older readers cannot read, such as a new value of an enum.
 const FORMAT_VERSION: u32 = 1;
 
 const MANIFEST: &str = "manifest.json";
 const LINES: &str = "session.jsonl";
 const AUDIO_FOLDER: &str = "audio/";
 
-/// An archive as an import reads it: from anywhere, more than once.
+/// An archive to import: read in any order, more than once.
 pub trait ArchiveSource: Read + Seek {}
 
 impl<T: Read + Seek + ?Sized> ArchiveSource for T {}
 
-/// What an archive holds.
+/// The manifest.
 #[derive(Debug, Serialize, Deserialize)]
 struct Manifest {
     format: String,
@@ -98,35 +98,7 @@ fn audio_name(turn: TurnId, kind: AudioKind) -> String {
     format!("{AUDIO_FOLDER}turn-{turn}-{whose}.wav")
 }
 
-const WAV_HEADER_LEN: usize = 44;
-
-/// What a WAV file begins with (RIFF, PCM, mono, 16 bits).
-fn wav_header(audio: AudioInfo) -> [u8; WAV_HEADER_LEN] {
-    // The sizes in a WAV file have 32 bits; a recording is far from that, and a longer one would be cut in its header.
-    let data_len = u32::try_from(audio.samples.saturating_mul(2)).unwrap_or(u32::MAX - 36).min(u32::MAX - 36);
-    let (pcm, channels, block_len, bits) = (1u16, 1u16, 2u16, 16u16);
-    let mut header = [0; WAV_HEADER_LEN];
-    let mut at = 0;
-    let mut put = |bytes: &[u8]| {
-        header[at..at + bytes.len()].copy_from_slice(bytes);
-        at += bytes.len();
-    };
-    put(b"RIFF");
-    put(&(36 + data_len).to_le_bytes());
-    put(b"WAVEfmt ");
-    put(&16u32.to_le_bytes());
-    put(&pcm.to_le_bytes());
-    put(&channels.to_le_bytes());
-    put(&audio.rate.to_le_bytes());
-    put(&audio.rate.saturating_mul(2).to_le_bytes());
-    put(&block_len.to_le_bytes());
-    put(&bits.to_le_bytes());
-    put(b"data");
-    put(&data_len.to_le_bytes());
-    header
-}
-
-/// Counts the bytes of a file and works out its hash.
+/// Counts and hashes the bytes of a file.
 #[derive(Default)]
 struct Hasher {
     bytes: u64,
@@ -149,5 +121,5 @@ impl Hasher {
 }
 
 fn archive_io(error: std::io::Error) -> Error {
-    Error::new(ErrorCode::ArchiveIo, "the archive could not be read or written").with_source(error)
+    Error::new(ErrorCode::ArchiveIo, "the archive cannot be read or written").with_source(error)
 }

@@ -1,9 +1,10 @@
-//! Reading an archive, and believing nothing that it says of itself.
+//! Reader of an archive, which trusts nothing that the archive says of itself.
 
 use super::{
     AUDIO_FOLDER, ArchiveSource, FORMAT, FORMAT_VERSION, FileEntry, Hasher, ImportOptions, LINES, Line, MANIFEST,
-    Manifest, TurnLine, WAV_HEADER_LEN, archive_io, audio_name, wav_header,
+    Manifest, TurnLine, archive_io, audio_name,
 };
+use crate::audio::{WAV_HEADER_LEN, wav_header};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::TurnId;
 use crate::store::record::{AudioInfo, AudioKind, SessionRecord, TurnRecord, TurnState};
@@ -15,20 +16,20 @@ use std::rc::Rc;
 use zip::ZipArchive;
 use zip::read::{ArchiveOffset, Config};
 
-/// Bytes that are inflated at a time.
+/// Bytes inflated at a time.
 const BLOCK_BYTES: usize = 1 << 16;
-/// Up to here nobody asks how well an archive is compressed: silence is, very.
+/// Inflated bytes up to which the compression ratio is not limited: silence compresses well.
 const RATIO_FROM_BYTES: u64 = 64 << 20;
-/// What the directory of an archive takes for each file, names of ours being short.
+/// Bytes of the directory for each file; our names are short.
 const DIRECTORY_BYTES_PER_FILE: u64 = 256;
 const MANIFEST_BYTES_PER_FILE: u64 = 512;
 const NAME_BYTES_MAX: usize = 255;
-/// The year 10000: what comes later is no time, and would break sums.
+/// The year 10000: later times would break sums.
 const TIME_MS_MAX: u64 = 253_402_300_800_000;
-/// More turns than anybody takes, with room for those to come.
+/// The greatest turn number, with room for later turns.
 const TURN_MAX: u64 = 1 << 48;
 
-/// What an archive turned out to hold.
+/// The contents of a verified archive.
 pub(super) struct Contents {
     pub(super) session: SessionRecord,
     pub(super) turns: u64,
@@ -46,7 +47,7 @@ pub(super) struct Recording {
     pub(super) turn: TurnId,
     pub(super) kind: AudioKind,
     pub(super) info: AudioInfo,
-    /// From when its age counts.
+    /// The time from which its age counts.
     pub(super) at_ms: u64,
 }
 
@@ -61,7 +62,7 @@ pub(super) struct Archive<'s> {
 }
 
 impl<'s> Archive<'s> {
-    /// Opens an archive, and looks at the names in it.
+    /// Opens an archive, and checks the names in it.
     pub(super) fn open(source: &'s mut dyn ArchiveSource, options: &ImportOptions) -> Result<Self> {
         let bytes = source.seek(SeekFrom::End(0)).map_err(archive_io)?;
         check_directory(source, bytes, options)?;
@@ -69,7 +70,7 @@ impl<'s> Archive<'s> {
         let watched = Watched { source, failure: failure.clone() };
         let config = Config { archive_offset: ArchiveOffset::Known(0) };
         let zip = ZipArchive::with_config(config, BufReader::new(watched))
-            .map_err(|_| failed(&failure, "its directory cannot be read"))?;
+            .map_err(|error| failed(&failure, "its directory cannot be read", error))?;
         let mut archive = Archive { zip, failure, bytes, files: BTreeMap::new(), options: options.clone() };
         archive.check_names()?;
         Ok(archive)
@@ -83,7 +84,10 @@ impl<'s> Archive<'s> {
             return Err(unsafe_path("two files have the same name"));
         }
         for index in 0..self.zip.len() {
-            let entry = self.zip.by_index_data(index).map_err(|_| damaged("its directory cannot be read"))?;
+            let entry = self
+                .zip
+                .by_index_data(index)
+                .map_err(|error| damaged("its directory cannot be read").with_source(error))?;
             let name = checked_name(entry.name_raw())?;
             const TYPE: u32 = 0o170_000;
             const FILE: u32 = 0o100_000;
@@ -99,7 +103,7 @@ impl<'s> Archive<'s> {
                 return Err(damaged("a file is encrypted"));
             }
             if is_folder {
-                // Programs that pack a folder note it; it says nothing.
+                // Written by programs that pack a folder.
                 if name != AUDIO_FOLDER || entry.size() != 0 {
                     return Err(damaged("there is a folder that does not belong there"));
                 }
@@ -110,7 +114,7 @@ impl<'s> Archive<'s> {
         Ok(())
     }
 
-    /// Reads all of it once: every byte is what the manifest says, and makes sense.
+    /// Reads all of it once, and checks it against the manifest.
     pub(super) fn verify(&mut self) -> Result<Contents> {
         let mut meter = self.meter();
         let manifest = self.manifest(&mut meter)?;
@@ -134,7 +138,7 @@ impl<'s> Archive<'s> {
         let lines = listed.remove(LINES).ok_or_else(|| damaged("the session itself is missing"))?;
 
         let mut reader = LineChecks::default();
-        self.for_each_line(&lines, &mut meter, |line| reader.take_in(line))?;
+        self.for_each_line(&lines, &mut meter, |line| reader.add(line))?;
         let LineChecks { session, turns, recordings, .. } = reader;
         let session = session.ok_or_else(|| damaged("the session itself is missing"))?;
         if session.turns != turns {
@@ -150,14 +154,14 @@ impl<'s> Archive<'s> {
             if file.name.starts_with(AUDIO_FOLDER) {
                 return Err(damaged("there is a recording of no turn"));
             }
-            // A newer version may add files that this one can do without.
+            // A newer version may add files that this one does not need.
             self.read(file, &mut meter, |_| Ok(()))?;
         }
         let (turns_missing, audio_missing) = (manifest.turns_missing, manifest.audio_missing);
         Ok(Contents { session, turns, recordings, turns_missing, audio_missing, lines, audio })
     }
 
-    /// Hands out the turns of a verified archive.
+    /// Iterates over the turns of a verified archive.
     pub(super) fn turns(&mut self, contents: &Contents, mut each: impl FnMut(TurnRecord) -> Result<()>) -> Result<()> {
         let mut meter = self.meter();
         self.for_each_line(&contents.lines, &mut meter, |line| match line {
@@ -166,7 +170,7 @@ impl<'s> Archive<'s> {
         })
     }
 
-    /// Hands out the sound of a verified archive: the recordings for which `wants` is true, each in runs of
+    /// Iterates over the audio of a verified archive: the recordings for which `wants` is true, each in runs of
     /// little-endian samples that are `run_bytes` long except for the last.
     pub(super) fn audio(
         &mut self,
@@ -206,7 +210,7 @@ impl<'s> Archive<'s> {
     }
 
     fn manifest(&mut self, meter: &mut Meter) -> Result<Manifest> {
-        /// What every version's manifest has.
+        /// The fields of every version's manifest.
         #[derive(Deserialize)]
         struct Head {
             format: Option<String>,
@@ -224,10 +228,10 @@ impl<'s> Archive<'s> {
             json.extend_from_slice(bytes);
             Ok(())
         })?;
-        let not_json = |_: serde_json::Error| damaged("its manifest is not what it should be");
+        let not_json = |error: serde_json::Error| damaged("its manifest cannot be read").with_source(error);
         let head: Head = serde_json::from_slice(&json).map_err(not_json)?;
         if head.format.as_deref() != Some(FORMAT) {
-            return Err(Error::new(ErrorCode::ImportNotAnArchive, "the archive is none of a session"));
+            return Err(Error::new(ErrorCode::ImportNotAnArchive, "the archive holds no session"));
         }
         match head.format_version {
             Some(version) if version > u64::from(FORMAT_VERSION) => {
@@ -249,7 +253,7 @@ impl<'s> Archive<'s> {
         let (mut line, mut number) = (Vec::new(), 0u64);
         let mut parse = |line: &[u8]| {
             number += 1;
-            // What serde says of an error may quote what somebody said.
+            // Without serde's error, which may quote the user.
             each(serde_json::from_slice(line).map_err(|_| damaged(format!("line {number} cannot be read")))?)
         };
         self.read(file, meter, |bytes| {
@@ -278,10 +282,14 @@ impl<'s> Archive<'s> {
             header.extend_from_slice(&bytes[..bytes.len().min(WAV_HEADER_LEN - header.len())]);
             Ok(())
         })?;
-        if header == wav_header(info) { Ok(()) } else { Err(damaged("a recording is no WAV file of its turn")) }
+        if header == wav_header(info.rate, info.samples) {
+            Ok(())
+        } else {
+            Err(damaged("a recording is no WAV file of its turn"))
+        }
     }
 
-    /// Hands out the bytes of a file that is what the manifest says.
+    /// Reads a file, and checks it against the manifest.
     fn read(&mut self, file: &FileEntry, meter: &mut Meter, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let mut hasher = Hasher::default();
         self.inflate(&file.name, meter, |bytes| {
@@ -300,7 +308,7 @@ impl<'s> Archive<'s> {
     fn inflate(&mut self, name: &str, meter: &mut Meter, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let index = *self.files.get(name).ok_or_else(|| damaged("a file is missing"))?;
         let failure = &self.failure;
-        let mut file = self.zip.by_index(index).map_err(|_| failed(failure, "a file cannot be read"))?;
+        let mut file = self.zip.by_index(index).map_err(|error| failed(failure, "a file cannot be read", error))?;
         let mut block = vec![0; BLOCK_BYTES];
         loop {
             match file.read(&mut block) {
@@ -310,7 +318,7 @@ impl<'s> Archive<'s> {
                     each(&block[..len])?;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return Err(failed(failure, "a file cannot be inflated")),
+                Err(error) => return Err(failed(failure, "a file cannot be inflated", error)),
             }
         }
     }
@@ -321,7 +329,7 @@ impl<'s> Archive<'s> {
     }
 }
 
-/// How much may still be inflated. What an archive says of its sizes counts for nothing.
+/// The bytes that may still be inflated, whatever the archive says of its sizes.
 struct Meter {
     left: u64,
 }
@@ -333,7 +341,7 @@ impl Meter {
     }
 }
 
-/// What the lines say, line by line.
+/// Checks of the lines, one by one.
 #[derive(Default)]
 struct LineChecks {
     session: Option<SessionRecord>,
@@ -343,7 +351,7 @@ struct LineChecks {
 }
 
 impl LineChecks {
-    fn take_in(&mut self, line: Line) -> Result<()> {
+    fn add(&mut self, line: Line) -> Result<()> {
         match (line, self.session.take()) {
             (Line::Session(session), None) => {
                 let times = [session.created_ms, session.updated_ms, session.ended_ms.unwrap_or(0)];
@@ -354,7 +362,7 @@ impl LineChecks {
                 Ok(())
             }
             (Line::Turn(line), Some(session)) => {
-                self.take_in_turn(&session, &line)?;
+                self.add_turn(&session, &line)?;
                 self.session = Some(session);
                 Ok(())
             }
@@ -363,7 +371,7 @@ impl LineChecks {
         }
     }
 
-    fn take_in_turn(&mut self, session: &SessionRecord, line: &TurnLine<TurnRecord>) -> Result<()> {
+    fn add_turn(&mut self, session: &SessionRecord, line: &TurnLine<TurnRecord>) -> Result<()> {
         let turn = &line.turn;
         let number = turn.turn;
         if turn.session != session.id || number.0 >= session.next_turn {
@@ -397,8 +405,7 @@ impl LineChecks {
     }
 }
 
-/// Sees to it that the archive ends in a directory, and that the directory is not so large that reading it would do
-/// harm.
+/// Checks that the archive ends in a directory of bounded size.
 fn check_directory(source: &mut dyn ArchiveSource, bytes: u64, options: &ImportOptions) -> Result<()> {
     const END_LEN: u64 = 22;
     const LOCATOR_LEN: u64 = 20;
@@ -446,7 +453,7 @@ fn check_directory(source: &mut dyn ArchiveSource, bytes: u64, options: &ImportO
     Ok(())
 }
 
-/// Reads bytes; zeros where the file is too short.
+/// Reads bytes; leaves zeros where the file is too short.
 fn read_at(source: &mut dyn ArchiveSource, at: u64, out: &mut [u8], bytes: u64) -> Result<()> {
     if bytes.checked_sub(at).is_none_or(|left| left < out.len() as u64) {
         return Ok(());
@@ -462,7 +469,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("the slice has the array's length"))
 }
 
-/// A name that could be given to a file in a folder, without reaching out of it on any system.
+/// Checks a name: a relative path that stays in its folder on every system.
 fn checked_name(name: &[u8]) -> Result<&str> {
     let Ok(name) = std::str::from_utf8(name) else {
         return Err(unsafe_path("a name is not UTF-8"));
@@ -489,15 +496,19 @@ fn unsafe_path(detail: &str) -> Error {
     Error::new(ErrorCode::ImportUnsafePath, detail)
 }
 
-/// Whose fault it is: the host's reader's, where that said so, else the archive's.
-fn failed(failure: &RefCell<Option<io::Error>>, detail: &str) -> Error {
+/// The error of the host's reader, where it failed, else of the archive.
+fn failed(
+    failure: &RefCell<Option<io::Error>>,
+    detail: &str,
+    source: impl std::error::Error + Send + Sync + 'static,
+) -> Error {
     match failure.borrow_mut().take() {
         Some(error) => archive_io(error),
-        None => damaged(detail),
+        None => damaged(detail).with_source(source),
     }
 }
 
-/// The host's reader, whose errors are remembered.
+/// The host's reader, which keeps its error.
 struct Watched<'s> {
     source: &'s mut dyn ArchiveSource,
     failure: Rc<RefCell<Option<io::Error>>>,
@@ -507,7 +518,7 @@ impl Watched<'_> {
     fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
         result.map_err(|error| {
             let kind = error.kind();
-            // These come of a place that a damaged archive points to.
+            // Kinds that an offset in a damaged archive causes.
             let of_archive = [ErrorKind::Interrupted, ErrorKind::InvalidInput, ErrorKind::UnexpectedEof];
             if !of_archive.contains(&kind) {
                 *self.failure.borrow_mut() = Some(error);
