@@ -168,7 +168,7 @@ impl Db {
         match create() {
             Err(Fault::Own(error)) if error.code() == ErrorCode::StoreReadOnly => self.open_read_only(error),
             Err(Fault::Redb(redb::Error::Io(error))) if error.kind() == ErrorKind::InvalidData => {
-                self.locked(|storage| clear_unfinished(storage))?;
+                self.locked(clear_unfinished)?;
                 create().map_err(Fault::into_open_error)
             }
             other => other.map_err(Fault::into_open_error),

@@ -55,7 +55,7 @@ fn inline_mark(before: &str, c: char, rest: &str) -> Option<usize> {
         '*' => {
             let stands_alone = |side: Option<char>| side.is_none_or(char::is_whitespace);
             let is_product = before.trim_end().ends_with(is_digit) && after.trim_start().starts_with(is_digit);
-            !is_product && !(stands_alone(last) && stands_alone(next))
+            !(is_product || stands_alone(last) && stands_alone(next))
         }
         '_' => {
             let in_word = |side: Option<char>| side.is_some_and(char::is_alphanumeric);
