@@ -38,7 +38,7 @@ impl Shared {
                 *self.housekeeping.last_us.lock() = None;
                 return true;
             }
-            Err(error) => tracing::warn!(error = format!("{error:#}"), "the store could not be tidied up"),
+            Err(error) => tracing::warn!(error = error.chain(), "the store could not be tidied up"),
         }
         self.compact_if_idle();
         true
@@ -58,7 +58,7 @@ impl Shared {
                     error.code(),
                     ErrorCode::SessionBusy | ErrorCode::StoreCannotReplace | ErrorCode::Suspended
                 ) => {}
-            Err(error) => tracing::warn!(error = format!("{error:#}"), "the store could not be compacted"),
+            Err(error) => tracing::warn!(error = error.chain(), "the store could not be compacted"),
         }
     }
 }

@@ -54,7 +54,7 @@ impl Job {
 
 /// The report of a turn that failed, which is logged.
 pub(crate) fn failed(turn: TurnId, stage: Stage, error: &Error) -> Report {
-    tracing::warn!(turn = turn.0, ?stage, error = format!("{error:#}"), "a turn failed");
+    tracing::warn!(turn = turn.0, ?stage, error = error.chain(), "a turn failed");
     Report::Failed { stage, error: ErrorInfo::from(error) }
 }
 
@@ -144,7 +144,7 @@ pub(crate) async fn answer_detector(
     match contained(ask).instrument(span).await {
         Ok(probability) => shared.send(Message::Machine(session.key, Input::Detected { inquiry, probability })),
         Err(error) if error.code() == ErrorCode::Cancelled => {}
-        Err(error) => tracing::warn!(error = format!("{error:#}"), "the turn detector failed"),
+        Err(error) => tracing::warn!(error = error.chain(), "the turn detector failed"),
     }
 }
 

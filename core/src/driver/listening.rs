@@ -76,7 +76,7 @@ impl Listening {
             *utterance = Err(error);
         } else if !self.failed {
             self.failed = true;
-            tracing::warn!(error = format!("{error:#}"), "listening failed");
+            tracing::warn!(error = error.chain(), "listening failed");
             let at_ms = self.shared.clock.monotonic_us().saturating_sub(self.session.opened_us) / 1000;
             let kind = EventKind::Error(ErrorInfo::from(&error));
             self.session.events.push(Some(self.session.id), None, at_ms, kind);

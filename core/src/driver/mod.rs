@@ -250,7 +250,7 @@ impl Shared {
 
     fn tell_committed(&self, key: SessionKey, ticket: Ticket, error: Option<Error>, writes: Vec<Write>) {
         if let Some(error) = &error {
-            tracing::warn!(error = format!("{error:#}"), "a commit failed");
+            tracing::warn!(error = error.chain(), "a commit failed");
         }
         self.send(Message::Committed(key, ticket, Box::new(CommitOutcome { error, writes })));
     }

@@ -68,7 +68,7 @@ pub(crate) async fn summarise_ahead(
     if let Err(error) = result
         && error.code() != ErrorCode::Cancelled
     {
-        tracing::warn!(error = format!("{error:#}"), "a summary failed");
+        tracing::warn!(error = error.chain(), "a summary failed");
     }
     shared.send(Message::Summary(key, News::Ended));
 }

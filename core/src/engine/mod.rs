@@ -250,7 +250,7 @@ impl SessionEngine for Engine {
         if self.shared.commit_pause.is_closed()
             && let Err(error) = self.shared.store.resume()
         {
-            tracing::warn!(error = format!("{error:#}"), "commits that waited since the suspension are lost");
+            tracing::warn!(error = error.chain(), "commits that waited since the suspension are lost");
         }
         self.shared.commit_pause.open();
         self.shared.workers.go_on();

@@ -11,7 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error with a stable code. Messages never hold words that a person spoke or typed.
 ///
-/// `{error}` is the code and the detail; `{error:#}` appends the causes, for logs.
+/// `{error}` is the code and the detail; [`chain`](Error::chain) appends the causes, for logs.
 ///
 /// ```
 /// use tertulia::{Error, ErrorCode};
@@ -21,7 +21,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// let error = error.with_source(std::io::Error::other("connection refused"));
 /// assert_eq!(error.detail_with_causes(), "whisper-base.gguf is not in the model folder: connection refused");
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{code}: {detail}")]
 pub struct Error {
     code: ErrorCode,
     detail: String,
@@ -64,24 +65,14 @@ impl Error {
         text
     }
 
+    /// The code, the context and the causes, for logs.
+    pub fn chain(&self) -> String {
+        format!("{}: {}", self.code, self.detail_with_causes())
+    }
+
     /// True if the same call may succeed later without any other change.
     pub fn is_retryable(&self) -> bool {
         self.code.is_retryable()
-    }
-}
-
-impl std::fmt::Display for Error {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match f.alternate() {
-            true => write!(f, "{}: {}", self.code, self.detail_with_causes()),
-            false => write!(f, "{}: {}", self.code, self.detail),
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
     }
 }
 

@@ -303,7 +303,7 @@ impl Db {
 
     fn rewrite_unsynced_or_warn(&self) {
         if let Err(error) = self.rewrite_unsynced() {
-            tracing::warn!(error = format!("{error:#}"), "the last writes may not survive a power loss");
+            tracing::warn!(error = error.chain(), "the last writes may not survive a power loss");
         }
     }
 
@@ -337,7 +337,7 @@ fn close<T>(database: T) {
         Ok(())
     });
     if let Err(fault) = closed {
-        tracing::warn!(error = format!("{:#}", fault.into_error()), "the store did not close cleanly");
+        tracing::warn!(error = fault.into_error().chain(), "the store did not close cleanly");
     }
 }
 

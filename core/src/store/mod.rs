@@ -437,7 +437,7 @@ impl std::fmt::Debug for Store {
 fn unless_corrupt<T: Default>(result: Result<T>) -> Result<T> {
     match result {
         Err(error) if matches!(error.code(), ErrorCode::StoreCorrupt | ErrorCode::RecordCorrupt) => {
-            tracing::warn!(error = format!("{error:#}"), "a part of the store is damaged");
+            tracing::warn!(error = error.chain(), "a part of the store is damaged");
             Ok(T::default())
         }
         result => result,
@@ -446,6 +446,6 @@ fn unless_corrupt<T: Default>(result: Result<T>) -> Result<T> {
 
 fn warn_of_leftovers(result: Result<(), Error>) {
     if let Err(error) = result {
-        tracing::warn!(error = format!("{error:#}"), "deleted rows are still to be removed");
+        tracing::warn!(error = error.chain(), "deleted rows are still to be removed");
     }
 }

@@ -46,7 +46,7 @@ impl SessionCore {
             }
             // The conversation goes on with a summary that contains too much.
             Err(error) => {
-                tracing::warn!(error = format!("{error:#}"), "a summary could not be renewed")
+                tracing::warn!(error = error.chain(), "a summary could not be renewed")
             }
         }
         match self.turn.as_mut().and_then(|work| Some((work.id, work.held_reply.take()?))) {

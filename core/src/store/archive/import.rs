@@ -85,7 +85,7 @@ pub(crate) fn import(
     if imported.is_err()
         && let Err(error) = give_up(db, id)
     {
-        tracing::warn!(error = format!("{error:#}"), "rows of a failed import are still to be removed");
+        tracing::warn!(error = error.chain(), "rows of a failed import are still to be removed");
     }
     imported
 }
