@@ -90,6 +90,7 @@ pub mod testing;
 #[doc(hidden)]
 pub mod text;
 mod turn;
+mod wav;
 
 pub use config::{Keep, Listening, ListeningMode, Persona, Playback, Retention, SessionConfig, SessionUpdate};
 pub use driver::local::LocalDriver;

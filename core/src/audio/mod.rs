@@ -24,7 +24,6 @@ mod resample;
 pub use decode::{DECODE_SECONDS_MAX, decode, decode_limited};
 pub(crate) use echo::EchoCanceller;
 pub use pcm::{Pcm, from_i16, to_i16, write_wav};
-pub(crate) use pcm::{WAV_HEADER_LEN, wav_header};
 pub(crate) use resample::AnyRate;
 pub use resample::{Resampler, resample};
 

@@ -1,5 +1,7 @@
 //! Samples, and their two plain outside forms: 16-bit integers and WAV.
 
+use crate::wav::{WAV_HEADER_LEN, wav_header};
+
 /// Decoded sound.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pcm {
@@ -26,30 +28,6 @@ pub fn to_i16(samples: &[f32]) -> Vec<i16> {
 /// 16-bit samples as floats, -1 to just under 1.
 pub fn from_i16(samples: &[i16]) -> Vec<f32> {
     samples.iter().map(|&sample| f32::from(sample) / 32_768.0).collect()
-}
-
-/// Bytes of [`wav_header`].
-pub(crate) const WAV_HEADER_LEN: usize = 44;
-
-/// The header of a WAV file (RIFF, PCM, mono, 16 bits). Its sizes have 32 bits: they say less of a longer file.
-pub(crate) fn wav_header(rate: u32, samples: u64) -> [u8; WAV_HEADER_LEN] {
-    let riff_rest_len = WAV_HEADER_LEN as u32 - 8;
-    let data_len = u32::try_from(samples.saturating_mul(2)).unwrap_or(u32::MAX).min(u32::MAX - riff_rest_len);
-    let (pcm, channels, frame_len, bits) = (1u16, 1u16, 2u16, 16u16);
-    let parts: [&[u8]; 11] = [
-        b"RIFF",
-        &(riff_rest_len + data_len).to_le_bytes(),
-        b"WAVEfmt ",
-        &16u32.to_le_bytes(),
-        &[pcm.to_le_bytes(), channels.to_le_bytes()].concat(),
-        &rate.to_le_bytes(),
-        &rate.saturating_mul(2).to_le_bytes(),
-        &frame_len.to_le_bytes(),
-        &bits.to_le_bytes(),
-        b"data",
-        &data_len.to_le_bytes(),
-    ];
-    parts.concat().try_into().expect("the parts have the header's length")
 }
 
 /// A WAV file of 16-bit mono samples. The format's sizes are 32 bits wide: what lies beyond 4 GiB is left out.

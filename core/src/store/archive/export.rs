@@ -3,7 +3,6 @@
 use super::{
     FORMAT, FORMAT_VERSION, FileEntry, Hasher, LINES, LineToWrite, MANIFEST, Manifest, TurnLine, archive_io, audio_name,
 };
-use crate::audio::wav_header;
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
 use crate::store::db::Db;
@@ -11,6 +10,7 @@ use crate::store::fault::Fault;
 use crate::store::record::{AudioKind, SessionRecord, StoredAudio, TurnRecord};
 use crate::store::schema::{TurnKey, bounds, turn_key, turn_of_key};
 use crate::store::tables::{Records, Snapshot, unless_damaged};
+use crate::wav::wav_header;
 use serde::Serialize;
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -4,10 +4,10 @@ use super::{
     AUDIO_FOLDER, ArchiveSource, FORMAT, FORMAT_VERSION, FileEntry, Hasher, ImportOptions, LINES, Line, MANIFEST,
     Manifest, TurnLine, archive_io, audio_name,
 };
-use crate::audio::{WAV_HEADER_LEN, wav_header};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::TurnId;
 use crate::store::record::{AudioInfo, AudioKind, SessionRecord, TurnRecord, TurnState};
+use crate::wav::{WAV_HEADER_LEN, wav_header};
 use serde::Deserialize;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
