@@ -66,7 +66,7 @@ fn turn_detector(store: &ModelStore) -> Option<Arc<dyn TurnDetector>> {
     match path {
         Ok(path) => Some(Arc::new(SmartTurn::new(path))),
         Err(error) => {
-            tracing::warn!(%error, "no turn detector");
+            tracing::warn!(error = error.chain(), "no turn detector");
             None
         }
     }

@@ -72,14 +72,7 @@ impl Tokenizer {
         if model != "gpt2" {
             return Err(file.unsupported(format!("tokenizer {model}")));
         }
-        let family = file.str("tokenizer.ggml.pre")?;
-        let (patterns, whole_pieces): (&[&str], bool) = match family {
-            "gpt-2" | "gpt2" => (&[GPT2], false),
-            "smollm" => (&[DIGIT, GPT2], false),
-            "qwen2" => (&[QWEN2], false),
-            "llama-bpe" | "llama3" | "llama-v3" => (&[LLAMA3], true),
-            _ => return Err(file.unsupported(format!("pre-tokenizer {family}"))),
-        };
+        let (patterns, whole_pieces) = pre_tokenizer(file)?;
         let texts = file.strings("tokenizer.ggml.tokens")?;
         let kinds = match file.value("tokenizer.ggml.token_type") {
             None => vec![Kind::Text; texts.len()],
@@ -310,6 +303,18 @@ fn kind(type_id: i64) -> Kind {
 
 /// The bytes of a token.
 type Spelling = Box<[u8]>;
+
+/// The patterns of the pre-tokenizer, and true where a piece that is a token as a whole is not merged.
+fn pre_tokenizer(file: &Gguf) -> Result<(&'static [&'static str], bool)> {
+    let family = file.str("tokenizer.ggml.pre")?;
+    Ok(match family {
+        "gpt-2" | "gpt2" => (&[GPT2], false),
+        "smollm" => (&[DIGIT, GPT2], false),
+        "qwen2" => (&[QWEN2], false),
+        "llama-bpe" | "llama3" | "llama-v3" => (&[LLAMA3], true),
+        _ => return Err(file.unsupported(format!("pre-tokenizer {family}"))),
+    })
+}
 
 /// The rank and the whole of each pair that may be merged.
 fn merges(file: &Gguf, by_bytes: &HashMap<Spelling, Token>) -> Result<HashMap<(Token, Token), (u32, Token)>> {

@@ -1,6 +1,7 @@
 //! Export and import of a session as a zip archive: the session and its turns as JSON lines, a WAV file for each
 //! recording, and a manifest, which comes last because the archive is written in one pass.
 
+mod directory;
 mod export;
 mod import;
 mod read;
