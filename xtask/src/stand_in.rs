@@ -1,4 +1,4 @@
-//! `is_model!`: the part of a stand-in for a model that is always loaded and needs no memory.
+//! `is_model!`: names a stand-in for a model; the defaults of `Model` say that it is loaded and needs no memory.
 
 /// Implements `Model` for a type; the closure gives its name.
 macro_rules! is_model {
@@ -7,16 +7,6 @@ macro_rules! is_model {
             fn name(&self) -> &str {
                 let name: fn(&$type) -> &str = $name;
                 name(self)
-            }
-            fn load(&self, _: &mut dyn FnMut(f32)) -> ::tertulia::Result<()> {
-                Ok(())
-            }
-            fn unload(&self) {}
-            fn is_loaded(&self) -> bool {
-                true
-            }
-            fn memory_needed(&self) -> u64 {
-                0
             }
         }
     };

@@ -64,16 +64,6 @@ impl Model for Listener {
     fn name(&self) -> &str {
         "listener"
     }
-    fn load(&self, _progress: &mut dyn FnMut(f32)) -> Result<()> {
-        Ok(())
-    }
-    fn unload(&self) {}
-    fn is_loaded(&self) -> bool {
-        true
-    }
-    fn memory_needed(&self) -> u64 {
-        0
-    }
 }
 
 impl ChatModel for Listener {
