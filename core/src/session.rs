@@ -115,14 +115,14 @@ impl Session {
         if self.inner.is_continuous() {
             self.inner.check_room()?;
             let turn = self.inner.session.take_turn();
-            self.inner.session.microphone.mark(Mark { reason: EndReason::Host, turn: Some(turn) });
+            self.inner.session.microphone.mark(Mark::End { reason: EndReason::Host, turn: Some(turn) });
             return Ok(turn);
         }
         if !self.inner.session.microphone.take_utterance() {
             return Err(ErrorCode::AudioEmpty.into());
         }
         let started = self.inner.start(StartKind::Utterance(EndReason::Host), None, None);
-        self.inner.session.microphone.end_utterance(started.as_ref().ok().copied());
+        self.inner.session.microphone.mark(Mark::UtteranceEnd(started.as_ref().ok().copied()));
         started
     }
 
@@ -131,7 +131,7 @@ impl Session {
     pub fn input_interrupted(&self) -> Result<()> {
         self.inner.check_open()?;
         if self.inner.is_continuous() {
-            self.inner.session.microphone.mark(Mark { reason: EndReason::InputInterrupted, turn: None });
+            self.inner.session.microphone.mark(Mark::End { reason: EndReason::InputInterrupted, turn: None });
         }
         Ok(())
     }
@@ -140,7 +140,7 @@ impl Session {
     /// needed for audio to be processed.
     pub fn input_resumed(&self) -> Result<()> {
         self.inner.check_open()?;
-        self.inner.session.microphone.resume();
+        self.inner.session.microphone.mark(Mark::Resumed);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 
 use super::exec::contained;
 use super::front_end::FrontEnd;
-use super::microphone::{Block, Part, Source};
+use super::microphone::{Block, Mark, Piece, Source};
 use super::utterance::Collector;
 use super::{Message, SessionShared, Shared};
 use crate::backend::CancelFlag;
@@ -26,24 +26,23 @@ pub(crate) async fn listen(shared: Arc<Shared>, session: Arc<SessionShared>) {
             // Nothing is taken from a host that reads no events: `push_audio` will tell it.
             session.events.wait_for_room(&never).await;
         }
-        for part in block.parts() {
-            match part {
-                Part::Sound { source, rate, samples } => {
+        for (piece, samples) in block.pieces() {
+            match piece {
+                Piece::Sound { source, rate, .. } => {
                     for second in samples.chunks(rate as usize) {
                         listening.contain(|listening| listening.take(source, second, rate)).await;
                         futures_lite::future::yield_now().await;
                     }
                 }
-                Part::Resumed => {
+                Piece::Mark(Mark::Resumed) => {
                     if let Some(front_end) = &mut listening.front_end {
                         front_end.restart();
                     }
                 }
-                Part::End(mark) => {
-                    let input = Input::EndUtterance { reason: mark.reason, turn: mark.turn };
-                    listening.shared.send(Message::Machine(session.key, input));
+                Piece::Mark(Mark::End { reason, turn }) => {
+                    listening.shared.send(Message::Machine(session.key, Input::EndUtterance { reason, turn }));
                 }
-                Part::UtteranceEnd(turn) => listening.end_utterance(turn).await,
+                Piece::Mark(Mark::UtteranceEnd(turn)) => listening.end_utterance(turn).await,
             }
         }
         futures_lite::future::yield_now().await;
@@ -62,10 +61,7 @@ struct Listening {
 
 impl Listening {
     fn front_end(&mut self) -> Result<&mut FrontEnd> {
-        match &mut self.front_end {
-            Some(open) => Ok(open),
-            none => Ok(none.insert(FrontEnd::open(&self.shared)?)),
-        }
+        opened(&mut self.front_end, &self.shared)
     }
 
     /// Does the work; an error or a panic of the VAD ends the utterance of push-to-talk, or the open microphone.
@@ -96,17 +92,13 @@ impl Listening {
                 })
             }
             Source::PushToTalk => {
-                let mut collector = match self.utterance.take() {
-                    Some(Ok(collector)) => collector,
-                    Some(failed) => {
-                        self.utterance = Some(failed);
-                        return Ok(());
-                    }
-                    None => Collector::new(&self.shared, &self.session.config.lock()),
-                };
-                let pushed = self.front_end().and_then(|front_end| collector.push(front_end, samples, rate));
-                self.utterance = Some(Ok(collector));
-                pushed
+                // Left in its place, so that even a panic of the VAD ends this utterance.
+                let config = &self.session.config;
+                let utterance = self.utterance.get_or_insert_with(|| Ok(Collector::new(&self.shared, &config.lock())));
+                match utterance {
+                    Ok(collector) => collector.push(opened(&mut self.front_end, &self.shared)?, samples, rate),
+                    Err(_failed) => Ok(()),
+                }
             }
         }
     }
@@ -123,5 +115,12 @@ impl Listening {
         if let Some(turn) = turn {
             self.shared.send(Message::SpeechFound(self.session.key, turn, found));
         }
+    }
+}
+
+fn opened<'a>(front_end: &'a mut Option<FrontEnd>, shared: &Shared) -> Result<&'a mut FrontEnd> {
+    match front_end {
+        Some(open) => Ok(open),
+        none => Ok(none.insert(FrontEnd::open(shared)?)),
     }
 }

@@ -38,12 +38,11 @@ pub(crate) struct Block {
     playback_s: f64,
 }
 
+/// Samples of one source at one rate, or a mark.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Piece {
+pub(crate) enum Piece {
     Sound { source: Source, rate: u32, len: usize },
-    End(Mark),
-    UtteranceEnd(Option<TurnId>),
-    Resumed,
+    Mark(Mark),
 }
 
 /// Where audio comes from.
@@ -57,23 +56,11 @@ pub(crate) enum Source {
     Playback,
 }
 
-/// The host ends the utterance in an open microphone.
+/// A call of the host, in its place among the audio.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Mark {
-    pub(crate) reason: EndReason,
-    /// The turn that shall begin with it.
-    pub(crate) turn: Option<TurnId>,
-}
-
-/// Audio of one source at one rate, or a mark.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Part<'a> {
-    Sound {
-        source: Source,
-        rate: u32,
-        samples: &'a [f32],
-    },
-    End(Mark),
+pub(crate) enum Mark {
+    /// The utterance in an open microphone ends; `turn` begins with it.
+    End { reason: EndReason, turn: Option<TurnId> },
     /// The utterance of push-to-talk is complete; without a turn it is dropped.
     UtteranceEnd(Option<TurnId>),
     /// Another microphone may follow.
@@ -124,22 +111,12 @@ impl Microphone {
 
     /// Puts a mark behind what was pushed so far.
     pub(crate) fn mark(&self, mark: Mark) {
-        self.change(|inner| inner.block.pieces.push(Piece::End(mark)));
+        self.change(|inner| inner.block.pieces.push(Piece::Mark(mark)));
     }
 
     /// Begins another utterance of push-to-talk; false where nothing was pushed of the last one.
     pub(crate) fn take_utterance(&self) -> bool {
         std::mem::take(&mut self.inner.lock().utterance_s) > 0.0
-    }
-
-    /// Puts the end of that utterance behind what was pushed so far; without a turn it is dropped.
-    pub(crate) fn end_utterance(&self, turn: Option<TurnId>) {
-        self.change(|inner| inner.block.pieces.push(Piece::UtteranceEnd(turn)));
-    }
-
-    /// Another microphone may follow.
-    pub(crate) fn resume(&self) {
-        self.change(|inner| inner.block.pieces.push(Piece::Resumed));
     }
 
     /// Ends the task.
@@ -177,18 +154,14 @@ impl Microphone {
 }
 
 impl Block {
-    /// The audio and the marks, in order.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+    /// The pieces in order, each with its samples.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = (Piece, &[f32])> {
         let mut rest = &self.samples[..];
-        self.pieces.iter().map(move |piece| match piece {
-            Piece::Sound { source, rate, len } => {
-                let (samples, later) = rest.split_at(*len);
-                rest = later;
-                Part::Sound { source: *source, rate: *rate, samples }
-            }
-            Piece::End(mark) => Part::End(*mark),
-            Piece::UtteranceEnd(turn) => Part::UtteranceEnd(*turn),
-            Piece::Resumed => Part::Resumed,
+        self.pieces.iter().map(move |piece| {
+            let len = if let Piece::Sound { len, .. } = piece { *len } else { 0 };
+            let samples;
+            (samples, rest) = rest.split_at(len);
+            (*piece, samples)
         })
     }
 
@@ -207,7 +180,7 @@ impl Block {
     }
 
     fn is_due(&self) -> bool {
-        let is_end = |piece: &Piece| matches!(piece, Piece::End(_) | Piece::UtteranceEnd(_));
+        let is_end = |piece: &Piece| matches!(piece, Piece::Mark(Mark::End { .. } | Mark::UtteranceEnd(_)));
         self.microphone_s >= WAKE_S || self.playback_s >= PLAYBACK_WAKE_S || self.pieces.iter().any(is_end)
     }
 
@@ -228,73 +201,18 @@ mod tests {
         let microphone = Microphone::new(1);
         microphone.push(Source::OpenMicrophone, &[0.1; 400], 1, 16_000).unwrap();
         microphone.push(Source::OpenMicrophone, &[0.2; 400], 1, 16_000).unwrap();
-        let mark = Mark { reason: EndReason::Host, turn: Some(TurnId(3)) };
+        let mark = Mark::End { reason: EndReason::Host, turn: Some(TurnId(3)) };
         microphone.mark(mark);
-        microphone.resume();
+        microphone.mark(Mark::Resumed);
         microphone.push(Source::OpenMicrophone, &[0.25, 0.75].repeat(480), 2, 48_000).unwrap();
         let mut block = Block::default();
         assert!(block_on(microphone.next(&mut block)));
-        let parts: Vec<Part<'_>> = block.parts().collect();
-        assert_eq!(parts.len(), 4);
-        assert!(
-            matches!(parts[0], Part::Sound { source: Source::OpenMicrophone, rate: 16_000, samples } if samples.len() == 800 && samples[799] == 0.2)
-        );
-        assert_eq!((&parts[1], &parts[2]), (&Part::End(mark), &Part::Resumed));
-        assert!(
-            matches!(parts[3], Part::Sound { source: Source::OpenMicrophone, rate: 48_000, samples } if samples == [0.5; 480])
-        );
+        let sound = |rate, len| Piece::Sound { source: Source::OpenMicrophone, rate, len };
+        let pieces: Vec<Piece> = block.pieces().map(|(piece, _)| piece).collect();
+        assert_eq!(pieces, [sound(16_000, 800), Piece::Mark(mark), Piece::Mark(Mark::Resumed), sound(48_000, 480)]);
+        let samples: Vec<&[f32]> = block.pieces().map(|(_, samples)| samples).collect();
+        assert_eq!((samples[0][799], samples[3]), (0.2, &[0.5; 480][..]));
         microphone.close();
         assert!(!block_on(microphone.next(&mut block)));
-    }
-
-    #[test]
-    fn overrun_of_the_microphone_queue_keeps_nothing_of_the_block() {
-        let microphone = Microphone::new(1);
-        microphone.push(Source::OpenMicrophone, &[0.1; 10_000], 1, 16_000).unwrap();
-        assert_eq!(
-            microphone.push(Source::OpenMicrophone, &[0.1; 10_000], 1, 16_000).unwrap_err().code(),
-            ErrorCode::AudioOverrun
-        );
-        assert_eq!(
-            microphone.push(Source::OpenMicrophone, &[f32::NAN], 1, 16_000).unwrap_err().code(),
-            ErrorCode::AudioInvalidSample
-        );
-        assert_eq!(
-            microphone.push(Source::OpenMicrophone, &[0.0], 1, 0).unwrap_err().code(),
-            ErrorCode::AudioInvalidRate
-        );
-        for (samples, channels, code) in [
-            (&[0.0; 9][..], 9, ErrorCode::AudioInvalidRate),
-            (&[0.0], 0, ErrorCode::AudioInvalidRate),
-            (&[0.0; 3], 2, ErrorCode::AudioInvalidSample),
-        ] {
-            assert_eq!(microphone.push(Source::OpenMicrophone, samples, channels, 16_000).unwrap_err().code(), code);
-        }
-        let mut block = Block::default();
-        assert!(block_on(microphone.next(&mut block)));
-        assert_eq!(block.parts().count(), 1);
-        microphone.push(Source::OpenMicrophone, &[0.1; 10_000], 1, 16_000).unwrap();
-    }
-
-    #[test]
-    fn overrun_of_a_push_to_talk_utterance_keeps_what_fits() {
-        let microphone = Microphone::new(2);
-        let push = |len| microphone.push(Source::PushToTalk, &vec![0.5; len], 1, 16_000).map_err(|error| error.code());
-        assert!(!microphone.take_utterance(), "nothing was pushed");
-        assert_eq!(push(0), Ok(()));
-        assert!(!microphone.take_utterance());
-        assert_eq!(push(24_000), Ok(()));
-        assert_eq!(push(16_000), Err(ErrorCode::AudioOverrun));
-        assert_eq!(push(1), Err(ErrorCode::AudioOverrun));
-        assert!(microphone.take_utterance() && !microphone.take_utterance());
-        microphone.end_utterance(Some(TurnId(1)));
-        assert_eq!(push(32_000), Ok(()), "the next utterance has all the room");
-        let mut block = Block::default();
-        assert!(block_on(microphone.next(&mut block)));
-        let parts: Vec<Part<'_>> = block.parts().collect();
-        let [Part::Sound { samples, .. }, Part::UtteranceEnd(Some(TurnId(1))), Part::Sound { .. }] = parts[..] else {
-            panic!("{} parts", parts.len())
-        };
-        assert_eq!(samples.len(), 32_000);
     }
 }

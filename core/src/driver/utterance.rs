@@ -91,14 +91,16 @@ pub(crate) fn read(
     config: &SessionConfig,
     cancel: &CancelFlag,
 ) -> Result<UtteranceAudio> {
-    let Pcm { samples, rate } = match file {
-        UtteranceFile::Encoded(bytes) => audio::decode_limited(&bytes, shared.options.utterance_seconds_max)?,
+    let front_end = FrontEnd::open(shared)?;
+    let (Pcm { samples, rate }, mut front_end) = match file {
+        UtteranceFile::Encoded(bytes) => {
+            (audio::decode_limited(&bytes, shared.options.utterance_seconds_max)?, front_end)
+        }
         UtteranceFile::Stored(session, turn) => {
             let stored = shared.store.audio(session, turn, AudioKind::User)?;
-            Pcm { samples: stored.to_f32(), rate: stored.rate }
+            (Pcm { samples: stored.to_f32(), rate: stored.rate }, front_end.without_dc_filter())
         }
     };
-    let mut front_end = FrontEnd::open(shared)?;
     let mut collector = Collector::new(shared, config);
     for second in samples.chunks(rate as usize) {
         cancel.check()?;

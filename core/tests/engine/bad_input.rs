@@ -3,7 +3,10 @@
 use crate::support::{Host, Reader, config, failure, type_of};
 use tertulia::event::Stage;
 use tertulia::testing::scripted::{SPEECH_LEVEL, Scripted, noise_16k, sound};
-use tertulia::{EngineBuilder, ErrorCode, LanguageTag, Playback, Session, SessionConfig, SessionEngine, SessionId};
+use tertulia::{
+    EngineBuilder, ErrorCode, LanguageTag, Listening, ListeningMode, Playback, Session, SessionConfig, SessionEngine,
+    SessionId,
+};
 
 fn still_usable(host: &Host, session: &Session, reader: &mut Reader) {
     host.scripted.chat.then(["Aquí estoy."]);
@@ -36,8 +39,29 @@ fn invalid_sample_rates_and_samples_are_refused() {
     for sample in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         assert_eq!(code(session.push_audio(&[0.0, sample], 16_000)), ErrorCode::AudioInvalidSample);
     }
+    for (samples, channels, expected) in [
+        (&[0.0; 9][..], 9, ErrorCode::AudioInvalidRate),
+        (&[0.0], 0, ErrorCode::AudioInvalidRate),
+        (&[0.0; 3], 2, ErrorCode::AudioInvalidSample),
+    ] {
+        assert_eq!(code(session.push_interleaved(samples, channels, 16_000)), expected);
+    }
     assert_eq!(code(session.end_utterance()), ErrorCode::AudioEmpty);
     still_usable(&host, &session, &mut reader);
+}
+
+#[test]
+fn overrun_of_an_open_microphone_keeps_nothing_of_the_block() {
+    let builder = EngineBuilder::new().backends(Scripted::new().backends()).utterance_seconds_max(1);
+    let (engine, mut driver) = builder.build_local().unwrap();
+    let listening = Listening { mode: ListeningMode::Continuous, ..Listening::default() };
+    let session = engine.create_session(SessionConfig { listening, ..config() }).unwrap();
+    session.push_audio(&[0.1; 10_000], 16_000).unwrap();
+    assert_eq!(code(session.push_audio(&[0.1; 10_000], 16_000)), ErrorCode::AudioOverrun);
+    session.push_audio(&[0.1; 6_000], 16_000).unwrap();
+    assert_eq!(code(session.push_audio(&[0.1], 16_000)), ErrorCode::AudioOverrun);
+    driver.run_until_idle();
+    session.push_audio(&[0.1; 16_000], 16_000).unwrap();
 }
 
 #[test]

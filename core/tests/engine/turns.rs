@@ -137,13 +137,14 @@ fn retry_reuses_the_audio_of_a_failed_turn() {
     session.push_audio(&noise_16k(700), 16_000).unwrap();
     let failed = session.end_utterance().unwrap();
     assert_eq!(failure(&reader.until_end_of(failed)), (Stage::Recognise, ErrorCode::RecognizerFailed));
+    let stored = session.audio(failed, AudioKind::User).unwrap();
     host.script_turn("Ahora sí.", "Muy bien.");
     let again = session.retry_turn(failed).unwrap();
     assert_eq!(type_of(&reader.until_end_of(again)), "turn_finished");
     let lens: Vec<usize> = host.scripted.recognizer.requests().iter().map(|r| r.audio.len()).collect();
     assert_eq!(lens[0], lens[1]);
     // The sound lies with the turn that succeeded, once.
-    session.audio(again, AudioKind::User).unwrap();
+    assert!(session.audio(again, AudioKind::User).unwrap() == stored, "stored unchanged");
     assert_eq!(session.audio(failed, AudioKind::User).unwrap_err().code(), ErrorCode::AudioGone);
     assert_eq!(session.retry_turn(tertulia::TurnId(99)).unwrap_err().code(), ErrorCode::TurnNotFound);
 }
