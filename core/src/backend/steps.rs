@@ -5,7 +5,6 @@ use crate::error::{ErrorCode, Result};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake};
 
 /// A flag shared by the caller who cancels and the step that checks it.
 #[derive(Clone, Debug, Default)]
@@ -76,19 +75,5 @@ pub fn run_steps<T>(mut steps: Steps<'_, T>, mut each: impl FnMut(T) -> Result<(
 
 /// Polls a future on this thread until it is ready, sleeping while it waits.
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(std::thread::Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Arc::new(Unpark(std::thread::current())).into();
-    let mut context = Context::from_waker(&waker);
-    let mut future = std::pin::pin!(future);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => std::thread::park(),
-        }
-    }
+    futures_lite::future::block_on(future)
 }

@@ -220,37 +220,25 @@ impl Catalog {
 
     fn merge_part(&mut self, key: &str, part: Value) -> Result<()> {
         match key {
-            "levels" => {
-                for (path, level) in items::<Level>(key, part)? {
-                    level.check(&path)?;
-                    put(&mut self.levels, level, |level| &level.name);
-                }
-            }
-            "scenarios" => {
-                for (path, scenario) in items::<Scenario>(key, part)? {
-                    scenario.check(&path)?;
-                    put(&mut self.scenarios, scenario, |scenario| &scenario.name);
-                }
-            }
+            "levels" => merge_list(&mut self.levels, key, part, |level| &level.name, Level::check),
+            "scenarios" => merge_list(&mut self.scenarios, key, part, |scenario| &scenario.name, Scenario::check),
             "prompts" => {
                 let Value::Object(languages) = part else { return Err(invalid("prompts: not an object")) };
                 for (language, wording) in languages {
                     let path = format!("prompts.{language}");
                     check_language(&path, &language)?;
-                    self.prompts.insert(language, parse(&path, wording)?);
+                    self.prompts.insert(language, parse(&path, &wording)?);
                 }
+                Ok(())
             }
-            other => return Err(invalid(format!("{other}: unknown field"))),
+            other => Err(invalid(format!("{other}: unknown field"))),
         }
-        Ok(())
     }
 }
 
 impl Level {
     fn check(&self, path: &str) -> Result<()> {
-        check_name(path, &self.name)?;
-        check_text(&format!("{path}.description"), &self.description)?;
-        check_localized(&format!("{path}.instructions"), &self.instructions, |path, text| check_text(path, text))?;
+        check_localized(&format!("{path}.instructions"), &self.instructions)?;
         if !(0.5..=2.0).contains(&self.speed) {
             return Err(invalid(format!("{path}.speed: outside 0.5 to 2")));
         }
@@ -260,33 +248,20 @@ impl Level {
 
 impl Scenario {
     fn check(&self, path: &str) -> Result<()> {
-        check_name(path, &self.name)?;
         for (field, texts) in [
             ("title", &self.title),
             ("setting", &self.setting),
             ("tutor_role", &self.tutor_role),
             ("learner_role", &self.learner_role),
         ] {
-            check_localized(&format!("{path}.{field}"), texts, |path, text| check_text(path, text))?;
+            check_localized(&format!("{path}.{field}"), texts)?;
         }
-        check_localized(&format!("{path}.goals"), &self.goals, |path, goals: &Vec<String>| {
-            if goals.is_empty() {
-                return Err(invalid(format!("{path}: empty")));
-            }
-            goals.iter().enumerate().try_for_each(|(index, goal)| check_text(&format!("{path}[{index}]"), goal))
-        })?;
-        for (language, opener) in &self.opener {
-            check_language(&format!("{path}.opener"), language)?;
-            check_text(&format!("{path}.opener.{language}"), opener)?;
+        check_localized(&format!("{path}.goals"), &self.goals)?;
+        if let Some((language, _)) = self.goals.0.iter().find(|(_, goals)| goals.is_empty()) {
+            return Err(invalid(format!("{path}.goals.{language}: empty")));
         }
-        for (language, exchanges) in &self.examples {
-            check_language(&format!("{path}.examples"), language)?;
-            for (index, exchange) in exchanges.iter().enumerate() {
-                check_text(&format!("{path}.examples.{language}[{index}].learner"), &exchange.learner)?;
-                check_text(&format!("{path}.examples.{language}[{index}].tutor"), &exchange.tutor)?;
-            }
-        }
-        Ok(())
+        self.opener.keys().try_for_each(|language| check_language(&format!("{path}.opener"), language))?;
+        self.examples.keys().try_for_each(|language| check_language(&format!("{path}.examples"), language))
     }
 }
 
@@ -294,25 +269,31 @@ fn one() -> f32 {
     1.0
 }
 
-/// The entries of a list, each with its path.
-fn items<T: DeserializeOwned>(key: &str, part: Value) -> Result<Vec<(String, T)>> {
-    let Value::Array(entries) = part else { return Err(invalid(format!("{key}: not a list"))) };
-    let parsed = entries.into_iter().enumerate().map(|(index, entry)| {
+/// Reads the entries of a list and checks them; each replaces the known one of its name, or is added.
+fn merge_list<T: DeserializeOwned>(
+    known: &mut Vec<T>,
+    key: &str,
+    part: Value,
+    name: fn(&T) -> &String,
+    check: fn(&T, &str) -> Result<()>,
+) -> Result<()> {
+    let Value::Array(parts) = part else { return Err(invalid(format!("{key}: not a list"))) };
+    for (index, part) in parts.iter().enumerate() {
         let path = format!("{key}[{index}]");
-        Ok((path.clone(), parse(&path, entry)?))
-    });
-    parsed.collect()
-}
-
-fn parse<T: DeserializeOwned>(path: &str, entry: Value) -> Result<T> {
-    serde_json::from_value(entry).map_err(|error| invalid(format!("{path}: {error}")))
-}
-
-fn put<T>(entries: &mut Vec<T>, entry: T, name: fn(&T) -> &String) {
-    match entries.iter_mut().find(|known| name(known) == name(&entry)) {
-        Some(known) => *known = entry,
-        None => entries.push(entry),
+        let entry: T = parse(&path, part)?;
+        check_name(&path, name(&entry))?;
+        check(&entry, &path)?;
+        check_texts(&path, part)?;
+        match known.iter_mut().find(|known| name(known) == name(&entry)) {
+            Some(known) => *known = entry,
+            None => known.push(entry),
+        }
     }
+    Ok(())
+}
+
+fn parse<T: DeserializeOwned>(path: &str, part: &Value) -> Result<T> {
+    T::deserialize(part).map_err(|error| invalid(format!("{path}: {error}")))
 }
 
 fn check_name(path: &str, name: &str) -> Result<()> {
@@ -323,15 +304,11 @@ fn check_name(path: &str, name: &str) -> Result<()> {
     Ok(())
 }
 
-fn check_localized<T>(path: &str, texts: &Localized<T>, check: impl Fn(&str, &T) -> Result<()>) -> Result<()> {
+fn check_localized<T>(path: &str, texts: &Localized<T>) -> Result<()> {
     if !texts.0.contains_key(FALLBACK) {
         return Err(invalid(format!("{path}.{FALLBACK}: missing")));
     }
-    for (language, text) in &texts.0 {
-        check_language(path, language)?;
-        check(&format!("{path}.{language}"), text)?;
-    }
-    Ok(())
+    texts.0.keys().try_for_each(|language| check_language(path, language))
 }
 
 fn check_language(path: &str, language: &str) -> Result<()> {
@@ -341,14 +318,19 @@ fn check_language(path: &str, language: &str) -> Result<()> {
     Err(invalid(format!("{path}: a key is not a primary language subtag such as 'es'")))
 }
 
-fn check_text(path: &str, text: &str) -> Result<()> {
-    if text.trim().is_empty() {
-        return Err(invalid(format!("{path}: empty")));
+/// Checks every text of an entry, whose fields are known.
+fn check_texts(path: &str, part: &Value) -> Result<()> {
+    match part {
+        Value::String(text) if text.trim().is_empty() => Err(invalid(format!("{path}: empty"))),
+        Value::String(text) if text.len() > CATALOG_TEXT_LEN_MAX => {
+            Err(invalid(format!("{path}: longer than {CATALOG_TEXT_LEN_MAX} bytes")))
+        }
+        Value::Array(parts) => {
+            parts.iter().enumerate().try_for_each(|(index, part)| check_texts(&format!("{path}[{index}]"), part))
+        }
+        Value::Object(parts) => parts.iter().try_for_each(|(key, part)| check_texts(&format!("{path}.{key}"), part)),
+        _ => Ok(()),
     }
-    if text.len() > CATALOG_TEXT_LEN_MAX {
-        return Err(invalid(format!("{path}: longer than {CATALOG_TEXT_LEN_MAX} bytes")));
-    }
-    Ok(())
 }
 
 fn invalid(detail: impl Into<String>) -> Error {

@@ -14,15 +14,15 @@ use super::clock::Nap;
 use crate::backend::{
     Backends, BoxFuture, CancelFlag, ChatModel, ChatRequest, ChatStep, ChatUsage, Conversation, Lexicon, Model,
     RecognitionRequest, RecognitionStep, Recognizer, SpeechChunk, StepStream, Steps, StopReason, SynthesisRequest,
-    Synthesizer, TurnDetector, Vad, VadModel, VoiceInfo,
+    Synthesizer, TurnDetector, Vad, VadModel, VoiceInfo, block_on,
 };
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SpokenWord, Transcript, Word};
 use crate::language::LanguageTag;
+use async_lock::OnceCell;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Samples per second of the scripted voice.
 pub const VOICE_RATE_HZ: u32 = 8_000;
@@ -31,7 +31,7 @@ pub const SAMPLES_PER_BYTE: usize = 400;
 
 /// A latch that a script waits for.
 #[derive(Clone, Debug, Default)]
-pub struct Gate(Arc<(AtomicBool, event_listener::Event)>);
+pub struct Gate(Arc<OnceCell<()>>);
 
 impl Gate {
     /// A closed gate.
@@ -41,18 +41,8 @@ impl Gate {
 
     /// Opens the gate for good.
     pub fn open(&self) {
-        self.0.0.store(true, Ordering::Release);
-        self.0.1.notify(usize::MAX);
-    }
-
-    async fn pass(&self) {
-        loop {
-            let listener = self.0.1.listen();
-            if self.0.0.load(Ordering::Acquire) {
-                return;
-            }
-            listener.await;
-        }
+        // It may be open already.
+        let _ = block_on(self.0.set(()));
     }
 }
 
@@ -120,6 +110,7 @@ struct ScriptState<T, R> {
     answers: VecDeque<VecDeque<Cue<T>>>,
     requests: Vec<R>,
     conversations: usize,
+    lacks_word_times: bool,
 }
 
 /// A turn detector: the last item of each answer is the probability.
@@ -128,6 +119,9 @@ pub type ScriptedTurnDetector = Script<f32, ()>;
 pub type ScriptedRecognizer = Script<String, RecognitionRequest>;
 /// A chat model: the items of an answer are the pieces of a reply.
 pub type ScriptedChat = Script<String, ChatRequest>;
+/// A synthesizer: [`SAMPLES_PER_BYTE`] samples for each byte of text, one chunk a word. Each answer of its script is a
+/// cue before a word; an item lets the word pass.
+pub type ScriptedVoice = Script<(), SynthesisRequest>;
 
 impl<T, R> Clone for Script<T, R> {
     fn clone(&self) -> Self {
@@ -137,7 +131,8 @@ impl<T, R> Clone for Script<T, R> {
 
 impl<T, R> Default for Script<T, R> {
     fn default() -> Self {
-        let state = ScriptState { answers: VecDeque::new(), requests: Vec::new(), conversations: 0 };
+        let (answers, requests) = (VecDeque::new(), Vec::new());
+        let state = ScriptState { answers, requests, conversations: 0, lacks_word_times: false };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 }
@@ -193,6 +188,24 @@ impl ScriptedChat {
     }
 }
 
+impl ScriptedVoice {
+    /// Puts a cue before the next word to be spoken; a further call, before the word after that.
+    pub fn before_next_word(&self, cue: Cue<()>) {
+        self.then_cues([cue]);
+    }
+
+    /// Sets whether chunks have word times, as they do by default; else a chunk is a whole clause.
+    pub fn set_word_times(&self, word_times: bool) {
+        self.state.lock().lacks_word_times = !word_times;
+    }
+}
+
+impl<T: Send + 'static, R: Send + 'static> Model for Script<T, R> {
+    fn name(&self) -> &str {
+        "scripted"
+    }
+}
+
 /// Sound that [`Scripted::backends`]' VAD takes for speech: `ms` milliseconds at 16 kHz.
 pub fn noise_16k(ms: usize) -> Vec<f32> {
     sound(SPEECH_LEVEL, ms as u64, 16_000)
@@ -228,7 +241,7 @@ impl<T: Send + Sync, U: Send, F: FnMut(T) -> U + Send> StepStream for Follow<T, 
             loop {
                 match self.cues.pop_front() {
                     Some(Cue::Item(item)) => return Ok(Some((self.each)(item))),
-                    Some(Cue::Wait(gate)) => gate.pass().await,
+                    Some(Cue::Wait(gate)) => _ = gate.0.wait().await,
                     Some(Cue::Sleep(nap)) => nap.sleep().await,
                     Some(Cue::Fail(code)) => return Err(Error::new(code, "as the script says")),
                     Some(Cue::FailWith(error)) => return Err(error),
@@ -271,12 +284,6 @@ impl Vad for LoudnessVad {
     fn reset(&mut self) {}
 }
 
-impl Model for ScriptedTurnDetector {
-    fn name(&self) -> &str {
-        "scripted-turn-detector"
-    }
-}
-
 impl TurnDetector for ScriptedTurnDetector {
     fn probability_finished<'a>(&'a self, _audio: &'a [f32], _cancel: &'a CancelFlag) -> BoxFuture<'a, Result<f32>> {
         let cues = self.next().unwrap_or_default();
@@ -288,12 +295,6 @@ impl TurnDetector for ScriptedTurnDetector {
             }
             answer
         })
-    }
-}
-
-impl Model for ScriptedRecognizer {
-    fn name(&self) -> &str {
-        "scripted-recognizer"
     }
 }
 
@@ -335,12 +336,6 @@ fn transcript(text: String, language: Option<LanguageTag>) -> Transcript {
         average_log_probability: -0.25,
         finished_probability: None,
         words,
-    }
-}
-
-impl Model for ScriptedChat {
-    fn name(&self) -> &str {
-        "scripted-chat"
     }
 }
 
@@ -393,44 +388,6 @@ impl Conversation for ScriptedConversation {
     }
 }
 
-/// A synthesizer: [`SAMPLES_PER_BYTE`] samples for each byte of text, one chunk a word. Each answer of its script is a
-/// cue before a word.
-#[derive(Default)]
-pub struct ScriptedVoice {
-    /// True if a chunk is a whole clause without word times.
-    lacks_word_times: AtomicBool,
-    script: Script<(), SynthesisRequest>,
-}
-
-impl ScriptedVoice {
-    /// Puts a cue before the next word to be spoken; a further call, before the word after that. An item lets the
-    /// word pass.
-    pub fn before_next_word(&self, cue: Cue<()>) {
-        self.script.then_cues([cue]);
-    }
-
-    /// Sets whether chunks have word times, as they do by default; else a chunk is a whole clause.
-    pub fn set_word_times(&self, word_times: bool) {
-        self.lacks_word_times.store(!word_times, Ordering::Relaxed);
-    }
-
-    /// The number of cues that no word has reached yet.
-    pub fn unasked(&self) -> usize {
-        self.script.unasked()
-    }
-
-    /// The requests so far.
-    pub fn requests(&self) -> Vec<SynthesisRequest> {
-        self.script.requests()
-    }
-}
-
-impl Model for ScriptedVoice {
-    fn name(&self) -> &str {
-        "scripted-voice"
-    }
-}
-
 impl Synthesizer for ScriptedVoice {
     fn languages(&self) -> Vec<LanguageTag> {
         languages()
@@ -454,39 +411,30 @@ impl Synthesizer for ScriptedVoice {
 
     fn synthesize(&self, request: SynthesisRequest) -> Result<Steps<'static, SpeechChunk>> {
         let language = request.languages.first().cloned().ok_or(ErrorCode::InvalidArgument)?;
-        let mut cues = VecDeque::new();
-        let mut start = 0;
-        let lacks_word_times = self.lacks_word_times.load(Ordering::Relaxed);
-        let pieces: Vec<&str> = match lacks_word_times {
-            true => vec![&request.text],
-            false => request.text.split_inclusive(char::is_whitespace).collect(),
+        let has_word_times = !self.state.lock().lacks_word_times;
+        let pieces: Vec<&str> = match has_word_times {
+            true => request.text.split_inclusive(char::is_whitespace).collect(),
+            false => vec![&request.text],
         };
+        let (mut cues, mut chunks, mut start) = (VecDeque::new(), VecDeque::new(), 0);
         for piece in pieces {
-            cues.extend(self.script.next().into_iter().flatten().filter_map(|cue| match cue {
-                Cue::Item(()) => None,
-                Cue::Wait(gate) => Some(Cue::Wait(gate)),
-                Cue::Sleep(nap) => Some(Cue::Sleep(nap)),
-                Cue::Fail(code) => Some(Cue::Fail(code)),
-                Cue::FailWith(error) => Some(Cue::FailWith(error)),
-                Cue::Panic => Some(Cue::Panic),
-            }));
-            let mut chunk = spoken(piece, start, &language);
-            if lacks_word_times {
-                chunk.words.clear();
-            }
-            cues.push_back(Cue::Item(chunk));
+            cues.extend(self.next().into_iter().flatten().filter(|cue| !matches!(cue, Cue::Item(()))));
+            cues.push_back(Cue::Item(()));
+            chunks.push_back(spoken(piece, start, has_word_times.then(|| language.clone())));
             start += piece.len();
         }
-        self.script.record(request);
-        Ok(Box::new(Follow { cues, last: None, each: |chunk: SpeechChunk| chunk }))
+        self.record(request);
+        let each = move |()| chunks.pop_front().expect("there is a chunk for each item");
+        Ok(Box::new(Follow { cues, last: None, each }))
     }
 }
 
-fn spoken(piece: &str, start: usize, language: &LanguageTag) -> SpeechChunk {
+/// The sound of a piece of text, with word times in this language.
+fn spoken(piece: &str, start: usize, language: Option<LanguageTag>) -> SpeechChunk {
     let word = piece.trim_end();
-    let words = (!word.is_empty()).then(|| SpokenWord {
+    let words = language.filter(|_| !word.is_empty()).map(|language| SpokenWord {
         text_span: start..start + word.len(),
-        language: language.clone(),
+        language,
         start_sample: 0,
         end_sample: (word.len() * SAMPLES_PER_BYTE) as u64,
     });
