@@ -200,7 +200,7 @@ impl Store {
                         }
                         Write::EndSession { id, now_ms } => {
                             tables.end_session(*id, *now_ms)?;
-                            tables.expire_session(*id, *now_ms)?;
+                            tables.expire(&[*id], *now_ms, &mut budget)?;
                         }
                     }
                 }

@@ -141,10 +141,15 @@ impl Snapshot {
             if left <= aim {
                 break;
             }
-            match self.need_of(&recording)? {
-                Need::Open => {}
-                Need::Retry => needed.push(recording),
-                Need::None => {
+            let turn = self.sound_turn(session_of_key(&recording.blob), turn_of_key(&recording.blob))?;
+            match turn.map(|turn| turn.state) {
+                Some(TurnState::Open) => {}
+                Some(TurnState::Failed { .. } | TurnState::Interrupted { reason: InterruptReason::Crash })
+                    if recording.kind == AudioKind::User =>
+                {
+                    needed.push(recording);
+                }
+                _ => {
                     left -= recording.bytes;
                     victims.push(recording);
                 }
@@ -159,31 +164,9 @@ impl Snapshot {
         }
         Ok((total, victims))
     }
-
-    fn need_of(&self, recording: &Recording) -> Result<Need, Fault> {
-        let (session, turn) = (session_of_key(&recording.blob), turn_of_key(&recording.blob));
-        let turn = self.sound_turn(session, turn)?;
-        Ok(match (turn.map(|turn| turn.state), recording.kind) {
-            (Some(TurnState::Open), _) => Need::Open,
-            (
-                Some(TurnState::Failed { .. } | TurnState::Interrupted { reason: InterruptReason::Crash }),
-                AudioKind::User,
-            ) => Need::Retry,
-            _ => Need::None,
-        })
-    }
 }
 
 /// The sum of their bytes.
 pub(super) fn bytes_of(recordings: &[Recording]) -> u64 {
     recordings.iter().fold(0, |sum, recording| sum.saturating_add(recording.bytes))
-}
-
-/// The need for a recording.
-enum Need {
-    /// Its turn is open.
-    Open,
-    /// Its turn can be retried with it.
-    Retry,
-    None,
 }

@@ -15,7 +15,6 @@ use crate::store::tables::{Records, Snapshot, Tables, unless_damaged, write};
 use crate::store::write::Budget;
 use redb::ReadableTable;
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 
 /// The records that a sweep deleted, or would delete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -43,6 +42,15 @@ impl Swept {
         }
     }
 
+    pub(super) fn plus(self, other: Swept) -> Swept {
+        Swept {
+            user_audio: self.user_audio + other.user_audio,
+            reply_audio: self.reply_audio + other.reply_audio,
+            texts: self.texts + other.texts,
+            audio_bytes: self.audio_bytes + other.audio_bytes,
+        }
+    }
+
     pub(super) fn count_audio(&mut self, kind: AudioKind, bytes: u64) {
         self.audio_bytes += bytes;
         match kind {
@@ -60,26 +68,24 @@ enum Item {
         bytes: u64,
     },
     Text {
-        session: SessionId,
         turn: TurnId,
         /// True where no turn before it holds text.
         leads: bool,
     },
 }
 
-/// Expired records collected from one snapshot.
-const ITEMS_MAX: usize = 1000;
-
 /// Counts expired records, and lists the audio.
 pub(super) fn preview(db: &Db, now_ms: u64) -> Result<(Swept, BTreeSet<BlobKey>)> {
     db.run(|open| {
-        let (mut swept, mut blobs) = (Swept::default(), BTreeSet::new());
-        let _ = visit_all(&Snapshot::of(open)?, now_ms, &mut |item| {
-            swept.count(&item);
-            if let Item::Audio { blob, .. } = item {
-                blobs.insert(blob);
+        let (snapshot, mut swept, mut blobs) = (Snapshot::of(open)?, Swept::default(), BTreeSet::new());
+        snapshot.for_each_session(None, |id, session| {
+            for item in expired_items(&snapshot, id, session, now_ms, usize::MAX)? {
+                swept.count(&item);
+                if let Item::Audio { blob, .. } = item {
+                    blobs.insert(blob);
+                }
             }
-            ControlFlow::Continue(())
+            Ok(())
         })?;
         Ok((swept, blobs))
     })
@@ -87,35 +93,25 @@ pub(super) fn preview(db: &Db, now_ms: u64) -> Result<(Swept, BTreeSet<BlobKey>)
 
 /// Deletes expired records of every session or of one.
 pub(super) fn sweep(db: &Db, only: Option<SessionId>, now_ms: u64) -> Result<Swept> {
-    let mut swept = Swept::default();
-    loop {
-        let items = db.run(|open| {
-            let mut items = Vec::new();
-            let mut collect = |item| {
-                items.push(item);
-                if items.len() < ITEMS_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-            };
-            let snapshot = Snapshot::of(open)?;
-            let _ = match only {
-                None => visit_all(&snapshot, now_ms, &mut collect)?,
-                Some(id) => {
-                    let session = snapshot.load_session(id)?;
-                    visit(&snapshot, id, &session, now_ms, &mut collect)?
-                }
-            };
-            Ok(items)
+    let sessions = db.run(|open| {
+        let (snapshot, mut sessions) = (Snapshot::of(open)?, Vec::new());
+        snapshot.for_each_session(only, |id, session| {
+            if !expired_items(&snapshot, id, session, now_ms, 1)?.is_empty() {
+                sessions.push(id);
+            }
+            Ok(())
         })?;
-        let mut left = &items[..];
-        while !left.is_empty() {
-            let (done, gone) = db.run(|open| write(open, |tables| tables.expire(left, now_ms)))?;
-            left = &left[done..];
-            swept = swept.plus(gone);
-        }
-        purge(db)?;
-        if items.len() < ITEMS_MAX {
-            return Ok(swept);
-        }
+        Ok(sessions)
+    })?;
+    let (mut left, mut swept) = (&sessions[..], Swept::default());
+    while !left.is_empty() {
+        let (done, gone) =
+            db.run(|open| write(open, |tables| tables.expire(left, now_ms, &mut Budget(DELETES_MAX))))?;
+        left = &left[done..];
+        swept = swept.plus(gone);
     }
+    purge(db)?;
+    Ok(swept)
 }
 
 /// Removes the rows of all tombstones.
@@ -137,61 +133,41 @@ pub(super) fn purge(db: &Db) -> Result<()> {
     Ok(())
 }
 
-impl Swept {
-    pub(super) fn plus(self, other: Swept) -> Swept {
-        Swept {
-            user_audio: self.user_audio + other.user_audio,
-            reply_audio: self.reply_audio + other.reply_audio,
-            texts: self.texts + other.texts,
-            audio_bytes: self.audio_bytes + other.audio_bytes,
-        }
-    }
-}
-
 impl Tables<'_> {
-    /// Deletes the session's expired records, as far as one transaction may.
-    pub(super) fn expire_session(&mut self, id: SessionId, now_ms: u64) -> Result<(), Fault> {
-        let session = self.load_session(id)?;
-        let mut items = Vec::new();
-        let _ = visit(self, id, &session, now_ms, &mut |item| {
-            items.push(item);
-            if items.len() < DELETES_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        self.expire(&items, now_ms).map(drop)
+    /// Deletes expired records of these sessions within the budget: how many sessions are done, and what was deleted.
+    pub(super) fn expire(
+        &mut self,
+        sessions: &[SessionId],
+        now_ms: u64,
+        budget: &mut Budget,
+    ) -> Result<(usize, Swept), Fault> {
+        let mut swept = Swept::default();
+        for (done, &id) in sessions.iter().enumerate() {
+            let Some(session) = unless_gone(self.load_session(id))? else { continue };
+            self.expire_session(id, session, now_ms, budget, &mut swept)?;
+            if budget.is_spent() {
+                return Ok((done, swept));
+            }
+        }
+        Ok((sessions.len(), swept))
     }
 
-    /// Deletes items as far as one transaction may: how many were looked at, and what was deleted. Records that were
-    /// replaced since they were collected are checked again.
-    fn expire(&mut self, items: &[Item], now_ms: u64) -> Result<(usize, Swept), Fault> {
-        let mut budget = Budget(DELETES_MAX);
-        let mut swept = Swept::default();
-        let mut done = 0;
-        for item in items {
+    fn expire_session(
+        &mut self,
+        id: SessionId,
+        mut session: SessionPayload,
+        now_ms: u64,
+        budget: &mut Budget,
+        swept: &mut Swept,
+    ) -> Result<(), Fault> {
+        for item in expired_items(self, id, &session, now_ms, budget.0)? {
             if budget.is_spent() {
                 break;
             }
-            done += 1;
-            let id = match item {
-                Item::Audio { blob, .. } => session_of_key(blob),
-                Item::Text { session, .. } => *session,
-            };
-            let Some(mut session) = unless_gone(self.load_session(id))? else {
-                continue;
-            };
-            match item {
-                Item::Audio { blob, .. } => {
-                    if !audio_expired(self, &session, blob, now_ms)? {
-                        continue;
-                    }
-                    self.drop_audio(blob, &mut budget)?;
-                }
-                Item::Text { turn, leads, .. } => {
-                    let Some(mut record) = self.sound_turn(id, *turn)? else {
-                        continue;
-                    };
-                    if record.text_gone || !text_expired(&session, &record, now_ms) {
-                        continue;
-                    }
+            match &item {
+                Item::Audio { blob, .. } => self.drop_audio(blob, budget)?,
+                Item::Text { turn, leads } => {
+                    let Some(mut record) = self.sound_turn(id, *turn)? else { continue };
                     record.clear_text();
                     self.save_turn(&record)?;
                     session.title.clear();
@@ -203,58 +179,53 @@ impl Tables<'_> {
                     budget.spend(1);
                 }
             }
-            swept.count(item);
+            swept.count(&item);
         }
-        Ok((done, swept))
+        Ok(())
     }
 }
 
-fn visit_all(
-    snapshot: &Snapshot,
-    now_ms: u64,
-    each: &mut impl FnMut(Item) -> ControlFlow<()>,
-) -> Result<ControlFlow<()>, Fault> {
-    for row in snapshot.sessions.iter()? {
-        let (key, value) = row?;
-        let key: &SessionKey = key.value();
-        // The retention of a damaged session is unknown.
-        let Some(session) =
-            unless_damaged(decode(&snapshot.sealing, Kind::Session, key, value.value()).map_err(Fault::from))?
-        else {
-            continue;
-        };
-        let id = session_of_key(key);
-        if visit(snapshot, id, &session, now_ms, each)?.is_break() {
-            return Ok(ControlFlow::Break(()));
+impl Snapshot {
+    /// Iterates over every session or one, but for damaged ones, whose retention is unknown.
+    fn for_each_session(
+        &self,
+        only: Option<SessionId>,
+        mut each: impl FnMut(SessionId, &SessionPayload) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let (first, last) = bounds::<16>(only.as_ref().map_or(&[], |id| id.0.as_bytes()));
+        for row in self.sessions.range::<&SessionKey>(&first..=&last)? {
+            let (key, value) = row?;
+            let session = decode(&self.sealing, Kind::Session, key.value(), value.value()).map_err(Fault::from);
+            if let Some(session) = unless_damaged(session)? {
+                each(session_of_key(key.value()), &session)?;
+            }
         }
+        Ok(())
     }
-    Ok(ControlFlow::Continue(()))
 }
 
-/// Finds the expired records of one session.
-fn visit(
+/// At most `max` expired records of a session.
+fn expired_items(
     records: &impl Records,
     id: SessionId,
     session: &SessionPayload,
     now_ms: u64,
-    each: &mut impl FnMut(Item) -> ControlFlow<()>,
-) -> Result<ControlFlow<()>, Fault> {
-    let retention = &session.config.retention;
-    let ended = session.ended_ms.is_some();
+    max: usize,
+) -> Result<Vec<Item>, Fault> {
+    let (retention, ended) = (&session.config.retention, session.ended_ms.is_some());
+    let mut items = Vec::new();
     if may_expire(retention.user_audio, ended) || may_expire(retention.reply_audio, ended) {
         let (first, last) = bounds::<25>(id.0.as_bytes());
         for row in records.blob_refs().range::<&BlobKey>(&first..=&last)? {
-            let blob = *row?.0.value();
-            let Some(kind) = kind_of_key(&blob) else {
-                continue;
-            };
-            if !audio_expired(records, session, &blob, now_ms)? {
-                continue;
+            if items.len() == max {
+                return Ok(items);
             }
-            let known = records.sound_blob_ref(&blob)?;
-            let bytes = known.map_or(0, |known| blob_bytes(known.samples));
-            if each(Item::Audio { blob, kind, bytes }).is_break() {
-                return Ok(ControlFlow::Break(()));
+            let blob = *row?.0.value();
+            if let Some(kind) = kind_of_key(&blob)
+                && audio_expired(records, session, &blob, kind, now_ms)?
+            {
+                let bytes = records.sound_blob_ref(&blob)?.map_or(0, |known| blob_bytes(known.samples));
+                items.push(Item::Audio { blob, kind, bytes });
             }
         }
     }
@@ -262,31 +233,29 @@ fn visit(
         let mut leads = true;
         let (_, last) = bounds::<24>(id.0.as_bytes());
         for row in records.turns().range::<&TurnKey>(&turn_key(id, TurnId(session.text_from))..=&last)? {
+            if items.len() == max {
+                return Ok(items);
+            }
             let turn = turn_of_key(row?.0.value());
-            let record = records.sound_turn(id, turn)?;
-            let Some(record) = record else {
-                leads = false;
-                continue;
-            };
-            if record.text_gone {
-                continue;
-            }
-            if !text_expired(session, &record, now_ms) {
-                leads = false;
-                continue;
-            }
-            if each(Item::Text { session: id, turn, leads }).is_break() {
-                return Ok(ControlFlow::Break(()));
+            match records.sound_turn(id, turn)? {
+                Some(record) if record.text_gone => {}
+                Some(record) if expired(retention.text, turn_age_from_ms(&record), ended, now_ms) => {
+                    items.push(Item::Text { turn, leads });
+                }
+                _ => leads = false,
             }
         }
     }
-    Ok(ControlFlow::Continue(()))
+    Ok(items)
 }
 
-fn audio_expired(records: &impl Records, session: &SessionPayload, blob: &BlobKey, now_ms: u64) -> Result<bool, Fault> {
-    let Some(kind) = kind_of_key(blob) else {
-        return Ok(false);
-    };
+fn audio_expired(
+    records: &impl Records,
+    session: &SessionPayload,
+    blob: &BlobKey,
+    kind: AudioKind,
+    now_ms: u64,
+) -> Result<bool, Fault> {
     let at_ms = match records.sound_turn(session_of_key(blob), turn_of_key(blob))? {
         Some(turn) => turn_age_from_ms(&turn),
         // The turn is damaged, and its audio out of reach: its age counts from the turn's start.
@@ -294,10 +263,6 @@ fn audio_expired(records: &impl Records, session: &SessionPayload, blob: &BlobKe
     };
     let rule = audio_rule(&session.config.retention, kind);
     Ok(expired(rule, at_ms, session.ended_ms.is_some(), now_ms))
-}
-
-fn text_expired(session: &SessionPayload, turn: &TurnRecord, now_ms: u64) -> bool {
-    expired(session.config.retention.text, turn_age_from_ms(turn), session.ended_ms.is_some(), now_ms)
 }
 
 /// The time from which the age of a turn's records counts. An open turn has no age.

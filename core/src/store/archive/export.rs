@@ -12,7 +12,7 @@ use crate::store::schema::{TurnKey, bounds, turn_key, turn_of_key};
 use crate::store::tables::{Records, Snapshot, unless_damaged};
 use crate::wav::wav_header;
 use serde::Serialize;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::rc::Rc;
@@ -159,9 +159,8 @@ fn write_line(file: &mut FileWriter<'_, '_>, line: &impl Serialize) -> Result<()
 /// The archive being written.
 struct Archive<'o> {
     /// Dropped before the zip writer, which on drop writes the end of an archive: a failed one must have none.
-    _abort: AbortOnDrop,
+    _closes: CloseOnDrop,
     zip: ZipWriter<StreamWriter<Sink<'o>>>,
-    state: Rc<RefCell<SinkState>>,
     files: Vec<FileEntry>,
 }
 
@@ -173,9 +172,9 @@ struct FileWriter<'a, 'o> {
 
 impl<'o> Archive<'o> {
     fn new(out: &'o mut dyn Write) -> Self {
-        let state = Rc::<RefCell<SinkState>>::default();
-        let zip = ZipWriter::new_stream(Sink { out, state: state.clone() });
-        Self { _abort: AbortOnDrop(state.clone()), zip, state, files: Vec::new() }
+        let closed = Rc::<Cell<bool>>::default();
+        let zip = ZipWriter::new_stream(Sink { out, bytes: 0, closed: closed.clone() });
+        Self { _closes: CloseOnDrop(closed), zip, files: Vec::new() }
     }
 
     fn file(
@@ -188,8 +187,7 @@ impl<'o> Archive<'o> {
             .compression_method(CompressionMethod::Deflated)
             .compression_level(Some(level))
             .unix_permissions(0o644);
-        let started = self.zip.start_file(name, options);
-        started.map_err(|error| self.failed(error))?;
+        self.zip.start_file(name, options).map_err(archive_io)?;
         let mut file = FileWriter { archive: self, hasher: Hasher::default() };
         write(&mut file)?;
         let entry = file.hasher.finish(name);
@@ -197,83 +195,54 @@ impl<'o> Archive<'o> {
         Ok(())
     }
 
+    /// Writes the end of the archive; returns its length in bytes.
     fn finish(self) -> Result<u64> {
-        let flushed = self.zip.finish().map_err(io::Error::from).and_then(|out| out.into_inner().flush());
-        flushed.map_err(|error| self.state.borrow_mut().failed(error))?;
-        let bytes = self.state.borrow().bytes;
-        Ok(bytes)
-    }
-
-    fn failed(&self, error: impl Into<io::Error>) -> Error {
-        self.state.borrow_mut().failed(error.into())
-    }
-}
-
-struct AbortOnDrop(Rc<RefCell<SinkState>>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.borrow_mut().closed = true;
+        let mut sink = self.zip.finish().map_err(archive_io)?.into_inner();
+        sink.flush().map_err(archive_io)?;
+        Ok(sink.bytes)
     }
 }
 
 impl FileWriter<'_, '_> {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.hasher.update(bytes);
-        let written = self.archive.zip.write_all(bytes);
-        written.map_err(|error| self.archive.failed(error))
+        self.archive.zip.write_all(bytes).map_err(archive_io)
     }
 }
 
-/// The host's writer, which is not written to once it failed or the archive was aborted.
+/// Closes the sink of an archive.
+struct CloseOnDrop(Rc<Cell<bool>>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.set(true);
+    }
+}
+
+/// The host's writer, to which nothing more is written once it failed or the sink was closed.
 struct Sink<'o> {
     out: &'o mut dyn Write,
-    state: Rc<RefCell<SinkState>>,
-}
-
-#[derive(Default)]
-struct SinkState {
     bytes: u64,
-    failure: Option<io::Error>,
-    closed: bool,
-}
-
-impl SinkState {
-    fn failed(&mut self, error: io::Error) -> Error {
-        self.closed = true;
-        archive_io(self.failure.take().unwrap_or(error))
-    }
+    closed: Rc<Cell<bool>>,
 }
 
 impl Sink<'_> {
-    fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
-        result.map_err(|error| {
-            let kind = error.kind();
-            if kind != io::ErrorKind::Interrupted {
-                let mut state = self.state.borrow_mut();
-                (state.failure, state.closed) = (Some(error), true);
-            }
-            kind.into()
-        })
+    fn unless_closed<T>(&mut self, closed: T, work: impl FnOnce(&mut dyn Write) -> io::Result<T>) -> io::Result<T> {
+        if self.closed.get() {
+            return Ok(closed);
+        }
+        work(self.out).inspect_err(|error| self.closed.set(error.kind() != io::ErrorKind::Interrupted))
     }
 }
 
 impl Write for Sink<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.state.borrow().closed {
-            return Ok(bytes.len());
-        }
-        let result = self.out.write(bytes);
-        let written = self.note(result)?;
-        self.state.borrow_mut().bytes += written as u64;
+        let written = self.unless_closed(bytes.len(), |out| out.write(bytes))?;
+        self.bytes += written as u64;
         Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.state.borrow().closed {
-            return Ok(());
-        }
-        let result = self.out.flush();
-        self.note(result)
+        self.unless_closed((), |out| out.flush())
     }
 }

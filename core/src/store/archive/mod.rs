@@ -121,6 +121,6 @@ impl Hasher {
     }
 }
 
-fn archive_io(error: std::io::Error) -> Error {
+fn archive_io(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(ErrorCode::ArchiveIo, "the archive cannot be read or written").with_source(error)
 }

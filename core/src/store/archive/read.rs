@@ -10,7 +10,7 @@ use crate::event::TurnId;
 use crate::store::record::{AudioInfo, AudioKind, SessionRecord, TurnRecord, TurnState};
 use crate::wav::{WAV_HEADER_LEN, wav_header};
 use serde::Deserialize;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::rc::Rc;
@@ -53,7 +53,7 @@ pub(super) struct Recording {
 /// An open archive.
 pub(super) struct Archive<'s> {
     zip: ZipArchive<BufReader<Watched<'s>>>,
-    failure: Rc<RefCell<Option<io::Error>>>,
+    reader_failed: Rc<Cell<bool>>,
     bytes: u64,
     /// The files, by name, and their places in the zip archive.
     files: BTreeMap<String, usize>,
@@ -65,12 +65,12 @@ impl<'s> Archive<'s> {
     pub(super) fn open(source: &'s mut dyn ArchiveSource, options: &ImportOptions) -> Result<Self> {
         let bytes = source.seek(SeekFrom::End(0)).map_err(archive_io)?;
         check_directory(source, bytes, options)?;
-        let failure = Rc::<RefCell<Option<io::Error>>>::default();
-        let watched = Watched { source, failure: failure.clone() };
+        let reader_failed = Rc::<Cell<bool>>::default();
+        let watched = Watched { source, failed: reader_failed.clone() };
         let config = Config { archive_offset: ArchiveOffset::Known(0) };
         let zip = ZipArchive::with_config(config, BufReader::new(watched))
-            .map_err(|error| failed(&failure, "its directory cannot be read", error))?;
-        let mut archive = Archive { zip, failure, bytes, files: BTreeMap::new(), options: options.clone() };
+            .map_err(|error| failed(&reader_failed, "its directory cannot be read", error))?;
+        let mut archive = Archive { zip, reader_failed, bytes, files: BTreeMap::new(), options: options.clone() };
         archive.check_names()?;
         Ok(archive)
     }
@@ -306,8 +306,8 @@ impl<'s> Archive<'s> {
 
     fn inflate(&mut self, name: &str, meter: &mut Meter, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let index = *self.files.get(name).ok_or_else(|| damaged("a file is missing"))?;
-        let failure = &self.failure;
-        let mut file = self.zip.by_index(index).map_err(|error| failed(failure, "a file cannot be read", error))?;
+        let reader = &self.reader_failed;
+        let mut file = self.zip.by_index(index).map_err(|error| failed(reader, "a file cannot be read", error))?;
         let mut block = vec![0; BLOCK_BYTES];
         loop {
             match file.read(&mut block) {
@@ -317,7 +317,7 @@ impl<'s> Archive<'s> {
                     each(&block[..len])?;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed(failure, "a file cannot be inflated", error)),
+                Err(error) => return Err(failed(reader, "a file cannot be inflated", error)),
             }
         }
     }
@@ -432,47 +432,34 @@ fn unsafe_path(detail: &str) -> Error {
 }
 
 /// The error of the host's reader, where it failed, else of the archive.
-fn failed(
-    failure: &RefCell<Option<io::Error>>,
-    detail: &str,
-    source: impl std::error::Error + Send + Sync + 'static,
-) -> Error {
-    match failure.borrow_mut().take() {
-        Some(error) => archive_io(error),
-        None => damaged(detail).with_source(source),
-    }
+fn failed(reader: &Cell<bool>, detail: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    if reader.get() { archive_io(error) } else { damaged(detail).with_source(error) }
 }
 
-/// The host's reader, which keeps its error.
+/// The host's reader, which notes that it failed.
 struct Watched<'s> {
     source: &'s mut dyn ArchiveSource,
-    failure: Rc<RefCell<Option<io::Error>>>,
+    failed: Rc<Cell<bool>>,
 }
 
 impl Watched<'_> {
-    fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
-        result.map_err(|error| {
-            let kind = error.kind();
-            // Kinds that an offset in a damaged archive causes.
-            let of_archive = [ErrorKind::Interrupted, ErrorKind::InvalidInput, ErrorKind::UnexpectedEof];
-            if !of_archive.contains(&kind) {
-                *self.failure.borrow_mut() = Some(error);
-            }
-            kind.into()
-        })
+    fn note(&self, error: &io::Error) {
+        // Kinds that an offset in a damaged archive causes.
+        let of_archive = [ErrorKind::Interrupted, ErrorKind::InvalidInput, ErrorKind::UnexpectedEof];
+        if !of_archive.contains(&error.kind()) {
+            self.failed.set(true);
+        }
     }
 }
 
 impl Read for Watched<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let result = self.source.read(out);
-        self.note(result)
+        self.source.read(out).inspect_err(|error| self.note(error))
     }
 }
 
 impl Seek for Watched<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let result = self.source.seek(to);
-        self.note(result)
+        self.source.seek(to).inspect_err(|error| self.note(error))
     }
 }
