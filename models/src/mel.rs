@@ -10,12 +10,8 @@
 use realfft::{RealFftPlanner, RealToComplex};
 use std::sync::Arc;
 
-/// Samples of the longest encoder window: 30 s at 16 kHz.
-pub(crate) const WINDOW_SAMPLES: usize = 480_000;
 /// Samples between two frames.
 pub(crate) const HOP: usize = 160;
-/// Frames of a whole window.
-pub(crate) const WINDOW_FRAMES: usize = WINDOW_SAMPLES / HOP;
 
 const FFT_LEN: usize = 400;
 const EDGE: usize = FFT_LEN / 2;

@@ -3,6 +3,7 @@
 //! Only what a converter needs: named constants (initialisers and `Constant` nodes, those of `If` branches too) and
 //! which node reads which of them.
 
+use crate::platform::FileBytes;
 use prost::Message;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -60,13 +61,7 @@ impl Onnx {
     /// [`ErrorCode::ModelMissing`], [`ErrorCode::ModelTruncated`], [`ErrorCode::ModelCorrupt`].
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let file_name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        let bytes = std::fs::read(path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => {
-                Error::new(ErrorCode::ModelMissing, format!("{} is not there", path.display()))
-            }
-            _ => Error::new(ErrorCode::ModelLoadFailed, format!("{} cannot be read", path.display())).with_source(e),
-        })?;
-        Self::parse(&bytes, file_name)
+        Self::parse(&FileBytes::open(path)?, file_name)
     }
 
     /// Reads a file's bytes; `file_name` is for messages.

@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod cursor;
 mod dequant;
 mod dtype;
 pub mod quant;
@@ -28,6 +29,8 @@ mod reader;
 mod value;
 mod writer;
 
+#[cfg(feature = "download")]
+pub(crate) use cursor::Cursor;
 pub use dequant::dequantize;
 pub use dtype::GgmlType;
 pub use reader::{Gguf, SharedTensor, TensorView};

@@ -1,9 +1,9 @@
 //! [`Gguf`]: the reader. Every count, length and offset is checked against the file before anything is allocated.
 
+use super::cursor::Cursor;
 use super::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, DIMENSIONS_MAX, GgmlType, MAGIC, Value, dequant};
 use crate::platform::FileBytes;
 use std::collections::HashMap;
-use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ const NAME_BYTES_MAX: usize = 65_535;
 /// An open GGUF file: its metadata, and its tensors where they lie in the file.
 #[derive(Debug)]
 pub struct Gguf {
-    bytes: Bytes,
+    bytes: FileBytes,
     file_name: String,
     values: HashMap<String, Value>,
     tensors: Vec<TensorRecord>,
@@ -60,15 +60,7 @@ impl Gguf {
     /// bytes contradict the format, [`ErrorCode::ModelUnsupported`] for other versions and tensor types.
     pub fn open(path: &Path) -> Result<Self> {
         let file_name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let bytes = FileBytes::open(path).map_err(|error| {
-            if error.kind() == ErrorKind::NotFound {
-                Error::new(ErrorCode::ModelMissing, format!("{file_name} is not at {}", path.display()))
-            } else {
-                Error::new(ErrorCode::ModelLoadFailed, format!("{file_name} cannot be read"))
-            }
-            .with_source(error)
-        })?;
-        Self::parse(Bytes::File(bytes), file_name)
+        Self::parse(FileBytes::open(path)?, file_name)
     }
 
     /// Reads a file that is in memory already.
@@ -76,7 +68,7 @@ impl Gguf {
     /// # Errors
     /// Those of [`open`](Self::open) except `ModelMissing` and `ModelLoadFailed`.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
-        Self::parse(Bytes::Owned(bytes), "model".into())
+        Self::parse(FileBytes::Read(bytes), "model".into())
     }
 
     /// The file's name without its folder, for messages.
@@ -86,7 +78,7 @@ impl Gguf {
 
     /// Bytes of the whole file.
     pub fn file_bytes(&self) -> usize {
-        self.bytes.as_slice().len()
+        self.bytes.len()
     }
 
     /// A value of the metadata.
@@ -160,8 +152,21 @@ impl Gguf {
     /// # Errors
     /// [`ErrorCode::ModelCorrupt`] where the file has none with this name.
     pub fn tensor(&self, name: &str) -> Result<TensorView<'_>> {
-        let index = self.by_name.get(name).ok_or_else(|| self.corrupt(format!("there is no tensor {name}")))?;
-        Ok(self.view(&self.tensors[*index]))
+        Ok(self.view(&self.tensors[self.index(name)?]))
+    }
+
+    /// A tensor of a known shape.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ModelCorrupt`] where the file has none with this name, or it is of another shape.
+    #[allow(dead_code, reason = "backends use it, each of which is a feature")]
+    pub(crate) fn tensor_of(&self, name: &str, shape: &[usize]) -> Result<TensorView<'_>> {
+        let tensor = self.tensor(name)?;
+        if tensor.shape == shape {
+            Ok(tensor)
+        } else {
+            Err(self.corrupt(format!("tensor {name} has shape {:?}: {shape:?} expected", tensor.shape)))
+        }
     }
 
     /// A tensor that keeps its file open.
@@ -169,8 +174,7 @@ impl Gguf {
     /// # Errors
     /// [`ErrorCode::ModelCorrupt`] where the file has none with this name.
     pub fn shared_tensor(self: &Arc<Self>, name: &str) -> Result<SharedTensor> {
-        let index = self.by_name.get(name).ok_or_else(|| self.corrupt(format!("there is no tensor {name}")))?;
-        Ok(SharedTensor { file: self.clone(), index: *index })
+        Ok(SharedTensor { index: self.index(name)?, file: self.clone() })
     }
 
     /// True if the file has a tensor with this name.
@@ -199,9 +203,13 @@ impl Gguf {
         Error::new(ErrorCode::ModelUnsupported, format!("{}: {what}", self.file_name))
     }
 
+    fn index(&self, name: &str) -> Result<usize> {
+        self.by_name.get(name).copied().ok_or_else(|| self.corrupt(format!("tensor {name} is missing")))
+    }
+
     fn typed<'a, T>(&'a self, key: &str, what: &str, read: impl FnOnce(&'a Value) -> Option<T>) -> Result<T> {
-        let value = self.value(key).ok_or_else(|| self.corrupt(format!("{key} is not in the metadata")))?;
-        read(value).ok_or_else(|| self.corrupt(format!("{key} is no {what}")))
+        let value = self.value(key).ok_or_else(|| self.corrupt(format!("metadata value {key} is missing")))?;
+        read(value).ok_or_else(|| self.corrupt(format!("metadata value {key} is no {what}")))
     }
 
     fn view<'a>(&'a self, record: &'a TensorRecord) -> TensorView<'a> {
@@ -209,15 +217,19 @@ impl Gguf {
             name: &record.name,
             shape: &record.shape,
             dtype: record.dtype,
-            data: &self.bytes.as_slice()[record.range.clone()],
+            data: &self.bytes[record.range.clone()],
         }
     }
 
-    fn parse(bytes: Bytes, file_name: String) -> Result<Self> {
-        let parsed = Cursor { bytes: bytes.as_slice(), at: 0 }.file();
+    fn parse(bytes: FileBytes, file_name: String) -> Result<Self> {
+        let parsed = Cursor::new(&bytes).file();
         let (values, tensors) =
             parsed.map_err(|error| Error::new(error.code(), format!("{file_name}: {}", error.detail())))?;
-        let by_name = tensors.iter().enumerate().map(|(index, record)| (record.name.clone(), index)).collect();
+        let names = tensors.iter().enumerate().map(|(index, record)| (record.name.clone(), index));
+        let by_name: HashMap<_, _> = names.collect();
+        if by_name.len() < tensors.len() {
+            return Err(corrupt(format!("{file_name}: a tensor name occurs twice")));
+        }
         Ok(Self { bytes, file_name, values, tensors, by_name })
     }
 }
@@ -237,26 +249,6 @@ impl TensorView<'_> {
     }
 }
 
-enum Bytes {
-    File(FileBytes),
-    Owned(Vec<u8>),
-}
-
-impl Bytes {
-    fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::File(bytes) => bytes,
-            Self::Owned(bytes) => bytes,
-        }
-    }
-}
-
-impl std::fmt::Debug for Bytes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} bytes", self.as_slice().len())
-    }
-}
-
 #[derive(Debug)]
 struct TensorRecord {
     name: String,
@@ -264,11 +256,6 @@ struct TensorRecord {
     dtype: GgmlType,
     /// Where its data lies in the file.
     range: Range<usize>,
-}
-
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
 }
 
 impl<'a> Cursor<'a> {
@@ -350,12 +337,8 @@ impl<'a> Cursor<'a> {
         // A name's length, the number of dimensions, the type and the offset.
         let count = self.count(count, 8 + 4 + 4 + 8)?;
         let mut tensors = Vec::with_capacity(count);
-        let mut names = std::collections::HashSet::with_capacity(count);
         for _ in 0..count {
             let name = self.name()?;
-            if !names.insert(name.clone()) {
-                return Err(corrupt("a tensor name occurs twice"));
-            }
             let dimensions = self.u32()? as usize;
             if dimensions > DIMENSIONS_MAX {
                 return Err(corrupt(format!("tensor {name} has more than {DIMENSIONS_MAX} dimensions")));
@@ -414,25 +397,6 @@ impl<'a> Cursor<'a> {
         let len = self.u64()?;
         let len = self.count(len, 1)?;
         std::str::from_utf8(self.take(len)?).map_err(|_| corrupt("a text is not UTF-8"))
-    }
-
-    fn u32(&mut self) -> Result<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Result<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        Ok(self.take(N)?.try_into().expect("take gives as many bytes as it is asked for"))
-    }
-
-    fn take(&mut self, len: usize) -> Result<&'a [u8]> {
-        let rest = &self.bytes[self.at..];
-        let taken = rest.get(..len).ok_or_else(|| truncated("the file ends in its metadata"))?;
-        self.at += len;
-        Ok(taken)
     }
 }
 

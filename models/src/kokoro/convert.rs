@@ -9,6 +9,7 @@
 use super::{ARCHITECTURE, STYLE_ROWS, STYLE_WIDTH, voice_language};
 use crate::gguf::{GgmlType, GgufWriter, Value, quant};
 use crate::onnx::{Node, Onnx, OnnxTensor};
+use crate::platform::FileBytes;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use tertulia::{Error, ErrorCode, Result};
@@ -38,7 +39,7 @@ pub fn convert_onnx<N: AsRef<str>, P: AsRef<Path>>(
     writer.set("general.architecture", ARCHITECTURE);
     writer.set("general.name", "Kokoro-82M v1.0");
     writer.set("general.license", "apache-2.0");
-    write_vocab(&read(vocab_json)?, &mut writer)?;
+    write_vocab(&FileBytes::open(vocab_json)?, &mut writer)?;
     for (name, weight) in weights(&Onnx::open(onnx)?)? {
         weight.write(&name, &mut writer)?;
     }
@@ -233,20 +234,13 @@ fn write_vocab(json: &[u8], writer: &mut GgufWriter) -> Result<()> {
 }
 
 fn read_voice(path: &Path) -> Result<Vec<f32>> {
-    let bytes = read(path)?;
+    let bytes = FileBytes::open(path)?;
     let expected = STYLE_ROWS * STYLE_WIDTH * 4;
     if bytes.len() != expected {
         let code = if bytes.len() < expected { ErrorCode::ModelTruncated } else { ErrorCode::ModelCorrupt };
         return Err(Error::new(code, format!("{} does not hold 510 x 256 numbers", path.display())));
     }
     Ok(bytes.as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect())
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => Error::new(ErrorCode::ModelMissing, format!("{} is not there", path.display())),
-        _ => Error::new(ErrorCode::ModelLoadFailed, format!("{} cannot be read", path.display())).with_source(e),
-    })
 }
 
 fn corrupt(name: &str) -> Error {

@@ -192,11 +192,7 @@ impl Shared {
         if !voices.iter().any(|known| known.name == voice) {
             return Err(Error::new(ErrorCode::UnknownVoice, format!("no Kokoro voice is named {voice:?}")));
         }
-        let tensor = file.tensor(&format!("voice.{voice}"))?;
-        if tensor.shape != [STYLE_ROWS, STYLE_WIDTH] {
-            return Err(file.corrupt(format!("voice {voice} has the shape {:?}", tensor.shape)));
-        }
-        tensor.to_f32()
+        file.tensor_of(&format!("voice.{voice}"), &[STYLE_ROWS, STYLE_WIDTH])?.to_f32()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::gguf::Gguf;
 use burn::tensor::{Device, Tensor, TensorData};
-use tertulia::{Error, ErrorCode, Result};
+use tertulia::Result;
 
 /// A file and the device that its tensors go to.
 pub(super) struct Weights<'a> {
@@ -26,7 +26,7 @@ impl<'a> Weights<'a> {
     /// The tensor as f32.
     ///
     /// # Errors
-    /// [`ErrorCode::ModelCorrupt`] where it is missing or has another shape.
+    /// `ModelCorrupt` where it is missing or has another shape.
     pub(super) fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Result<Tensor<D>> {
         Ok(Tensor::from_data(TensorData::new(self.values(name, &shape)?, shape), self.device))
     }
@@ -34,13 +34,8 @@ impl<'a> Weights<'a> {
     /// The tensor's elements as f32, row major.
     ///
     /// # Errors
-    /// [`ErrorCode::ModelCorrupt`] where it is missing or has another shape.
+    /// `ModelCorrupt` where it is missing or has another shape.
     pub(super) fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let view = self.file.tensor(name)?;
-        if view.shape != shape {
-            let detail = format!("{}: {name} has shape {:?} instead of {shape:?}", self.file.file_name(), view.shape);
-            return Err(Error::new(ErrorCode::ModelCorrupt, detail));
-        }
-        view.to_f32()
+        self.file.tensor_of(name, shape)?.to_f32()
     }
 }

@@ -9,11 +9,10 @@
 use super::model_file::Head;
 use super::shape::Shape;
 use super::vocabulary::{TIMESTAMP_STEP_S, Vocabulary};
-use crate::gguf::{GgmlType, GgufWriter};
+use crate::gguf::{Cursor, GgmlType, GgufWriter};
+use crate::platform::FileBytes;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use tertulia::{Error, ErrorCode, Result};
 
@@ -22,9 +21,6 @@ const SPEC: &str = "WhisperSpec";
 const RANK_MAX: usize = 4;
 /// Variables of a file; large has under a thousand.
 const COUNT_MAX: u32 = 16_384;
-
-/// Bytes of the JSON files; those of large-v3 have 2.5 MB.
-const JSON_BYTES_MAX: u64 = 64 << 20;
 
 /// Writes a CTranslate2 Whisper (`model.bin`, `tokenizer.json`, `config.json`) as one GGUF file with f16 tensors.
 ///
@@ -46,7 +42,8 @@ const JSON_BYTES_MAX: u64 = 64 << 20;
 /// # }
 /// ```
 pub fn convert_ct2(model_bin: &Path, tokenizer_json: &Path, config_json: &Path, out_gguf: &Path) -> Result<()> {
-    let mut file = Ct2File::open(model_bin)?;
+    let bytes = FileBytes::open(model_bin)?;
+    let file = Ct2File::read(&bytes)?;
     let shape = file.shape()?;
     let tokens = tokens(&json(tokenizer_json)?, shape.tokens)?;
     let vocabulary = Vocabulary::new(&tokens)?;
@@ -113,8 +110,7 @@ fn alignment_heads(config: &Value, shape: &Shape) -> Result<Vec<(usize, usize)>>
 }
 
 fn json(path: &Path) -> Result<Value> {
-    let mut text = Vec::new();
-    open(path)?.take(JSON_BYTES_MAX).read_to_end(&mut text).map_err(|e| unreadable(path, e))?;
+    let text = FileBytes::open(path)?;
     serde_json::from_slice(&text).map_err(|e| corrupt(format!("{} is malformed JSON", path.display())).with_source(e))
 }
 
@@ -134,7 +130,7 @@ impl Element {
         [Self::F32, Self::I8, Self::I16, Self::I32, Self::F16, Self::Bf16].get(usize::from(code)).copied()
     }
 
-    fn size(self) -> u64 {
+    fn size(self) -> usize {
         match self {
             Self::I8 => 1,
             Self::I16 | Self::F16 | Self::Bf16 => 2,
@@ -176,80 +172,53 @@ fn ct2_name(name: &str) -> String {
     format!("{side}/layer_{layer}/{part}")
 }
 
-/// Where a variable stands in the file.
+/// A variable where it lies in the file.
 #[derive(Clone, Debug)]
-struct Variable {
+struct Variable<'a> {
     dims: Vec<usize>,
     element: Element,
-    offset: u64,
-    bytes: u64,
+    bytes: &'a [u8],
 }
 
-/// A `model.bin`, its variables found and their sizes checked, their data still on disk.
-struct Ct2File {
-    file: BufReader<File>,
-    variables: BTreeMap<String, Variable>,
+/// A `model.bin`, its variables found and their sizes checked.
+struct Ct2File<'a> {
+    variables: BTreeMap<String, Variable<'a>>,
 }
 
-impl Ct2File {
-    fn open(path: &Path) -> Result<Self> {
-        let file = open(path)?;
-        let len = file.metadata().map_err(|e| unreadable(path, e))?.len();
-        let mut file = BufReader::with_capacity(1 << 16, file);
-        let mut reader = Checked { file: &mut file, at: 0, len };
+impl<'a> Ct2File<'a> {
+    fn read(bytes: &'a [u8]) -> Result<Self> {
+        let mut reader = Cursor::new(bytes);
         let version = reader.u32()?;
         if version != VERSION {
-            return Err(Error::new(
-                ErrorCode::ModelUnsupported,
-                format!("CTranslate2 file version {version}; version 6 expected"),
-            ));
+            return Err(unsupported(format!("CTranslate2 file version {version}: version {VERSION} expected")));
         }
-        let spec = reader.name()?;
-        if spec != SPEC {
-            return Err(Error::new(
-                ErrorCode::ModelUnsupported,
-                "CTranslate2 file of another model; WhisperSpec expected",
-            ));
+        if name(&mut reader)? != SPEC {
+            return Err(unsupported(format!("CTranslate2 file of another model: {SPEC} expected")));
         }
         let _revision = reader.u32()?;
         let count = reader.u32()?;
         if count > COUNT_MAX {
-            return Err(corrupt(format!("{count} variables")));
+            return Err(corrupt(format!("{count} variables: {COUNT_MAX} at most expected")));
         }
         let mut variables = BTreeMap::new();
         for _ in 0..count {
-            let name = reader.name()?;
-            let rank = usize::from(reader.u8()?);
-            if rank > RANK_MAX {
-                return Err(corrupt(format!("{name} has {rank} dimensions")));
-            }
-            let dims = (0..rank).map(|_| Ok(reader.u32()? as usize)).collect::<Result<Vec<_>>>()?;
-            let code = reader.u8()?;
-            let element = Element::from_code(code).ok_or_else(|| corrupt(format!("{name} is of type {code}")))?;
-            let bytes = u64::from(reader.u32()?);
-            let elements = dims.iter().try_fold(1u64, |product, dim| product.checked_mul(*dim as u64));
-            if elements.and_then(|n| n.checked_mul(element.size())) != Some(bytes) {
-                return Err(corrupt(format!("{name}: {bytes} bytes do not hold {dims:?} values")));
-            }
-            let offset = reader.at;
-            reader.skip(bytes)?;
-            variables.insert(name, Variable { dims, element, offset, bytes });
+            variables.insert(name(&mut reader)?, Variable::read(&mut reader)?);
         }
         let aliases = reader.u32()?;
         if aliases > COUNT_MAX {
-            return Err(corrupt(format!("{aliases} aliases")));
+            return Err(corrupt(format!("{aliases} aliases: {COUNT_MAX} at most expected")));
         }
         for _ in 0..aliases {
-            let (alias, name) = (reader.name()?, reader.name()?);
-            let variable =
-                variables.get(&name).cloned().ok_or_else(|| corrupt(format!("{alias} stands for nothing")))?;
+            let (alias, name) = (name(&mut reader)?, name(&mut reader)?);
+            let variable = variables.get(&name).cloned();
+            let variable = variable.ok_or_else(|| corrupt(format!("alias {alias} is of no variable: {name}")))?;
             variables.insert(alias, variable);
         }
-        Ok(Self { file, variables })
+        Ok(Self { variables })
     }
 
     /// The model's sizes, as its tensors have them.
-    fn shape(&mut self) -> Result<Shape> {
+    fn shape(&self) -> Result<Shape> {
         let two = |dims: &[usize], name: &str| match dims {
             [a, b] => Ok((*a, *b)),
             _ => Err(corrupt(format!("{name} has the shape {dims:?}"))),
@@ -273,8 +242,8 @@ impl Ct2File {
         Ok(shape)
     }
 
-    fn variable(&self, name: &str) -> Result<&Variable> {
-        self.variables.get(name).ok_or_else(|| corrupt(format!("there is no {name}")))
+    fn variable(&self, name: &str) -> Result<&Variable<'a>> {
+        self.variables.get(name).ok_or_else(|| corrupt(format!("variable {name} is missing")))
     }
 
     fn dims(&self, name: &str) -> Result<&[usize]> {
@@ -286,117 +255,70 @@ impl Ct2File {
         (0..).take_while(|i| self.variables.contains_key(&format!("{prefix}/layer_{i}/ffn/linear_0/weight"))).count()
     }
 
-    fn bytes(&mut self, variable: &Variable) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; variable.bytes as usize];
-        let read = self.file.seek(SeekFrom::Start(variable.offset)).and_then(|_| self.file.read_exact(&mut bytes));
-        read.map_err(|e| Error::new(ErrorCode::ModelTruncated, "model file is truncated").with_source(e))?;
-        Ok(bytes)
-    }
-
     /// A whole number kept as a scalar variable.
-    fn scalar(&mut self, name: &str) -> Result<usize> {
-        let variable = self.variable(name)?.clone();
-        let bytes = self.bytes(&variable)?;
-        let value = match (variable.element, bytes.as_slice()) {
+    fn scalar(&self, name: &str) -> Result<usize> {
+        let Variable { element, bytes, .. } = *self.variable(name)?;
+        let value = match (element, bytes) {
             (Element::I8, [b]) => i64::from(*b as i8),
             (Element::I16, [a, b]) => i64::from(i16::from_le_bytes([*a, *b])),
             (Element::I32, [a, b, c, d]) => i64::from(i32::from_le_bytes([*a, *b, *c, *d])),
-            _ => return Err(corrupt(format!("{name} is no whole number"))),
+            _ => return Err(corrupt(format!("variable {name} is no whole number"))),
         };
-        usize::try_from(value).map_err(|_| corrupt(format!("{name} is {value}")))
+        usize::try_from(value).map_err(|_| corrupt(format!("variable {name} is negative: {value}")))
     }
 
     /// A tensor's values as f16, after its shape was compared.
-    fn f16(&mut self, name: &str, dims: &[usize]) -> Result<Vec<half::f16>> {
-        let variable = self.variable(name)?.clone();
+    fn f16(&self, name: &str, dims: &[usize]) -> Result<Vec<half::f16>> {
+        let variable = self.variable(name)?;
         if variable.dims != dims {
-            return Err(corrupt(format!("{name} has the shape {:?}, not {dims:?}", variable.dims)));
+            return Err(corrupt(format!("variable {name} has shape {:?}: {dims:?} expected", variable.dims)));
         }
-        let bytes = self.bytes(&variable)?;
-        match variable.element {
-            Element::F16 => Ok(pairs(&bytes).map(half::f16::from_le_bytes).collect()),
-            Element::Bf16 => {
-                Ok(pairs(&bytes).map(|b| half::f16::from_f32(half::bf16::from_le_bytes(b).to_f32())).collect())
-            }
+        let bytes = variable.bytes;
+        Ok(match variable.element {
+            Element::F16 => pairs(bytes).map(half::f16::from_le_bytes).collect(),
+            Element::Bf16 => pairs(bytes).map(|b| half::f16::from_f32(half::bf16::from_le_bytes(b).to_f32())).collect(),
             Element::F32 => {
-                let value = |b: &[u8]| half::f16::from_f32(f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-                Ok(bytes.chunks_exact(4).map(value).collect())
+                let value = |b: &[u8; 4]| half::f16::from_f32(f32::from_le_bytes(*b));
+                bytes.as_chunks().0.iter().map(value).collect()
             }
-            other => {
-                let detail = format!("{name} is quantised ({other:?}); convert a float model");
-                Err(Error::new(ErrorCode::ModelUnsupported, detail))
-            }
+            other => return Err(unsupported(format!("variable {name} is quantised ({other:?}): floats expected"))),
+        })
+    }
+}
+
+impl<'a> Variable<'a> {
+    fn read(reader: &mut Cursor<'a>) -> Result<Self> {
+        let [rank] = reader.array()?;
+        if usize::from(rank) > RANK_MAX {
+            return Err(corrupt(format!("a variable has {rank} dimensions: {RANK_MAX} at most expected")));
         }
-    }
-}
-
-fn pairs(bytes: &[u8]) -> impl Iterator<Item = [u8; 2]> + '_ {
-    bytes.chunks_exact(2).map(|b| [b[0], b[1]])
-}
-
-/// Reads small fields and refuses to read past the end.
-struct Checked<'a> {
-    file: &'a mut BufReader<File>,
-    at: u64,
-    len: u64,
-}
-
-impl Checked<'_> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let mut bytes = [0; N];
-        self.claim(N as u64)?;
-        self.file.read_exact(&mut bytes).map_err(|e| truncated().with_source(e))?;
-        Ok(bytes)
-    }
-
-    fn u8(&mut self) -> Result<u8> {
-        Ok(self.take::<1>()?[0])
-    }
-
-    fn u32(&mut self) -> Result<u32> {
-        Ok(u32::from_le_bytes(self.take()?))
-    }
-
-    fn name(&mut self) -> Result<String> {
-        let len = usize::from(u16::from_le_bytes(self.take()?));
-        let mut bytes = vec![0; len];
-        self.claim(len as u64)?;
-        self.file.read_exact(&mut bytes).map_err(|e| truncated().with_source(e))?;
-        if bytes.last() == Some(&0) {
-            bytes.pop();
+        let dims = (0..rank).map(|_| Ok(reader.u32()? as usize)).collect::<Result<Vec<_>>>()?;
+        let [code] = reader.array()?;
+        let element = Element::from_code(code).ok_or_else(|| corrupt(format!("unknown element type: {code}")))?;
+        let len = reader.u32()? as usize;
+        if dims.iter().try_fold(element.size(), |product, dim| product.checked_mul(*dim)) != Some(len) {
+            return Err(corrupt(format!("{len} bytes do not hold {dims:?} values")));
         }
-        String::from_utf8(bytes).map_err(|_| corrupt("a name is not UTF-8"))
-    }
-
-    fn skip(&mut self, bytes: u64) -> Result<()> {
-        self.claim(bytes)?;
-        self.file.seek_relative(bytes as i64).map_err(|e| truncated().with_source(e))
-    }
-
-    /// Moves on, if the file is long enough.
-    fn claim(&mut self, bytes: u64) -> Result<()> {
-        self.at = self.at.checked_add(bytes).filter(|at| *at <= self.len).ok_or_else(truncated)?;
-        Ok(())
+        Ok(Self { dims, element, bytes: reader.take(len)? })
     }
 }
 
-fn truncated() -> Error {
-    Error::new(ErrorCode::ModelTruncated, "the CTranslate2 file ends before its variables do")
+/// A name: its length, its bytes, and mostly a NUL after them.
+fn name(reader: &mut Cursor<'_>) -> Result<String> {
+    let len = u16::from_le_bytes(reader.array()?);
+    let bytes = reader.take(len.into())?;
+    let text = std::str::from_utf8(bytes.strip_suffix(&[0]).unwrap_or(bytes));
+    text.map(str::to_owned).map_err(|_| corrupt("a name is not UTF-8"))
+}
+
+fn pairs(bytes: &[u8]) -> impl Iterator<Item = [u8; 2]> {
+    bytes.as_chunks().0.iter().copied()
 }
 
 fn corrupt(detail: impl Into<String>) -> Error {
     Error::new(ErrorCode::ModelCorrupt, detail)
 }
 
-fn open(path: &Path) -> Result<File> {
-    File::open(path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => {
-            Error::new(ErrorCode::ModelMissing, format!("{} is not there", path.display())).with_source(e)
-        }
-        _ => unreadable(path, e),
-    })
-}
-
-fn unreadable(path: &Path, error: std::io::Error) -> Error {
-    Error::new(ErrorCode::ModelStoreFailed, format!("{} cannot be read", path.display())).with_source(error)
+fn unsupported(detail: impl Into<String>) -> Error {
+    Error::new(ErrorCode::ModelUnsupported, detail)
 }

@@ -3,8 +3,8 @@
 use super::decoding::Rules;
 use super::model_file::Loaded;
 use super::network::values;
+use super::shape::WINDOW_FRAMES;
 use super::vocabulary::Vocabulary;
-use crate::mel::WINDOW_FRAMES;
 use std::sync::Arc;
 use tertulia::{ErrorCode, LanguageTag, Result};
 

@@ -3,10 +3,9 @@
 use super::decoder::{Decoder, Language};
 use super::model_file::Loaded;
 use super::segments::{Segment, segments};
-use super::shape::POSITION_SAMPLES;
+use super::shape::{POSITION_SAMPLES, WINDOW_SAMPLES};
 use super::steps::Emitter;
 use super::{ending, gate, timing};
-use crate::mel::WINDOW_SAMPLES;
 use std::sync::Arc;
 use tertulia::backend::{LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, Transcript, Word};
 use tertulia::{Error, ErrorCode, LanguageTag, Result};

@@ -1,8 +1,12 @@
 //! [`Shape`]: the sizes of a Whisper and the tensors that follow from them.
 
-use crate::mel::{HOP, WINDOW_FRAMES};
+use crate::mel::HOP;
 use tertulia::{Error, ErrorCode, Result};
 
+/// Samples of the longest encoder window: 30 s at 16 kHz.
+pub(super) const WINDOW_SAMPLES: usize = 480_000;
+/// Mel frames of that window.
+pub(super) const WINDOW_FRAMES: usize = WINDOW_SAMPLES / HOP;
 /// Samples of one encoder position.
 pub(super) const POSITION_SAMPLES: usize = 2 * HOP;
 /// Frames that a convolution covers.
