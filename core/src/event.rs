@@ -420,27 +420,6 @@ pub struct Metrics {
     pub dropped_messages: u32,
 }
 
-impl Metrics {
-    /// The recogniser's time per time of speech; `None` without speech.
-    pub fn recognize_real_time_factor(&self) -> Option<f64> {
-        ratio(self.recognize_ms, self.speech_ms)
-    }
-
-    /// The synthesizer's time per time of audio; `None` without audio.
-    pub fn speak_real_time_factor(&self) -> Option<f64> {
-        ratio(self.speak_ms, self.reply_audio_ms)
-    }
-
-    /// The chat model's tokens per second, prompt evaluation included; `None` without a reply.
-    pub fn reply_tokens_per_s(&self) -> Option<f64> {
-        ratio(u64::from(self.reply_tokens) * 1000, self.reply_ms)
-    }
-}
-
-fn ratio(a: u64, b: u64) -> Option<f64> {
-    (b > 0).then(|| a as f64 / b as f64)
-}
-
 fn serialize_len<S: Serializer>(pcm: &Arc<[f32]>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(pcm.len() as u64)
 }

@@ -29,9 +29,6 @@ pub use resample::{Resampler, resample};
 
 use crate::error::{Error, ErrorCode, Result};
 
-/// The longest utterance, in seconds, where nothing else is set.
-pub const UTTERANCE_SECONDS_MAX: u32 = 120;
-
 /// The lowest sample rate that is taken, in Hz.
 pub const RATE_HZ_MIN: u32 = 8_000;
 

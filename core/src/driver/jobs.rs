@@ -13,7 +13,7 @@ use crate::backend::{
 use crate::config::SessionConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{ErrorInfo, Stage, Transcript, TurnId};
-use crate::turn::{Input, Inquiry, Report};
+use crate::turn::{Answer, Input, Inquiry, Report};
 use std::sync::Arc;
 use tracing::{Instrument, Span, info_span};
 
@@ -118,13 +118,14 @@ pub(crate) async fn answer_words(
     let span = info_span!("partial_recognition", session = %session.id, samples);
     let first = |step| {
         if let RecognitionStep::FirstPass(transcript) = step {
-            shared.send(Message::Machine(session.key, Input::FirstPass { inquiry, transcript }));
+            let answer = Answer::FirstPass(transcript);
+            shared.send(Message::Machine(session.key, Input::Answered { inquiry, answer }));
         }
     };
     let answer = contained(transcript_of(&shared, &session, request, first)).instrument(span).await;
     if !cancel.is_cancelled() {
-        let answer = answer.map_err(ErrorInfo::from);
-        shared.send(Message::Machine(session.key, Input::Recognised { inquiry, answer }));
+        let answer = Answer::Recognised(answer.map_err(ErrorInfo::from));
+        shared.send(Message::Machine(session.key, Input::Answered { inquiry, answer }));
     }
 }
 
@@ -142,7 +143,10 @@ pub(crate) async fn answer_detector(
     };
     let span = info_span!("turn_detector", session = %session.id, samples = audio.len());
     match contained(ask).instrument(span).await {
-        Ok(probability) => shared.send(Message::Machine(session.key, Input::Detected { inquiry, probability })),
+        Ok(probability) => {
+            let answer = Answer::Detected(probability);
+            shared.send(Message::Machine(session.key, Input::Answered { inquiry, answer }));
+        }
         Err(error) if error.code() == ErrorCode::Cancelled => {}
         Err(error) => tracing::warn!(error = error.chain(), "the turn detector failed"),
     }

@@ -18,8 +18,8 @@ use crate::error::{ErrorCode, Result};
 use crate::event::{EndReason, ErrorInfo, Event, EventKind, Transcript, TurnId};
 use crate::language::LanguageTag;
 use crate::turn::{
-    Action, Draft, EndpointSettings, EndpointWeights, Inquiry, ListeningSettings, Output, SAMPLES_PER_MS, Spoken,
-    TurnTaking,
+    Action, Answer, Draft, EndpointSettings, EndpointWeights, Inquiry, ListeningSettings, Output, SAMPLES_PER_MS,
+    Spoken, TurnTaking,
 };
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -114,12 +114,6 @@ pub(crate) struct Recording {
     delivered: u64,
 }
 
-enum Answer {
-    Detected(f32),
-    FirstPass(Transcript),
-    Recognised(Result<Transcript, ErrorInfo>),
-}
-
 impl Recording {
     pub(crate) fn new(shared: Arc<Shared>, request: ListenRequest) -> Result<Self> {
         request.listening.check()?;
@@ -196,11 +190,7 @@ impl Recording {
         self.answers.sort_by_key(|(due, ..)| *due);
         while self.answers.first().is_some_and(|(due, ..)| *due <= now) {
             let (due, inquiry, answer) = self.answers.remove(0);
-            match answer {
-                Answer::Detected(probability) => self.turn_taking.on_turn_detector(inquiry, probability),
-                Answer::FirstPass(transcript) => self.turn_taking.on_first_pass(inquiry, transcript),
-                Answer::Recognised(answer) => self.turn_taking.on_recognition(inquiry, answer),
-            }
+            self.turn_taking.on_answer(inquiry, answer);
             self.obey(due).await?;
         }
         Ok(())

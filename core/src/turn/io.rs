@@ -118,12 +118,8 @@ pub(crate) enum Input {
     Interrupt,
     /// A VAD frame that ends at sample `end`, with its probability of speech.
     Speech { end: u64, probability: f32 },
-    /// The turn detector's probability of an end of turn.
-    Detected { inquiry: Inquiry, probability: f32 },
-    /// The recogniser's first pass over a draft; its answer follows.
-    FirstPass { inquiry: Inquiry, transcript: Transcript },
-    /// The recogniser's answer to an inquiry.
-    Recognised { inquiry: Inquiry, answer: Result<Transcript, ErrorInfo> },
+    /// A backend's answer to an inquiry.
+    Answered { inquiry: Inquiry, answer: Answer },
     /// Ends the open utterance. With a reserved turn number a turn begins in any case, even without an utterance.
     EndUtterance { reason: EndReason, turn: Option<TurnId> },
     /// The host's count of samples played, at the reply's rate.
@@ -136,6 +132,17 @@ pub(crate) enum Input {
     Stored { ticket: Ticket, error: Option<ErrorInfo> },
     /// A backend's progress with a turn.
     Work { turn: TurnId, report: Report },
+}
+
+/// A backend's answer to an inquiry.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    /// The turn detector's probability of an end of turn.
+    Detected(f32),
+    /// The recogniser's first pass over a draft; its answer follows.
+    FirstPass(Transcript),
+    /// The recogniser's answer.
+    Recognised(Result<Transcript, ErrorInfo>),
 }
 
 /// A backend worker's progress with a turn.

@@ -82,6 +82,10 @@ impl Listener {
         self.endpointer.set(settings.endpoint);
     }
 
+    pub(super) fn settings(&self) -> &ListeningSettings {
+        &self.settings
+    }
+
     pub(super) fn poll(&mut self) -> Option<Notice> {
         self.notices.pop_front()
     }

@@ -28,7 +28,9 @@ pub use endpoint::EndpointWeights;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use endpoint::WEIGHTS_OF_TESTS;
 pub(crate) use endpoint::{EndpointSettings, Endpointer, SAMPLES_PER_MS};
-pub(crate) use io::{Input, ListeningSettings, Output, Redo, Report, Settings, Start, StartKind, Ticket, TurnFacts};
+pub(crate) use io::{
+    Answer, Input, ListeningSettings, Output, Redo, Report, Settings, Start, StartKind, Ticket, TurnFacts,
+};
 pub(crate) use listener::{Draft, Inquiry, Spoken};
 use outbox::Outbox;
 use std::collections::VecDeque;
@@ -88,9 +90,7 @@ impl Machine {
             Input::Start(start) if is_open => self.accept(start, now_us),
             Input::Interrupt => self.interrupt(InterruptReason::Cancel, now_us),
             Input::Speech { end, probability } if is_open => self.turn_taking.on_vad_frame(end, probability),
-            Input::Detected { inquiry, probability } => self.turn_taking.on_turn_detector(inquiry, probability),
-            Input::FirstPass { inquiry, transcript } => self.turn_taking.on_first_pass(inquiry, transcript),
-            Input::Recognised { inquiry, answer } => self.turn_taking.on_recognition(inquiry, answer),
+            Input::Answered { inquiry, answer } => self.turn_taking.on_answer(inquiry, answer),
             Input::EndUtterance { reason, turn } if is_open => self.turn_taking.end_utterance(reason, turn),
             Input::Played { turn, samples_total } => {
                 if let Some(active) = self.active_mut(turn) {

@@ -194,16 +194,16 @@ impl World {
         match asked {
             Output::AskDetector { inquiry, .. } => {
                 let probability = self.random.below(101) as f32 / 100.0;
-                self.handle(Input::Detected { inquiry, probability });
+                self.handle(Input::Answered { inquiry, answer: Answer::Detected(probability) });
             }
             Output::AskRecognizer { inquiry, .. } => {
                 let text = ["", "Sí.", "Quiero un café y", "No, espera un momento."][self.random.below(4) as usize];
                 let transcript = Transcript { text: text.into(), language: "es".parse().ok(), ..Default::default() };
                 if self.random.one_in(3) {
-                    self.handle(Input::FirstPass { inquiry, transcript: transcript.clone() });
+                    self.handle(Input::Answered { inquiry, answer: Answer::FirstPass(transcript.clone()) });
                 }
                 let answer = if self.random.one_in(8) { Err(failure()) } else { Ok(transcript) };
-                self.handle(Input::Recognised { inquiry, answer });
+                self.handle(Input::Answered { inquiry, answer: Answer::Recognised(answer) });
             }
             _ => unreachable!("only inquiries are asked"),
         }

@@ -8,7 +8,7 @@
 //! [`poll`](TurnTaking::poll) after each input.
 
 use super::endpoint::{SAMPLES_PER_MS, Utterance};
-use super::io::{ListeningSettings, Output};
+use super::io::{Answer, ListeningSettings, Output};
 use super::listener::{Draft, Inquiry, Listener, Notice, Spoken};
 use super::words;
 use crate::event::{EndReason, ErrorInfo, EventKind, Transcript, TurnId};
@@ -19,7 +19,6 @@ const STALLED_US: u64 = 1_000_000;
 
 #[derive(Debug, Default)]
 pub(crate) struct TurnTaking {
-    settings: ListeningSettings,
     listener: Listener,
     /// The turn under way, of which nothing changes within one input but by an [`Action`].
     active: Option<TurnUnderWay>,
@@ -51,10 +50,9 @@ pub(super) struct TurnUnderWay {
     pub(super) stopping: bool,
 }
 
-/// A possible barge-in.
+/// A possible barge-in over the turn under way.
 #[derive(Debug)]
 struct BargeIn {
-    turn: TurnId,
     /// The host was told to pause the playback.
     paused: bool,
     /// The complete utterance, while its words are being recognised.
@@ -93,7 +91,7 @@ pub(super) struct DraftTimes {
 
 impl TurnTaking {
     pub(crate) fn new(settings: ListeningSettings) -> Self {
-        Self { settings, listener: Listener::new(settings), ..Self::default() }
+        Self { listener: Listener::new(settings), ..Self::default() }
     }
 
     /// Takes note of the time and of the turn under way, before each input.
@@ -108,7 +106,6 @@ impl TurnTaking {
     }
 
     pub(super) fn set(&mut self, settings: ListeningSettings) {
-        self.settings = settings;
         self.listener.set(settings);
         if !settings.continuous {
             self.reject_barge_in();
@@ -127,28 +124,28 @@ impl TurnTaking {
     }
 
     pub(crate) fn on_vad_frame(&mut self, end: u64, probability: f32) {
-        if !self.settings.continuous {
+        if !self.listener.settings().continuous {
             return;
         }
         self.audio_at_us = self.now_us;
         self.listener.on_vad_frame(end, probability);
         self.take_notices();
-        if self.listener.endpointer().speech_len() >= self.settings.interrupt_after {
+        if self.listener.endpointer().speech_len() >= self.listener.settings().interrupt_after {
             self.confirm_barge_in();
         }
         self.watch_idle(end);
     }
 
-    pub(crate) fn on_turn_detector(&mut self, inquiry: Inquiry, probability: f32) {
-        self.listener.on_turn_detector(inquiry, probability);
-    }
-
-    pub(crate) fn on_first_pass(&mut self, inquiry: Inquiry, transcript: Transcript) {
-        self.listener.on_first_pass(inquiry, transcript);
+    pub(crate) fn on_answer(&mut self, inquiry: Inquiry, answer: Answer) {
+        match answer {
+            Answer::Detected(probability) => self.listener.on_turn_detector(inquiry, probability),
+            Answer::FirstPass(transcript) => self.listener.on_first_pass(inquiry, transcript),
+            Answer::Recognised(answer) => self.on_recognition(inquiry, answer),
+        }
     }
 
     /// Hands the recogniser's answer to the inquiry's owner. A late answer has none.
-    pub(crate) fn on_recognition(&mut self, inquiry: Inquiry, answer: Result<Transcript, ErrorInfo>) {
+    fn on_recognition(&mut self, inquiry: Inquiry, answer: Result<Transcript, ErrorInfo>) {
         if self.asked_at_us(inquiry).is_some() {
             self.answered_at_us = Some(self.now_us);
         }
@@ -199,7 +196,7 @@ impl TurnTaking {
     pub(super) fn on_turn_ended(&mut self, turn: TurnId) {
         self.active = None;
         self.owners.retain(|_, owner| *owner != Owner::Turn(turn));
-        if let Some(spoken) = self.barge_in.take_if(|barge_in| barge_in.turn == turn).and_then(|b| b.spoken) {
+        if let Some(spoken) = self.barge_in.take().and_then(|barge_in| barge_in.spoken) {
             self.start(spoken);
         }
     }
@@ -266,10 +263,10 @@ impl TurnTaking {
         if self.barge_in.is_some() {
             return;
         }
-        let (turn, paused) = (active.turn, active.interruptible && active.has_audio);
-        self.barge_in = Some(BargeIn { turn, paused, spoken: None });
+        let paused = active.interruptible && active.has_audio;
+        self.barge_in = Some(BargeIn { paused, spoken: None });
         if paused {
-            self.emit(Some(turn), EventKind::PlaybackPause);
+            self.emit(Some(active.turn), EventKind::PlaybackPause);
         }
     }
 
@@ -295,7 +292,7 @@ impl TurnTaking {
                 return;
             }
             // Long enough, over a turn that cannot be interrupted.
-            let is_long = spoken.place.end - spoken.place.start >= self.settings.interrupt_after;
+            let is_long = spoken.place.end - spoken.place.start >= self.listener.settings().interrupt_after;
             if !ended_by_host && !is_long {
                 self.reject_barge_in();
                 return;
@@ -321,9 +318,9 @@ impl TurnTaking {
     fn reject_barge_in(&mut self) {
         if let Some(barge_in) = self.barge_in.take()
             && barge_in.paused
-            && self.active.is_some_and(|active| !active.stopping)
+            && let Some(active) = self.active.filter(|active| !active.stopping)
         {
-            self.emit(Some(barge_in.turn), EventKind::PlaybackResume);
+            self.emit(Some(active.turn), EventKind::PlaybackResume);
         }
         self.listener.discard();
         self.owners.retain(|_, owner| matches!(owner, Owner::Turn(_)));
@@ -340,7 +337,7 @@ impl TurnTaking {
             (self.idle_from, self.idle_told) = (end, false);
         }
         let idle = end - self.idle_from;
-        if self.settings.idle_after.is_some_and(|after| idle >= after) && !self.idle_told {
+        if self.listener.settings().idle_after.is_some_and(|after| idle >= after) && !self.idle_told {
             self.idle_told = true;
             self.emit(None, EventKind::Idle { silence_ms: idle / SAMPLES_PER_MS });
         }

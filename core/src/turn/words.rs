@@ -62,15 +62,9 @@ impl StablePrefix {
         let new = pieces.get(self.stable.len()..agreed).unwrap_or_default();
         self.stable.extend(new.iter().map(|piece| (*piece).to_owned()));
         self.earlier = now;
-        let mut shown = self.stable.join(" ");
-        let stable_len = shown.len();
-        for piece in pieces.iter().skip(self.stable.len()) {
-            if !shown.is_empty() {
-                shown.push(' ');
-            }
-            shown.push_str(piece);
-        }
-        (shown, stable_len)
+        let rest = pieces.into_iter().skip(self.stable.len());
+        let shown: Vec<&str> = self.stable.iter().map(String::as_str).chain(rest).collect();
+        (shown.join(" "), self.stable.join(" ").len())
     }
 }
 

@@ -11,14 +11,13 @@ pub(super) fn check(scenario: &Scenario, outcome: &Outcome) -> Result<(), String
     compare(&mut report, "events", Some(&scenario.events), &events);
     compare(&mut report, "turns in the store", Some(&scenario.turns), &outcome.turns);
     let (wanted, came) = (&scenario.requests, &outcome.requests);
-    compare(
-        &mut report,
-        "requests to the recogniser",
-        wanted.recognizer.as_ref(),
-        came.recognizer.as_deref().unwrap_or_default(),
-    );
-    compare(&mut report, "requests to the chat model", wanted.chat.as_ref(), came.chat.as_deref().unwrap_or_default());
-    compare(&mut report, "requests to the voice", wanted.voice.as_ref(), came.voice.as_deref().unwrap_or_default());
+    for (what, wanted, came) in [
+        ("requests to the recogniser", &wanted.recognizer, &came.recognizer),
+        ("requests to the chat model", &wanted.chat, &came.chat),
+        ("requests to the voice", &wanted.voice, &came.voice),
+    ] {
+        compare(&mut report, what, wanted.as_ref(), came.as_deref().unwrap_or_default());
+    }
     for fault in &outcome.faults {
         let _ = writeln!(report, "{fault}");
     }
