@@ -2,13 +2,13 @@
 
 use crate::error::{ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
-use crate::store::db::Db;
+use crate::store::db::{Db, Open};
 use crate::store::fault::Fault;
 use crate::store::payload::SessionPayload;
 use crate::store::quota::bytes_of;
 use crate::store::record::AudioKind;
 use crate::store::schema::{Kind, decode, session_of_key, turn_of_key};
-use crate::store::tables::{Records, Snapshot};
+use crate::store::tables::Snapshot;
 use redb::{ReadableTable, ReadableTableMetadata};
 use serde::{Deserialize, Serialize};
 
@@ -78,20 +78,17 @@ pub struct Damage {
 const RECORD_BYTES: u64 = 4 << 10;
 
 /// Bytes of the storage, and those in use. Reads every page, and blocks writes meanwhile.
-fn room(db: &Db) -> Result<(u64, u64)> {
-    let storage_bytes = db.storage_len();
-    let used_bytes = db.run(|open| {
-        let transaction = open.begin_write()?;
-        let stats = transaction.stats()?;
-        transaction.abort()?;
-        Ok(stats.allocated_pages().saturating_mul(stats.page_size() as u64).saturating_sub(stats.fragmented_bytes()))
-    });
-    match used_bytes {
-        Ok(used_bytes) => Ok((storage_bytes, used_bytes)),
-        // A storage that can only be read cannot be compacted.
-        Err(error) if error.code() == ErrorCode::StoreReadOnly => Ok((storage_bytes, storage_bytes)),
-        Err(error) => Err(error),
+fn room(open: &Open) -> Result<(u64, u64), Fault> {
+    let storage_bytes = open.storage_len();
+    if open.is_read_only() {
+        // It cannot be compacted.
+        return Ok((storage_bytes, storage_bytes));
     }
+    let transaction = open.begin_write()?;
+    let stats = transaction.stats()?;
+    transaction.abort()?;
+    let allocated_bytes = stats.allocated_pages().saturating_mul(stats.page_size() as u64);
+    Ok((storage_bytes, allocated_bytes.saturating_sub(stats.fragmented_bytes())))
 }
 
 /// More than two thirds of the storage are unused.
@@ -100,22 +97,22 @@ pub(super) fn wastes_room(db: &Db) -> Result<bool> {
         let unused_bytes = storage_bytes.saturating_sub(used_bytes);
         unused_bytes >= UNUSED_BYTES_MIN && unused_bytes > storage_bytes / 3 * 2
     };
-    let storage_bytes = db.storage_len();
-    if !is_waste((storage_bytes, 0)) {
-        return Ok(false);
-    }
-    // First an estimate from the entries, which is cheap and does not block writes.
-    let used_bytes = db.run(|open| {
+    db.run(|open| {
+        let storage_bytes = open.storage_len();
+        if !is_waste((storage_bytes, 0)) {
+            return Ok(false);
+        }
+        // First an estimate from the entries, which is cheap and does not block writes.
         let snapshot = Snapshot::of(open)?;
-        let records = snapshot.sessions.len()? + snapshot.turns.len()?;
-        Ok(bytes_of(&snapshot.recordings()?).saturating_add(records.saturating_mul(RECORD_BYTES)))
-    })?;
-    Ok(is_waste((storage_bytes, used_bytes)) && is_waste(room(db)?))
+        let records_bytes = (snapshot.sessions.len()? + snapshot.turns.len()?).saturating_mul(RECORD_BYTES);
+        let used_bytes = bytes_of(&snapshot.recordings()?).saturating_add(records_bytes);
+        Ok(is_waste((storage_bytes, used_bytes)) && is_waste(room(open)?))
+    })
 }
 
 pub(super) fn usage(db: &Db, audio_bytes_max: Option<u64>) -> Result<StoreUsage> {
-    let (storage_bytes, used_bytes) = room(db)?;
     db.run(|open| {
+        let (storage_bytes, used_bytes) = room(open)?;
         let snapshot = Snapshot::of(open)?;
         let mut usage = StoreUsage {
             storage_bytes,

@@ -22,14 +22,14 @@ pub(super) fn compact(db: &Db) -> Result<()> {
         copy.table(META, None)?;
         copy.table(META_COPY, None)?;
         copy.rows()?;
-        Ok((open.sealing(), key.cloned()))
+        Ok((open.sealing.clone(), key.cloned()))
     })
 }
 
 /// Copies everything, sealed with a new data key, which `key` wraps; without one, not sealed.
 pub(super) fn rotate_key(db: &Db, key: Option<StoreKey>) -> Result<()> {
     db.replace(|open, new, _| {
-        let (from, to) = (open.sealing(), Arc::new(Sealing::new(key.as_ref())?));
+        let (from, to) = (open.sealing.clone(), Arc::new(Sealing::new(key.as_ref())?));
         let old = open.begin_read()?;
         let transaction = new.begin_write()?;
         meta::put(&transaction, &to, key.as_ref(), meta::load(&old)?.created_ms)?;
@@ -41,7 +41,7 @@ pub(super) fn rotate_key(db: &Db, key: Option<StoreKey>) -> Result<()> {
 
 /// Starts over with an empty store under the same key.
 pub(super) fn clear(db: &Db) -> Result<()> {
-    db.replace(|open: &Open<'_>, new, key| {
+    db.replace(|open: &Open, new, key| {
         let sealing = Sealing::new(key)?;
         meta::create(new, &sealing, key, meta::load(&open.begin_read()?)?.created_ms)?;
         Ok((Arc::new(sealing), key.cloned()))

@@ -27,7 +27,7 @@ const CACHE_BYTES: usize = 16 << 20;
 
 pub(super) struct Db {
     factory: Box<dyn BackendFactory>,
-    slot: RwLock<Option<Opened>>,
+    slot: RwLock<Option<Open>>,
     /// True while the database is closed on purpose.
     suspended: AtomicBool,
     /// True where the database in the slot must not be used again. Set only under the slot's read lock.
@@ -40,10 +40,11 @@ pub(super) struct Db {
     pin: RwLock<()>,
 }
 
-/// The database, and how its records are sealed.
-struct Opened {
+/// The open database, and how its records are sealed.
+pub(super) struct Open {
     access: Access,
-    sealing: Arc<Sealing>,
+    pub(super) sealing: Arc<Sealing>,
+    unsynced: Arc<Unsynced>,
 }
 
 /// The database; a read-only one where the storage cannot be written.
@@ -68,33 +69,24 @@ impl Access {
     }
 }
 
-/// The database for one call of [`Db::run`].
-pub(super) struct Open<'d> {
-    opened: &'d Opened,
-    db: &'d Db,
-}
-
-impl Open<'_> {
+impl Open {
     pub(super) fn begin_read(&self) -> Result<ReadTransaction, Fault> {
-        self.opened.access.begin_read()
+        self.access.begin_read()
     }
 
     /// # Errors
     /// [`ErrorCode::StoreReadOnly`].
     pub(super) fn begin_write(&self) -> Result<WriteTransaction, Fault> {
-        Ok(self.opened.access.writable()?.begin_write()?)
+        Ok(self.access.writable()?.begin_write()?)
     }
 
-    pub(super) fn sealing(&self) -> Arc<Sealing> {
-        self.opened.sealing.clone()
-    }
-
+    /// Bytes of the storage.
     pub(super) fn storage_len(&self) -> u64 {
-        self.db.storage_len()
+        self.unsynced.len()
     }
 
     pub(super) fn is_read_only(&self) -> bool {
-        matches!(self.opened.access, Access::ReadOnly(_))
+        matches!(self.access, Access::ReadOnly(_))
     }
 }
 
@@ -115,12 +107,12 @@ impl Db {
     }
 
     /// Runs the work on an open database; once more on a new one where another call has broken the database.
-    pub(super) fn run<T>(&self, work: impl Fn(&Open<'_>) -> Result<T, Fault>) -> Result<T> {
+    pub(super) fn run<T>(&self, work: impl Fn(&Open) -> Result<T, Fault>) -> Result<T> {
         let mut retried = false;
         loop {
             let slot = self.opened(None)?;
-            let opened = slot.as_ref().expect("`opened` left a database in the slot");
-            let fault = match contain(|| work(&Open { opened, db: self })) {
+            let open = slot.as_ref().expect("`opened` left a database in the slot");
+            let fault = match contain(|| work(open)) {
                 Ok(value) => return Ok(value),
                 Err(fault) => fault,
             };
@@ -135,8 +127,8 @@ impl Db {
     }
 
     /// The database in its slot, opened again where that is needed; a new store is created as of `new_ms`, if given.
-    fn opened(&self, new_ms: Option<u64>) -> Result<RwLockReadGuard<'_, Option<Opened>>> {
-        let usable = |slot: &Option<Opened>| slot.is_some() && !self.broken.load(Ordering::Acquire);
+    fn opened(&self, new_ms: Option<u64>) -> Result<RwLockReadGuard<'_, Option<Open>>> {
+        let usable = |slot: &Option<Open>| slot.is_some() && !self.broken.load(Ordering::Acquire);
         let slot = self.slot.read();
         if usable(&slot) {
             return Ok(slot);
@@ -151,7 +143,7 @@ impl Db {
             self.rewrite_unsynced()?;
             let access = self.open_database()?;
             match contain(|| self.load_sealing(&access, new_ms)) {
-                Ok(sealing) => *slot = Some(Opened { access, sealing: Arc::new(sealing) }),
+                Ok(sealing) => *slot = Some(Open { access, sealing: Arc::new(sealing), unsynced: self.unsynced() }),
                 Err(fault) => {
                     close(access);
                     return Err(fault.into_error());
@@ -226,11 +218,6 @@ impl Db {
         self.keys.lock().iter().any(Option::is_some)
     }
 
-    /// Bytes of the storage.
-    pub(super) fn storage_len(&self) -> u64 {
-        self.unsynced().len()
-    }
-
     /// Closes the database, and keeps it closed until it is resumed. Waits for running calls.
     pub(super) fn suspend(&self) {
         self.suspended.store(true, Ordering::Release);
@@ -262,25 +249,25 @@ impl Db {
     /// sealing and key. Exclusive: waits for running calls and pins. If it fails, the old database stays.
     pub(super) fn replace(
         &self,
-        fill: impl FnOnce(&Open<'_>, &Database, Option<&StoreKey>) -> Result<(Arc<Sealing>, Option<StoreKey>), Fault>,
+        fill: impl FnOnce(&Open, &Database, Option<&StoreKey>) -> Result<(Arc<Sealing>, Option<StoreKey>), Fault>,
     ) -> Result<()> {
         let _unpinned = self.pin.write();
         drop(self.opened(None)?);
         let mut slot = self.slot.write();
-        let Some(opened) = slot.as_ref().filter(|_| !self.broken.load(Ordering::Acquire)) else {
+        let Some(open) = slot.as_ref().filter(|_| !self.broken.load(Ordering::Acquire)) else {
             return Err(match self.suspended.load(Ordering::Acquire) {
                 true => suspended(),
                 false => Error::new(ErrorCode::StoreIo, "the store broke just before"),
             });
         };
-        opened.access.writable().map_err(Fault::into_error)?;
+        open.access.writable().map_err(Fault::into_error)?;
         let fresh = self.factory.fresh()?.ok_or(ErrorCode::StoreCannotReplace)?;
         let unsynced: Arc<Unsynced> = Arc::default();
         let key = self.keys.lock()[0].clone();
         let filled = contain(|| {
             let new = database(Storage::new(fresh, unsynced.clone()))?;
-            let (sealing, key) = fill(&Open { opened, db: self }, &new, key.as_ref())?;
-            Ok((Opened { access: Access::Writable(new), sealing }, key))
+            let (sealing, key) = fill(open, &new, key.as_ref())?;
+            Ok((Open { access: Access::Writable(new), sealing, unsynced: unsynced.clone() }, key))
         });
         let (new, key) = filled.map_err(Fault::into_error)?;
         if let Err(error) = self.factory.swap() {

@@ -5,10 +5,12 @@ use crate::store::fault::{Fault, not_a_store};
 use crate::store::keys::{Sealing, StoreKey};
 use crate::store::payload::MetaPayload;
 use crate::store::schema::{
-    APP_ID, BY_UPDATED, KEYS_KEY, Kind, META, META_COPY, META_KEY, MIN_READER, MIN_READER_ENCRYPTED, SCHEMA,
-    create_tables, decode, encode, seal, unseal,
+    APP_ID, BY_UPDATED, KEYS_KEY, Kind, META, META_COPY, META_KEY, MIN_READER, MIN_READER_ENCRYPTED, SCHEMA, decode,
+    encode, seal, unseal,
 };
+use crate::store::tables::Rows;
 use redb::{Database, ReadTransaction, TableHandle, WriteTransaction};
+use std::sync::Arc;
 
 /// True for an empty database; [`ErrorCode::StoreNotAStore`] for another program's.
 pub(super) fn is_new(transaction: &ReadTransaction) -> Result<bool, Fault> {
@@ -24,7 +26,7 @@ pub(super) fn is_new(transaction: &ReadTransaction) -> Result<bool, Fault> {
 /// Makes the tables of a new store.
 pub(super) fn create(database: &Database, sealing: &Sealing, key: Option<&StoreKey>, now_ms: u64) -> Result<(), Fault> {
     let transaction = database.begin_write()?;
-    create_tables(&transaction)?;
+    Rows::open(&transaction, Arc::new(sealing.clone()))?.imports()?;
     put(&transaction, sealing, key, now_ms)?;
     transaction.commit()?;
     Ok(())

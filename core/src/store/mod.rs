@@ -65,7 +65,7 @@ use parking_lot::Mutex;
 use quota::Quota;
 use schema::blob_key;
 use std::sync::Arc;
-use tables::{Records, Snapshot};
+use tables::Snapshot;
 use write::Budget;
 
 /// The options of a store.

@@ -10,7 +10,7 @@ use crate::store::payload::BlobRefPayload;
 use crate::store::record::AudioKind;
 use crate::store::schema::{BlobKey, DELETES_MAX, Kind, blob_bytes, decode, kind_of_key, session_of_key, turn_of_key};
 use crate::store::sweep::Swept;
-use crate::store::tables::{Records, Snapshot, unless_damaged, write};
+use crate::store::tables::{Snapshot, unless_damaged, write};
 use crate::store::write::Budget;
 use redb::ReadableTable;
 use std::collections::BTreeSet;

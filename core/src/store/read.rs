@@ -8,12 +8,11 @@ use crate::store::record::{
     AudioInfo, AudioKind, SessionCursor, SessionPage, SessionSummary, StoredAudio, TurnRecord, Turns,
 };
 use crate::store::schema::{
-    CHUNK_BYTES, Kind, TurnKey, UpdatedKey, blob_key, bounds, chunk_key, damaged, decode, session_of_key,
-    split_updated_key, turn_key, turn_of_key, unseal, updated_key,
+    CHUNK_BYTES, Kind, TurnKey, UpdatedKey, blob_key, bounds, chunk_key, damaged, decode, split_updated_key, turn_key,
+    turn_of_key, unseal, updated_key,
 };
-use crate::store::tables::{Records, Snapshot, turn_not_found, unless_damaged};
+use crate::store::tables::{Snapshot, turn_not_found, unless_damaged};
 use redb::{AccessGuard, ReadableTable};
-use std::collections::HashSet;
 
 impl Snapshot {
     pub(super) fn page(&self, after: Option<SessionCursor>, limit: usize) -> Result<SessionPage, Fault> {
@@ -141,27 +140,11 @@ impl Snapshot {
     /// Reports a session that is listed but not there as damaged.
     pub(super) fn unless_lost<T>(&self, id: SessionId, result: Result<T, Fault>) -> Result<T, Fault> {
         match result {
-            Err(Fault::Own(error)) if error.code() == ErrorCode::SessionNotFound && self.is_listed(id)? => {
+            Err(Fault::Own(error)) if error.code() == ErrorCode::SessionNotFound && !self.listings(id)?.is_empty() => {
                 Err(damaged(Kind::Session).into())
             }
             result => result,
         }
-    }
-
-    /// Sessions with a record that are not in the list.
-    pub(super) fn unlisted(&self) -> Result<Vec<SessionId>, Fault> {
-        let mut listed = HashSet::new();
-        for row in self.by_updated.iter()? {
-            listed.insert(split_updated_key(row?.0.value()).1);
-        }
-        let mut unlisted = Vec::new();
-        for row in self.sessions.iter()? {
-            let id = session_of_key(row?.0.value());
-            if !listed.contains(&id) {
-                unlisted.push(id);
-            }
-        }
-        Ok(unlisted)
     }
 }
 

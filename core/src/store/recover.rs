@@ -5,9 +5,10 @@ use crate::event::{InterruptReason, SessionId};
 use crate::store::db::Db;
 use crate::store::fault::Fault;
 use crate::store::record::TurnState;
-use crate::store::schema::{session_of_key, turn_of_key, updated_key};
-use crate::store::tables::{Records, Snapshot, Tables, write};
+use crate::store::schema::{session_of_key, split_updated_key, turn_of_key, updated_key};
+use crate::store::tables::{Snapshot, Tables, write};
 use redb::ReadableTable;
+use std::collections::HashSet;
 
 /// Closes the turns that a crash left open, in one transaction. They end at the last change of their session.
 pub(super) fn close_open_turns(db: &Db) -> Result<()> {
@@ -29,13 +30,8 @@ pub(super) fn close_open_turns(db: &Db) -> Result<()> {
                 if record.state != TurnState::Open {
                     continue;
                 }
-                let seen_ms = match tables.load_session(session) {
-                    Ok(session) => session.updated_ms,
-                    Err(Fault::Own(_)) => 0,
-                    Err(fault) => return Err(fault),
-                };
                 record.state = TurnState::Interrupted { reason: InterruptReason::Crash };
-                record.ended_ms = Some(record.started_ms.max(seen_ms));
+                record.ended_ms = Some(record.started_ms.max(tables.updated_ms(session)?));
                 tables.save_turn(&record)?;
             }
             Ok(())
@@ -45,21 +41,36 @@ pub(super) fn close_open_turns(db: &Db) -> Result<()> {
 
 /// Adds sessions that the list of sessions lacks.
 pub(super) fn check_list(db: &Db) -> Result<()> {
-    db.run(|open| match Snapshot::of(open)?.unlisted()?.as_slice() {
-        [] => Ok(()),
-        unlisted => write(open, |tables| relist(tables, unlisted)),
+    db.run(|open| {
+        let (snapshot, mut listed, mut unlisted) = (Snapshot::of(open)?, HashSet::new(), Vec::new());
+        for row in snapshot.by_updated.iter()? {
+            listed.insert(split_updated_key(row?.0.value()).1);
+        }
+        for row in snapshot.sessions.iter()? {
+            let id = session_of_key(row?.0.value());
+            if !listed.contains(&id) {
+                unlisted.push(id);
+            }
+        }
+        if unlisted.is_empty() {
+            return Ok(());
+        }
+        write(open, |tables| {
+            for &id in &unlisted {
+                tables.by_updated.insert(&updated_key(tables.updated_ms(id)?, id), ())?;
+            }
+            Ok(())
+        })
     })
 }
 
-fn relist(tables: &mut Tables<'_>, unlisted: &[SessionId]) -> Result<(), Fault> {
-    for &id in unlisted {
-        // A damaged record has no time.
-        let updated_ms = match tables.load_session(id) {
-            Ok(session) => session.updated_ms,
-            Err(Fault::Own(_)) => 0,
-            Err(fault) => return Err(fault),
-        };
-        tables.by_updated.insert(&updated_key(updated_ms, id), ())?;
+impl Tables<'_> {
+    /// The session's last change; 0 where its record is damaged or lost.
+    fn updated_ms(&self, id: SessionId) -> Result<u64, Fault> {
+        match self.load_session(id) {
+            Ok(session) => Ok(session.updated_ms),
+            Err(Fault::Own(_)) => Ok(0),
+            Err(fault) => Err(fault),
+        }
     }
-    Ok(())
 }

@@ -12,10 +12,9 @@
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
-use crate::store::fault::Fault;
 use crate::store::keys::{NONCE_LEN, Sealing, TAG_LEN};
 use crate::store::record::AudioKind;
-use redb::{TableDefinition, WriteTransaction};
+use redb::TableDefinition;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
@@ -62,22 +61,6 @@ pub(super) const OPEN_TURNS: TableDefinition<'_, &TurnKey, ()> = TableDefinition
 pub(super) const TOMBSTONES: TableDefinition<'_, &[u8], ()> = TableDefinition::new("tombstones");
 /// Sessions being imported, whose rows are not visible yet.
 pub(super) const IMPORTS: TableDefinition<'_, &SessionKey, ()> = TableDefinition::new("imports");
-
-/// Creates the tables that are not there yet.
-pub(super) fn create_tables(transaction: &WriteTransaction) -> Result<(), Fault> {
-    for table in [META, META_COPY] {
-        transaction.open_table(table)?;
-    }
-    transaction.open_table(SESSIONS)?;
-    transaction.open_table(TURNS)?;
-    transaction.open_table(AUDIO)?;
-    transaction.open_table(BLOB_REFS)?;
-    transaction.open_table(BY_UPDATED)?;
-    transaction.open_table(OPEN_TURNS)?;
-    transaction.open_table(TOMBSTONES)?;
-    transaction.open_table(IMPORTS)?;
-    Ok(())
-}
 
 /// The table of a record, as its checksum covers it. Numbers are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::store::schema::{
     BlobKey, DELETES_MAX, Kind, SessionKey, TurnKey, blob_bytes, bounds, decode, kind_of_key, session_of_key, turn_key,
     turn_of_key,
 };
-use crate::store::tables::{Records, Snapshot, Tables, unless_damaged, write};
+use crate::store::tables::{Rows, Snapshot, Tables, Transaction, unless_damaged, write};
 use crate::store::write::Budget;
 use redb::ReadableTable;
 use std::collections::BTreeSet;
@@ -206,7 +206,7 @@ impl Snapshot {
 
 /// At most `max` expired records of a session.
 fn expired_items(
-    records: &impl Records,
+    records: &Rows<impl Transaction>,
     id: SessionId,
     session: &SessionPayload,
     now_ms: u64,
@@ -216,7 +216,7 @@ fn expired_items(
     let mut items = Vec::new();
     if may_expire(retention.user_audio, ended) || may_expire(retention.reply_audio, ended) {
         let (first, last) = bounds::<25>(id.0.as_bytes());
-        for row in records.blob_refs().range::<&BlobKey>(&first..=&last)? {
+        for row in records.blob_refs.range::<&BlobKey>(&first..=&last)? {
             if items.len() == max {
                 return Ok(items);
             }
@@ -232,7 +232,7 @@ fn expired_items(
     if may_expire(retention.text, ended) {
         let mut leads = true;
         let (_, last) = bounds::<24>(id.0.as_bytes());
-        for row in records.turns().range::<&TurnKey>(&turn_key(id, TurnId(session.text_from))..=&last)? {
+        for row in records.turns.range::<&TurnKey>(&turn_key(id, TurnId(session.text_from))..=&last)? {
             if items.len() == max {
                 return Ok(items);
             }
@@ -250,7 +250,7 @@ fn expired_items(
 }
 
 fn audio_expired(
-    records: &impl Records,
+    records: &Rows<impl Transaction>,
     session: &SessionPayload,
     blob: &BlobKey,
     kind: AudioKind,

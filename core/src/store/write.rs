@@ -8,9 +8,9 @@ use crate::store::record::{AudioInfo, AudioKind, SessionRecord, Summary, TurnRec
 use crate::store::retention::{audio_rule, may_write, text_allowed};
 use crate::store::schema::{
     BlobKey, CHUNK_BYTES, Kind, TurnKey, blob_key, bounds, chunk_key, encode, kind_of_key, seal, session_key,
-    session_of_key, split_updated_key, turn_key, turn_of_key, updated_key,
+    session_of_key, turn_key, turn_of_key, updated_key,
 };
-use crate::store::tables::{Records, Tables, session_not_found, turn_not_found, unless_damaged};
+use crate::store::tables::{Tables, session_not_found, turn_not_found, unless_damaged};
 use redb::{ReadableTable, Table};
 use std::borrow::Cow;
 
@@ -145,7 +145,7 @@ impl Tables<'_> {
             chunks += 1;
         }
         let (_, last) = bounds(&blob);
-        remove_range(&mut self.audio, chunk_key(&blob, chunks), last, &mut Budget(usize::MAX))?;
+        remove_range(&mut self.audio, (chunk_key(&blob, chunks), last), &mut Budget(usize::MAX))?;
         let info = AudioInfo { rate, samples: samples.len() as u64 };
         self.put_blob_ref(&blob, info, record.started_ms)?;
         record.set_audio(kind, Some(info));
@@ -169,7 +169,8 @@ impl Tables<'_> {
     /// Removes the rows of a deleted session, or of a failed import, before a new session gets its id.
     pub(super) fn forget_leftovers(&mut self, id: SessionId) -> Result<(), Fault> {
         let key = session_key(id);
-        let (deleted, imported) = (self.tombstones.remove(&key[..])?.is_some(), self.imports.remove(&key)?.is_some());
+        let deleted = self.tombstones.remove(&key[..])?.is_some();
+        let imported = self.imports()?.remove(&key)?.is_some();
         if deleted || imported {
             self.remove_prefix(&key, &mut Budget(usize::MAX))?;
         }
@@ -179,8 +180,7 @@ impl Tables<'_> {
     /// Deletes audio, if there is any. Rows beyond the budget get a tombstone.
     pub(super) fn drop_audio(&mut self, blob: &BlobKey, budget: &mut Budget) -> Result<(), Fault> {
         budget.spend(usize::from(self.blob_refs.remove(blob)?.is_some()));
-        let (first, last) = bounds(blob);
-        if !remove_range(&mut self.audio, first, last, budget)? {
+        if !remove_range(&mut self.audio, bounds(blob), budget)? {
             self.tombstones.insert(&blob[..], ())?;
         }
         let (session, turn) = (session_of_key(blob), turn_of_key(blob));
@@ -259,31 +259,17 @@ impl Tables<'_> {
 
     /// Removes every row of a session or an audio within the budget; true where none is left.
     fn remove_prefix(&mut self, prefix: &[u8], budget: &mut Budget) -> Result<bool, Fault> {
-        let (first, last) = bounds(prefix);
-        if !remove_range(&mut self.audio, first, last, budget)? {
-            return Ok(false);
-        }
-        if prefix.len() > size_of::<TurnKey>() {
-            return Ok(true);
-        }
-        let (first, last) = bounds(prefix);
-        if !remove_range(&mut self.blob_refs, first, last, budget)? {
-            return Ok(false);
-        }
-        let (first, last) = bounds(prefix);
-        Ok(remove_range(&mut self.open_turns, first, last, budget)?
-            && remove_range(&mut self.turns, first, last, budget)?)
+        let is_audio = prefix.len() > size_of::<TurnKey>();
+        Ok(remove_range(&mut self.audio, bounds(prefix), budget)?
+            && (is_audio
+                || remove_range(&mut self.blob_refs, bounds(prefix), budget)?
+                    && remove_range(&mut self.open_turns, bounds(prefix), budget)?
+                    && remove_range(&mut self.turns, bounds(prefix), budget)?))
     }
 
     /// Removes every row that lists the session; false where there was none.
     fn unlist(&mut self, id: SessionId) -> Result<bool, Fault> {
-        let mut rows = Vec::new();
-        for row in self.by_updated.iter()? {
-            let key = *row?.0.value();
-            if split_updated_key(&key).1 == id {
-                rows.push(key);
-            }
-        }
+        let rows = self.listings(id)?;
         for key in &rows {
             self.by_updated.remove(key)?;
         }
@@ -303,8 +289,7 @@ fn little_endian(samples: &[i16]) -> Cow<'_, [u8]> {
 /// Removes rows within the budget; true where none is left.
 fn remove_range<const N: usize, V: redb::Value + 'static>(
     table: &mut Table<'_, &'static [u8; N], V>,
-    first: [u8; N],
-    last: [u8; N],
+    (first, last): ([u8; N], [u8; N]),
     budget: &mut Budget,
 ) -> Result<bool, Fault> {
     let mut keys = Vec::new();

@@ -9,7 +9,7 @@ use crate::store::db::Db;
 use crate::store::fault::Fault;
 use crate::store::record::{AudioKind, SessionRecord, StoredAudio, TurnRecord};
 use crate::store::schema::{TurnKey, bounds, turn_key, turn_of_key};
-use crate::store::tables::{Records, Snapshot, unless_damaged};
+use crate::store::tables::{Snapshot, unless_damaged};
 use crate::wav::wav_header;
 use serde::Serialize;
 use std::cell::Cell;

@@ -10,9 +10,9 @@ use crate::store::fault::Fault;
 use crate::store::payload::{SessionPayload, SummaryPayload};
 use crate::store::record::{AudioKind, TurnRecord, TurnState};
 use crate::store::retention::{audio_rule, expired, may_write};
-use crate::store::schema::{CHUNK_BYTES, IMPORTS, blob_key, session_key};
+use crate::store::schema::{CHUNK_BYTES, IMPORTS, SessionKey, blob_key, session_key};
 use crate::store::sweep;
-use crate::store::tables::{Records, Tables, write};
+use crate::store::tables::{Tables, write};
 use redb::ReadableTable;
 use serde::Serialize;
 
@@ -97,34 +97,16 @@ pub(crate) fn adopt_leftovers(db: &Db) -> Result<()> {
             Err(redb::TableError::TableDoesNotExist(_)) => return Ok(()),
             imports => imports?,
         };
-        let mut ids = Vec::new();
-        for row in imports.iter()? {
-            ids.push(*row?.0.value());
-        }
+        let ids = imports.iter()?.map(|row| Ok(*row?.0.value())).collect::<Result<Vec<_>, Fault>>()?;
         if ids.is_empty() {
             return Ok(());
         }
-        write(open, |tables| {
-            for key in &ids {
-                tables.imports.remove(key)?;
-                tables.tombstones.insert(&key[..], ())?;
-            }
-            Ok(())
-        })
+        write(open, |tables| ids.iter().try_for_each(|key| tables.abandon_import(key)))
     })
 }
 
 fn give_up(db: &Db, id: SessionId) -> Result<()> {
-    let key = session_key(id);
-    db.run(|open| {
-        write(open, |tables| {
-            // Without the mark the rows are of another session.
-            if tables.imports.remove(&key)?.is_some() {
-                tables.tombstones.insert(&key[..], ())?;
-            }
-            Ok(())
-        })
-    })?;
+    db.run(|open| write(open, |tables| tables.abandon_import(&session_key(id))))?;
     sweep::purge(db)
 }
 
@@ -256,7 +238,7 @@ impl<'a> Import<'a> {
         self.db.run(|open| {
             write(open, |tables| {
                 tables.check_import(id)?;
-                tables.imports.remove(&session_key(id))?;
+                tables.imports()?.remove(&session_key(id))?;
                 tables.save_session(id, None, &payload)
             })
         })
@@ -267,17 +249,25 @@ impl Tables<'_> {
     fn begin_import(&mut self, id: SessionId) -> Result<(), Fault> {
         let key = session_key(id);
         // A session that is listed without a record is damaged.
-        if self.sessions.get(&key)?.is_some() || self.is_listed(id)? {
+        if self.sessions.get(&key)?.is_some() || !self.listings(id)?.is_empty() {
             return Err(exists(id).into());
         }
         self.forget_leftovers(id)?;
-        self.imports.insert(&key, ())?;
+        self.imports()?.insert(&key, ())?;
+        Ok(())
+    }
+
+    /// Turns the mark of an import into a tombstone. Without a mark the rows are of another session.
+    fn abandon_import(&mut self, key: &SessionKey) -> Result<(), Fault> {
+        if self.imports()?.remove(key)?.is_some() {
+            self.tombstones.insert(&key[..], ())?;
+        }
         Ok(())
     }
 
     /// Checks that no session was created with its id meanwhile, which removed its rows.
     fn check_import(&self, id: SessionId) -> Result<(), Fault> {
-        if self.imports.get(&session_key(id))?.is_some() { Ok(()) } else { Err(exists(id).into()) }
+        if self.imports()?.get(&session_key(id))?.is_some() { Ok(()) } else { Err(exists(id).into()) }
     }
 }
 
