@@ -41,8 +41,6 @@ impl LocalDriver {
 impl Drop for LocalDriver {
     fn drop(&mut self) {
         self.shared.workers.close();
-        self.shared.inbox.close();
-        self.shared.workers.close();
     }
 }
 

@@ -12,7 +12,6 @@ mod front_end;
 mod history;
 pub(crate) mod housekeeping;
 mod idle;
-pub(crate) mod inbox;
 pub(crate) mod jobs;
 mod listening;
 pub(crate) mod local;
@@ -39,7 +38,6 @@ use exec::Workers;
 use history::History;
 use housekeeping::Housekeeping;
 use idle::IdleGate;
-use inbox::Inbox;
 use microphone::Microphone;
 use parking_lot::{Condvar, Mutex};
 use pause::Pause;
@@ -48,6 +46,7 @@ pub(crate) use session::SessionCore;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::mpsc::{Receiver, Sender};
 use utterance::{UtteranceAudio, UtteranceFile};
 
 /// Limits of an engine.
@@ -77,10 +76,10 @@ pub(crate) struct Shared {
     pub(crate) engine_events: EventQueue,
     pub(crate) opened_us: u64,
     pub(crate) open: OpenSessions,
-    pub(crate) inbox: Inbox<Message>,
+    pub(crate) messages: Sender<Message>,
     pub(crate) idle: IdleGate,
     /// Without it the loop's own thread commits.
-    pub(crate) commits: Option<Arc<CommitQueue>>,
+    pub(crate) commits: Option<Sender<CommitOrder>>,
     /// Closed while the host is suspended.
     pub(crate) commit_pause: Pause,
     pub(crate) shut_down: AtomicBool,
@@ -179,8 +178,8 @@ pub(crate) enum Message {
     SpeechFound(SessionKey, TurnId, Result<UtteranceAudio>),
     Updated(SessionKey),
     Committed(SessionKey, Ticket, Box<CommitOutcome>),
-    /// Everything sent before is handled.
-    Barrier(std::sync::mpsc::Sender<()>),
+    /// Answers once everything is committed that was sent before.
+    Flush(Sender<()>),
     /// Sessions between two turns drop caches that can be computed again.
     Trim,
     Summary(SessionKey, summary::News),
@@ -201,12 +200,22 @@ pub(crate) struct Commit {
     pub(crate) writes: Vec<Write>,
 }
 
-/// Commits for the thread that does them; `None` stops it.
-pub(crate) type CommitQueue = Inbox<Option<Commit>>;
+/// A message to the thread that commits.
+#[cfg_attr(
+    all(target_family = "wasm", target_os = "unknown"),
+    expect(dead_code, reason = "in a browser the loop commits on the one thread there is")
+)]
+pub(crate) enum CommitOrder {
+    Commit(Commit),
+    /// Answers once the commits before it are done.
+    Flush(Sender<()>),
+    Stop,
+}
 
 impl Shared {
     pub(crate) fn send(&self, message: Message) {
-        self.inbox.push(message);
+        // An engine that has stopped takes no more.
+        let _ = self.messages.send(message);
     }
 
     pub(crate) fn uptime_ms(&self) -> u64 {
@@ -215,7 +224,7 @@ impl Shared {
 
     fn commit(&self, commit: Commit) {
         match &self.commits {
-            Some(queue) => queue.push(Some(commit)),
+            Some(commits) => _ = commits.send(CommitOrder::Commit(commit)),
             None => self.commit_all(vec![commit]),
         }
     }
@@ -259,24 +268,19 @@ impl Shared {
 /// The machines of all open sessions.
 pub(crate) struct EngineLoop {
     shared: Arc<Shared>,
+    messages: Receiver<Message>,
     sessions: HashMap<SessionKey, SessionCore>,
     shutting_down: bool,
 }
 
 impl EngineLoop {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, sessions: HashMap::new(), shutting_down: false }
+    pub(crate) fn new(shared: Arc<Shared>, messages: Receiver<Message>) -> Self {
+        Self { shared, messages, sessions: HashMap::new(), shutting_down: false }
     }
 
     /// Handles one message that is there; false where there is none.
     pub(crate) fn try_turn(&mut self) -> bool {
-        match self.shared.inbox.try_pop() {
-            Some(message) => {
-                self.handle(message);
-                true
-            }
-            None => false,
-        }
+        self.messages.try_recv().map(|message| self.handle(message)).is_ok()
     }
 
     /// The next time, on the clock's monotonic scale, at which [`tick`](EngineLoop::tick) is due.
@@ -316,8 +320,11 @@ impl EngineLoop {
             Message::Committed(key, ticket, outcome) => {
                 self.with_session(key, |session| session.handle_committed(ticket, *outcome));
             }
-            // The caller may have given up waiting.
-            Message::Barrier(reached) => drop(reached.send(())),
+            Message::Flush(done) => {
+                if let Some(commits) = &self.shared.commits {
+                    let _ = commits.send(CommitOrder::Flush(done));
+                }
+            }
             Message::Trim => self.sessions.values_mut().for_each(SessionCore::trim),
             Message::Summary(key, news) => self.with_session(key, |session| session.handle_summary(news)),
             Message::Turns(key, read) => self.with_session(key, |session| session.handle_turns(read)),

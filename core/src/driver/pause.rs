@@ -53,38 +53,3 @@ impl Drop for Inside<'_> {
         self.0.changed.notify_all();
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
-    use std::time::Duration;
-
-    #[test]
-    fn a_closed_gate_waits_for_who_is_inside_and_lets_nobody_in() {
-        let pause: Arc<Pause> = Arc::default();
-        let steps: Arc<AtomicU32> = Arc::default();
-        let worker = std::thread::spawn({
-            let (pause, steps) = (pause.clone(), steps.clone());
-            move || {
-                for _ in 0..200 {
-                    let _inside = pause.enter();
-                    steps.fetch_add(1, Ordering::SeqCst);
-                    std::thread::sleep(Duration::from_micros(100));
-                    steps.fetch_add(1, Ordering::SeqCst);
-                }
-            }
-        });
-        for _ in 0..20 {
-            pause.close();
-            let before = steps.load(Ordering::SeqCst);
-            assert_eq!(before % 2, 0, "no step is under way");
-            std::thread::sleep(Duration::from_millis(1));
-            assert_eq!(steps.load(Ordering::SeqCst), before);
-            pause.open();
-        }
-        worker.join().unwrap();
-        assert_eq!(steps.load(Ordering::SeqCst), 400);
-    }
-}

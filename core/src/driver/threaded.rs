@@ -1,28 +1,23 @@
 //! Threads for the loop, for each worker and for commits.
 
-use super::exec::{Worker, Workers};
-use super::inbox::Inbox;
-use super::{CommitQueue, EngineLoop, Shared};
+use super::exec::Worker;
+use super::{CommitOrder, EngineLoop, Shared};
 use crate::error::{Error, ErrorCode, Result};
+use crate::platform::Executor;
+use event_listener::EventListener;
+use futures_lite::future::{block_on, or};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
-
-/// Messages to the thread that tidies up the store.
-enum Knock {
-    /// It may be due by now.
-    Look,
-    Leave,
-}
+use std::time::Duration;
 
 /// The threads of one engine.
 pub(crate) struct Threads {
     engine: JoinHandle<()>,
+    workers: Vec<JoinHandle<()>>,
     commits: JoinHandle<()>,
     keeper: JoinHandle<()>,
-    workers: Vec<JoinHandle<()>>,
-    queues: Workers,
-    commit_queue: Arc<CommitQueue>,
-    door: Arc<Inbox<Knock>>,
+    shared: Arc<Shared>,
 }
 
 impl Threads {
@@ -31,36 +26,37 @@ impl Threads {
     pub(crate) fn start(
         shared: &Arc<Shared>,
         mut engine_loop: EngineLoop,
-        commit_queue: Arc<CommitQueue>,
+        orders: Receiver<CommitOrder>,
     ) -> Result<Threads> {
-        let door: Arc<Inbox<Knock>> = Arc::default();
+        let executors = shared.workers.executors().expect("the workers are open");
         let mut workers = Vec::new();
         for worker in Worker::ALL {
-            let queues = shared.workers.clone();
-            workers.push(spawn(thread_name(worker), move || while queues.tick(worker, None) {})?);
+            // Before the thread begins, so that it cannot miss it.
+            let (executors, closed) = (executors.clone(), shared.workers.closed.listen());
+            workers.push(spawn(thread_name(worker), move || run_worker(&executors[worker as usize], closed))?);
         }
-        let (committer, queue, knocks) = (shared.clone(), commit_queue.clone(), door.clone());
-        let commits = spawn("tertulia-store", move || run_commits(&committer, &queue, &knocks))?;
-        let (house, knocks) = (shared.clone(), door.clone());
+        let (committer, (over_quota, knocks)) = (shared.clone(), channel());
+        let commits = spawn("tertulia-store", move || run_commits(&committer, &orders, &over_quota))?;
+        let house = shared.clone();
         let keeper = spawn("tertulia-keeper", move || keep_tidy(&house, &knocks))?;
         let engine = spawn("tertulia-engine", move || {
             while !engine_loop.is_done() {
                 engine_loop.turn();
             }
         })?;
-        Ok(Threads { engine, commits, keeper, workers, queues: shared.workers.clone(), commit_queue, door })
+        Ok(Threads { engine, workers, commits, keeper, shared: shared.clone() })
     }
 
     /// Waits until the loop has closed every session, then stops the rest.
     pub(crate) fn join(self) {
-        self.door.push(Knock::Leave);
         let _ = self.engine.join();
-        self.queues.close();
+        self.shared.workers.close();
         for worker in self.workers {
             let _ = worker.join();
         }
-        self.queues.close();
-        self.commit_queue.push(None);
+        if let Some(commits) = &self.shared.commits {
+            let _ = commits.send(CommitOrder::Stop);
+        }
         let _ = self.commits.join();
         let _ = self.keeper.join();
     }
@@ -75,12 +71,31 @@ impl EngineLoop {
     /// Waits for a message, or until a machine's deadline, and handles it.
     fn turn(&mut self) {
         let now_us = self.shared.clock.monotonic_us();
-        let wait_us = self.next_deadline_us().map(|deadline| deadline.saturating_sub(now_us));
-        match self.shared.inbox.pop_within(wait_us) {
+        let message = match self.next_deadline_us() {
+            Some(deadline) => self.messages.recv_timeout(Duration::from_micros(deadline.saturating_sub(now_us))).ok(),
+            None => self.messages.recv().ok(),
+        };
+        match message {
             Some(message) => self.handle(message),
             None => _ = self.tick(),
         }
     }
+}
+
+/// Does one step after the other, until the workers are closed.
+fn run_worker(executor: &Executor, mut closed: EventListener) {
+    let mut step = || {
+        let is_closed = async {
+            (&mut closed).await;
+            false
+        };
+        let work = async {
+            executor.tick().await;
+            true
+        };
+        block_on(or(is_closed, work))
+    };
+    while step() {}
 }
 
 fn thread_name(worker: Worker) -> &'static str {
@@ -93,38 +108,40 @@ fn thread_name(worker: Worker) -> &'static str {
     }
 }
 
-/// Tidies up the store whenever it is due.
-fn keep_tidy(shared: &Shared, door: &Inbox<Knock>) {
+/// Tidies up the store whenever it is due, which it may be at a knock, until no commits follow.
+fn keep_tidy(shared: &Shared, knocks: &Receiver<()>) {
     loop {
-        match door.pop_within(Some(shared.tidying_due_in_us())) {
-            Some(Knock::Leave) => return,
-            Some(Knock::Look) => {}
-            None => {
+        match knocks.recv_timeout(Duration::from_micros(shared.tidying_due_in_us())) {
+            Ok(()) => {}
+            Err(RecvTimeoutError::Timeout) => {
                 // Not while the host is suspended; but who suspends need not wait for the end of it.
                 drop(shared.commit_pause.enter());
                 shared.tidy_if_due();
             }
+            Err(RecvTimeoutError::Disconnected) => return,
         }
     }
 }
 
 /// Commits what waits, all of it with one sync.
-fn run_commits(shared: &Shared, commits: &CommitQueue, door: &Inbox<Knock>) {
-    while let Some(Some(first)) = commits.pop_within(None) {
-        let mut group = vec![first];
-        let mut last = false;
-        while let Some(next) = commits.try_pop() {
-            match next {
-                Some(commit) => group.push(commit),
-                None => last = true,
+fn run_commits(shared: &Shared, orders: &Receiver<CommitOrder>, over_quota: &Sender<()>) {
+    let mut stops = false;
+    while !stops && let Ok(first) = orders.recv() {
+        let (mut group, mut flushed) = (Vec::new(), Vec::new());
+        for order in std::iter::once(first).chain(orders.try_iter()) {
+            match order {
+                CommitOrder::Commit(commit) => group.push(commit),
+                CommitOrder::Flush(done) => flushed.push(done),
+                CommitOrder::Stop => stops = true,
             }
         }
-        shared.commit_all(group);
-        if shared.store.may_exceed_quota() {
-            door.push(Knock::Look);
+        if !group.is_empty() {
+            shared.commit_all(group);
         }
-        if last {
-            return;
+        // Who asked may have given up waiting.
+        flushed.into_iter().for_each(|done| _ = done.send(()));
+        if shared.store.may_exceed_quota() {
+            let _ = over_quota.send(());
         }
     }
 }

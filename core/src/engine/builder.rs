@@ -3,9 +3,10 @@
 use super::Engine;
 use crate::backend::Backends;
 use crate::catalog::Catalog;
+use crate::driver::exec::Workers;
 use crate::driver::local::LocalDriver;
 use crate::driver::queue::EventQueue;
-use crate::driver::{CommitQueue, EngineLoop, Options, Shared};
+use crate::driver::{CommitOrder, EngineLoop, Options, Shared};
 #[cfg(doc)]
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -14,6 +15,7 @@ use crate::store::{Store, StoreLocation, StoreOptions};
 use crate::turn::EndpointWeights;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{Sender, channel};
 
 /// Builds an [`Engine`].
 ///
@@ -120,13 +122,14 @@ impl EngineBuilder {
         Ok((engine, LocalDriver::new(shared, engine_loop)))
     }
 
-    pub(super) fn assemble(self, commits: Option<Arc<CommitQueue>>) -> Result<(Arc<Shared>, EngineLoop)> {
+    pub(super) fn assemble(self, commits: Option<Sender<CommitOrder>>) -> Result<(Arc<Shared>, EngineLoop)> {
         let clock = match self.clock {
             Some(clock) => clock,
             None => default_clock()?,
         };
         let persistent = !matches!(self.store, StoreLocation::Memory);
         let store = Store::open_with(self.store, self.store_options, clock.unix_ms())?;
+        let (messages, received) = channel();
         let shared = Arc::new(Shared {
             backends: self.backends,
             store,
@@ -135,17 +138,17 @@ impl EngineBuilder {
             clock,
             options: self.options,
             persistent,
-            workers: Default::default(),
+            workers: Workers::new(),
             housekeeping: Default::default(),
             engine_events: EventQueue::default(),
             open: Default::default(),
-            inbox: Default::default(),
+            messages,
             idle: Default::default(),
             commits,
             commit_pause: Default::default(),
             shut_down: AtomicBool::new(false),
         });
-        let engine_loop = EngineLoop::new(shared.clone());
+        let engine_loop = EngineLoop::new(shared.clone(), received);
         Ok((shared, engine_loop))
     }
 }

@@ -29,7 +29,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The longest wait for commits when the host is suspended; iOS gives an app a few seconds.
 const FLUSH_WAIT: Duration = Duration::from_secs(1);
@@ -186,7 +186,7 @@ impl SessionEngine for Engine {
     }
 
     fn suspend(&self) {
-        self.shared.workers.pause();
+        self.shared.workers.pause.close();
         self.flush_commits();
         self.shared.commit_pause.close();
         self.shared.store.suspend();
@@ -195,7 +195,7 @@ impl SessionEngine for Engine {
     fn resume(&self) -> Result<()> {
         self.shared.store.resume()?;
         self.shared.commit_pause.open();
-        self.shared.workers.go_on();
+        self.shared.workers.pause.open();
         Ok(())
     }
 
@@ -253,11 +253,10 @@ impl SessionEngine for Engine {
             tracing::warn!(error = error.chain(), "commits that waited since the suspension are lost");
         }
         self.shared.commit_pause.open();
-        self.shared.workers.go_on();
+        self.shared.workers.pause.open();
         self.shared.send(Message::ShutDown);
         if let Some(join) = self.join.lock().take() {
             join();
-            self.shared.inbox.close();
         }
         self.shared.engine_events.close();
     }
@@ -274,14 +273,10 @@ impl Engine {
 
     /// Waits until what waits to be stored is, for a while.
     fn flush_commits(&self) {
-        if let Some(commits) = &self.shared.commits {
-            let until = Instant::now() + FLUSH_WAIT;
-            let (reached, is_reached) = std::sync::mpsc::channel();
-            self.shared.send(Message::Barrier(reached));
-            let _ = is_reached.recv_timeout(FLUSH_WAIT);
-            while !commits.is_empty() && Instant::now() < until {
-                std::thread::sleep(Duration::from_millis(1));
-            }
+        if self.shared.commits.is_some() {
+            let (done, is_done) = std::sync::mpsc::channel();
+            self.shared.send(Message::Flush(done));
+            let _ = is_done.recv_timeout(FLUSH_WAIT);
         }
     }
 

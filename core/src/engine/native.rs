@@ -5,7 +5,7 @@ use crate::driver::threaded::Threads;
 use crate::error::{ErrorCode, Result};
 use crate::event::Event;
 use crate::session::Events;
-use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 impl EngineBuilder {
@@ -15,9 +15,9 @@ impl EngineBuilder {
     /// # Errors
     /// Those of [`Store::open`](crate::store::Store::open); [`ErrorCode::OutOfMemory`] where the system gives no thread.
     pub fn build(self) -> Result<Engine> {
-        let commits = Arc::default();
-        let (shared, engine_loop) = self.assemble(Some(Arc::clone(&commits)))?;
-        let threads = Threads::start(&shared, engine_loop, commits)?;
+        let (commits, orders) = channel();
+        let (shared, engine_loop) = self.assemble(Some(commits))?;
+        let threads = Threads::start(&shared, engine_loop, orders)?;
         Ok(Engine::new(shared, Some(Box::new(|| threads.join()))))
     }
 }

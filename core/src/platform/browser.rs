@@ -2,7 +2,6 @@
 
 use super::Clock;
 use crate::error::{Error, ErrorCode, Result};
-use async_task::{Runnable, Task};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -17,13 +16,9 @@ impl<T: ?Sized> MaybeSync for T {}
 /// A boxed future, `Send` on native platforms.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
+/// Runs futures step by step, on the one thread.
+pub(crate) type Executor = async_executor::LocalExecutor<'static>;
+
 pub(crate) fn default_clock() -> Result<Arc<dyn Clock>> {
     Err(Error::new(ErrorCode::InvalidConfig, "no clock was given, and a browser build has none of its own"))
-}
-
-pub(crate) fn spawn(
-    work: BoxFuture<'static, ()>,
-    schedule: impl Fn(Runnable) + Send + Sync + 'static,
-) -> (Runnable, Task<()>) {
-    async_task::spawn_local(work, schedule)
 }

@@ -2,7 +2,6 @@
 
 use super::Clock;
 use crate::error::Result;
-use async_task::{Runnable, Task};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -17,6 +16,9 @@ impl<T: Sync + ?Sized> MaybeSync for T {}
 
 /// A boxed future, `Send` on native platforms.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Runs futures step by step, on whichever thread ticks it.
+pub(crate) type Executor = async_executor::Executor<'static>;
 
 /// The operating system's clock; native only.
 #[derive(Debug)]
@@ -50,11 +52,4 @@ impl Clock for SystemClock {
 
 pub(crate) fn default_clock() -> Result<Arc<dyn Clock>> {
     Ok(Arc::new(SystemClock::new()))
-}
-
-pub(crate) fn spawn(
-    work: BoxFuture<'static, ()>,
-    schedule: impl Fn(Runnable) + Send + Sync + 'static,
-) -> (Runnable, Task<()>) {
-    async_task::spawn(work, schedule)
 }
