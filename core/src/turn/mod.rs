@@ -25,8 +25,6 @@ mod words;
 use crate::event::{ErrorInfo, EventKind, InterruptReason, Stage, Transcript, TurnId};
 use active::{ActiveTurn, Waiting};
 pub use endpoint::EndpointWeights;
-#[cfg(any(test, feature = "testing"))]
-pub(crate) use endpoint::WEIGHTS_OF_TESTS;
 pub(crate) use endpoint::{EndpointSettings, Endpointer, SAMPLES_PER_MS};
 pub(crate) use io::{
     Answer, Input, ListeningSettings, Output, Redo, Report, Settings, Start, StartKind, Ticket, TurnFacts,
@@ -254,6 +252,3 @@ impl Machine {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -153,30 +153,3 @@ impl Reply {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn clauses_are_synthesised_one_by_one_and_the_heard_text_ends_where_playback_did() {
-        let mut reply = Reply::new(super::super::tests::SETTINGS);
-        reply.push_text("¡Claro que sí, Ana! 😀 ¿Quieres");
-        assert_eq!(reply.next_step(), Some(Step::Speak("¡Claro que sí, Ana! ".into())));
-        let span = 0.."¡Claro que sí, Ana!".len();
-        assert!(reply.push_audio(vec![0.1; 1_600].into(), 8_000, span, Vec::new()).is_some());
-        reply.push_text(" algo más?");
-        reply.finish_text();
-        assert_eq!(reply.next_step(), None, "a clause is being synthesised");
-        reply.finish_clause();
-        assert!(matches!(reply.next_step(), Some(Step::Speak(text)) if text.trim() == "¿Quieres algo más?"));
-        assert!(reply.push_audio(Vec::new().into(), 8_000, 0..4, Vec::new()).is_none());
-        reply.finish_clause();
-        assert_eq!(reply.next_step(), Some(Step::Done));
-        reply.on_played(800);
-        assert!(!reply.is_finished());
-        reply.flush(0);
-        assert!(!reply.on_purged(400) && reply.on_purged(800), "a report is missing of what was read and not played");
-        assert_eq!(&reply.text()[..reply.heard().text_len], "¡Claro");
-    }
-}

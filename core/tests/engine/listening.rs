@@ -1,13 +1,17 @@
 //! Continuous listening: VAD, endpointing, partial transcripts, barge-in, backchannels.
 
 use crate::support::{Host, Reader, config, failure, type_of};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tertulia::backend::run_steps;
+use tertulia::backend::{
+    Backends, Model, RecognitionRequest, RecognitionStep, Recognizer, Steps, Transcript, run_steps, steps_from_fn,
+};
 use tertulia::event::{EndReason, EventKind, InterruptReason, Stage};
 use tertulia::testing::scripted::{Cue, Gate, SAMPLES_PER_BYTE, Scripted, noise_16k};
 use tertulia::{
-    EngineBuilder, ErrorCode, ListenRequest, Listening, ListeningMode, Playback, Session, SessionConfig, SessionEngine,
-    SessionUpdate,
+    EngineBuilder, ErrorCode, LanguageTag, ListenRequest, Listening, ListeningMode, Playback, Result, Session,
+    SessionConfig, SessionEngine, SessionUpdate,
 };
 
 fn hands_free() -> SessionConfig {
@@ -137,6 +141,56 @@ fn endpointing_waits_through_a_pause() {
     let turns = session.turns().unwrap();
     assert_eq!(turns.len(), 1);
     assert_eq!(turns[0].user_text, "Ayer fui a la playa.");
+}
+
+/// A recogniser whose final transcript, unlike its first pass, waits until the flag is set.
+struct TwoPasses(Arc<AtomicBool>);
+
+impl Model for TwoPasses {
+    fn name(&self) -> &str {
+        "two-passes"
+    }
+}
+
+impl Recognizer for TwoPasses {
+    fn languages(&self) -> Vec<LanguageTag> {
+        vec!["en".parse().unwrap(), "es".parse().unwrap()]
+    }
+
+    fn recognize(&self, _request: RecognitionRequest) -> Result<Steps<'static, RecognitionStep>> {
+        let said = |text: &str| Transcript { text: text.to_owned(), ..Transcript::default() };
+        let mut passes =
+            [RecognitionStep::FirstPass(said("Un té.")), RecognitionStep::Final(said("Un café."))].into_iter();
+        let may_finish = self.0.clone();
+        Ok(steps_from_fn(move || {
+            let pass = passes.next();
+            if let Some(RecognitionStep::Final(_)) = pass {
+                wait_until(|| may_finish.load(Ordering::SeqCst));
+            }
+            Ok(pass)
+        }))
+    }
+}
+
+#[test]
+fn endpointing_weighs_the_words_of_the_first_pass_and_the_turn_gets_the_final_transcript() {
+    let (scripted, may_finish) = (Scripted::new(), Arc::new(AtomicBool::new(false)));
+    let backends = Backends { recognizer: Some(Arc::new(TwoPasses(may_finish.clone()))), ..scripted.backends() };
+    let engine = EngineBuilder::new().backends(backends).build().unwrap();
+    let session = engine.create_session(SessionConfig { playback: Playback::Assumed, ..hands_free() }).unwrap();
+    let mut reader = Reader::of(&session);
+    scripted.chat.then(["Vale."]);
+    speak(&session, 400);
+    be_silent(&session, 320);
+    reader.until("transcript_partial");
+    be_silent(&session, 3_000);
+    let end = reader.until("utterance_ended");
+    let EventKind::UtteranceEnded { end_ms, decided_ms, .. } = end.kind else { unreachable!() };
+    assert!(decided_ms - end_ms < 600, "{decided_ms} - {end_ms} ms: the words counted for nothing");
+    may_finish.store(true, Ordering::SeqCst);
+    let done = reader.until("transcript_done");
+    assert!(matches!(&done.kind, EventKind::TranscriptDone { transcript, .. } if transcript.text == "Un café."));
+    reader.until("turn_finished");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::session::{Events, Session};
 use crate::testing::clock::VirtualClock;
 use crate::testing::fault::FaultyDisk;
 use crate::testing::scripted::{NOISE_LEVEL, SPEECH_LEVEL, Script, Scripted, sound};
-use crate::turn::WEIGHTS_OF_TESTS;
+use crate::turn::EndpointWeights;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -21,6 +21,15 @@ use std::sync::Arc;
 const BLOCK_MS: u64 = 32;
 /// Nothing lasts longer.
 const END_MS: u64 = 600_000;
+/// Weights of endpointing that do not follow what is found to be best for real speech.
+const WEIGHTS: EndpointWeights = EndpointWeights {
+    wait_ms_min: 460.0,
+    wait_ms_max: 1_800.0,
+    bias: 0.5,
+    detector: 1.5,
+    words: 2.0,
+    words_pending: 0.0,
+};
 
 pub(super) fn run(scenario: &Scenario) -> Result<Outcome> {
     let mut stage = Stage::new(scenario)?;
@@ -290,7 +299,7 @@ fn engine(
         backends.turn_detector = Some(scripted.turn_detector.clone());
     }
     let builder = EngineBuilder::new().backends(backends).clock(Arc::new(clock.clone())).store(disk.location());
-    let builder = builder.endpoint_weights(WEIGHTS_OF_TESTS);
+    let builder = builder.endpoint_weights(WEIGHTS);
     match scenario.utterance_seconds_max {
         Some(seconds) => builder.utterance_seconds_max(seconds).build_local(),
         None => builder.build_local(),
