@@ -53,63 +53,39 @@ pub fn decode_limited(bytes: &[u8], seconds_max: u32) -> Result<Pcm> {
     if bytes.is_empty() {
         return Err(Error::new(ErrorCode::AudioEmpty, "the file has no bytes"));
     }
-    let error = match decode_as(bytes, Reading::File, seconds_max) {
+    let error = match decode_from(Cursor::new(bytes), bytes, seconds_max) {
         Err(error) if SHAPE_ERRORS.contains(&error.code()) => error,
         decoded => return decoded,
     };
     // Demuxers refuse a file that is shorter than its boxes say; read as a stream of unknown length it decodes up to
     // its end.
-    decode_as(bytes, Reading::Stream, seconds_max).or(Err(error))
+    decode_from(ReadOnlySource::new(bytes), bytes, seconds_max).or(Err(error))
 }
 
 /// The errors of a truncated file in a demuxer that trusts its sizes.
 const SHAPE_ERRORS: [ErrorCode; 3] = [ErrorCode::AudioCorrupt, ErrorCode::AudioEmpty, ErrorCode::AudioUnsupportedCodec];
 
-/// How a demuxer sees the bytes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reading {
-    /// With a length, to seek in.
-    File,
-    /// From front to back.
-    Stream,
-}
-
-fn decode_as(bytes: &[u8], reading: Reading, seconds_max: u32) -> Result<Pcm> {
-    let mut source = Source::open(bytes, reading)?;
-    let mut mix = Mix::new(seconds_max, source.edit, stores_floats(&source.params));
+/// Decodes the file `bytes`, which the demuxer reads through `stream`.
+fn decode_from<'a>(stream: impl MediaSource + 'a, bytes: &'a [u8], seconds_max: u32) -> Result<Pcm> {
+    let mut source = Source::open(stream, bytes)?;
+    let mut mix =
+        Mix { seconds_max, edit: source.edit, stores_floats: stores_floats(&source.params), ..Mix::default() };
     // Packets hold at least a byte, except in files made up to keep a decoder busy.
     for _ in 0..bytes.len().max(1_024) {
         let Some(packet) = source.next_packet() else { break };
         if packet.track_id != source.track_id {
             continue;
         }
-        match source.decode(&packet, &mut mix) {
-            Ok(()) => {}
-            Err(Fault::Damaged) => {
-                mix.conceal()?;
-                source.reopen_decoder()?;
-            }
-            Err(Fault::Fatal(error)) => return Err(error),
+        if !source.decode(&packet, &mut mix)? {
+            mix.conceal()?;
+            // The damaged packet may have left a mess in the decoder.
+            source.codec = open_codec(&source.params, source.order)?;
         }
         if mix.is_complete() {
             break;
         }
     }
     mix.finish(source.damage)
-}
-
-/// Why a packet gave no sound.
-enum Fault {
-    /// The packet is damaged; the next may be sound.
-    Damaged,
-    /// The whole file is refused.
-    Fatal(Error),
-}
-
-impl From<Error> for Fault {
-    fn from(error: Error) -> Self {
-        Fault::Fatal(error)
-    }
 }
 
 /// An open file: its demuxer, and the decoder of its audio track.
@@ -133,8 +109,8 @@ enum Codec {
 }
 
 impl<'a> Source<'a> {
-    fn open(bytes: &'a [u8], reading: Reading) -> Result<Self> {
-        let format = open_container(bytes, reading)?;
+    fn open(stream: impl MediaSource + 'a, bytes: &'a [u8]) -> Result<Self> {
+        let format = open_container(stream, bytes)?;
         let kind = format.format_info().format;
         let (track_id, params) = choose_track(format.as_ref())?;
         let order = if kind == FORMAT_ID_ISOMP4 { HeadOrder::Big } else { HeadOrder::Little };
@@ -167,12 +143,13 @@ impl<'a> Source<'a> {
         None
     }
 
-    fn decode(&mut self, packet: &Packet, mix: &mut Mix) -> Result<(), Fault> {
+    /// Adds the packet's sound to `mix`; false where the packet is damaged.
+    fn decode(&mut self, packet: &Packet, mix: &mut Mix) -> Result<bool> {
         let padding_len = if self.packets_tell_padding { packet.trim_end.get() as usize } else { 0 };
         match &mut self.codec {
             Codec::Opus(decoder) => {
                 let decoded = contained(|| decoder.decode(&packet.data)).flatten();
-                let (samples, channels) = decoded.ok_or(Fault::Damaged)?;
+                let Some((samples, channels)) = decoded else { return Ok(false) };
                 let kept_len = samples.len().saturating_sub(padding_len.saturating_mul(channels));
                 mix.add(&samples[..kept_len], channels, OPUS_RATE_HZ)
             }
@@ -190,26 +167,16 @@ impl<'a> Source<'a> {
                     }
                     Err(_) => None,
                 });
-                let (channels, rate) = decoded.flatten().ok_or(Fault::Damaged)?;
+                let Some((channels, rate)) = decoded.flatten() else { return Ok(false) };
                 mix.add(&self.interleaved, channels, rate)
             }
         }
     }
-
-    /// A decoder in which a damaged packet left a mess is replaced.
-    fn reopen_decoder(&mut self) -> Result<()> {
-        self.codec = open_codec(&self.params, self.order)?;
-        Ok(())
-    }
 }
 
-fn open_container(bytes: &[u8], reading: Reading) -> Result<Box<dyn FormatReader + '_>> {
+fn open_container<'a>(stream: impl MediaSource + 'a, bytes: &[u8]) -> Result<Box<dyn FormatReader + 'a>> {
     let open = || {
-        let source: Box<dyn MediaSource> = match reading {
-            Reading::File => Box::new(Cursor::new(bytes)),
-            Reading::Stream => Box::new(ReadOnlySource::new(bytes)),
-        };
-        let stream = MediaSourceStream::new(source, Default::default());
+        let stream = MediaSourceStream::new(Box::new(stream), Default::default());
         let (format, metadata) = (FormatOptions::default(), MetadataOptions::default());
         symphonia::default::get_probe().probe(&Hint::new(), stream, format, metadata)
     };
@@ -271,12 +238,13 @@ fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
 }
 
 /// Collects the sound: mixed to mono, trimmed, bounded, checked.
+#[derive(Default)]
 struct Mix {
     samples: Vec<f32>,
     rate: u32,
     seconds_max: u32,
-    skip: u64,
-    keep: Option<u64>,
+    /// The presented part; samples to leave out count down.
+    edit: Edit,
     /// True if the file stores float samples; from a codec, a sample that is not finite is damage.
     stores_floats: bool,
     /// Frames of the last sound packet, before trimming.
@@ -286,34 +254,29 @@ struct Mix {
 }
 
 impl Mix {
-    fn new(seconds_max: u32, edit: Edit, stores_floats: bool) -> Self {
-        let Edit { skip, keep } = edit;
-        let (samples, rate, last_len) = (Vec::new(), 0, 0);
-        Self { samples, rate, seconds_max, skip, keep, stores_floats, last_len, sound_packets: 0, damaged_packets: 0 }
-    }
-
-    fn add(&mut self, interleaved: &[f32], channels: usize, rate: u32) -> Result<(), Fault> {
+    /// Adds the sound of a packet; false where it cannot be sound of this file.
+    fn add(&mut self, interleaved: &[f32], channels: usize, rate: u32) -> Result<bool> {
         check_rate(rate)?;
         check_channels(channels)?;
         if self.rate != 0 && self.rate != rate {
-            return Err(Fault::Damaged);
+            return Ok(false);
         }
         if interleaved.iter().any(|sample| !sample.is_finite()) {
             if !self.stores_floats {
-                return Err(Fault::Damaged);
+                return Ok(false);
             }
-            return Err(Error::new(ErrorCode::AudioInvalidSample, "a sample of the file is not finite").into());
+            return Err(Error::new(ErrorCode::AudioInvalidSample, "a sample of the file is not finite"));
         }
         self.rate = rate;
         self.sound_packets += 1;
         let frames = interleaved.len() / channels;
         self.last_len = frames;
-        let skipped = self.skip.min(frames as u64) as usize;
-        self.skip -= skipped as u64;
+        let skipped = self.edit.skip.min(frames as u64) as usize;
+        self.edit.skip -= skipped as u64;
         let mixed = mono(&interleaved[skipped * channels..], channels);
         self.samples.extend(mixed.map(|sample| sample.clamp(-1.0, 1.0)));
         self.check_length()?;
-        Ok(())
+        Ok(true)
     }
 
     /// Silence in place of a packet that is damaged.
@@ -332,14 +295,14 @@ impl Mix {
 
     /// True if all samples of the edit are there.
     fn is_complete(&self) -> bool {
-        self.keep.is_some_and(|keep| self.samples.len() as u64 >= keep)
+        self.edit.keep.is_some_and(|keep| self.samples.len() as u64 >= keep)
     }
 
     fn finish(mut self, damage: Option<&'static str>) -> Result<Pcm> {
         if self.damaged_packets > self.sound_packets {
             return Err(Error::new(ErrorCode::AudioCorrupt, "most of the file cannot be decoded"));
         }
-        if let Some(keep) = self.keep {
+        if let Some(keep) = self.edit.keep {
             self.samples.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
         }
         self.check_length()?;

@@ -191,6 +191,7 @@ impl Machine {
                 };
                 self.active = Some(ActiveTurn::begin(waiting, self.settings, draft, &mut self.outbox, now_us));
             } else {
+                debug_assert!(!self.turn_taking.owes_a_transcript(), "no turn is open");
                 return self.leave();
             }
         }

@@ -192,6 +192,11 @@ impl TurnTaking {
         }
     }
 
+    /// A turn awaits its transcript.
+    pub(super) fn owes_a_transcript(&self) -> bool {
+        self.owners.values().any(|owner| matches!(owner, Owner::Turn(_)))
+    }
+
     /// The turn has ended: speech over it is an utterance of its own.
     pub(super) fn on_turn_ended(&mut self, turn: TurnId) {
         self.active = None;
