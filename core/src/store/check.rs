@@ -140,12 +140,14 @@ pub(super) fn verify(db: &Db) -> Result<Verified> {
         let mut verified = Verified::default();
         for row in snapshot.sessions.iter()? {
             let (key, value) = row?;
-            let session = session_of_key(key.value());
-            let read = decode::<SessionPayload>(&snapshot.sealing, Kind::Session, key.value(), value.value());
-            if let Ok(read) = &read {
-                verified.lost_turns += snapshot.missing_turns(session, read)?;
+            let id = session_of_key(key.value());
+            match decode::<SessionPayload>(&snapshot.sealing, Kind::Session, key.value(), value.value()) {
+                Ok(session) => {
+                    verified.sessions += 1;
+                    verified.lost_turns += snapshot.missing_turns(id, &session)?;
+                }
+                Err(error) => verified.damage(error.into(), id, None, None)?,
             }
-            verified.count(read.map_err(Fault::from), session, None, None)?;
         }
         for row in snapshot.turns.iter()? {
             let key = *row?.0.value();
@@ -154,15 +156,16 @@ pub(super) fn verify(db: &Db) -> Result<Verified> {
                 Ok(Some(read)) => read,
                 Ok(None) => continue,
                 Err(fault) => {
-                    verified.count::<()>(Err(fault), session, Some(turn), None)?;
+                    verified.damage(fault, session, Some(turn), None)?;
                     continue;
                 }
             };
             verified.turns += 1;
             for kind in [AudioKind::User, AudioKind::Reply] {
-                if read.audio(kind).is_some() {
-                    let audio = snapshot.audio_of(session, turn, kind);
-                    verified.count(audio, session, Some(turn), Some(kind))?;
+                match read.audio(kind).map(|_| snapshot.audio_of(session, turn, kind)) {
+                    Some(Ok(_)) => verified.recordings += 1,
+                    Some(Err(fault)) => verified.damage(fault, session, Some(turn), Some(kind))?,
+                    None => {}
                 }
             }
         }
@@ -171,26 +174,16 @@ pub(super) fn verify(db: &Db) -> Result<Verified> {
 }
 
 impl Verified {
-    /// Counts a record that was read, or its damage.
-    fn count<T>(
+    /// Adds a record that cannot be read.
+    fn damage(
         &mut self,
-        read: Result<T, Fault>,
+        fault: Fault,
         session: SessionId,
         turn: Option<TurnId>,
         audio: Option<AudioKind>,
     ) -> Result<(), Fault> {
-        let code = match read {
-            Ok(_) => {
-                match turn {
-                    Some(_) => self.recordings += 1,
-                    None => self.sessions += 1,
-                }
-                return Ok(());
-            }
-            Err(Fault::Own(error)) => error.code(),
-            Err(fault) => return Err(fault),
-        };
-        self.damaged.push(Damage { session, turn, audio, code });
+        let Fault::Own(error) = fault else { return Err(fault) };
+        self.damaged.push(Damage { session, turn, audio, code: error.code() });
         Ok(())
     }
 }

@@ -65,24 +65,21 @@ impl Fault {
     }
 }
 
-fn io_code(kind: ErrorKind) -> ErrorCode {
-    match kind {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => ErrorCode::StoreFull,
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => ErrorCode::StoreReadOnly,
-        // redb reads only what its own pages point to: a read outside the file means damage.
-        ErrorKind::UnexpectedEof | ErrorKind::InvalidInput | ErrorKind::InvalidData => ErrorCode::StoreCorrupt,
-        ErrorKind::OutOfMemory => ErrorCode::OutOfMemory,
-        _ => ErrorCode::StoreIo,
-    }
-}
-
 fn io_error(error: io::Error) -> Error {
-    let code = io_code(error.kind());
-    let detail = match code {
-        ErrorCode::StoreFull => "the disk has no room for the store to grow",
-        ErrorCode::StoreReadOnly => "the store cannot be written",
-        ErrorCode::StoreCorrupt => "the store is shorter than its own pages say",
-        _ => "reading or writing the store failed",
+    let failed = "reading or writing the store failed";
+    let (code, detail) = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            (ErrorCode::StoreFull, "the disk has no room for the store to grow")
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            (ErrorCode::StoreReadOnly, "the store cannot be written")
+        }
+        // redb reads only what its own pages point to: a read outside the file means damage.
+        ErrorKind::UnexpectedEof | ErrorKind::InvalidInput | ErrorKind::InvalidData => {
+            (ErrorCode::StoreCorrupt, "the store is shorter than its own pages say")
+        }
+        ErrorKind::OutOfMemory => (ErrorCode::OutOfMemory, failed),
+        _ => (ErrorCode::StoreIo, failed),
     };
     Error::new(code, detail).with_source(error)
 }

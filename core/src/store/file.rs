@@ -7,6 +7,7 @@ use redb::backends::FileBackend;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The first bytes of the write-ahead log that unreleased versions kept beside the file.
 const LOG_MAGIC: [u8; 8] = *b"tertlog1";
@@ -34,18 +35,18 @@ impl Files {
 }
 
 impl BackendFactory for Files {
-    fn open(&self) -> Result<Box<dyn StorageBackend>> {
+    fn open(&self) -> Result<Arc<dyn StorageBackend>> {
         self.refuse_log()?;
         backend(&self.path, open(&self.path)?)
     }
 
-    fn open_read_only(&self) -> Result<Option<Box<dyn StorageBackend>>> {
+    fn open_read_only(&self) -> Result<Option<Arc<dyn StorageBackend>>> {
         self.refuse_log()?;
         let file = File::open(&self.path).map_err(|error| open_failed(&self.path, error))?;
         Ok(Some(backend(&self.path, file)?))
     }
 
-    fn fresh(&self) -> Result<Option<Box<dyn StorageBackend>>> {
+    fn fresh(&self) -> Result<Option<Arc<dyn StorageBackend>>> {
         let failed = |error| open_failed(&self.fresh, error);
         match std::fs::remove_file(&self.fresh) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
@@ -72,13 +73,10 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn backend(path: &Path, file: File) -> Result<Box<dyn StorageBackend>> {
-    let backend = FileBackend::new(file);
-    Ok(Box::new(
-        backend.map_err(|error| {
-            Error::new(ErrorCode::StoreOpenFailed, format!("{}", path.display())).with_source(error)
-        })?,
-    ))
+fn backend(path: &Path, file: File) -> Result<Arc<dyn StorageBackend>> {
+    let backend = FileBackend::new(file)
+        .map_err(|error| Error::new(ErrorCode::StoreOpenFailed, path.display().to_string()).with_source(error))?;
+    Ok(Arc::new(backend))
 }
 
 fn open(path: &Path) -> Result<File> {

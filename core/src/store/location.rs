@@ -23,7 +23,7 @@ pub enum StoreLocation {
 impl StoreLocation {
     /// A store in a redb backend. `open` is called again after an IO error, once the backend before was dropped. Its
     /// storage cannot be replaced: see [`BackendFactory::fresh`].
-    pub fn backend(open: impl Fn() -> Result<Box<dyn StorageBackend>> + Send + Sync + 'static) -> StoreLocation {
+    pub fn backend(open: impl Fn() -> Result<Arc<dyn StorageBackend>> + Send + Sync + 'static) -> StoreLocation {
         StoreLocation::Backend(Box::new(open))
     }
 
@@ -52,14 +52,14 @@ pub trait BackendFactory: Send + Sync {
     ///
     /// # Errors
     /// Returned by the store as they are, such as [`StoreOpenFailed`](crate::ErrorCode::StoreOpenFailed).
-    fn open(&self) -> Result<Box<dyn StorageBackend>>;
+    fn open(&self) -> Result<Arc<dyn StorageBackend>>;
 
     /// Opens the storage to read only, where it cannot be written; `None` where that is not possible. Called when
     /// [`open`](BackendFactory::open) gave [`StoreReadOnly`](crate::ErrorCode::StoreReadOnly).
     ///
     /// # Errors
     /// As in [`open`](BackendFactory::open).
-    fn open_read_only(&self) -> Result<Option<Box<dyn StorageBackend>>> {
+    fn open_read_only(&self) -> Result<Option<Arc<dyn StorageBackend>>> {
         Ok(None)
     }
 
@@ -68,7 +68,7 @@ pub trait BackendFactory: Send + Sync {
     ///
     /// # Errors
     /// As in [`open`](BackendFactory::open).
-    fn fresh(&self) -> Result<Option<Box<dyn StorageBackend>>> {
+    fn fresh(&self) -> Result<Option<Arc<dyn StorageBackend>>> {
         Ok(None)
     }
 
@@ -82,8 +82,8 @@ pub trait BackendFactory: Send + Sync {
     }
 }
 
-impl<F: Fn() -> Result<Box<dyn StorageBackend>> + Send + Sync> BackendFactory for F {
-    fn open(&self) -> Result<Box<dyn StorageBackend>> {
+impl<F: Fn() -> Result<Arc<dyn StorageBackend>> + Send + Sync> BackendFactory for F {
+    fn open(&self) -> Result<Arc<dyn StorageBackend>> {
         self()
     }
 }
@@ -96,14 +96,14 @@ struct Memory {
 }
 
 impl BackendFactory for Memory {
-    fn open(&self) -> Result<Box<dyn StorageBackend>> {
-        Ok(Box::new(SharedMemory(self.current.lock().clone())))
+    fn open(&self) -> Result<Arc<dyn StorageBackend>> {
+        Ok(self.current.lock().clone())
     }
 
-    fn fresh(&self) -> Result<Option<Box<dyn StorageBackend>>> {
+    fn fresh(&self) -> Result<Option<Arc<dyn StorageBackend>>> {
         let fresh = Arc::new(InMemoryBackend::new());
         *self.fresh.lock() = Some(fresh.clone());
-        Ok(Some(Box::new(SharedMemory(fresh))))
+        Ok(Some(fresh))
     }
 
     fn swap(&self) -> Result<()> {
@@ -111,26 +111,5 @@ impl BackendFactory for Memory {
             *self.current.lock() = fresh;
         }
         Ok(())
-    }
-}
-
-#[derive(Debug)]
-struct SharedMemory(Arc<InMemoryBackend>);
-
-impl StorageBackend for SharedMemory {
-    fn len(&self) -> std::io::Result<u64> {
-        self.0.len()
-    }
-    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
-        self.0.read(offset, out)
-    }
-    fn set_len(&self, len: u64) -> std::io::Result<()> {
-        self.0.set_len(len)
-    }
-    fn sync_data(&self) -> std::io::Result<()> {
-        self.0.sync_data()
-    }
-    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
-        self.0.write(offset, data)
     }
 }

@@ -128,13 +128,13 @@ impl Snapshot {
 
     /// How many turns the session should have and has not.
     pub(super) fn missing_turns(&self, id: SessionId, session: &SessionPayload) -> Result<u64, Fault> {
+        Ok(session.turns.saturating_sub(self.turn_numbers(id)?.len() as u64))
+    }
+
+    /// The numbers of the session's turns, damaged ones too.
+    pub(super) fn turn_numbers(&self, id: SessionId) -> Result<Vec<TurnId>, Fault> {
         let (first, last) = bounds::<24>(id.0.as_bytes());
-        let mut found = 0;
-        for row in self.turns.range::<&TurnKey>(&first..=&last)? {
-            row?;
-            found += 1;
-        }
-        Ok(session.turns.saturating_sub(found))
+        self.turns.range::<&TurnKey>(&first..=&last)?.map(|row| Ok(turn_of_key(row?.0.value()))).collect()
     }
 
     /// Reports a session that is listed but not there as damaged.

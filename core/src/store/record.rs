@@ -143,9 +143,9 @@ impl TurnRecord {
 #[serde(rename_all = "snake_case")]
 pub enum AudioKind {
     /// The user's.
-    User,
+    User = 0,
     /// The tutor's.
-    Reply,
+    Reply = 1,
 }
 
 /// Audio in the store, without its samples.

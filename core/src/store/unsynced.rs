@@ -61,15 +61,16 @@ impl Unsynced {
     }
 }
 
-/// A storage backend by value, as redb takes it.
+/// A storage backend by value, as redb takes it. The locks that wait are missing: only storage with several writers needs
+/// them.
 #[derive(Debug)]
 pub(super) struct Storage {
-    backend: Box<dyn StorageBackend>,
+    backend: Arc<dyn StorageBackend>,
     unsynced: Arc<Unsynced>,
 }
 
 impl Storage {
-    pub(super) fn new(backend: Box<dyn StorageBackend>, unsynced: Arc<Unsynced>) -> Self {
+    pub(super) fn new(backend: Arc<dyn StorageBackend>, unsynced: Arc<Unsynced>) -> Self {
         Self { backend, unsynced }
     }
 
@@ -135,14 +136,6 @@ impl StorageBackend for Storage {
 
     fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         self.backend.try_lock_shared_range(start, end)
-    }
-
-    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.backend.lock_range(start, end)
-    }
-
-    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.backend.lock_shared_range(start, end)
     }
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {

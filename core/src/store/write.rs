@@ -278,7 +278,7 @@ impl Tables<'_> {
 }
 
 /// The samples' bytes, least significant first, which on most machines they are already.
-fn little_endian(samples: &[i16]) -> Cow<'_, [u8]> {
+pub(super) fn little_endian(samples: &[i16]) -> Cow<'_, [u8]> {
     if cfg!(target_endian = "little") {
         Cow::Borrowed(bytemuck::cast_slice(samples))
     } else {

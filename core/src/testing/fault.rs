@@ -17,9 +17,8 @@ mod backend;
 use crate::error::{Error, ErrorCode, Result};
 use crate::store::{BackendFactory, StoreLocation};
 pub use backend::FaultyBackend;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use redb::StorageBackend;
-use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
@@ -27,12 +26,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Bytes that are written atomically.
-pub const SECTOR_BYTES: usize = 512;
+const SECTOR_BYTES: usize = 512;
 /// Bytes of the blocks in which a file takes room.
 const BLOCK_BYTES: usize = 4096;
 
 /// The disk. Clones are the same disk; it outlives the stores that are opened on it.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct FaultyDisk(Arc<Mutex<State>>);
 
 #[derive(Default)]
@@ -50,8 +49,6 @@ struct State {
     sparse: bool,
     operations: u64,
     failing: Option<Failing>,
-    /// The operation at which the power goes.
-    power_goes_at: Option<u64>,
     syncs: u64,
     /// The sync that does nothing.
     left_out: Option<u64>,
@@ -98,8 +95,16 @@ enum Change {
 struct Failing {
     at: u64,
     kind: ErrorKind,
-    /// True where everything after it fails too.
-    stays: bool,
+    then: Then,
+}
+
+/// The operations after one that fails.
+#[derive(Clone, Copy, PartialEq)]
+enum Then {
+    Work,
+    Fail,
+    /// They fail, and the failed one may be done in part: the power is off.
+    Off,
 }
 
 impl FaultyDisk {
@@ -127,7 +132,11 @@ impl FaultyDisk {
 
     /// The disk as a backend of redb.
     pub fn backend(&self) -> FaultyBackend {
-        FaultyBackend { disk: self.clone(), file: self.0.lock().name_file(), locks: Mutex::new(false) }
+        self.backend_of(self.0.lock().named)
+    }
+
+    fn backend_of(&self, file: usize) -> FaultyBackend {
+        FaultyBackend { disk: self.clone(), file, locks: Mutex::new(false) }
     }
 
     /// The bytes of the store's file.
@@ -160,14 +169,12 @@ impl FaultyDisk {
     /// writes, changes of the length, syncs, and the two steps in which another file replaces the store's. A failed
     /// sync forgets what it should have made durable, as an operating system does.
     pub fn fail_operation(&self, nth: u64, kind: ErrorKind) {
-        let mut state = self.0.lock();
-        state.failing = Some(Failing { at: state.operations + nth, kind, stays: false });
+        self.fail(nth, kind, Then::Work);
     }
 
     /// Lets every operation from the `nth` on fail until [`FaultyDisk::recover`].
     pub fn fail_from_operation(&self, nth: u64, kind: ErrorKind) {
-        let mut state = self.0.lock();
-        state.failing = Some(Failing { at: state.operations + nth, kind, stays: true });
+        self.fail(nth, kind, Then::Fail);
     }
 
     /// Makes the disk read-only.
@@ -178,14 +185,17 @@ impl FaultyDisk {
     /// Loses power at the `nth` operation from now on: it and all after it fail. [`FaultyDisk::crashed`] decides which
     /// unsynced writes reached the disk.
     pub fn lose_power(&self, nth: u64) {
+        self.fail(nth, ErrorKind::ConnectionAborted, Then::Off);
+    }
+
+    fn fail(&self, nth: u64, kind: ErrorKind, then: Then) {
         let mut state = self.0.lock();
-        state.power_goes_at = Some(state.operations + nth);
+        state.failing = Some(Failing { at: state.operations + nth, kind, then });
     }
 
     /// True after the power was lost.
     pub fn has_lost_power(&self) -> bool {
-        let state = self.0.lock();
-        state.is_off()
+        self.0.lock().is_off()
     }
 
     /// Lets the `nth` read from now on fail, 0 being the next. Reads are no operations.
@@ -206,11 +216,11 @@ impl FaultyDisk {
         self.0.lock().pace = per_operation;
     }
 
-    /// Ends every fault.
+    /// Ends every fault but a loss of power.
     pub fn recover(&self) {
         let mut state = self.0.lock();
-        (state.capacity, state.failing, state.pace) = (None, None, Duration::ZERO);
-        (state.left_out, state.failing_read) = (None, None);
+        state.failing.take_if(|failing| failing.then != Then::Off);
+        (state.capacity, state.left_out, state.failing_read, state.pace) = (None, None, None, Duration::ZERO);
     }
 
     /// The number of operations so far.
@@ -223,26 +233,27 @@ impl FaultyDisk {
         self.0.lock().reads
     }
 
-    fn take_time(&self) {
+    /// The disk, for an operation that begins now.
+    fn operate(&self) -> MutexGuard<'_, State> {
         let pace = self.0.lock().pace;
         if !pace.is_zero() {
             std::thread::sleep(pace);
         }
+        self.0.lock()
     }
 
     /// Flips one bit of the store's file.
     pub fn flip_bit(&self, byte: usize, bit: u8) {
         let mut state = self.0.lock();
-        let file = state.name_file();
-        let file = &mut state.files[file];
+        let named = state.named;
+        let file = &mut state.files[named];
         file.live[byte] ^= 1 << (bit % 8);
         file.durable.clone_from(&file.live);
     }
 
     /// The disk after a kill of the process at this moment, with all that was written.
     pub fn killed(&self) -> FaultyDisk {
-        let state = self.0.lock();
-        FaultyDisk::from_bytes(state.store().live.clone())
+        FaultyDisk::from_bytes(self.bytes())
     }
 
     /// The disk after a power loss at this moment: of unsynced writes, any sector may have reached the disk or not. `seed`
@@ -254,8 +265,8 @@ impl FaultyDisk {
         let named = if seed != 0 && random.next().is_multiple_of(2) { state.named } else { state.named_durably };
         // Some crashes lose nearly everything, others nearly nothing.
         let keep_of_8 = if seed == 0 { 0 } else { random.next() % 9 };
-        let file = state.files.get(named).cloned().unwrap_or_default();
-        let mut bytes = file.durable;
+        let file = &state.files[named];
+        let mut bytes = file.durable.clone();
         for change in &file.unsynced {
             match change {
                 Change::SetLen(len) if random.next() % 8 < keep_of_8 => bytes.resize(*len, 0),
@@ -273,35 +284,36 @@ impl FaultyDisk {
     }
 }
 
+impl Default for FaultyDisk {
+    fn default() -> FaultyDisk {
+        FaultyDisk::from_bytes(Vec::new())
+    }
+}
+
 impl fmt::Debug for FaultyDisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.0.lock();
-        f.debug_struct("FaultyDisk")
-            .field("len", &state.store().live.len())
-            .field("operations", &state.operations)
-            .finish_non_exhaustive()
+        f.debug_struct("FaultyDisk").field("operations", &self.operations()).finish_non_exhaustive()
     }
 }
 
 impl BackendFactory for FaultyDisk {
-    fn open(&self) -> Result<Box<dyn StorageBackend>> {
+    fn open(&self) -> Result<Arc<dyn StorageBackend>> {
         if self.0.lock().protected {
             return Err(ErrorCode::StoreReadOnly.into());
         }
-        Ok(Box::new(self.backend()))
+        Ok(Arc::new(self.backend()))
     }
 
-    fn open_read_only(&self) -> Result<Option<Box<dyn StorageBackend>>> {
-        Ok(Some(Box::new(self.backend())))
+    fn open_read_only(&self) -> Result<Option<Arc<dyn StorageBackend>>> {
+        Ok(Some(Arc::new(self.backend())))
     }
 
-    fn fresh(&self) -> Result<Option<Box<dyn StorageBackend>>> {
+    fn fresh(&self) -> Result<Option<Arc<dyn StorageBackend>>> {
         let mut state = self.0.lock();
-        state.name_file();
         state.files.push(File::default());
         let file = state.files.len() - 1;
         state.fresh = Some(file);
-        Ok(Some(Box::new(FaultyBackend { disk: self.clone(), file, locks: Mutex::new(false) })))
+        Ok(Some(Arc::new(self.backend_of(file))))
     }
 
     fn swap(&self) -> Result<()> {
@@ -320,16 +332,8 @@ impl BackendFactory for FaultyDisk {
 }
 
 impl State {
-    /// The file under the store's name, which is created where there is none.
-    fn name_file(&mut self) -> usize {
-        if self.files.is_empty() {
-            self.files.push(File::default());
-        }
-        self.named
-    }
-
-    fn store(&self) -> Cow<'_, File> {
-        self.files.get(self.named).map_or_else(|| Cow::Owned(File::default()), Cow::Borrowed)
+    fn store(&self) -> &File {
+        &self.files[self.named]
     }
 
     fn operation(&mut self) -> io::Result<()> {
@@ -338,22 +342,21 @@ impl State {
         if self.protected {
             return Err(ErrorKind::ReadOnlyFilesystem.into());
         }
-        if self.power_goes_at.is_some_and(|at| number >= at) {
-            return Err(ErrorKind::ConnectionAborted.into());
-        }
         match self.failing {
-            Some(failing) if number == failing.at || (failing.stays && number > failing.at) => Err(failing.kind.into()),
+            Some(failing) if number == failing.at || (failing.then != Then::Work && number > failing.at) => {
+                Err(failing.kind.into())
+            }
             _ => Ok(()),
         }
     }
 
-    fn is_off(&self) -> bool {
-        self.power_goes_at.is_some_and(|at| self.operations > at)
+    /// How many operations ago the power was lost.
+    fn off_for(&self) -> Option<u64> {
+        self.operations.checked_sub(self.failing.filter(|failing| failing.then == Then::Off)?.at + 1)
     }
 
-    /// True where the power loss hit the operation counted last, which may be done in part.
-    fn is_hit(&self) -> bool {
-        self.power_goes_at.is_some_and(|at| self.operations == at + 1)
+    fn is_off(&self) -> bool {
+        self.off_for().is_some()
     }
 
     /// Gives these bytes of a file room, if there is any left.

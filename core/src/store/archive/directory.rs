@@ -26,9 +26,9 @@ pub(super) fn check_directory(source: &mut dyn ArchiveSource, bytes: u64, option
     if !begins || !end.starts_with(b"PK\x05\x06") || end[20..] != [0, 0] {
         return Err(no_end());
     }
-    let mut files = u64::from(u16::from_le_bytes([end[10], end[11]]));
-    let mut directory_len = u64::from(u32_at(&end, 12));
-    let mut directory_at = u64::from(u32_at(&end, 16));
+    let mut files = number(&end[10..12]);
+    let mut directory_len = number(&end[12..16]);
+    let mut directory_at = number(&end[16..20]);
     let mut directory_end = end_at;
     let saturated = files == u64::from(u16::MAX) || [directory_len, directory_at].contains(&u64::from(u32::MAX));
     if saturated {
@@ -42,9 +42,9 @@ pub(super) fn check_directory(source: &mut dyn ArchiveSource, bytes: u64, option
         if !locator.starts_with(b"PK\x06\x07") || !end_64.starts_with(b"PK\x06\x06") {
             return Err(no_end());
         }
-        files = u64_at(&end_64, 32);
-        directory_len = u64_at(&end_64, 40);
-        directory_at = u64_at(&end_64, 48);
+        files = number(&end_64[32..40]);
+        directory_len = number(&end_64[40..48]);
+        directory_at = number(&end_64[48..56]);
     }
     let entries_max = options.entries_max as u64;
     if files > entries_max || directory_len > BLOCK_BYTES as u64 + entries_max * DIRECTORY_BYTES_PER_FILE {
@@ -64,10 +64,7 @@ fn read_at(source: &mut dyn ArchiveSource, at: u64, out: &mut [u8], bytes: u64) 
     source.seek(SeekFrom::Start(at)).and_then(|_| source.read_exact(out)).map_err(archive_io)
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("the slice has the array's length"))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("the slice has the array's length"))
+/// The number whose bytes these are, the least significant first.
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
 }

@@ -1,15 +1,14 @@
 //! Export of a session as an archive, written from front to back.
 
 use super::{
-    FORMAT, FORMAT_VERSION, FileEntry, Hasher, LINES, LineToWrite, MANIFEST, Manifest, TurnLine, archive_io, audio_name,
+    FORMAT, FORMAT_VERSION, FileEntry, Hasher, LINES, Line, MANIFEST, Manifest, TurnLine, archive_io, audio_name,
 };
 use crate::error::{Error, ErrorCode, Result};
-use crate::event::{SessionId, TurnId};
+use crate::event::SessionId;
 use crate::store::db::Db;
-use crate::store::fault::Fault;
 use crate::store::record::{AudioKind, SessionRecord, StoredAudio, TurnRecord};
-use crate::store::schema::{TurnKey, bounds, turn_key, turn_of_key};
 use crate::store::tables::{Snapshot, unless_damaged};
+use crate::store::write::little_endian;
 use crate::wav::wav_header;
 use serde::Serialize;
 use std::cell::Cell;
@@ -34,10 +33,6 @@ pub struct ExportReport {
     pub bytes: u64,
 }
 
-/// Turns read at a time.
-const TURNS_AT_A_TIME: usize = 64;
-/// Samples written at a time.
-const SAMPLES_AT_A_TIME: usize = 16_384;
 /// The fastest level; speech compresses little better at a slower one.
 const AUDIO_LEVEL: i64 = 1;
 const TEXT_LEVEL: i64 = 6;
@@ -81,14 +76,17 @@ pub(crate) fn export(
 
     session.turns = report.turns;
     archive.file(LINES, TEXT_LEVEL, |file| {
-        write_line(file, &LineToWrite::Session(&session))?;
+        write_line(file, &Line::<_, &TurnRecord>::Session(&session))?;
         for_each_turn(db, snapshot, id, |turn| {
             let Some(mut turn) = turn else { return Ok(()) };
             let file_of = |kind| in_archive.contains(&(turn.turn, kind)).then(|| audio_name(turn.turn, kind));
             let (user_audio_file, reply_audio_file) = (file_of(AudioKind::User), file_of(AudioKind::Reply));
             turn.user_audio = turn.user_audio.filter(|_| user_audio_file.is_some());
             turn.reply_audio = turn.reply_audio.filter(|_| reply_audio_file.is_some());
-            write_line(file, &LineToWrite::Turn(TurnLine { turn: &turn, user_audio_file, reply_audio_file }))
+            write_line(
+                file,
+                &Line::<&SessionRecord, _>::Turn(TurnLine { turn: &turn, user_audio_file, reply_audio_file }),
+            )
         })
     })?;
 
@@ -105,51 +103,24 @@ pub(crate) fn export(
     Ok(report)
 }
 
-/// Iterates over the turns in order; `None` for a damaged one.
+/// Iterates over the turns in order; `None` for a damaged one. The database is not held while the host's writer takes
+/// its time.
 fn for_each_turn(
     db: &Db,
     snapshot: &Snapshot,
     id: SessionId,
     mut each: impl FnMut(Option<TurnRecord>) -> Result<()>,
 ) -> Result<()> {
-    let mut from = Some(TurnId(0));
-    while let Some(first) = from {
-        // The database must not be held while the host's writer takes its time.
-        let (turns, next) = db.run(|_| snapshot.some_turns(id, first))?;
-        turns.into_iter().try_for_each(&mut each)?;
-        from = next;
-    }
-    Ok(())
+    let numbers = db.run(|_| snapshot.turn_numbers(id))?;
+    numbers.into_iter().try_for_each(|turn| each(db.run(|_| snapshot.sound_turn(id, turn))?))
 }
 
-impl Snapshot {
-    /// A batch of turns from `from` on, and the start of the next.
-    fn some_turns(&self, id: SessionId, from: TurnId) -> Result<(Vec<Option<TurnRecord>>, Option<TurnId>), Fault> {
-        let (_, last) = bounds::<24>(id.0.as_bytes());
-        let mut turns = Vec::new();
-        for row in self.turns.range::<&TurnKey>(&turn_key(id, from)..=&last)? {
-            let turn = turn_of_key(row?.0.value());
-            if turns.len() == TURNS_AT_A_TIME {
-                return Ok((turns, Some(turn)));
-            }
-            turns.push(self.sound_turn(id, turn)?);
-        }
-        Ok((turns, None))
-    }
-}
-
-fn write_wav(file: &mut FileWriter<'_, '_>, audio: &StoredAudio) -> Result<()> {
+fn write_wav(file: &mut Archive<'_>, audio: &StoredAudio) -> Result<()> {
     file.write(&wav_header(audio.rate, audio.samples.len() as u64))?;
-    let mut bytes = Vec::with_capacity(2 * SAMPLES_AT_A_TIME);
-    for run in audio.samples.chunks(SAMPLES_AT_A_TIME) {
-        bytes.clear();
-        bytes.extend(run.iter().flat_map(|sample| sample.to_le_bytes()));
-        file.write(&bytes)?;
-    }
-    Ok(())
+    file.write(&little_endian(&audio.samples))
 }
 
-fn write_line(file: &mut FileWriter<'_, '_>, line: &impl Serialize) -> Result<()> {
+fn write_line(file: &mut Archive<'_>, line: &impl Serialize) -> Result<()> {
     let mut line = serde_json::to_vec(line)
         .map_err(|source| Error::new(ErrorCode::Internal, "a record has no JSON form").with_source(source))?;
     line.push(b'\n');
@@ -162,11 +133,7 @@ struct Archive<'o> {
     _closes: CloseOnDrop,
     zip: ZipWriter<StreamWriter<Sink<'o>>>,
     files: Vec<FileEntry>,
-}
-
-/// Writes one file of the archive.
-struct FileWriter<'a, 'o> {
-    archive: &'a mut Archive<'o>,
+    /// Of the file being written.
     hasher: Hasher,
 }
 
@@ -174,25 +141,24 @@ impl<'o> Archive<'o> {
     fn new(out: &'o mut dyn Write) -> Self {
         let closed = Rc::<Cell<bool>>::default();
         let zip = ZipWriter::new_stream(Sink { out, bytes: 0, closed: closed.clone() });
-        Self { _closes: CloseOnDrop(closed), zip, files: Vec::new() }
+        Self { _closes: CloseOnDrop(closed), zip, files: Vec::new(), hasher: Hasher::default() }
     }
 
-    fn file(
-        &mut self,
-        name: &str,
-        level: i64,
-        write: impl FnOnce(&mut FileWriter<'_, 'o>) -> Result<()>,
-    ) -> Result<()> {
+    fn file(&mut self, name: &str, level: i64, write: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Deflated)
             .compression_level(Some(level))
             .unix_permissions(0o644);
         self.zip.start_file(name, options).map_err(archive_io)?;
-        let mut file = FileWriter { archive: self, hasher: Hasher::default() };
-        write(&mut file)?;
-        let entry = file.hasher.finish(name);
-        self.files.push(entry);
+        write(self)?;
+        self.files.push(std::mem::take(&mut self.hasher).finish(name));
         Ok(())
+    }
+
+    /// Writes bytes of a file.
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.hasher.update(bytes);
+        self.zip.write_all(bytes).map_err(archive_io)
     }
 
     /// Writes the end of the archive; returns its length in bytes.
@@ -200,13 +166,6 @@ impl<'o> Archive<'o> {
         let mut sink = self.zip.finish().map_err(archive_io)?.into_inner();
         sink.flush().map_err(archive_io)?;
         Ok(sink.bytes)
-    }
-}
-
-impl FileWriter<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.hasher.update(bytes);
-        self.archive.zip.write_all(bytes).map_err(archive_io)
     }
 }
 

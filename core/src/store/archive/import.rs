@@ -78,10 +78,27 @@ pub(crate) fn import(
     now_ms: u64,
 ) -> Result<ImportReport> {
     let mut archive = Archive::open(source, options)?;
-    let contents = archive.verify()?;
+    let mut contents = archive.verify()?;
     let id = options.new_id.unwrap_or(contents.session.id);
+    let audio_found = contents.recordings.len();
+    let (retention, ended) = (contents.session.config.retention, contents.session.ended_ms.is_some());
+    contents
+        .recordings
+        .retain(|_, recording| !expired(audio_rule(&retention, recording.kind), recording.at_ms, ended, now_ms));
+    let report = ImportReport {
+        session: id,
+        turns: contents.turns,
+        audio: contents.recordings.len() as u64,
+        audio_forbidden: (audio_found - contents.recordings.len()) as u64,
+        texts_forbidden: 0,
+        turns_closed: 0,
+        turns_missing: contents.turns_missing,
+        audio_missing: contents.audio_missing,
+    };
+    let (contents, text_from, batch, batch_bytes) = (&contents, u64::MAX, Vec::new(), 0);
+    let import = Import { db, contents, id, now_ms, text_from, report, batch, batch_bytes };
     let begun = db.run(|open| write(open, |tables| tables.begin_import(id)));
-    let imported = begun.and_then(|()| Import::new(db, &contents, id, now_ms).run(&mut archive));
+    let imported = begun.and_then(|()| import.run(&mut archive));
     if imported.is_err()
         && let Err(error) = give_up(db, id)
     {
@@ -128,33 +145,10 @@ enum Row {
     Chunk { recording: Recording, chunk: u32, bytes: Vec<u8> },
 }
 
-impl<'a> Import<'a> {
-    fn new(db: &'a Db, contents: &'a Contents, id: SessionId, now_ms: u64) -> Self {
-        let report = ImportReport {
-            session: id,
-            turns: contents.turns,
-            audio: 0,
-            audio_forbidden: 0,
-            texts_forbidden: 0,
-            turns_closed: 0,
-            turns_missing: contents.turns_missing,
-            audio_missing: contents.audio_missing,
-        };
-        Self { db, contents, id, now_ms, text_from: u64::MAX, report, batch: Vec::new(), batch_bytes: 0 }
-    }
-
+impl Import<'_> {
     fn run(mut self, archive: &mut Archive<'_>) -> Result<ImportReport> {
-        let contents = self.contents;
-        archive.turns(contents, |turn| self.turn(turn))?;
-        let (session, now_ms) = (&contents.session, self.now_ms);
-        let wants = |recording: &Recording| audio_stays(session, recording, now_ms);
-        for recording in contents.recordings.values() {
-            match wants(recording) {
-                true => self.report.audio += 1,
-                false => self.report.audio_forbidden += 1,
-            }
-        }
-        archive.audio(contents, CHUNK_BYTES, wants, |recording, chunk, bytes| {
+        archive.turns(self.contents, |turn| self.turn(turn))?;
+        archive.audio(self.contents, CHUNK_BYTES, |recording, chunk, bytes| {
             self.push(Row::Chunk { recording: *recording, chunk, bytes: bytes.to_vec() }, bytes.len())
         })?;
         self.flush()?;
@@ -171,7 +165,7 @@ impl<'a> Import<'a> {
             self.report.turns_closed += 1;
         }
         let rule = session.config.retention.text;
-        if !stays(rule, turn.ended_ms.unwrap_or(turn.started_ms), session.ended_ms.is_some(), self.now_ms) {
+        if expired(rule, turn.ended_ms.unwrap_or(turn.started_ms), session.ended_ms.is_some(), self.now_ms) {
             self.report.texts_forbidden += u64::from(!turn.text_gone);
             turn.text_gone = true;
         }
@@ -182,8 +176,7 @@ impl<'a> Import<'a> {
         }
         for kind in [AudioKind::User, AudioKind::Reply] {
             let recording = self.contents.recordings.get(&audio_name(turn.turn, kind));
-            let kept = recording.filter(|recording| audio_stays(session, recording, self.now_ms));
-            turn.set_audio(kind, kept.map(|recording| recording.info));
+            turn.set_audio(kind, recording.map(|recording| recording.info));
         }
         let transcript = turn.transcript.as_ref().map_or(0, |transcript| transcript.words.len() * 64);
         let bytes = turn.user_text.len() + turn.reply_text.len() + transcript;
@@ -269,15 +262,6 @@ impl Tables<'_> {
     fn check_import(&self, id: SessionId) -> Result<(), Fault> {
         if self.imports()?.get(&session_key(id))?.is_some() { Ok(()) } else { Err(exists(id).into()) }
     }
-}
-
-fn audio_stays(session: &crate::store::SessionRecord, recording: &Recording, now_ms: u64) -> bool {
-    let rule = audio_rule(&session.config.retention, recording.kind);
-    stays(rule, recording.at_ms, session.ended_ms.is_some(), now_ms)
-}
-
-fn stays(rule: crate::Keep, at_ms: u64, ended: bool, now_ms: u64) -> bool {
-    may_write(rule, ended) && !expired(rule, at_ms, ended, now_ms)
 }
 
 fn exists(id: SessionId) -> Error {

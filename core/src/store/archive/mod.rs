@@ -14,10 +14,9 @@ pub(super) use import::{adopt_leftovers, import};
 
 use crate::error::{Error, ErrorCode};
 use crate::event::TurnId;
-use crate::store::record::{AudioKind, SessionRecord, TurnRecord};
+use crate::store::record::AudioKind;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 use std::io::{Read, Seek};
 
 /// The format name in the manifest.
@@ -55,20 +54,12 @@ struct FileEntry {
     sha256: String,
 }
 
-/// A line of [`LINES`], as it is written.
-#[derive(Serialize)]
+/// A line of [`LINES`]; fields of a newer version are skipped.
+#[derive(Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum LineToWrite<'a> {
-    Session(&'a SessionRecord),
-    Turn(TurnLine<&'a TurnRecord>),
-}
-
-/// A line of [`LINES`], as it is read: fields of a newer version are skipped.
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Line {
-    Session(Box<SessionRecord>),
-    Turn(Box<TurnLine<TurnRecord>>),
+enum Line<S, T> {
+    Session(S),
+    Turn(TurnLine<T>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -113,10 +104,7 @@ impl Hasher {
     }
 
     fn finish(self, name: &str) -> FileEntry {
-        let mut sha256 = String::with_capacity(64);
-        for byte in self.sha256.finalize() {
-            let _ = write!(sha256, "{byte:02x}");
-        }
+        let sha256 = self.sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         FileEntry { name: name.to_owned(), bytes: self.bytes, sha256 }
     }
 }

@@ -9,7 +9,6 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::event::TurnId;
 use crate::store::record::{AudioInfo, AudioKind, SessionRecord, TurnRecord, TurnState};
 use crate::wav::{WAV_HEADER_LEN, wav_header};
-use serde::Deserialize;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
@@ -27,6 +26,8 @@ const NAME_BYTES_MAX: usize = 255;
 const TIME_MS_MAX: u64 = 253_402_300_800_000;
 /// The greatest turn number, with room for later turns.
 const TURN_MAX: u64 = 1 << 48;
+
+type ReadLine = Line<Box<SessionRecord>, Box<TurnRecord>>;
 
 /// The contents of a verified archive.
 pub(super) struct Contents {
@@ -91,24 +92,15 @@ impl<'s> Archive<'s> {
             const TYPE: u32 = 0o170_000;
             const FILE: u32 = 0o100_000;
             const FOLDER: u32 = 0o040_000;
-            let is_folder = name.ends_with('/');
-            match entry.unix_mode().map_or(0, |mode| mode & TYPE) {
-                0 => {}
-                FILE if !is_folder => {}
-                FOLDER if is_folder => {}
-                _ => return Err(unsafe_path("an entry is neither a file nor a folder")),
+            if !matches!(entry.unix_mode().map_or(0, |mode| mode & TYPE), 0 | FILE | FOLDER) {
+                return Err(unsafe_path("an entry is neither a file nor a folder"));
             }
-            if entry.encrypted() {
-                return Err(damaged("a file is encrypted"));
+            if !name.ends_with('/') {
+                self.files.insert(name.to_owned(), index);
+            } else if name != AUDIO_FOLDER {
+                // Programs that pack a folder write it, too.
+                return Err(damaged("there is a folder that does not belong there"));
             }
-            if is_folder {
-                // Written by programs that pack a folder.
-                if name != AUDIO_FOLDER || entry.size() != 0 {
-                    return Err(damaged("there is a folder that does not belong there"));
-                }
-                continue;
-            }
-            self.files.insert(name.to_owned(), index);
         }
         Ok(())
     }
@@ -165,34 +157,29 @@ impl<'s> Archive<'s> {
         let mut meter = self.meter();
         self.for_each_line(&contents.lines, &mut meter, |line| match line {
             Line::Session(_) => Ok(()),
-            Line::Turn(line) => each(line.turn),
+            Line::Turn(line) => each(*line.turn),
         })
     }
 
-    /// Iterates over the audio of a verified archive: the recordings for which `wants` is true, each in runs of
+    /// Iterates over the audio of a verified archive, of the recordings that are left of its contents: each in runs of
     /// little-endian samples that are `run_bytes` long except for the last.
     pub(super) fn audio(
         &mut self,
         contents: &Contents,
         run_bytes: usize,
-        wants: impl Fn(&Recording) -> bool,
         mut each: impl FnMut(&Recording, u32, &[u8]) -> Result<()>,
     ) -> Result<()> {
         let mut meter = self.meter();
         for file in &contents.audio {
-            let recording = &contents.recordings[&file.name];
-            if !wants(recording) {
-                continue;
-            }
+            let Some(recording) = contents.recordings.get(&file.name) else { continue };
             let (mut header_left, mut runs, mut run) = (WAV_HEADER_LEN, 0, Vec::with_capacity(run_bytes));
-            self.read(file, &mut meter, |mut bytes| {
-                let header = header_left.min(bytes.len());
-                header_left -= header;
-                bytes = &bytes[header..];
+            self.read(file, &mut meter, |bytes| {
+                let (header, mut bytes) = bytes.split_at(header_left.min(bytes.len()));
+                header_left -= header.len();
                 while !bytes.is_empty() {
-                    let taken = (run_bytes - run.len()).min(bytes.len());
-                    run.extend_from_slice(&bytes[..taken]);
-                    bytes = &bytes[taken..];
+                    let (taken, left) = bytes.split_at((run_bytes - run.len()).min(bytes.len()));
+                    run.extend_from_slice(taken);
+                    bytes = left;
                     if run.len() == run_bytes {
                         each(recording, runs, &run)?;
                         runs += 1;
@@ -209,12 +196,6 @@ impl<'s> Archive<'s> {
     }
 
     fn manifest(&mut self, meter: &mut Meter) -> Result<Manifest> {
-        /// The fields of every version's manifest.
-        #[derive(Deserialize)]
-        struct Head {
-            format: Option<String>,
-            format_version: Option<u64>,
-        }
         if !self.files.contains_key(MANIFEST) {
             return Err(Error::new(ErrorCode::ImportNotAnArchive, "the archive has no manifest"));
         }
@@ -228,16 +209,17 @@ impl<'s> Archive<'s> {
             Ok(())
         })?;
         let not_json = |error: serde_json::Error| damaged("its manifest cannot be read").with_source(error);
-        let head: Head = serde_json::from_slice(&json).map_err(not_json)?;
-        if head.format.as_deref() != Some(FORMAT) {
+        let manifest: serde_json::Value = serde_json::from_slice(&json).map_err(not_json)?;
+        if manifest["format"] != FORMAT {
             return Err(Error::new(ErrorCode::ImportNotAnArchive, "the archive holds no session"));
         }
-        match head.format_version {
+        // Whatever else a newer version's manifest has become.
+        match manifest["format_version"].as_u64() {
             Some(version) if version > u64::from(FORMAT_VERSION) => {
                 let detail = format!("the archive is of version {version}, this reads up to {FORMAT_VERSION}");
                 Err(Error::new(ErrorCode::ImportFromFuture, detail))
             }
-            Some(1..) => serde_json::from_slice(&json).map_err(not_json),
+            Some(1..) => serde_json::from_value(manifest).map_err(not_json),
             _ => Err(damaged("its manifest has no version")),
         }
     }
@@ -246,7 +228,7 @@ impl<'s> Archive<'s> {
         &mut self,
         file: &FileEntry,
         meter: &mut Meter,
-        mut each: impl FnMut(Line) -> Result<()>,
+        mut each: impl FnMut(ReadLine) -> Result<()>,
     ) -> Result<()> {
         let line_bytes_max = self.options.line_bytes_max;
         let (mut line, mut number) = (Vec::new(), 0u64);
@@ -350,7 +332,7 @@ struct LineChecks {
 }
 
 impl LineChecks {
-    fn add(&mut self, line: Line) -> Result<()> {
+    fn add(&mut self, line: ReadLine) -> Result<()> {
         match (line, self.session.take()) {
             (Line::Session(session), None) => {
                 let times = [session.created_ms, session.updated_ms, session.ended_ms.unwrap_or(0)];
@@ -370,7 +352,7 @@ impl LineChecks {
         }
     }
 
-    fn add_turn(&mut self, session: &SessionRecord, line: &TurnLine<TurnRecord>) -> Result<()> {
+    fn add_turn(&mut self, session: &SessionRecord, line: &TurnLine<Box<TurnRecord>>) -> Result<()> {
         let turn = &line.turn;
         let number = turn.turn;
         if turn.session != session.id || number.0 >= session.next_turn {

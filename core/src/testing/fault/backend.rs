@@ -35,8 +35,7 @@ impl StorageBackend for FaultyBackend {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.disk.take_time();
-        let mut state = self.disk.0.lock();
+        let mut state = self.disk.operate();
         state.operation()?;
         let len = usize::try_from(len).map_err(|_| ErrorKind::FileTooLarge)?;
         if !state.sparse {
@@ -50,8 +49,7 @@ impl StorageBackend for FaultyBackend {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.disk.take_time();
-        let mut state = self.disk.0.lock();
+        let mut state = self.disk.operate();
         let number = state.syncs;
         state.syncs += 1;
         let result = state.operation();
@@ -74,11 +72,11 @@ impl StorageBackend for FaultyBackend {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.disk.take_time();
-        let mut state = self.disk.0.lock();
+        let mut state = self.disk.operate();
         let result = state.operation();
         let offset = usize::try_from(offset).map_err(|_| ErrorKind::FileTooLarge)?;
-        if state.is_hit() {
+        if state.off_for() == Some(0) {
+            // It may be done in part.
             state.files[self.file].unsynced.push(Change::Write(offset, data.to_vec()));
         }
         result?;
