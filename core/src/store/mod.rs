@@ -230,7 +230,7 @@ impl Store {
     /// [`ErrorCode::SessionNotFound`], [`ErrorCode::RecordCorrupt`]; [`ErrorCode::StoreIo`],
     /// [`ErrorCode::StoreCorrupt`].
     pub fn session(&self, id: SessionId) -> Result<SessionRecord> {
-        self.read(id, |snapshot| Ok(snapshot.load_session(id)?.record(id)))
+        self.read(id, |snapshot| Ok(snapshot.load_session(id)?.record(id)?))
     }
 
     /// The session, and the turns that its summary does not cover, in order, without damaged ones.
@@ -239,7 +239,7 @@ impl Store {
     /// Those of [`Store::session`].
     pub fn resume_session(&self, id: SessionId) -> Result<(SessionRecord, Vec<TurnRecord>)> {
         self.read(id, |snapshot| {
-            let session = snapshot.load_session(id)?.record(id);
+            let session = snapshot.load_session(id)?.record(id)?;
             let from = session.summary.as_ref().map_or(0, |summary| summary.through.0.saturating_add(1));
             Ok((session, snapshot.turns_there(id, TurnId(from), None)?.turns))
         })
@@ -386,7 +386,7 @@ impl Store {
         let _pinned = self.0.db.pin();
         let (snapshot, session) = self.0.db.run(|open| {
             let snapshot = Snapshot::of(open)?;
-            let session = snapshot.unless_lost(id, snapshot.load_session(id))?.record(id);
+            let session = snapshot.unless_lost(id, snapshot.load_session(id))?.record(id)?;
             Ok((snapshot, session))
         })?;
         archive::export(&self.0.db, &snapshot, session, out)

@@ -7,8 +7,9 @@ use crate::config::SessionConfig;
 use crate::error::{ErrorCode, Result};
 use crate::event::{InterruptReason, Metrics, SessionId, Stage, Transcript, TurnId, TurnOrigin, Word};
 use crate::language::LanguageTag;
+use crate::store::keys::Sealing;
 use crate::store::record::{AudioInfo, SessionRecord, Summary, TurnRecord, TurnState};
-use crate::store::schema::{Kind, unknown_form};
+use crate::store::schema::{Kind, TurnKey, decode, session_of_key, turn_of_key, unknown_form};
 use serde::{Deserialize, Serialize};
 
 /// The store itself.
@@ -27,7 +28,7 @@ pub(super) struct MetaPayload {
 }
 
 /// A session.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(super) struct SessionPayload {
     #[serde(rename = "c", default)]
     pub(super) created_ms: u64,
@@ -45,32 +46,10 @@ pub(super) struct SessionPayload {
     #[serde(rename = "k", default)]
     pub(super) turns: u64,
     /// Turns before this one hold no text.
-    #[serde(rename = "x", default, skip_serializing_if = "is_zero")]
+    #[serde(rename = "x", default, skip_serializing_if = "is_default")]
     pub(super) text_from: u64,
     #[serde(rename = "y", default, skip_serializing_if = "Option::is_none")]
     pub(super) summary: Option<SummaryPayload>,
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct SummaryPayload {
-    #[serde(rename = "t", default)]
-    pub(super) text: String,
-    #[serde(rename = "f", default)]
-    pub(super) from: u64,
-    #[serde(rename = "h", default)]
-    pub(super) through: u64,
-}
-
-impl From<&Summary> for SummaryPayload {
-    fn from(summary: &Summary) -> Self {
-        Self { text: summary.text.clone(), from: summary.from.0, through: summary.through.0 }
-    }
-}
-
-impl From<SummaryPayload> for Summary {
-    fn from(payload: SummaryPayload) -> Self {
-        Self { text: payload.text, from: TurnId(payload.from), through: TurnId(payload.through) }
-    }
 }
 
 impl From<&SessionRecord> for SessionPayload {
@@ -84,14 +63,14 @@ impl From<&SessionRecord> for SessionPayload {
             next_turn: record.next_turn,
             turns: record.turns,
             text_from: 0,
-            summary: record.summary.as_ref().map(SummaryPayload::from),
+            summary: record.summary.form(),
         }
     }
 }
 
 impl SessionPayload {
-    pub(super) fn record(self, id: SessionId) -> SessionRecord {
-        SessionRecord {
+    pub(super) fn record(self, id: SessionId) -> Result<SessionRecord> {
+        Ok(SessionRecord {
             id,
             created_ms: self.created_ms,
             updated_ms: self.updated_ms,
@@ -100,8 +79,8 @@ impl SessionPayload {
             title: self.title,
             next_turn: self.next_turn,
             turns: self.turns,
-            summary: self.summary.map(Summary::from),
-        }
+            summary: Stored::of(self.summary)?,
+        })
     }
 }
 
@@ -117,65 +96,146 @@ pub(super) struct BlobRefPayload {
     pub(super) started_ms: u64,
 }
 
-/// A payload with the fields of a record, under short names.
-macro_rules! mirror {
-    ($payload:ident of $record:ident { $($name:literal $field:ident: $type:ty),* }) => {
+/// Data with a form of its own in the store.
+pub(super) trait Stored: Sized {
+    type Form;
+
+    fn form(&self) -> Self::Form;
+
+    /// # Errors
+    /// [`ErrorCode::StoreFromFuture`] for a value of a newer version.
+    fn of(form: Self::Form) -> Result<Self>;
+}
+
+/// Data that is stored as it is.
+macro_rules! as_it_is {
+    ($($type:ty),*) => { $(
+        impl Stored for $type {
+            type Form = Self;
+            fn form(&self) -> Self {
+                self.clone()
+            }
+            fn of(form: Self) -> Result<Self> {
+                Ok(form)
+            }
+        }
+    )* };
+}
+
+as_it_is!(bool, u32, u64, f32, String, TurnId, LanguageTag, Metrics);
+
+impl<T: Stored> Stored for Option<T> {
+    type Form = Option<T::Form>;
+    fn form(&self) -> Self::Form {
+        self.as_ref().map(T::form)
+    }
+    fn of(form: Self::Form) -> Result<Self> {
+        form.map(T::of).transpose()
+    }
+}
+
+impl<T: Stored> Stored for Vec<T> {
+    type Form = Vec<T::Form>;
+    fn form(&self) -> Self::Form {
+        self.iter().map(T::form).collect()
+    }
+    fn of(form: Self::Form) -> Result<Self> {
+        form.into_iter().map(T::of).collect()
+    }
+}
+
+/// Enums that are stored as numbers: the positions of their values here, which never change.
+macro_rules! as_numbers {
+    ($($type:ident { $($value:ident),* })*) => { $(
+        impl Stored for $type {
+            type Form = u8;
+            fn form(&self) -> u8 {
+                [$($type::$value),*].iter().position(|value| value == self).expect("every value is listed") as u8
+            }
+            fn of(number: u8) -> Result<Self> {
+                [$($type::$value),*].get(usize::from(number)).copied().ok_or_else(|| unknown_form(Kind::Turn))
+            }
+        }
+    )* };
+}
+
+as_numbers! {
+    TurnOrigin { Utterance, Text, Say, Reply }
+    InterruptReason { BargeIn, Cancel, Crash }
+    Stage { Decode, Recognise, Reply, Speak, Store }
+}
+
+/// Records that are stored as maps of these fields; those in brackets are not stored.
+macro_rules! as_maps {
+    ($(
+        $form:ident of $record:ident $([$($rest:tt)*])? { $($(#[$attribute:meta])* $field:ident: $type:ty),* }
+    )*) => { $(
         #[derive(Serialize, Deserialize)]
-        struct $payload {
-            $(#[serde(rename = $name, default)] $field: $type,)*
-        }
-        impl From<&$record> for $payload {
-            fn from(record: &$record) -> Self {
-                Self { $($field: record.$field.clone()),* }
+        pub(super) struct $form { $($(#[$attribute])* pub(super) $field: <$type as Stored>::Form),* }
+        impl Stored for $record {
+            type Form = $form;
+            fn form(&self) -> $form {
+                $form { $($field: self.$field.form()),* }
+            }
+            fn of(form: $form) -> Result<Self> {
+                Ok(Self { $($field: Stored::of(form.$field)?,)* $($($rest)*)? })
             }
         }
-        impl From<$payload> for $record {
-            fn from(payload: $payload) -> Self {
-                Self { $($field: payload.$field),* }
-            }
-        }
-    };
-}
-mirror!(AudioInfoPayload of AudioInfo { "r" rate: u32, "n" samples: u64 });
-mirror!(WordPayload of Word { "t" text: String, "s" start_ms: u64, "e" end_ms: u64, "c" confidence: f32 });
-
-#[derive(Serialize, Deserialize)]
-pub(super) struct TurnPayload {
-    #[serde(rename = "o")]
-    origin: u8,
-    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
-    retry_of: Option<u64>,
-    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
-    corrects: Option<u64>,
-    #[serde(rename = "s", default)]
-    started_ms: u64,
-    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
-    ended_ms: Option<u64>,
-    #[serde(rename = "u", default, skip_serializing_if = "String::is_empty")]
-    user_text: String,
-    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
-    transcript: Option<TranscriptPayload>,
-    #[serde(rename = "r", default, skip_serializing_if = "String::is_empty")]
-    reply_text: String,
-    #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
-    heard_text: Option<String>,
-    #[serde(rename = "i", default, skip_serializing_if = "is_false")]
-    heard_estimated: bool,
-    #[serde(rename = "z")]
-    state: StatePayload,
-    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
-    user_audio: Option<AudioInfoPayload>,
-    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
-    reply_audio: Option<AudioInfoPayload>,
-    // Its own names: one small map a turn, and every field has a default already.
-    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
-    metrics: Option<Metrics>,
-    #[serde(rename = "x", default, skip_serializing_if = "is_false")]
-    text_gone: bool,
+    )* };
 }
 
+as_maps! {
+    SummaryPayload of Summary {
+        #[serde(rename = "t", default)] text: String,
+        #[serde(rename = "f", default = "no_turn")] from: TurnId,
+        #[serde(rename = "h", default = "no_turn")] through: TurnId
+    }
+    AudioInfoPayload of AudioInfo {
+        #[serde(rename = "r", default)] rate: u32,
+        #[serde(rename = "n", default)] samples: u64
+    }
+    WordPayload of Word {
+        #[serde(rename = "t", default)] text: String,
+        #[serde(rename = "s", default)] start_ms: u64,
+        #[serde(rename = "e", default)] end_ms: u64,
+        #[serde(rename = "c", default)] confidence: f32
+    }
+    TranscriptPayload of Transcript [finished_probability: None] {
+        #[serde(rename = "t", default)] text: String,
+        #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")] language: Option<LanguageTag>,
+        #[serde(rename = "p", default)] language_probability: f32,
+        #[serde(rename = "n", default)] no_speech_probability: f32,
+        #[serde(rename = "a", default)] average_log_probability: f32,
+        #[serde(rename = "w", default, skip_serializing_if = "Vec::is_empty")] words: Vec<Word>
+    }
+    TurnPayload of TurnRecord [session: SessionId(uuid::Uuid::nil()), turn: no_turn()] {
+        #[serde(rename = "o")] origin: TurnOrigin,
+        #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")] retry_of: Option<TurnId>,
+        #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")] corrects: Option<TurnId>,
+        #[serde(rename = "s", default)] started_ms: u64,
+        #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")] ended_ms: Option<u64>,
+        #[serde(rename = "u", default, skip_serializing_if = "String::is_empty")] user_text: String,
+        #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")] transcript: Option<Transcript>,
+        #[serde(rename = "r", default, skip_serializing_if = "String::is_empty")] reply_text: String,
+        #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")] heard_text: Option<String>,
+        #[serde(rename = "i", default, skip_serializing_if = "is_default")] heard_estimated: bool,
+        #[serde(rename = "z")] state: TurnState,
+        #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")] user_audio: Option<AudioInfo>,
+        #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")] reply_audio: Option<AudioInfo>,
+        // Its own names: one small map a turn, and every field has a default already.
+        #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")] metrics: Option<Metrics>,
+        #[serde(rename = "x", default, skip_serializing_if = "is_default")] text_gone: bool
+    }
+}
+
+/// The turn of a row.
+pub(super) fn decode_turn(sealing: &Sealing, key: &TurnKey, record: &[u8]) -> Result<TurnRecord> {
+    let turn = TurnRecord::of(decode(sealing, Kind::Turn, key, record)?)?;
+    Ok(TurnRecord { session: session_of_key(key), turn: turn_of_key(key), ..turn })
+}
+
 #[derive(Serialize, Deserialize)]
-struct StatePayload {
+pub(super) struct StatePayload {
     #[serde(rename = "k")]
     kind: u8,
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
@@ -186,157 +246,46 @@ struct StatePayload {
     code: Option<u16>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct TranscriptPayload {
-    #[serde(rename = "t", default)]
-    text: String,
-    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
-    language: Option<LanguageTag>,
-    #[serde(rename = "p", default)]
-    language_probability: f32,
-    #[serde(rename = "n", default)]
-    no_speech_probability: f32,
-    #[serde(rename = "a", default)]
-    average_log_probability: f32,
-    #[serde(rename = "w", default, skip_serializing_if = "Vec::is_empty")]
-    words: Vec<WordPayload>,
-}
+impl Stored for TurnState {
+    type Form = StatePayload;
 
-impl From<&TurnRecord> for TurnPayload {
-    fn from(turn: &TurnRecord) -> Self {
-        Self {
-            origin: ORIGINS.number(turn.origin),
-            retry_of: turn.retry_of.map(|of| of.0),
-            corrects: turn.corrects.map(|of| of.0),
-            started_ms: turn.started_ms,
-            ended_ms: turn.ended_ms,
-            user_text: turn.user_text.clone(),
-            transcript: turn.transcript.as_ref().map(TranscriptPayload::from),
-            reply_text: turn.reply_text.clone(),
-            heard_text: turn.heard_text.clone(),
-            heard_estimated: turn.heard_estimated,
-            state: turn.state.into(),
-            user_audio: turn.user_audio.as_ref().map(AudioInfoPayload::from),
-            reply_audio: turn.reply_audio.as_ref().map(AudioInfoPayload::from),
-            metrics: turn.metrics,
-            text_gone: turn.text_gone,
-        }
-    }
-}
-
-impl TurnPayload {
-    pub(super) fn record(self, session: SessionId, turn: TurnId) -> Result<TurnRecord> {
-        Ok(TurnRecord {
-            session,
-            turn,
-            origin: ORIGINS.value(self.origin)?,
-            retry_of: self.retry_of.map(TurnId),
-            corrects: self.corrects.map(TurnId),
-            started_ms: self.started_ms,
-            ended_ms: self.ended_ms,
-            user_text: self.user_text,
-            transcript: self.transcript.map(Transcript::from),
-            reply_text: self.reply_text,
-            heard_text: self.heard_text,
-            heard_estimated: self.heard_estimated,
-            state: self.state.state()?,
-            user_audio: self.user_audio.map(AudioInfo::from),
-            reply_audio: self.reply_audio.map(AudioInfo::from),
-            metrics: self.metrics,
-            text_gone: self.text_gone,
-        })
-    }
-}
-
-impl From<TurnState> for StatePayload {
-    fn from(state: TurnState) -> Self {
-        let plain = |kind| Self { kind, reason: None, stage: None, code: None };
-        match state {
+    fn form(&self) -> StatePayload {
+        let plain = |kind| StatePayload { kind, reason: None, stage: None, code: None };
+        match self {
             TurnState::Open => plain(0),
             TurnState::Finished => plain(1),
-            TurnState::Interrupted { reason } => Self { reason: Some(REASONS.number(reason)), ..plain(2) },
+            TurnState::Interrupted { reason } => StatePayload { reason: Some(reason.form()), ..plain(2) },
             TurnState::Failed { stage, code } => {
-                Self { stage: Some(STAGES.number(stage)), code: Some(code.number()), ..plain(3) }
+                StatePayload { stage: Some(stage.form()), code: Some(code.number()), ..plain(3) }
             }
         }
     }
-}
 
-impl StatePayload {
-    fn state(self) -> Result<TurnState> {
-        match (self.kind, self.reason, self.stage, self.code) {
+    fn of(form: StatePayload) -> Result<Self> {
+        match (form.kind, form.reason, form.stage, form.code) {
             (0, ..) => Ok(TurnState::Open),
             (1, ..) => Ok(TurnState::Finished),
-            (2, Some(reason), ..) => Ok(TurnState::Interrupted { reason: REASONS.value(reason)? }),
+            (2, Some(reason), ..) => Ok(TurnState::Interrupted { reason: InterruptReason::of(reason)? }),
             (3, _, Some(stage), Some(code)) => {
-                Ok(TurnState::Failed { stage: STAGES.value(stage)?, code: ErrorCode::from_number(code) })
+                Ok(TurnState::Failed { stage: Stage::of(stage)?, code: ErrorCode::from_number(code) })
             }
             _ => Err(unknown_form(Kind::Turn)),
         }
     }
 }
 
-impl From<&Transcript> for TranscriptPayload {
-    fn from(transcript: &Transcript) -> Self {
-        Self {
-            text: transcript.text.clone(),
-            language: transcript.language.clone(),
-            language_probability: transcript.language_probability,
-            no_speech_probability: transcript.no_speech_probability,
-            average_log_probability: transcript.average_log_probability,
-            words: transcript.words.iter().map(WordPayload::from).collect(),
-        }
-    }
+fn no_turn() -> TurnId {
+    TurnId(0)
 }
 
-impl From<TranscriptPayload> for Transcript {
-    fn from(payload: TranscriptPayload) -> Self {
-        Self {
-            text: payload.text,
-            language: payload.language,
-            language_probability: payload.language_probability,
-            no_speech_probability: payload.no_speech_probability,
-            average_log_probability: payload.average_log_probability,
-            finished_probability: None,
-            words: payload.words.into_iter().map(Word::from).collect(),
-        }
-    }
-}
-
-/// The numbers of an enum's values in the file: their positions, which never change.
-struct Numbers<T: 'static>(&'static [T]);
-
-const ORIGINS: Numbers<TurnOrigin> =
-    Numbers(&[TurnOrigin::Utterance, TurnOrigin::Text, TurnOrigin::Say, TurnOrigin::Reply]);
-const REASONS: Numbers<InterruptReason> =
-    Numbers(&[InterruptReason::BargeIn, InterruptReason::Cancel, InterruptReason::Crash]);
-const STAGES: Numbers<Stage> = Numbers(&[Stage::Decode, Stage::Recognise, Stage::Reply, Stage::Speak, Stage::Store]);
-
-impl<T: Copy + PartialEq> Numbers<T> {
-    fn number(&self, value: T) -> u8 {
-        self.0.iter().position(|&known| known == value).expect("the table lists every value") as u8
-    }
-
-    fn value(&self, number: u8) -> Result<T> {
-        self.0.get(usize::from(number)).copied().ok_or_else(|| unknown_form(Kind::Turn))
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
-fn is_false(value: &bool) -> bool {
-    !value
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
-fn is_zero(value: &u64) -> bool {
-    *value == 0
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::keys::Sealing;
-    use crate::store::schema::{decode, encode, turn_key};
+    use crate::store::schema::{encode, turn_key};
     use serde_json::json;
 
     fn ids() -> (SessionId, TurnId) {
@@ -345,14 +294,9 @@ mod tests {
 
     fn read(payload: &serde_json::Value) -> Result<TurnRecord> {
         let (session, turn) = ids();
-        let key = turn_key(session, turn);
-        decode::<TurnPayload>(
-            &Sealing::plain(),
-            Kind::Turn,
-            &key,
-            &encode(&Sealing::plain(), Kind::Turn, &key, payload)?,
-        )?
-        .record(session, turn)
+        let (sealing, key) = (Sealing::plain(), turn_key(session, turn));
+        let record = encode(&sealing, Kind::Turn, &key, payload)?;
+        decode_turn(&sealing, &key, &record)
     }
 
     #[test]
@@ -387,14 +331,12 @@ mod tests {
 
     #[test]
     fn the_numbers_of_enum_values_never_change() {
-        let numbers: Vec<u8> = [TurnOrigin::Utterance, TurnOrigin::Text, TurnOrigin::Say, TurnOrigin::Reply]
-            .map(|origin| ORIGINS.number(origin))
-            .into();
-        assert_eq!(numbers, [0, 1, 2, 3]);
+        let origins = [TurnOrigin::Utterance, TurnOrigin::Text, TurnOrigin::Say, TurnOrigin::Reply];
+        assert_eq!(origins.map(|origin| origin.form()), [0, 1, 2, 3]);
         let reasons = [InterruptReason::BargeIn, InterruptReason::Cancel, InterruptReason::Crash];
-        assert_eq!(reasons.map(|reason| REASONS.number(reason)), [0, 1, 2]);
+        assert_eq!(reasons.map(|reason| reason.form()), [0, 1, 2]);
         let stages = [Stage::Decode, Stage::Recognise, Stage::Reply, Stage::Speak, Stage::Store];
-        assert_eq!(stages.map(|stage| STAGES.number(stage)), [0, 1, 2, 3, 4]);
+        assert_eq!(stages.map(|stage| stage.form()), [0, 1, 2, 3, 4]);
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
 use crate::store::fault::Fault;
-use crate::store::payload::{SessionPayload, TurnPayload};
+use crate::store::payload::{SessionPayload, decode_turn};
 use crate::store::record::{
     AudioInfo, AudioKind, SessionCursor, SessionPage, SessionSummary, StoredAudio, TurnRecord, Turns,
 };
 use crate::store::schema::{
-    CHUNK_BYTES, Kind, TurnKey, UpdatedKey, blob_key, bounds, chunk_key, damaged, decode, split_updated_key, turn_key,
+    CHUNK_BYTES, Kind, TurnKey, UpdatedKey, blob_key, bounds, chunk_key, damaged, split_updated_key, turn_key,
     turn_of_key, unseal, updated_key,
 };
 use crate::store::tables::{Snapshot, turn_not_found, unless_damaged};
@@ -31,7 +31,7 @@ impl Snapshot {
             let (updated_ms, id) = split_updated_key(row?.0.value());
             last = Some(SessionCursor { updated_ms, id });
             match self.load_session(id) {
-                Ok(session) => page.sessions.push(SessionSummary::from(&session.record(id))),
+                Ok(session) => page.sessions.push(SessionSummary::from(&session.record(id)?)),
                 Err(Fault::Own(_)) => page.damaged.push(id),
                 Err(fault) => return Err(fault),
             }
@@ -64,10 +64,7 @@ impl Snapshot {
         let (_, last) = bounds::<24>(id.0.as_bytes());
         let mut read = |row: Result<Row<'_>, redb::StorageError>| -> Result<(), Fault> {
             let (key, value) = row?;
-            let (key, turn) = (key.value(), turn_of_key(key.value()));
-            let record = decode::<TurnPayload>(&self.sealing, Kind::Turn, key, value.value())
-                .and_then(|turn_| turn_.record(id, turn));
-            match unless_damaged(record.map_err(Fault::from))? {
+            match unless_damaged(decode_turn(&self.sealing, key.value(), value.value()).map_err(Fault::from))? {
                 Some(record) => turns.turns.push(record),
                 None => turns.damaged += 1,
             }

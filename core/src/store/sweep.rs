@@ -171,7 +171,7 @@ impl Tables<'_> {
                     record.clear_text();
                     self.save_turn(&record)?;
                     session.title.clear();
-                    session.summary.take_if(|summary| (summary.from..=summary.through).contains(&turn.0));
+                    session.summary.take_if(|summary| (summary.from..=summary.through).contains(turn));
                     if *leads {
                         session.text_from = turn.0.saturating_add(1);
                     }

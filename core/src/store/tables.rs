@@ -5,7 +5,7 @@ use crate::event::{SessionId, TurnId};
 use crate::store::db::Open;
 use crate::store::fault::Fault;
 use crate::store::keys::Sealing;
-use crate::store::payload::{BlobRefPayload, SessionPayload, TurnPayload};
+use crate::store::payload::{BlobRefPayload, SessionPayload, decode_turn};
 use crate::store::record::TurnRecord;
 use crate::store::schema::{
     AUDIO, BLOB_REFS, BY_UPDATED, BlobKey, ChunkKey, IMPORTS, Kind, OPEN_TURNS, SESSIONS, SessionKey, TOMBSTONES,
@@ -100,13 +100,8 @@ impl<T: Transaction> Rows<T> {
     /// The turn's record, if there is one.
     pub(super) fn find_turn(&self, session: SessionId, turn: TurnId) -> Result<Option<TurnRecord>, Fault> {
         let key = turn_key(session, turn);
-        match self.turns.get(&key)? {
-            Some(row) => {
-                let payload: TurnPayload = decode(&self.sealing, Kind::Turn, &key, row.value())?;
-                Ok(Some(payload.record(session, turn)?))
-            }
-            None => Ok(None),
-        }
+        let Some(row) = self.turns.get(&key)? else { return Ok(None) };
+        Ok(Some(decode_turn(&self.sealing, &key, row.value())?))
     }
 
     /// The turn's record, if there is one that is not damaged.

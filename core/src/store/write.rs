@@ -3,7 +3,7 @@
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
 use crate::store::fault::Fault;
-use crate::store::payload::{BlobRefPayload, SessionPayload, SummaryPayload, TurnPayload};
+use crate::store::payload::{BlobRefPayload, SessionPayload, Stored};
 use crate::store::record::{AudioInfo, AudioKind, SessionRecord, Summary, TurnRecord, TurnState};
 use crate::store::retention::{audio_rule, may_write, text_allowed};
 use crate::store::schema::{
@@ -78,7 +78,7 @@ impl Tables<'_> {
         if !text_allowed(&session) || session.text_from > summary.from.0 {
             return Ok(());
         }
-        session.summary = Some(SummaryPayload::from(summary));
+        session.summary = Some(summary.form());
         self.save_session(id, Some(session.updated_ms), &session)
     }
 
@@ -110,7 +110,7 @@ impl Tables<'_> {
         }
         let redone = turn.corrects.filter(|_| is_new);
         if let Some(corrected) = redone
-            && session.summary.as_ref().is_some_and(|summary| summary.through >= corrected.0)
+            && session.summary.as_ref().is_some_and(|summary| summary.through >= corrected)
         {
             // The summary covers turns that the correction supersedes.
             session.summary = None;
@@ -240,7 +240,7 @@ impl Tables<'_> {
 
     pub(super) fn save_turn(&mut self, turn: &TurnRecord) -> Result<(), Fault> {
         let key = turn_key(turn.session, turn.turn);
-        self.turns.insert(&key, encode(&self.sealing, Kind::Turn, &key, &TurnPayload::from(turn))?.as_slice())?;
+        self.turns.insert(&key, encode(&self.sealing, Kind::Turn, &key, &turn.form())?.as_slice())?;
         if turn.state == TurnState::Open {
             self.open_turns.insert(&key, ())?;
         } else {

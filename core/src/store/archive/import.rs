@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::event::{InterruptReason, SessionId};
 use crate::store::db::Db;
 use crate::store::fault::Fault;
-use crate::store::payload::{SessionPayload, SummaryPayload};
+use crate::store::payload::{SessionPayload, Stored};
 use crate::store::record::{AudioKind, TurnRecord, TurnState};
 use crate::store::retention::{audio_rule, expired, may_write};
 use crate::store::schema::{CHUNK_BYTES, IMPORTS, SessionKey, blob_key, session_key};
@@ -223,7 +223,7 @@ impl Import<'_> {
         let title = if title_stays { session.title.clone() } else { String::new() };
         let payload = SessionPayload {
             title,
-            summary: session.summary.as_ref().filter(|_| title_stays).map(SummaryPayload::from),
+            summary: session.summary.as_ref().filter(|_| title_stays).map(Stored::form),
             turns: self.contents.turns,
             text_from: self.text_from.min(session.next_turn),
             ..SessionPayload::from(session)
