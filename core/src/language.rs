@@ -10,6 +10,7 @@ use std::fmt;
 /// let tag: LanguageTag = "ES-mx".parse().unwrap();
 /// assert_eq!(tag.as_str(), "es-MX");
 /// assert_eq!(tag.primary(), "es");
+/// assert_eq!("ZH-hANT-tw".parse::<LanguageTag>().unwrap().as_str(), "zh-Hant-TW");
 /// assert!("Spanish!".parse::<LanguageTag>().is_err());
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -39,30 +40,23 @@ impl std::str::FromStr for LanguageTag {
     /// # Errors
     /// [`ErrorCode::UnknownLanguage`] where the text is not a language tag.
     fn from_str(text: &str) -> Result<Self> {
-        let unknown = || Error::new(ErrorCode::UnknownLanguage, "not a BCP 47 language tag");
         let mut canonical = String::with_capacity(text.len());
         for (index, part) in text.split('-').enumerate() {
-            let alphabetic = part.bytes().all(|b| b.is_ascii_alphabetic());
-            let alphanumeric = part.bytes().all(|b| b.is_ascii_alphanumeric());
-            if index == 0 {
-                if !alphabetic || !(2..=3).contains(&part.len()) {
-                    return Err(unknown());
-                }
-                canonical.push_str(&part.to_ascii_lowercase());
-                continue;
+            let is_alphabetic = part.bytes().all(|b| b.is_ascii_alphabetic());
+            let is_subtag = match index {
+                0 => is_alphabetic && (2..=3).contains(&part.len()),
+                _ => (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()),
+            };
+            if !is_subtag {
+                return Err(Error::new(ErrorCode::UnknownLanguage, "not a BCP 47 language tag"));
             }
-            if !alphanumeric || part.is_empty() || part.len() > 8 {
-                return Err(unknown());
-            }
-            canonical.push('-');
-            match part.len() {
-                2 if alphabetic => canonical.push_str(&part.to_ascii_uppercase()),
-                4 if alphabetic => {
-                    canonical.push_str(&part[..1].to_ascii_uppercase());
-                    canonical.push_str(&part[1..].to_ascii_lowercase());
-                }
-                _ => canonical.push_str(&part.to_ascii_lowercase()),
-            }
+            let lower = part.to_ascii_lowercase();
+            canonical += &match part.len() {
+                _ if index == 0 => lower,
+                2 if is_alphabetic => format!("-{}", part.to_ascii_uppercase()),
+                4 if is_alphabetic => format!("-{}{}", lower[..1].to_ascii_uppercase(), &lower[1..]),
+                _ => format!("-{lower}"),
+            };
         }
         Ok(Self(canonical.into()))
     }

@@ -133,25 +133,12 @@ fn list(items: &[String], end: &str) -> String {
 /// Replaces `{key}` by its value. Values are not looked into, so a text of the host cannot fill in others; braces
 /// that name no key stay.
 fn fill(template: &str, values: &[(&str, &str)]) -> String {
-    let mut filled = String::with_capacity(template.len() * 2);
-    let mut rest = template;
-    while let Some(open) = rest.find('{') {
-        filled.push_str(&rest[..open]);
-        rest = &rest[open..];
-        let value = rest.find('}').and_then(|close| {
-            let key = &rest[1..close];
-            values.iter().find(|(known, _)| *known == key).map(|(_, value)| (close, *value))
-        });
-        match value {
-            Some((close, value)) => {
-                filled.push_str(value);
-                rest = &rest[close + 1..];
-            }
-            None => {
-                filled.push('{');
-                rest = &rest[1..];
-            }
-        }
+    let value_of = |key: &str| values.iter().find(|(known, _)| *known == key).map(|(_, value)| *value);
+    let mut parts = template.split('{');
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let named = part.split_once('}').and_then(|(key, rest)| Some([value_of(key)?, rest]));
+        filled.extend(named.unwrap_or(["{", part]));
     }
-    filled + rest
+    filled
 }
