@@ -7,7 +7,7 @@ pub use events::Events;
 use crate::config::{ListeningMode, SessionConfig, SessionUpdate};
 use crate::driver::microphone::{Mark, Source};
 use crate::driver::utterance::UtteranceFile;
-use crate::driver::{Message, SessionShared, Shared};
+use crate::driver::{Message, SessionShared};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{EndReason, SessionId, TurnId, TurnOrigin};
 use crate::prompt;
@@ -31,7 +31,6 @@ pub struct Session {
 }
 
 struct Inner {
-    shared: Arc<Shared>,
     session: Arc<SessionShared>,
 }
 
@@ -42,8 +41,8 @@ impl Drop for Inner {
 }
 
 impl Session {
-    pub(crate) fn new(shared: Arc<Shared>, session: Arc<SessionShared>) -> Self {
-        Self { inner: Arc::new(Inner { shared, session }) }
+    pub(crate) fn new(session: Arc<SessionShared>) -> Self {
+        Self { inner: Arc::new(Inner { session }) }
     }
 
     /// The session's id, with which it can be opened again.
@@ -183,7 +182,7 @@ impl Session {
     pub fn reply(&self, instructions: Option<&str>) -> Result<TurnId> {
         let instructions = match instructions {
             Some(text) => checked_text(text)?,
-            None => prompt::opening_instruction(&self.config(), &self.inner.shared.catalog)?,
+            None => prompt::opening_instruction(&self.config(), &self.inner.session.engine.catalog)?,
         };
         self.inner.start(StartKind::Reply(instructions), None, None)
     }
@@ -201,7 +200,7 @@ impl Session {
         let mut turn = turn;
         if record.user_audio.is_none() && current != turn {
             // An attempt that succeeded has the audio now.
-            (record, turn) = (self.inner.shared.store.turn(self.id(), current)?, current);
+            (record, turn) = (self.inner.session.engine.store.turn(self.id(), current)?, current);
         }
         // The words of an utterance without a transcript are a correction by the user.
         let has_words = record.transcript.is_none() && !record.user_text.is_empty();
@@ -244,7 +243,7 @@ impl Session {
 
     /// A turn that the user started, and the attempt at it that is part of the conversation now.
     fn user_turn(&self, turn: TurnId) -> Result<(TurnRecord, TurnId)> {
-        let store = &self.inner.shared.store;
+        let store = &self.inner.session.engine.store;
         let record = store.turn(self.id(), turn)?;
         if matches!(record.origin, TurnOrigin::Say | TurnOrigin::Reply) {
             return Err(Error::new(ErrorCode::TurnNotFound, "the turn was started by the host"));
@@ -275,7 +274,7 @@ impl Session {
     /// they were then.
     pub fn update(&self, update: SessionUpdate) -> Result<()> {
         self.inner.check_open()?;
-        let shared = &self.inner.shared;
+        let shared = &self.inner.session.engine;
         let mut config = self.inner.session.config.lock();
         let mut changed = config.clone();
         update.apply(&mut changed);
@@ -291,12 +290,12 @@ impl Session {
     /// The one reader of the session's events. Fails with [`ErrorCode::EventsTaken`] while there is another.
     pub fn events(&self) -> Result<Events> {
         self.inner.session.events.take_reader()?;
-        Ok(Events { session: self.inner.session.clone() })
+        Ok(Events { id: self.id(), queue: self.inner.session.events.clone() })
     }
 
     /// The turns of this session in the store, oldest first. Fails with the codes of the store.
     pub fn turns(&self) -> Result<Vec<TurnRecord>> {
-        Ok(self.inner.shared.store.turns(self.id())?.turns)
+        Ok(self.inner.session.engine.store.turns(self.id())?.turns)
     }
 
     /// A turn's audio in the store.
@@ -304,7 +303,7 @@ impl Session {
     /// # Errors
     /// [`ErrorCode::AudioGone`], [`ErrorCode::TurnNotFound`]; those of the store.
     pub fn audio(&self, turn: TurnId, kind: AudioKind) -> Result<StoredAudio> {
-        self.inner.shared.store.audio(self.id(), turn, kind)
+        self.inner.session.engine.store.audio(self.id(), turn, kind)
     }
 
     /// Ends the session for good: the turn under way is interrupted, data retained until the session's end is deleted,
@@ -329,7 +328,7 @@ impl std::fmt::Debug for Session {
 
 impl Inner {
     fn check_open(&self) -> Result<()> {
-        if self.shared.shut_down.load(Ordering::Acquire) {
+        if self.session.engine.shut_down.load(Ordering::Acquire) {
             return Err(ErrorCode::EngineClosed.into());
         }
         if self.session.closing.load(Ordering::Acquire) {
@@ -357,21 +356,21 @@ impl Inner {
         let turn = TurnId(*next_turn);
         *next_turn += 1;
         self.session.turns_open.fetch_add(1, Ordering::AcqRel);
-        self.shared.send(Message::Utterance(self.session.key, Start { turn, what, redoes }, file));
+        self.session.engine.send(Message::Utterance(self.session.key, Start { turn, what, redoes }, file));
         Ok(turn)
     }
 
     fn tell(&self, input: Input) -> Result<()> {
         self.check_open()?;
-        self.shared.send(Message::Machine(self.session.key, input));
+        self.session.send(input);
         Ok(())
     }
 
     fn close(&self, ended: bool) {
         if !self.session.closing.swap(true, Ordering::AcqRel) {
             self.session.microphone.close();
-            self.shared.open.mark_closing(self.session.id);
-            self.shared.send(Message::Machine(self.session.key, Input::Close { ended }));
+            self.session.engine.open.mark_closing(self.session.id);
+            self.session.send(Input::Close { ended });
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Pure. Nothing leaves unnoticed: an exchange stays until a summary that covers it takes its place.
 
-use crate::backend::{Message, Role};
+use crate::backend::{ChatModel, Message, Role};
 use crate::catalog::Catalog;
 use crate::config::SessionConfig;
 use crate::error::Result;
@@ -51,19 +51,40 @@ pub(crate) struct Folded {
     pub(crate) summary: Summary,
 }
 
-/// How many tokens a prompt may have, so that there is room for the reply.
-pub(crate) fn prompt_tokens_max(context_len: usize, reply_tokens_max: u32) -> usize {
-    context_len - (reply_tokens_max as usize).clamp(1, (context_len / 4).max(1)).min(context_len)
+/// The settings that a prompt is worded by.
+pub(crate) type Wording<'a> = (&'a SessionConfig, &'a Catalog);
+
+/// The room for a prompt in the chat model's context.
+pub(crate) struct Room<'a> {
+    wording: Wording<'a>,
+    chat: &'a dyn ChatModel,
+    /// The most tokens of a prompt, so that there is room for the reply.
+    pub(crate) tokens_max: usize,
+    /// The most tokens of a summary.
+    pub(crate) summary_max: usize,
 }
 
-/// The longest summary in tokens.
-pub(crate) fn summary_tokens_max(context_len: usize) -> usize {
-    (context_len / SUMMARY_PART_OF_CONTEXT).clamp(1, SUMMARY_TOKENS_MAX)
-}
+impl<'a> Room<'a> {
+    pub(crate) fn new(chat: &'a dyn ChatModel, wording: Wording<'a>) -> Self {
+        let context_len = chat.context_len();
+        let reply_max = (wording.0.sampling.max_tokens as usize).clamp(1, (context_len / 4).max(1)).min(context_len);
+        let summary_max = (context_len / SUMMARY_PART_OF_CONTEXT).clamp(1, SUMMARY_TOKENS_MAX);
+        Self { wording, chat, tokens_max: context_len - reply_max, summary_max }
+    }
 
-/// Tokens of the messages, marks of the chat format included.
-pub(crate) fn tokens_of(messages: &[Message], count: impl Fn(&str) -> usize) -> usize {
-    messages.iter().map(|message| count(&message.content) + MESSAGE_TOKENS).sum()
+    pub(crate) fn count(&self, text: &str) -> usize {
+        self.chat.count_tokens(text)
+    }
+
+    /// Tokens of the messages, marks of the chat format included.
+    pub(crate) fn tokens_of(&self, messages: &[Message]) -> usize {
+        messages.iter().map(|message| self.count(&message.content) + MESSAGE_TOKENS).sum()
+    }
+
+    /// Tokens of what is in every prompt.
+    fn fixed(&self) -> Result<usize> {
+        Ok(self.tokens_of(&prompt::system_messages(self.wording.0, self.wording.1)?))
+    }
 }
 
 /// How many of the oldest exchanges are to be summarised next, given the tokens of each and how many all may have
@@ -92,13 +113,13 @@ impl Exchange {
         Some(Exchange { turn: record.turn, user, is_learners, reply, interrupted })
     }
 
-    fn tokens(&self, count: &impl Fn(&str) -> usize) -> usize {
-        let user = self.user.as_ref().map_or(0, |user| count(&user.content) + MESSAGE_TOKENS);
-        user + count(&self.reply) + MESSAGE_TOKENS
+    fn tokens(&self, room: &Room<'_>) -> usize {
+        let user = self.user.as_ref().map_or(0, |user| room.count(&user.content) + MESSAGE_TOKENS);
+        user + room.count(&self.reply) + MESSAGE_TOKENS
     }
 
     /// The lines for a summary.
-    fn lines(&self, config: &SessionConfig, catalog: &Catalog) -> String {
+    fn lines(&self, (config, catalog): Wording<'_>) -> String {
         let mut lines = String::new();
         if let Some(user) = &self.user {
             lines += &match self.is_learners {
@@ -153,11 +174,6 @@ impl Dialogue {
         self.summary.as_ref()
     }
 
-    /// True where nothing is left to summarise.
-    pub(crate) fn is_folded(&self) -> bool {
-        self.exchanges.is_empty()
-    }
-
     /// Adds what a turn said; true where the summary says of less turns than before that it covers them: this turn began
     /// before one of them and ended after it.
     pub(crate) fn push(&mut self, exchange: Exchange) -> bool {
@@ -200,12 +216,8 @@ impl Dialogue {
     }
 
     /// All of it for the chat model, with a new last message.
-    pub(crate) fn messages(
-        &self,
-        last: Option<&Message>,
-        config: &SessionConfig,
-        catalog: &Catalog,
-    ) -> Result<Vec<Message>> {
+    pub(crate) fn messages(&self, last: Option<&Message>, wording: Wording<'_>) -> Result<Vec<Message>> {
+        let (config, catalog) = wording;
         let mut messages = prompt::system_messages(config, catalog)?;
         if let Some(summary) = &self.summary {
             prompt::remember(&mut messages, &summary.text, config, catalog);
@@ -214,7 +226,7 @@ impl Dialogue {
         let mut interrupted = false;
         for exchange in &self.exchanges {
             if let Some(message) = exchange.user.clone() {
-                add_user(&mut messages, message, interrupted, (config, catalog));
+                add_user(&mut messages, message, interrupted, wording);
             }
             if !exchange.reply.is_empty() {
                 if messages.len() == pinned {
@@ -230,79 +242,53 @@ impl Dialogue {
             interrupted = exchange.interrupted;
         }
         if let Some(last) = last {
-            add_user(&mut messages, last.clone(), interrupted, (config, catalog));
+            add_user(&mut messages, last.clone(), interrupted, wording);
         }
         Ok(messages)
     }
 
-    /// The fewest tokens that the messages can have, everything but the last one being summarised.
-    pub(crate) fn tokens_min(
-        &self,
-        last: Option<&Message>,
-        config: &SessionConfig,
-        catalog: &Catalog,
-        count: impl Fn(&str) -> usize,
-    ) -> Result<usize> {
+    /// True where summaries can make the messages with `last` fit: all but the last one is summarised at most.
+    pub(crate) fn can_make_room(&self, last: &Message, room: &Room<'_>) -> Result<bool> {
         let bare = Dialogue { exchanges: Vec::new(), ..self.clone() };
-        Ok(tokens_of(&bare.messages(last, config, catalog)?, count))
+        let tokens_min = room.tokens_of(&bare.messages(Some(last), room.wording)?);
+        Ok(!self.exchanges.is_empty() && tokens_min <= room.tokens_max)
     }
 
-    /// How many of the oldest exchanges have to be summarised for the messages with `last` to have `tokens_max` tokens;
-    /// none where they fit.
-    pub(crate) fn excess(
-        &self,
-        last: &Message,
-        tokens_max: usize,
-        summary_max: usize,
-        (config, catalog): (&SessionConfig, &Catalog),
-        count: impl Fn(&str) -> usize,
-    ) -> Result<usize> {
-        let total = tokens_of(&self.messages(Some(last), config, catalog)?, &count);
-        if total <= tokens_max || self.exchanges.is_empty() {
+    /// How many of the oldest exchanges have to be summarised for the messages with `last` to fit; none where they do.
+    pub(crate) fn excess(&self, last: &Message, room: &Room<'_>) -> Result<usize> {
+        let total = room.tokens_of(&self.messages(Some(last), room.wording)?);
+        if total <= room.tokens_max || self.exchanges.is_empty() {
             return Ok(0);
         }
-        let fixed = tokens_of(&prompt::system_messages(config, catalog)?, &count);
-        let last = count(&last.content) + MESSAGE_TOKENS;
-        Ok(to_fold(&self.exchange_tokens(&count), tokens_max.saturating_sub(fixed + summary_max + last)))
+        let taken = room.fixed()? + room.summary_max + room.count(&last.content) + MESSAGE_TOKENS;
+        Ok(to_fold(&self.exchange_tokens(room), room.tokens_max.saturating_sub(taken)))
     }
 
     /// How many of the oldest exchanges should be summarised ahead: none while three quarters of the room suffice.
-    pub(crate) fn excess_to_come(
-        &self,
-        tokens_max: usize,
-        summary_max: usize,
-        (config, catalog): (&SessionConfig, &Catalog),
-        count: impl Fn(&str) -> usize,
-    ) -> Result<usize> {
-        let fixed = tokens_of(&prompt::system_messages(config, catalog)?, &count);
-        let used = tokens_of(&self.messages(None, config, catalog)?, &count).saturating_sub(fixed);
-        let room = tokens_max.saturating_sub(fixed);
-        if used * 4 <= room * 3 || self.exchanges.len() <= KEPT_MIN {
+    pub(crate) fn excess_to_come(&self, room: &Room<'_>) -> Result<usize> {
+        let fixed = room.fixed()?;
+        let used = room.tokens_of(&self.messages(None, room.wording)?).saturating_sub(fixed);
+        let free = room.tokens_max.saturating_sub(fixed);
+        if used * 4 <= free * 3 || self.exchanges.len() <= KEPT_MIN {
             return Ok(0);
         }
-        let wanted = to_fold(&self.exchange_tokens(&count), room.saturating_sub(summary_max));
+        let wanted = to_fold(&self.exchange_tokens(room), free.saturating_sub(room.summary_max));
         // The last exchanges are summarised only when they have to be.
         Ok(wanted.min(self.exchanges.len() - KEPT_MIN))
     }
 
-    fn exchange_tokens(&self, count: &impl Fn(&str) -> usize) -> Vec<usize> {
-        self.exchanges.iter().map(|exchange| exchange.tokens(count)).collect()
+    fn exchange_tokens(&self, room: &Room<'_>) -> Vec<usize> {
+        self.exchanges.iter().map(|exchange| exchange.tokens(room)).collect()
     }
 
     /// The first of the `wanted` oldest exchanges, as lines of at most `tokens_max` tokens, and how many they are. One that
     /// is too long by itself comes in several pieces.
-    pub(crate) fn part(
-        &self,
-        wanted: usize,
-        tokens_max: usize,
-        (config, catalog): (&SessionConfig, &Catalog),
-        count: impl Fn(&str) -> usize,
-    ) -> (usize, Vec<String>) {
+    pub(crate) fn part(&self, wanted: usize, tokens_max: usize, room: &Room<'_>) -> (usize, Vec<String>) {
         let mut part = String::new();
         let (mut exchanges, mut tokens) = (0, 0);
         for exchange in &self.exchanges[..wanted] {
-            let lines = exchange.lines(config, catalog);
-            tokens += count(&lines);
+            let lines = exchange.lines(room.wording);
+            tokens += room.count(&lines);
             if tokens > tokens_max {
                 break;
             }
@@ -310,14 +296,14 @@ impl Dialogue {
             exchanges += 1;
         }
         match self.exchanges[..wanted].first().filter(|_| exchanges == 0) {
-            Some(first) => (1, pieces(&first.lines(config, catalog), tokens_max, &count)),
+            Some(first) => (1, pieces(&first.lines(room.wording), tokens_max, |text| room.count(text))),
             None => (exchanges, vec![part]),
         }
     }
 }
 
 /// The text in pieces of at most `tokens_max` tokens, halved until they are; a character is never taken apart.
-fn pieces(text: &str, tokens_max: usize, count: &impl Fn(&str) -> usize) -> Vec<String> {
+fn pieces(text: &str, tokens_max: usize, count: impl Fn(&str) -> usize) -> Vec<String> {
     let mut pieces = Vec::new();
     let mut rest = vec![text];
     while let Some(piece) = rest.pop() {
@@ -335,9 +321,9 @@ fn pieces(text: &str, tokens_max: usize, count: &impl Fn(&str) -> usize) -> Vec<
 }
 
 /// Adds the user's words, with a note where they came into the tutor's.
-fn add_user(messages: &mut Vec<Message>, mut message: Message, interrupts: bool, settings: (&SessionConfig, &Catalog)) {
+fn add_user(messages: &mut Vec<Message>, mut message: Message, interrupts: bool, (config, catalog): Wording<'_>) {
     if interrupts && messages.last().is_some_and(|last| last.role == Role::Assistant) {
-        message = prompt::interrupting_message(&message.content, settings.0, settings.1);
+        message = prompt::interrupting_message(&message.content, config, catalog);
     }
     add_message(messages, message);
 }
@@ -353,6 +339,8 @@ fn add_message(messages: &mut Vec<Message>, message: Message) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::{Conversation, Model};
+    use crate::language::LanguageTag;
 
     fn settings() -> (SessionConfig, Catalog) {
         (SessionConfig::new("en".parse().unwrap(), "es".parse().unwrap()), Catalog::builtin())
@@ -376,8 +364,32 @@ mod tests {
         vec!["a"; count].join(" ")
     }
 
-    fn count(text: &str) -> usize {
-        text.split_whitespace().count()
+    /// A chat model that counts words.
+    struct Words;
+
+    impl Model for Words {
+        fn name(&self) -> &str {
+            "words"
+        }
+    }
+
+    impl ChatModel for Words {
+        fn languages(&self) -> Vec<LanguageTag> {
+            Vec::new()
+        }
+        fn context_len(&self) -> usize {
+            0
+        }
+        fn count_tokens(&self, text: &str) -> usize {
+            text.split_whitespace().count()
+        }
+        fn open_conversation(&self) -> Result<Box<dyn Conversation>> {
+            unreachable!("it is only asked for numbers")
+        }
+    }
+
+    fn room<'a>((config, catalog): &'a (SessionConfig, Catalog), tokens_max: usize) -> Room<'a> {
+        Room { wording: (config, catalog), chat: &Words, tokens_max, summary_max: 30 }
     }
 
     fn folded(dialogue: &Dialogue, count: usize) -> Dialogue {
@@ -399,47 +411,23 @@ mod tests {
 
     #[test]
     fn nothing_is_summarised_before_it_has_to_be() {
-        let (config, catalog) = settings();
-        let settings = (&config, &catalog);
-        let fixed = tokens_of(&prompt::system_messages(&config, &catalog).unwrap(), count);
+        let settings = settings();
+        let fixed = room(&settings, 0).fixed().unwrap();
         let last = Message::new(Role::User, words(42));
         let dialogue = dialogue(1..=10);
-        let excess = |tokens_max| dialogue.excess(&last, tokens_max, 30, settings, count).unwrap();
+        let excess = |tokens_max| dialogue.excess(&last, &room(&settings, tokens_max)).unwrap();
         assert_eq!(excess(fixed + 550), 0);
         // 549 less 50 for the last message and 30 for the summary: four of 50 fit half of it.
         assert_eq!(excess(fixed + 549), 6);
-        let to_come = |tokens_max| dialogue.excess_to_come(tokens_max, 30, settings, count).unwrap();
+        let to_come = |tokens_max| dialogue.excess_to_come(&room(&settings, tokens_max)).unwrap();
         assert_eq!(to_come(fixed + 667), 0, "500 of 667 are three quarters");
         assert_eq!(to_come(fixed + 666), 4, "six of 50 fit half of 636");
         assert_eq!(to_come(fixed), 8, "the last two are not summarised ahead");
         let mut folded = folded(&dialogue, 10);
-        assert_eq!(folded.excess(&last, 0, 30, settings, count).unwrap(), 0, "nothing is left to summarise");
+        assert_eq!(folded.excess(&last, &room(&settings, 0)).unwrap(), 0, "nothing is left to summarise");
         folded.push(exchange(11, "Hola", &words(900)));
-        assert_eq!(folded.excess_to_come(fixed, 30, settings, count).unwrap(), 0);
-        assert_eq!(folded.excess(&last, fixed + 100, 30, settings, count).unwrap(), 1);
-    }
-
-    #[test]
-    fn the_limits_leave_room_for_the_reply() {
-        assert_eq!(prompt_tokens_max(4096, 256), 3840);
-        assert_eq!(prompt_tokens_max(400, 256), 300);
-        assert_eq!(prompt_tokens_max(1, 0), 0);
-        assert_eq!((summary_tokens_max(4096), summary_tokens_max(800), summary_tokens_max(1)), (256, 100, 1));
-    }
-
-    #[test]
-    fn a_summary_takes_the_place_of_what_it_covers() {
-        let (config, catalog) = settings();
-        let dialogue = dialogue(3..=6);
-        let folded = folded(&folded(&dialogue, 1), 2);
-        let summary = folded.summary().unwrap();
-        assert_eq!((summary.from, summary.through), (TurnId(3), TurnId(5)));
-        assert!([3, 4, 5].iter().all(|&turn| summary.covers(TurnId(turn))) && !summary.covers(TurnId(6)));
-        let messages = folded.messages(None, &config, &catalog).unwrap();
-        let bare = prompt::system_messages(&config, &catalog).unwrap();
-        assert_eq!(messages.len(), bare.len() + 2, "one exchange is left");
-        assert!(messages[0].content.starts_with(&bare[0].content) && messages[0].content.ends_with("notes"));
-        assert_eq!(messages[1..bare.len()], bare[1..]);
+        assert_eq!(folded.excess_to_come(&room(&settings, fixed)).unwrap(), 0);
+        assert_eq!(folded.excess(&last, &room(&settings, fixed + 100)).unwrap(), 1);
     }
 
     #[test]
@@ -465,24 +453,24 @@ mod tests {
 
     #[test]
     fn a_part_is_as_many_whole_exchanges_as_fit_or_one_in_pieces() {
-        let (config, catalog) = settings();
-        let settings = (&config, &catalog);
+        let settings = settings();
+        let room = room(&settings, 0);
         let mut dialogue = Dialogue::default();
         dialogue.push(exchange(1, "uno dos", "tres"));
         dialogue.push(exchange(2, "cuatro", "cinco"));
         let whole = "Alumno: uno dos\nTutor: tres\n";
-        assert_eq!(dialogue.part(2, 9, settings, count), (2, vec![format!("{whole}Alumno: cuatro\nTutor: cinco\n")]));
-        assert_eq!(dialogue.part(2, 8, settings, count), (1, vec![whole.into()]));
-        assert_eq!(dialogue.part(1, 100, settings, count), (1, vec![whole.into()]));
-        let (exchanges, pieces) = dialogue.part(2, 2, settings, count);
-        assert!(exchanges == 1 && pieces.len() >= 3 && pieces.iter().all(|piece| count(piece) <= 2));
+        assert_eq!(dialogue.part(2, 9, &room), (2, vec![format!("{whole}Alumno: cuatro\nTutor: cinco\n")]));
+        assert_eq!(dialogue.part(2, 8, &room), (1, vec![whole.into()]));
+        assert_eq!(dialogue.part(1, 100, &room), (1, vec![whole.into()]));
+        let (exchanges, pieces) = dialogue.part(2, 2, &room);
+        assert!(exchanges == 1 && pieces.len() >= 3 && pieces.iter().all(|piece| room.count(piece) <= 2));
         assert_eq!(pieces.concat(), whole);
     }
 
     #[test]
     fn pieces_break_no_character_and_lose_nothing() {
         for text in ["", "é", "ñandú", "日本語のとても長い文です", "a b  c\n\nd"] {
-            let pieces = pieces(text, 2, &str::len);
+            let pieces = pieces(text, 2, str::len);
             assert_eq!(pieces.concat(), text);
             assert!(pieces.iter().all(|piece| piece.len() <= 2 || piece.chars().count() <= 2), "{pieces:?}");
         }
@@ -494,7 +482,7 @@ mod tests {
         let mut record = TurnRecord::new(crate::SessionId::new(0), TurnId(1), TurnOrigin::Reply, 0);
         (record.user_text, record.reply_text) = ("Más despacio".into(), "Buenos días.".into());
         record.state = TurnState::Finished;
-        let lines = Exchange::of(&record).unwrap().lines(&config, &catalog);
+        let lines = Exchange::of(&record).unwrap().lines((&config, &catalog));
         assert_eq!(lines, "(Más despacio)\nTutor: Buenos días.\n");
     }
 }

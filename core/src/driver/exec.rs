@@ -25,8 +25,14 @@ pub(crate) enum Worker {
 }
 
 impl Worker {
-    pub(crate) const ALL: [Worker; 5] =
-        [Worker::Microphone, Worker::TurnDetector, Worker::Recognizer, Worker::Chat, Worker::Synthesizer];
+    /// All of them, each with the name of its thread.
+    pub(crate) const ALL: [(Worker, &str); 5] = [
+        (Worker::Microphone, "tertulia-mic"),
+        (Worker::TurnDetector, "tertulia-turn-detector"),
+        (Worker::Recognizer, "tertulia-recognizer"),
+        (Worker::Chat, "tertulia-chat"),
+        (Worker::Synthesizer, "tertulia-synthesizer"),
+    ];
 }
 
 /// The executors of the workers. Whoever runs them decides on which thread; a piece of work that is not finished goes to

@@ -170,52 +170,6 @@ mod tests {
         fn reset(&mut self) {}
     }
 
-    /// The audio of one utterance of push-to-talk, pushed in blocks at these rates.
-    fn utterance<'a>(blocks: impl Iterator<Item = (&'a [f32], u32)>) -> Vec<f32> {
-        let mut front_end = FrontEnd::new(Some(Box::new(Loudness)));
-        let mut audio = Vec::new();
-        front_end.begin_utterance();
-        for (block, rate) in blocks {
-            front_end.push(block, rate, |frame, _| audio.extend_from_slice(frame)).unwrap();
-        }
-        front_end.finish_utterance(|frame, _| audio.extend_from_slice(frame)).unwrap();
-        audio
-    }
-
-    fn tone(rate: u32, seconds: f64) -> Vec<f32> {
-        let len = (f64::from(rate) * seconds) as usize;
-        (0..len).map(|n| (0.5 * (std::f64::consts::TAU * 200.0 * n as f64 / f64::from(rate)).sin()) as f32).collect()
-    }
-
-    #[test]
-    fn push_to_talk_utterance_keeps_every_sample_across_rate_changes() {
-        let tones = [48_000, 44_100, 16_000, 8_000, 192_000, 48_000].map(|rate| (tone(rate, 0.5), rate));
-        let audio = utterance(tones.iter().map(|(tone, rate)| (&tone[..], *rate)));
-        assert_eq!(audio.len(), 6 * 8_000);
-        // 200 Hz throughout: each half second holds 100 periods of the same level.
-        for half_second in audio.chunks(8_000) {
-            let level = (half_second.iter().map(|x| x * x).sum::<f32>() / 8_000.0).sqrt();
-            assert!((level - 0.3536).abs() < 0.005, "level {level}");
-        }
-    }
-
-    #[test]
-    fn push_to_talk_utterance_does_not_depend_on_the_blocks() {
-        let sound = tone(48_000, 1.0);
-        let one = utterance([(&sound[..], 48_000)].into_iter());
-        assert!(one == utterance(sound.chunks(37).map(|block| (block, 48_000))));
-        let loud = utterance([(&[7.0, -7.0, f32::MAX][..], 16_000), (&[f32::MAX; 48_000], 48_000)].into_iter());
-        assert!(loud.iter().all(|sample| sample.abs() <= 1.0));
-    }
-
-    #[test]
-    fn dc_offset_is_filtered_out() {
-        let mut front_end = FrontEnd::new(Some(Box::new(Loudness)));
-        let mut last = 1.0;
-        front_end.push(&vec![0.4; 16_000], 16_000, |_, probability| last = probability).unwrap();
-        assert!(last < 0.001, "{last}");
-    }
-
     #[test]
     fn restart_forgets_the_background_and_the_echo_path() {
         let mut front_end = FrontEnd::new(Some(Box::new(Loudness)));

@@ -4,23 +4,16 @@
 
 use super::Shared;
 use crate::error::ErrorCode;
-use parking_lot::Mutex;
 
 /// How long after one tidying the next is due, in microseconds.
 const EVERY_US: u64 = 3_600_000_000;
 /// The same where there may be too much audio: what is in use now can be deleted only later.
 const OVER_QUOTA_EVERY_US: u64 = 10_000_000;
 
-#[derive(Default)]
-pub(crate) struct Housekeeping {
-    /// When the store was tidied up last, on the clock's monotonic scale.
-    last_us: Mutex<Option<u64>>,
-}
-
 impl Shared {
     /// In how many microseconds the store is to be tidied up.
     pub(crate) fn tidying_due_in_us(&self) -> u64 {
-        let last = *self.housekeeping.last_us.lock();
+        let last = *self.tidied_us.lock();
         let every_us = if self.store.may_exceed_quota() { OVER_QUOTA_EVERY_US } else { EVERY_US };
         last.map_or(0, |last_us| (last_us + every_us).saturating_sub(self.clock.monotonic_us()))
     }
@@ -30,12 +23,12 @@ impl Shared {
         if self.tidying_due_in_us() > 0 {
             return false;
         }
-        *self.housekeeping.last_us.lock() = Some(self.clock.monotonic_us());
+        *self.tidied_us.lock() = Some(self.clock.monotonic_us());
         match self.store.sweep(self.clock.unix_ms(), false) {
             Ok(swept) if swept.is_empty() => {}
             Ok(swept) => tracing::info!(?swept, "what may not stay was deleted"),
             Err(error) if error.code() == ErrorCode::Suspended => {
-                *self.housekeeping.last_us.lock() = None;
+                *self.tidied_us.lock() = None;
                 return true;
             }
             Err(error) => tracing::warn!(error = error.chain(), "the store could not be tidied up"),

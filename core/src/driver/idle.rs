@@ -14,19 +14,14 @@ struct Inner {
     became_idle: Event,
 }
 
-/// Work that a session waits for, until the last clone is dropped.
-#[derive(Clone)]
-pub(crate) struct Foreground {
-    _shared: Arc<Counted>,
-}
-
-struct Counted(IdleGate);
+/// Work that a session waits for, until it is dropped.
+pub(crate) struct Foreground(IdleGate);
 
 impl IdleGate {
     /// Holds background work back from now on.
     pub(crate) fn begin_foreground(&self) -> Foreground {
         self.0.foreground.fetch_add(1, Ordering::AcqRel);
-        Foreground { _shared: Arc::new(Counted(self.clone())) }
+        Foreground(self.clone())
     }
 
     /// Waits until there is no foreground work.
@@ -41,7 +36,13 @@ impl IdleGate {
     }
 }
 
-impl Drop for Counted {
+impl Clone for Foreground {
+    fn clone(&self) -> Self {
+        self.0.begin_foreground()
+    }
+}
+
+impl Drop for Foreground {
     fn drop(&mut self) {
         if self.0.0.foreground.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.0.became_idle.notify(usize::MAX);

@@ -5,10 +5,10 @@ use super::exec::contained;
 use super::idle::Foreground;
 use super::summary::Writer;
 use super::utterance::{self, UtteranceAudio, UtteranceFile, samples_to_ms};
-use super::{Message, Shared};
+use super::{Message, SessionShared, Shared};
 use crate::backend::{
-    Backends, CancelFlag, ChatModel, ChatRequest, ChatStep, Conversation, LISTEN_RATE_HZ, MaybeSend,
-    Message as ChatMessage, RecognitionRequest, RecognitionStep, Steps, SynthesisRequest,
+    Backends, CancelFlag, ChatRequest, ChatStep, Conversation, LISTEN_RATE_HZ, MaybeSend, Message as ChatMessage,
+    RecognitionRequest, RecognitionStep, Steps, SynthesisRequest,
 };
 use crate::config::SessionConfig;
 use crate::error::{Error, ErrorCode, Result};
@@ -20,8 +20,7 @@ use tracing::{Instrument, Span, info_span};
 /// The context of one turn's work.
 #[derive(Clone)]
 pub(crate) struct Job {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) session: Arc<super::SessionShared>,
+    pub(crate) session: Arc<SessionShared>,
     pub(crate) turn: TurnId,
     pub(crate) cancel: CancelFlag,
     /// The turn waits for it.
@@ -33,9 +32,10 @@ pub(crate) type ConversationSlot = Arc<async_lock::Mutex<Option<Box<dyn Conversa
 
 /// Sound before and after the speech that goes to the recogniser too.
 const SPEECH_MARGIN_SAMPLES: usize = LISTEN_RATE_HZ as usize * 3 / 10;
+
 impl Job {
     pub(crate) fn report(&self, report: Report) {
-        self.shared.send(Message::Machine(self.session.key, Input::Work { turn: self.turn, report }));
+        self.session.send(Input::Work { turn: self.turn, report });
     }
 
     fn span(&self, stage: Stage) -> Span {
@@ -43,7 +43,7 @@ impl Job {
     }
 
     /// Reports how a piece of work ended, a panic included. A cancelled one has nothing to report.
-    async fn conclude(self, stage: Stage, work: impl Future<Output = Result<()>> + MaybeSend) {
+    pub(crate) async fn conclude(self, stage: Stage, work: impl Future<Output = Result<()>> + MaybeSend) {
         let Err(error) = contained(work).instrument(self.span(stage)).await else { return };
         if error.code() == ErrorCode::Cancelled && self.cancel.is_cancelled() {
             return;
@@ -60,92 +60,78 @@ pub(crate) fn failed(turn: TurnId, stage: Stage, error: &Error) -> Report {
 
 /// Reads the audio of an utterance and finds the speech in it.
 pub(crate) async fn read_utterance(job: Job, file: UtteranceFile, config: SessionConfig) {
-    let read = async { utterance::read(&job.shared, file, &config, &job.cancel) };
+    let read = async { utterance::read(&job.session.engine, file, &config, &job.cancel) };
     let found = contained(read).instrument(job.span(Stage::Decode)).await;
     if !job.cancel.is_cancelled() {
-        job.shared.send(Message::SpeechFound(job.session.key, job.turn, found));
+        job.session.engine.send(Message::SpeechFound(job.session.key, job.turn, found));
     }
 }
 
 /// Reads the session's turns.
-pub(crate) async fn read_turns(shared: Arc<Shared>, session: Arc<super::SessionShared>) {
-    let read = contained(async { shared.store.turns(session.id) }).await;
-    shared.send(Message::Turns(session.key, read));
+pub(crate) async fn read_turns(session: Arc<SessionShared>) {
+    let read = contained(async { session.engine.store.turns(session.id) }).await;
+    session.engine.send(Message::Turns(session.key, read));
 }
 
 /// Recognises the speech of an utterance.
-pub(crate) async fn recognise(
-    job: Job,
-    utterance: UtteranceAudio,
-    languages: Vec<crate::LanguageTag>,
-    vocabulary: Vec<String>,
-) {
-    let work = job.clone();
-    job.conclude(Stage::Recognise, async move {
-        let start = utterance.speech.start.saturating_sub(SPEECH_MARGIN_SAMPLES);
-        let end = (utterance.speech.end + SPEECH_MARGIN_SAMPLES).min(utterance.audio.len());
-        let audio = match start..end {
-            all if all == (0..utterance.audio.len()) => utterance.audio.clone(),
-            part => utterance.audio[part].into(),
-        };
-        let request =
-            RecognitionRequest { vocabulary, cancel: work.cancel.clone(), ..RecognitionRequest::new(audio, languages) };
-        let mut transcript = transcript_of(&work.shared, &work.session, request, |step| {
-            if let RecognitionStep::Partial { text, stable_len } = step {
-                work.report(Report::Partial { text, stable_len });
-            }
-        })
-        .await?;
-        for word in &mut transcript.words {
-            word.start_ms += samples_to_ms(start);
-            word.end_ms += samples_to_ms(start);
+pub(crate) async fn recognise(job: Job, utterance: UtteranceAudio, config: SessionConfig) -> Result<()> {
+    let start = utterance.speech.start.saturating_sub(SPEECH_MARGIN_SAMPLES);
+    let end = (utterance.speech.end + SPEECH_MARGIN_SAMPLES).min(utterance.audio.len());
+    let audio = match start..end {
+        all if all == (0..utterance.audio.len()) => utterance.audio,
+        part => utterance.audio[part].into(),
+    };
+    let cancel = job.cancel.clone();
+    let request = RecognitionRequest::new(audio, config.languages());
+    let request = RecognitionRequest { vocabulary: config.vocabulary, cancel, ..request };
+    let mut transcript = transcript_of(&job.session, request, |step| {
+        if let RecognitionStep::Partial { text, stable_len } = step {
+            job.report(Report::Partial { text, stable_len });
         }
-        work.report(Report::Transcribed(transcript));
-        Ok(())
     })
-    .await;
+    .await?;
+    for word in &mut transcript.words {
+        word.start_ms += samples_to_ms(start);
+        word.end_ms += samples_to_ms(start);
+    }
+    job.report(Report::Transcribed(transcript));
+    Ok(())
 }
 
 /// Recognises what is being said, for the machine's question.
-pub(crate) async fn answer_words(
-    shared: Arc<Shared>,
-    session: Arc<super::SessionShared>,
-    inquiry: Inquiry,
-    request: RecognitionRequest,
-) {
-    let _foreground = shared.idle.begin_foreground();
+pub(crate) async fn answer_words(session: Arc<SessionShared>, inquiry: Inquiry, request: RecognitionRequest) {
+    let _foreground = session.engine.idle.begin_foreground();
     let (cancel, samples) = (request.cancel.clone(), request.audio.len());
     let span = info_span!("partial_recognition", session = %session.id, samples);
     let first = |step| {
         if let RecognitionStep::FirstPass(transcript) = step {
             let answer = Answer::FirstPass(transcript);
-            shared.send(Message::Machine(session.key, Input::Answered { inquiry, answer }));
+            session.send(Input::Answered { inquiry, answer });
         }
     };
-    let answer = contained(transcript_of(&shared, &session, request, first)).instrument(span).await;
+    let answer = contained(transcript_of(&session, request, first)).instrument(span).await;
     if !cancel.is_cancelled() {
-        let answer = Answer::Recognised(answer.map_err(ErrorInfo::from));
-        shared.send(Message::Machine(session.key, Input::Answered { inquiry, answer }));
+        let answer = Answer::Recognised(answer.map_err(|error| ErrorInfo::from(&error)));
+        session.send(Input::Answered { inquiry, answer });
     }
 }
 
 /// Asks the turn detector. Where it fails, the machine goes by what else it knows.
 pub(crate) async fn answer_detector(
-    shared: Arc<Shared>,
-    session: Arc<super::SessionShared>,
+    session: Arc<SessionShared>,
     inquiry: Inquiry,
     audio: Arc<[f32]>,
     cancel: CancelFlag,
 ) {
     let ask = async {
-        let detector = shared.ready(&shared.backends.turn_detector, "turn detector")?;
+        let detector = session.engine.ready(&session.engine.backends.turn_detector, "turn detector")?;
         detector.probability_finished(&audio, &cancel).await
     };
     let span = info_span!("turn_detector", session = %session.id, samples = audio.len());
     match contained(ask).instrument(span).await {
         Ok(probability) => {
             let answer = Answer::Detected(probability);
-            shared.send(Message::Machine(session.key, Input::Answered { inquiry, answer }));
+            session.send(Input::Answered { inquiry, answer });
         }
         Err(error) if error.code() == ErrorCode::Cancelled => {}
         Err(error) => tracing::warn!(error = error.chain(), "the turn detector failed"),
@@ -153,18 +139,12 @@ pub(crate) async fn answer_detector(
 }
 
 /// Lets the chat model read ahead. Where that fails, the reply will tell.
-pub(crate) async fn prefill(
-    shared: Arc<Shared>,
-    session: Arc<super::SessionShared>,
-    conversation: ConversationSlot,
-    request: ChatRequest,
-) {
-    let _foreground = shared.idle.begin_foreground();
+pub(crate) async fn prefill(session: Arc<SessionShared>, conversation: ConversationSlot, request: ChatRequest) {
+    let _foreground = session.engine.idle.begin_foreground();
     let read = async {
-        let chat = Backends::require(&shared.backends.chat, "chat model")?;
         let mut conversation = conversation.lock().await;
         request.cancel.check()?;
-        let conversation = shared.open_conversation(&**chat, &mut conversation)?;
+        let conversation = session.engine.open_conversation(&mut conversation)?;
         let mut steps = conversation.reply(request)?;
         while steps.step().await?.is_some() {
             futures_lite::future::yield_now().await;
@@ -175,12 +155,11 @@ pub(crate) async fn prefill(
 }
 
 async fn transcript_of(
-    shared: &Shared,
-    session: &super::SessionShared,
+    session: &SessionShared,
     request: RecognitionRequest,
     mut each: impl FnMut(RecognitionStep) + MaybeSend,
 ) -> Result<Transcript> {
-    let recognizer = shared.ready(&shared.backends.recognizer, "recogniser")?;
+    let recognizer = session.engine.ready(&session.engine.backends.recognizer, "recogniser")?;
     let cancel = request.cancel.clone();
     let mut transcript = None;
     drive(session, &cancel, recognizer.recognize(request)?, |step| match step {
@@ -188,22 +167,26 @@ async fn transcript_of(
         other => each(other),
     })
     .await?;
-    transcript.ok_or_else(|| Error::new(ErrorCode::RecognizerFailed, "it ended without a transcript"))
+    transcript.ok_or_else(no_transcript)
 }
 
 /// The transcript that a recognition without a session ends with.
-pub(crate) async fn last_transcript(mut steps: Steps<'_, RecognitionStep>) -> Result<Option<Transcript>> {
+pub(crate) async fn last_transcript(mut steps: Steps<'_, RecognitionStep>) -> Result<Transcript> {
     while let Some(step) = steps.step().await? {
         if let RecognitionStep::Final(transcript) = step {
-            return Ok(Some(transcript));
+            return Ok(transcript);
         }
     }
-    Ok(None)
+    Err(no_transcript())
+}
+
+fn no_transcript() -> Error {
+    Error::new(ErrorCode::RecognizerFailed, "the recogniser ended without a transcript")
 }
 
 /// Takes the steps one by one, letting other work pass between them and waiting for a reader that lags behind.
 async fn drive<T>(
-    session: &super::SessionShared,
+    session: &SessionShared,
     cancel: &CancelFlag,
     mut steps: Steps<'_, T>,
     mut each: impl FnMut(T) + MaybeSend,
@@ -228,82 +211,64 @@ pub(crate) async fn reply(
     last: ChatMessage,
     config: SessionConfig,
     ahead: Option<CancelFlag>,
-) {
-    let work = job.clone();
-    job.conclude(Stage::Reply, async move {
-        let chat = Backends::require(&work.shared.backends.chat, "chat model")?;
-        let writer = Writer {
-            shared: work.shared.clone(),
-            session: work.session.clone(),
-            chat: chat.clone(),
-            config,
-            cancel: work.cancel.clone(),
-            can_wait: false,
-        };
-        // A cancelled reply before this one may still hold the conversation, for one step at most.
-        let mut conversation = conversation.lock().await;
-        work.cancel.check()?;
-        let conversation = work.shared.open_conversation(&**chat, &mut conversation)?;
-        let mut tokens_max = writer.tokens_max();
-        let steps = loop {
-            let messages = writer.make_room(&mut dialogue, &last, tokens_max, ahead.as_ref()).await?;
-            let tokens = writer.tokens_of(&messages);
-            let (pinned, sampling) = (messages.len() - 1, writer.config.sampling.clone());
-            match conversation.reply(ChatRequest { messages, pinned, sampling, cancel: work.cancel.clone() }) {
-                // The model counts more tokens than it said.
-                Err(error)
-                    if error.code() == ErrorCode::ContextFull
-                        && writer.can_make_room(&dialogue, &last, tokens_max)? =>
-                {
-                    tokens_max = tokens.min(tokens_max) * 3 / 4;
-                }
-                steps => break steps?,
+) -> Result<()> {
+    let chat = Backends::require(&job.session.engine.backends.chat, "chat model")?;
+    let (session, cancel) = (job.session.clone(), job.cancel.clone());
+    let writer = Writer { session, chat: chat.clone(), config, cancel, can_wait: false };
+    // A cancelled reply before this one may still hold the conversation, for one step at most.
+    let mut conversation = conversation.lock().await;
+    job.cancel.check()?;
+    let conversation = job.session.engine.open_conversation(&mut conversation)?;
+    let mut room = writer.room();
+    let steps = loop {
+        let messages = writer.make_room(&mut dialogue, &last, &room, ahead.as_ref()).await?;
+        let tokens = room.tokens_of(&messages);
+        let (pinned, sampling) = (messages.len() - 1, writer.config.sampling.clone());
+        match conversation.reply(ChatRequest { messages, pinned, sampling, cancel: job.cancel.clone() }) {
+            // The model counts more tokens than it said.
+            Err(error) if error.code() == ErrorCode::ContextFull && dialogue.can_make_room(&last, &room)? => {
+                room.tokens_max = tokens.min(room.tokens_max) * 3 / 4;
             }
-        };
-        let mut usage = None;
-        drive(&work.session, &work.cancel, steps, |step| match step {
-            ChatStep::Working => {}
-            ChatStep::Text(text) => work.report(Report::ReplyText(text)),
-            ChatStep::Done { usage: total, .. } => usage = Some(total),
-        })
-        .await?;
-        let usage = usage.ok_or_else(|| Error::new(ErrorCode::ChatFailed, "it ended without saying so"))?;
-        work.report(Report::ReplyDone {
-            prompt_tokens: usage.prompt_tokens,
-            evaluated_tokens: usage.evaluated_tokens,
-            reply_tokens: usage.reply_tokens,
-            dropped_messages: usage.dropped_messages,
-        });
-        Ok(())
+            steps => break steps?,
+        }
+    };
+    let mut usage = None;
+    drive(&job.session, &job.cancel, steps, |step| match step {
+        ChatStep::Working => {}
+        ChatStep::Text(text) => job.report(Report::ReplyText(text)),
+        ChatStep::Done { usage: total, .. } => usage = Some(total),
     })
-    .await;
+    .await?;
+    let usage = usage.ok_or_else(|| Error::new(ErrorCode::ChatFailed, "it ended without saying so"))?;
+    job.report(Report::ReplyDone {
+        prompt_tokens: usage.prompt_tokens,
+        evaluated_tokens: usage.evaluated_tokens,
+        reply_tokens: usage.reply_tokens,
+        dropped_messages: usage.dropped_messages,
+    });
+    Ok(())
 }
 
 /// Speaks one clause.
-pub(crate) async fn speak(job: Job, request: SynthesisRequest) {
-    let work = job.clone();
-    job.conclude(Stage::Speak, async move {
-        let synthesizer = work.shared.ready(&work.shared.backends.synthesizer, "synthesizer")?;
-        let rate = synthesizer.sample_rate();
-        let steps = synthesizer.synthesize(request)?;
-        drive(&work.session, &work.cancel, steps, |chunk| {
-            let (text_span, words) = (chunk.text_span, chunk.words);
-            work.report(Report::Spoken { pcm: chunk.samples.into(), rate, text_span, words });
-        })
-        .await?;
-        work.report(Report::ClauseSpoken);
-        Ok(())
+pub(crate) async fn speak(job: Job, request: SynthesisRequest) -> Result<()> {
+    let synthesizer = job.session.engine.ready(&job.session.engine.backends.synthesizer, "synthesizer")?;
+    let rate = synthesizer.sample_rate();
+    let steps = synthesizer.synthesize(request)?;
+    drive(&job.session, &job.cancel, steps, |chunk| {
+        let (text_span, words) = (chunk.text_span, chunk.words);
+        job.report(Report::Spoken { pcm: chunk.samples.into(), rate, text_span, words });
     })
-    .await;
+    .await?;
+    job.report(Report::ClauseSpoken);
+    Ok(())
 }
 
 impl Shared {
     fn open_conversation<'a>(
         &self,
-        chat: &dyn ChatModel,
         slot: &'a mut Option<Box<dyn Conversation>>,
     ) -> Result<&'a mut Box<dyn Conversation>> {
-        self.ensure_loaded(chat)?;
+        let chat = self.ready(&self.backends.chat, "chat model")?;
         match slot {
             Some(open) => Ok(open),
             none => Ok(none.insert(chat.open_conversation()?)),

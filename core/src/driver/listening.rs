@@ -15,8 +15,8 @@ use std::sync::atomic::Ordering;
 use tracing::{Instrument, info_span};
 
 /// Takes a session's microphone until it is closed.
-pub(crate) async fn listen(shared: Arc<Shared>, session: Arc<SessionShared>) {
-    let mut listening = Listening { shared, session: session.clone(), front_end: None, utterance: None, failed: false };
+pub(crate) async fn listen(session: Arc<SessionShared>) {
+    let mut listening = Listening { session: session.clone(), front_end: None, utterance: None, failed: false };
     let (mut block, never) = (Block::default(), CancelFlag::new());
     if session.continuous.load(Ordering::Acquire) {
         listening.contain(|listening| listening.front_end().map(drop)).await;
@@ -40,7 +40,7 @@ pub(crate) async fn listen(shared: Arc<Shared>, session: Arc<SessionShared>) {
                     }
                 }
                 Piece::Mark(Mark::End { reason, turn }) => {
-                    listening.shared.send(Message::Machine(session.key, Input::EndUtterance { reason, turn }));
+                    session.send(Input::EndUtterance { reason, turn });
                 }
                 Piece::Mark(Mark::UtteranceEnd(turn)) => listening.end_utterance(turn).await,
             }
@@ -50,7 +50,6 @@ pub(crate) async fn listen(shared: Arc<Shared>, session: Arc<SessionShared>) {
 }
 
 struct Listening {
-    shared: Arc<Shared>,
     session: Arc<SessionShared>,
     front_end: Option<FrontEnd>,
     /// The utterance of push-to-talk under way, or why there is none.
@@ -61,7 +60,7 @@ struct Listening {
 
 impl Listening {
     fn front_end(&mut self) -> Result<&mut FrontEnd> {
-        opened(&mut self.front_end, &self.shared)
+        opened(&mut self.front_end, &self.session.engine)
     }
 
     /// Does the work; an error or a panic of the VAD ends the utterance of push-to-talk, or the open microphone.
@@ -73,9 +72,7 @@ impl Listening {
         } else if !self.failed {
             self.failed = true;
             tracing::warn!(error = error.chain(), "listening failed");
-            let at_ms = self.shared.clock.monotonic_us().saturating_sub(self.session.opened_us) / 1000;
-            let kind = EventKind::Error(ErrorInfo::from(&error));
-            self.session.events.push(Some(self.session.id), None, at_ms, kind);
+            self.session.emit(None, EventKind::Error(ErrorInfo::from(&error)));
         }
     }
 
@@ -85,18 +82,19 @@ impl Listening {
             Source::Playback => self.front_end().map_or(Ok(()), |front_end| front_end.push_playback(samples, rate)),
             Source::OpenMicrophone if self.failed => Ok(()),
             Source::OpenMicrophone => {
-                let (shared, session) = (self.shared.clone(), self.session.clone());
+                let session = self.session.clone();
                 self.front_end()?.push(samples, rate, |frame, probability| {
                     let end = session.history.lock().push(frame);
-                    shared.send(Message::Machine(session.key, Input::Speech { end, probability }));
+                    session.send(Input::Speech { end, probability });
                 })
             }
             Source::PushToTalk => {
                 // Left in its place, so that even a panic of the VAD ends this utterance.
                 let config = &self.session.config;
-                let utterance = self.utterance.get_or_insert_with(|| Ok(Collector::new(&self.shared, &config.lock())));
+                let utterance =
+                    self.utterance.get_or_insert_with(|| Ok(Collector::new(&self.session.engine, &config.lock())));
                 match utterance {
-                    Ok(collector) => collector.push(opened(&mut self.front_end, &self.shared)?, samples, rate),
+                    Ok(collector) => collector.push(opened(&mut self.front_end, &self.session.engine)?, samples, rate),
                     Err(_failed) => Ok(()),
                 }
             }
@@ -113,7 +111,7 @@ impl Listening {
             self.front_end = None;
         }
         if let Some(turn) = turn {
-            self.shared.send(Message::SpeechFound(self.session.key, turn, found));
+            self.session.engine.send(Message::SpeechFound(self.session.key, turn, found));
         }
     }
 }

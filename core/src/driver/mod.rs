@@ -10,7 +10,7 @@ mod context;
 pub(crate) mod exec;
 mod front_end;
 mod history;
-pub(crate) mod housekeeping;
+mod housekeeping;
 mod idle;
 pub(crate) mod jobs;
 mod listening;
@@ -30,13 +30,12 @@ use crate::backend::Backends;
 use crate::catalog::Catalog;
 use crate::config::{ListeningMode, SessionConfig};
 use crate::error::{Error, ErrorCode, Result};
-use crate::event::{ErrorInfo, SessionId, TurnId};
+use crate::event::{EventKind, SessionId, TurnId};
 use crate::platform::Clock;
 use crate::store::{SessionRecord, Store, Turns, Write};
 use crate::turn::{EndpointWeights, Input, Start, Ticket};
 use exec::Workers;
 use history::History;
-use housekeeping::Housekeeping;
 use idle::IdleGate;
 use microphone::Microphone;
 use parking_lot::{Condvar, Mutex};
@@ -72,7 +71,8 @@ pub(crate) struct Shared {
     /// The store outlives the process.
     pub(crate) persistent: bool,
     pub(crate) workers: Workers,
-    pub(crate) housekeeping: Housekeeping,
+    /// When the store was tidied up last, on the clock's monotonic scale.
+    pub(crate) tidied_us: Mutex<Option<u64>>,
     pub(crate) engine_events: EventQueue,
     pub(crate) opened_us: u64,
     pub(crate) open: OpenSessions,
@@ -97,11 +97,7 @@ impl OpenSessions {
     pub(crate) fn reserve(&self, id: SessionId, patience: std::time::Duration) -> Result<()> {
         let mut closing = self.closing.lock();
         if !patience.is_zero() {
-            while closing.get(&id) == Some(&true) {
-                if self.closed.wait_for(&mut closing, patience).timed_out() {
-                    break;
-                }
-            }
+            self.closed.wait_while_for(&mut closing, |closing| closing.get(&id) == Some(&true), patience);
         }
         if closing.contains_key(&id) {
             return Err(ErrorCode::SessionBusy.into());
@@ -128,10 +124,11 @@ impl OpenSessions {
 
 /// The state that the loop, the jobs and the handles of one open session share.
 pub(crate) struct SessionShared {
+    pub(crate) engine: Arc<Shared>,
     pub(crate) id: SessionId,
     pub(crate) key: SessionKey,
     pub(crate) opened_us: u64,
-    pub(crate) events: EventQueue,
+    pub(crate) events: Arc<EventQueue>,
     /// The settings for the next turn.
     pub(crate) config: Mutex<SessionConfig>,
     /// The number of the next turn; held while a turn is handed over, so that numbers arrive in order.
@@ -146,20 +143,35 @@ pub(crate) struct SessionShared {
 }
 
 impl SessionShared {
-    pub(crate) fn new(shared: &Shared, key: SessionKey, record: &SessionRecord) -> Self {
+    pub(crate) fn new(engine: Arc<Shared>, key: SessionKey, record: &SessionRecord) -> Self {
         Self {
             id: record.id,
             key,
-            opened_us: shared.clock.monotonic_us(),
-            events: EventQueue::default(),
+            opened_us: engine.clock.monotonic_us(),
+            events: Arc::default(),
             config: Mutex::new(record.config.clone()),
             next_turn: Mutex::new(record.next_turn),
             turns_open: AtomicUsize::new(0),
             closing: AtomicBool::new(false),
             continuous: AtomicBool::new(record.config.listening.mode == ListeningMode::Continuous),
-            microphone: Microphone::new(shared.options.utterance_seconds_max),
+            microphone: Microphone::new(engine.options.utterance_seconds_max),
             history: Mutex::default(),
+            engine,
         }
+    }
+
+    /// Microseconds since it was opened.
+    pub(crate) fn now_us(&self) -> u64 {
+        self.engine.clock.monotonic_us().saturating_sub(self.opened_us)
+    }
+
+    /// Hands an input to its machine.
+    pub(crate) fn send(&self, input: Input) {
+        self.engine.send(Message::Machine(self.key, input));
+    }
+
+    pub(crate) fn emit(&self, turn: Option<TurnId>, kind: EventKind) {
+        self.events.push(Some(self.id), turn, self.now_us() / 1000, kind);
     }
 
     /// The number of the next turn, which is given out once.
@@ -177,7 +189,8 @@ pub(crate) enum Message {
     Utterance(SessionKey, Start, Option<UtteranceFile>),
     SpeechFound(SessionKey, TurnId, Result<UtteranceAudio>),
     Updated(SessionKey),
-    Committed(SessionKey, Ticket, Box<CommitOutcome>),
+    /// A commit, with the writes that are still to be done where it failed.
+    Committed(Commit, Option<Error>),
     /// Answers once everything is committed that was sent before.
     Flush(Sender<()>),
     /// Sessions between two turns drop caches that can be computed again.
@@ -187,13 +200,7 @@ pub(crate) enum Message {
     ShutDown,
 }
 
-/// How a commit went, with the writes that are still to be done.
-pub(crate) struct CommitOutcome {
-    pub(crate) error: Option<Error>,
-    pub(crate) writes: Vec<Write>,
-}
-
-/// A commit to be.
+/// Writes of a session that belong together.
 pub(crate) struct Commit {
     pub(crate) key: SessionKey,
     pub(crate) ticket: Ticket,
@@ -231,37 +238,29 @@ impl Shared {
 
     /// Commits for several sessions with one sync. Where that fails, each is tried alone, so that one session's
     /// fault is not another's.
-    pub(crate) fn commit_all(&self, commits: Vec<Commit>) {
+    pub(crate) fn commit_all(&self, mut commits: Vec<Commit>) {
         let _span = tracing::info_span!("commit", turns = commits.len()).entered();
         let _inside = self.commit_pause.enter();
-        let mut commits = commits;
         if commits.len() > 1 {
             // Moved there and back: the writes hold whole recordings.
             let counts: Vec<usize> = commits.iter().map(|commit| commit.writes.len()).collect();
             let mut all: Vec<Write> = commits.iter_mut().flat_map(|commit| commit.writes.drain(..)).collect();
             if self.store.apply(&all).is_ok() {
-                for commit in commits {
-                    self.tell_committed(commit.key, commit.ticket, None, Vec::new());
-                }
+                commits.into_iter().for_each(|commit| self.send(Message::Committed(commit, None)));
                 return;
             }
             for (commit, count) in commits.iter_mut().zip(counts) {
                 commit.writes.extend(all.drain(..count));
             }
         }
-        for Commit { key, ticket, writes } in commits {
-            match self.store.apply(&writes) {
-                Ok(()) => self.tell_committed(key, ticket, None, Vec::new()),
-                Err(error) => self.tell_committed(key, ticket, Some(error), writes),
+        for mut commit in commits {
+            let error = self.store.apply(&commit.writes).err();
+            match &error {
+                None => commit.writes.clear(),
+                Some(error) => tracing::warn!(error = error.chain(), "a commit failed"),
             }
+            self.send(Message::Committed(commit, error));
         }
-    }
-
-    fn tell_committed(&self, key: SessionKey, ticket: Ticket, error: Option<Error>, writes: Vec<Write>) {
-        if let Some(error) = &error {
-            tracing::warn!(error = error.chain(), "a commit failed");
-        }
-        self.send(Message::Committed(key, ticket, Box::new(CommitOutcome { error, writes })));
     }
 }
 
@@ -291,16 +290,14 @@ impl EngineLoop {
     /// Lets machines whose time has come go on; false where none was due.
     pub(crate) fn tick(&mut self) -> bool {
         let now_us = self.shared.clock.monotonic_us();
-        let due: Vec<SessionKey> = self
-            .sessions
-            .iter()
-            .filter(|(_, s)| s.deadline_us().is_some_and(|d| d <= now_us))
-            .map(|(k, _)| *k)
-            .collect();
-        for key in &due {
-            self.with_session(*key, SessionCore::tick);
+        let is_due = |session: &&mut SessionCore| session.deadline_us().is_some_and(|due_us| due_us <= now_us);
+        let mut ticked = false;
+        for session in self.sessions.values_mut().filter(is_due) {
+            session.tick();
+            ticked = true;
         }
-        !due.is_empty()
+        self.sessions.retain(|_, session| !session.is_closed());
+        ticked
     }
 
     fn handle(&mut self, message: Message) {
@@ -317,8 +314,8 @@ impl EngineLoop {
                 self.with_session(key, |session| session.handle_speech_found(turn, found));
             }
             Message::Updated(key) => self.with_session(key, SessionCore::handle_update),
-            Message::Committed(key, ticket, outcome) => {
-                self.with_session(key, |session| session.handle_committed(ticket, *outcome));
+            Message::Committed(commit, error) => {
+                self.with_session(commit.key, |session| session.handle_committed(commit, error));
             }
             Message::Flush(done) => {
                 if let Some(commits) = &self.shared.commits {
@@ -330,10 +327,8 @@ impl EngineLoop {
             Message::Turns(key, read) => self.with_session(key, |session| session.handle_turns(read)),
             Message::ShutDown => {
                 self.shutting_down = true;
-                let keys: Vec<SessionKey> = self.sessions.keys().copied().collect();
-                for key in keys {
-                    self.with_session(key, |session| session.handle(Input::Close { ended: false }));
-                }
+                self.sessions.values_mut().for_each(|session| session.handle(Input::Close { ended: false }));
+                self.sessions.retain(|_, session| !session.is_closed());
             }
         }
     }
@@ -342,15 +337,7 @@ impl EngineLoop {
         let Some(session) = self.sessions.get_mut(&key) else { return };
         work(session);
         if session.is_closed() {
-            let id = session.id();
             self.sessions.remove(&key);
-            self.shared.open.release(id);
         }
-    }
-}
-
-impl From<Error> for ErrorInfo {
-    fn from(error: Error) -> Self {
-        ErrorInfo::from(&error)
     }
 }

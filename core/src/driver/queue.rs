@@ -89,20 +89,19 @@ impl EventQueue {
 
     /// Makes the caller the one reader.
     pub(crate) fn take_reader(&self) -> Result<()> {
-        let mut inner = self.inner.lock();
-        if inner.taken {
-            return Err(ErrorCode::EventsTaken.into());
+        match std::mem::replace(&mut self.inner.lock().taken, true) {
+            true => Err(ErrorCode::EventsTaken.into()),
+            false => Ok(()),
         }
-        inner.taken = true;
-        Ok(())
     }
 
     pub(crate) fn return_reader(&self) {
-        self.inner.lock().taken = false;
+        let mut inner = self.inner.lock();
+        (inner.taken, inner.wake) = (false, None);
     }
 
-    pub(crate) fn set_wake(&self, wake: Option<WakeFn>) {
-        self.inner.lock().wake = wake;
+    pub(crate) fn set_wake(&self, wake: WakeFn) {
+        self.inner.lock().wake = Some(wake);
     }
 
     /// The next event; `None` where there is none yet.

@@ -111,7 +111,7 @@ pub(crate) struct Recording {
     answers: Vec<(u64, Inquiry, Answer)>,
     turns: u64,
     events: VecDeque<Event>,
-    delivered: u64,
+    emitted: u64,
 }
 
 impl Recording {
@@ -143,15 +143,14 @@ impl Recording {
             answers: Vec::new(),
             turns: 0,
             events: VecDeque::new(),
-            delivered: 0,
+            emitted: 0,
         })
     }
 
     async fn next(&mut self) -> Result<Option<Event>> {
         loop {
             if let Some(event) = self.events.pop_front() {
-                self.delivered += 1;
-                return Ok(Some(Event { seq: self.delivered, ..event }));
+                return Ok(Some(event));
             }
             self.request.cancel.check()?;
             if let Some((end, probability)) = self.frames.pop_front() {
@@ -204,8 +203,7 @@ impl Recording {
                 Action::Output(Output::AskDetector { inquiry, span }) => {
                     let detector = self.shared.ready(&self.shared.backends.turn_detector, "turn detector")?;
                     let counts = span.end + u64::from(self.request.latency.turn_detector_ms) * SAMPLES_PER_MS;
-                    let audio = self.history.copy(span.start.saturating_sub(self.preroll())..span.end);
-                    let probability = detector.probability_finished(&audio, &self.request.cancel).await?;
+                    let probability = detector.probability_finished(&self.audio(span), &self.request.cancel).await?;
                     self.answers.push((counts, inquiry, Answer::Detected(probability)));
                 }
                 Action::Output(Output::AskRecognizer { inquiry, span, is_draft }) => {
@@ -241,12 +239,11 @@ impl Recording {
 
     async fn recognise(&mut self, inquiry: Inquiry, span: Range<u64>, word_times: bool) -> Result<()> {
         let recognizer = self.shared.ready(&self.shared.backends.recognizer, "recogniser")?;
-        let audio = self.history.copy(span.start.saturating_sub(self.preroll())..span.end);
         let request = RecognitionRequest {
             word_times,
             cache: Some(self.cache.since(span.start)),
             cancel: self.request.cancel.clone(),
-            ..RecognitionRequest::new(audio, self.request.languages.clone())
+            ..RecognitionRequest::new(self.audio(span.clone()), self.request.languages.clone())
         };
         let latency = self.request.latency;
         let spoken_s = (span.end - span.start) / u64::from(LISTEN_RATE_HZ);
@@ -278,7 +275,13 @@ impl Recording {
     }
 
     fn emit(&mut self, turn: Option<TurnId>, at: u64, kind: EventKind) {
-        self.events.push_back(Event { kind, seq: 0, session: None, turn, at_ms: at / SAMPLES_PER_MS });
+        self.emitted += 1;
+        self.events.push_back(Event { kind, seq: self.emitted, session: None, turn, at_ms: at / SAMPLES_PER_MS });
+    }
+
+    /// A copy of the span, with what came just before it.
+    fn audio(&self, span: Range<u64>) -> Arc<[f32]> {
+        self.history.copy(span.start.saturating_sub(self.preroll())..span.end)
     }
 
     fn preroll(&self) -> u64 {

@@ -10,12 +10,12 @@ use super::jobs::{self, ConversationSlot, Job};
 use super::listening;
 use super::recording::listening_settings;
 use super::utterance::{UtteranceAudio, UtteranceFile, samples_to_ms};
-use super::{CommitOutcome, SessionKey, SessionShared, Shared};
+use super::{Commit, SessionKey, SessionShared, Shared};
 use crate::audio::to_i16;
-use crate::backend::{CancelFlag, LISTEN_RATE_HZ, SynthesisRequest};
+use crate::backend::{CancelFlag, LISTEN_RATE_HZ, MaybeSend, SynthesisRequest};
 use crate::config::{Keep, Playback, SessionConfig};
 use crate::error::{Error, ErrorCode, Result};
-use crate::event::{ErrorInfo, EventKind, SessionId, Stage, TurnId, TurnOrigin, TurnState};
+use crate::event::{ErrorInfo, EventKind, Stage, TurnId, TurnOrigin, TurnState};
 use crate::store::{AudioKind, Lineage, SessionRecord, TurnRecord, Write};
 use crate::turn::{Input, Machine, Output, Redo, Report, Settings, Start, StartKind, Ticket, TurnFacts};
 use inquiries::Inquiries;
@@ -27,7 +27,6 @@ use std::sync::atomic::Ordering;
 const TITLE_CHARS_MAX: usize = 60;
 
 pub(crate) struct SessionCore {
-    shared: Arc<Shared>,
     session: Arc<SessionShared>,
     machine: Machine,
     record: SessionRecord,
@@ -82,19 +81,12 @@ struct TurnWork {
 }
 
 impl SessionCore {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        session: Arc<SessionShared>,
-        record: SessionRecord,
-        turns: &[TurnRecord],
-        resumed: bool,
-    ) -> Self {
-        let machine = Machine::new(machine_settings(&record.config, &shared));
+    pub(crate) fn new(session: Arc<SessionShared>, record: SessionRecord, turns: &[TurnRecord], resumed: bool) -> Self {
+        let machine = Machine::new(machine_settings(&record.config, &session.engine));
         let lineage: Lineage = turns.iter().collect();
         let current = turns.iter().filter(|turn| lineage.is_current(turn.turn));
         let dialogue = Dialogue::new(record.summary.clone(), current);
         Self {
-            shared,
             session,
             machine,
             record,
@@ -122,10 +114,6 @@ impl SessionCore {
         self.session.key
     }
 
-    pub(crate) fn id(&self) -> SessionId {
-        self.session.id
-    }
-
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
     }
@@ -138,13 +126,12 @@ impl SessionCore {
     pub(crate) fn open(&mut self) {
         let kind = EventKind::SessionOpened { resumed: self.resumed, turns: self.record.turns };
         self.emit(None, kind);
-        let listen = listening::listen(self.shared.clone(), self.session.clone());
-        self.shared.workers.spawn(Worker::Microphone, Box::pin(listen));
+        self.spawn(Worker::Microphone, listening::listen(self.session.clone()));
     }
 
     pub(crate) fn handle(&mut self, input: Input) {
         let is_speech = matches!(input, Input::Speech { .. });
-        self.machine.handle(input, self.now_us());
+        self.machine.handle(input, self.session.now_us());
         self.obey();
         if is_speech {
             self.evict_history();
@@ -161,7 +148,7 @@ impl SessionCore {
     }
 
     pub(crate) fn tick(&mut self) {
-        self.machine.tick(self.now_us());
+        self.machine.tick(self.session.now_us());
         self.obey();
     }
 
@@ -188,18 +175,16 @@ impl SessionCore {
 
     pub(crate) fn handle_update(&mut self) {
         let config = self.session.config.lock().clone();
-        let settings = machine_settings(&config, &self.shared);
+        let settings = machine_settings(&config, &self.session.engine);
         self.record.config = config;
         let write = Write::PutSession(self.touched_record());
         self.commit(Ticket::OF_NO_EVENT, vec![write]);
         self.handle(Input::Settings(settings));
     }
 
-    pub(crate) fn handle_committed(&mut self, ticket: Ticket, outcome: CommitOutcome) {
+    pub(crate) fn handle_committed(&mut self, Commit { ticket, writes, .. }: Commit, error: Option<Error>) {
         self.commits_open -= 1;
-        if outcome.error.is_some() {
-            self.keep_unsaved(outcome.writes);
-        }
+        self.keep_unsaved(writes);
         if self.commits_open == 0 {
             self.turns_written.clear();
         }
@@ -209,7 +194,7 @@ impl SessionCore {
             }
             return;
         }
-        let error = outcome.error.map(ErrorInfo::from);
+        let error = error.as_ref().map(ErrorInfo::from);
         self.handle(Input::Stored { ticket, error });
     }
 
@@ -219,7 +204,7 @@ impl SessionCore {
                 self.obey_one(output);
             }
             let Some(input) = self.inputs.pop_front() else { break };
-            self.machine.handle(input, self.now_us());
+            self.machine.handle(input, self.session.now_us());
         }
         self.session.turns_open.store(self.machine.turns_open(), Ordering::Release);
     }
@@ -253,7 +238,7 @@ impl SessionCore {
             }
             Output::Store { ticket, record, with_audio } => self.store(ticket, *record, with_audio),
             Output::StoreEnd { ticket } => {
-                let now_ms = self.shared.clock.unix_ms();
+                let now_ms = self.session.engine.clock.unix_ms();
                 self.commit(ticket, vec![Write::EndSession { id: self.session.id, now_ms }]);
             }
             Output::Closed => self.close(),
@@ -275,6 +260,7 @@ impl SessionCore {
             tracing::warn!("a session was closed and not all of it stored");
         }
         self.session.events.close();
+        self.session.engine.open.release(self.session.id);
         self.closed = true;
     }
 
@@ -282,8 +268,7 @@ impl SessionCore {
         if let EventKind::Metrics(metrics) = &mut kind {
             metrics.unread_events = self.session.events.unread() as u32;
         }
-        let at_ms = self.now_us() / 1000;
-        self.session.events.push(Some(self.session.id), turn, at_ms, kind);
+        self.session.emit(turn, kind);
     }
 
     /// Has the speech in the turn's utterance found, or takes it where it was.
@@ -292,7 +277,7 @@ impl SessionCore {
             Some(Incoming::Awaited) => _ = self.work(turn),
             Some(Incoming::File(file)) => {
                 let (job, config) = (self.job(turn), self.work(turn).config.clone());
-                self.shared.workers.spawn(Worker::Recognizer, Box::pin(jobs::read_utterance(job, file, config)));
+                self.spawn(Worker::Recognizer, jobs::read_utterance(job, file, config));
             }
             Some(Incoming::Found(found)) => {
                 let report = self.take_utterance(turn, found);
@@ -315,12 +300,10 @@ impl SessionCore {
     }
 
     fn recognise(&mut self, turn: TurnId) {
-        let job = self.job(turn);
         let work = self.work(turn);
         let utterance = work.utterance.clone().expect("its speech was found before");
-        let (languages, vocabulary) = (work.config.languages(), work.config.vocabulary.clone());
-        let recognise = jobs::recognise(job, utterance, languages, vocabulary);
-        self.shared.workers.spawn(Worker::Recognizer, Box::pin(recognise));
+        let config = work.config.clone();
+        self.spawn_job(Worker::Recognizer, Stage::Recognise, turn, |job| jobs::recognise(job, utterance, config));
     }
 
     fn reply(&mut self, turn: TurnId, origin: TurnOrigin, given: String) {
@@ -328,34 +311,29 @@ impl SessionCore {
             self.work(turn).held_reply = Some((origin, given));
             return;
         }
-        let job = self.job(turn);
         let config = self.work(turn).config.clone();
         self.reading_ahead.cancel();
         self.has_new_summary = false;
         let (dialogue, last) = (self.dialogue.clone(), learners_message(origin, given));
-        let reply = jobs::reply(job, self.conversation.clone(), dialogue, last, config, self.summarising.clone());
-        self.shared.workers.spawn(Worker::Chat, Box::pin(reply));
+        let (conversation, ahead) = (self.conversation.clone(), self.summarising.clone());
+        self.spawn_job(Worker::Chat, Stage::Reply, turn, |job| {
+            jobs::reply(job, conversation, dialogue, last, config, ahead)
+        });
     }
 
     fn speak(&mut self, turn: TurnId, text: String) {
-        let job = self.job(turn);
-        let voices = self.shared.backends.synthesizer.as_ref().map(|s| s.voices()).unwrap_or_default();
+        let voices = self.session.engine.backends.synthesizer.as_ref().map(|s| s.voices()).unwrap_or_default();
         let config = &self.work(turn).config;
         let voice = config.voice.clone().or_else(|| {
             voices.iter().find(|voice| voice.language.same_language(&config.target)).map(|voice| voice.name.clone())
         });
-        let Some(voice) = voice else {
-            let error = Error::new(ErrorCode::LanguageUnsupported, "no voice speaks the language").into();
-            job.report(Report::Failed { stage: Stage::Speak, error });
-            return;
-        };
-        let request = SynthesisRequest {
-            speed: config.speed,
-            lexicon: Arc::new(config.lexicon.clone()),
-            cancel: job.cancel.clone(),
-            ..SynthesisRequest::new(text, config.languages(), voice)
-        };
-        self.shared.workers.spawn(Worker::Synthesizer, Box::pin(jobs::speak(job, request)));
+        let (speed, lexicon, languages) = (config.speed, Arc::new(config.lexicon.clone()), config.languages());
+        self.spawn_job(Worker::Synthesizer, Stage::Speak, turn, |job| async move {
+            let no_voice = || Error::new(ErrorCode::LanguageUnsupported, "no voice speaks the language");
+            let request = SynthesisRequest::new(text, languages, voice.ok_or_else(no_voice)?);
+            let request = SynthesisRequest { speed, lexicon, cancel: job.cancel.clone(), ..request };
+            jobs::speak(job, request).await
+        });
     }
 
     fn store(&mut self, ticket: Ticket, facts: TurnFacts, with_audio: bool) {
@@ -425,12 +403,20 @@ impl SessionCore {
 
     fn job(&mut self, turn: TurnId) -> Job {
         let cancel = self.work(turn).cancel.clone();
-        let _foreground = self.shared.idle.begin_foreground();
-        Job { shared: self.shared.clone(), session: self.session.clone(), turn, cancel, _foreground }
+        let _foreground = self.session.engine.idle.begin_foreground();
+        Job { session: self.session.clone(), turn, cancel, _foreground }
     }
 
-    fn now_us(&self) -> u64 {
-        self.shared.clock.monotonic_us().saturating_sub(self.session.opened_us)
+    fn spawn_job<F>(&mut self, worker: Worker, stage: Stage, turn: TurnId, work: impl FnOnce(Job) -> F)
+    where
+        F: Future<Output = Result<()>> + MaybeSend + 'static,
+    {
+        let job = self.job(turn);
+        self.spawn(worker, job.clone().conclude(stage, work(job)));
+    }
+
+    fn spawn(&self, worker: Worker, work: impl Future<Output = ()> + MaybeSend + 'static) {
+        self.session.engine.workers.spawn(worker, Box::pin(work));
     }
 }
 

@@ -3,9 +3,9 @@
 //! It is made between turns, while no session waits for a backend, once three quarters of the context are used; else
 //! before the reply that needs the room, which fails if it fails.
 
-use super::context::{self, Dialogue};
+use super::context::{Dialogue, Folded, Room};
 use super::exec::contained;
-use super::{Message, SessionShared, Shared};
+use super::{Message, SessionShared};
 use crate::backend::{
     Backends, CancelFlag, ChatModel, ChatRequest, ChatStep, Message as ChatMessage, Sampling, StopReason,
 };
@@ -28,14 +28,13 @@ const TEMPERATURE: f32 = 0.3;
 /// Progress of a summary, for the loop.
 pub(crate) enum News {
     /// One was made.
-    Made(context::Folded),
+    Made(Folded),
     /// The work between two turns is over.
     Ended,
 }
 
 /// The writer of one session's summaries.
 pub(crate) struct Writer {
-    pub(crate) shared: Arc<Shared>,
     pub(crate) session: Arc<SessionShared>,
     pub(crate) chat: Arc<dyn ChatModel>,
     pub(crate) config: SessionConfig,
@@ -46,20 +45,17 @@ pub(crate) struct Writer {
 
 /// Summarises exchanges that will soon not fit. Where that fails, the reply that needs the room tries again.
 pub(crate) async fn summarise_ahead(
-    shared: Arc<Shared>,
     session: Arc<SessionShared>,
     mut dialogue: Dialogue,
     config: SessionConfig,
     cancel: CancelFlag,
 ) {
-    let key = session.key;
     let span = info_span!("summary", session = %session.id);
     let work = async {
-        shared.idle.wait().await;
-        let chat = Backends::require(&shared.backends.chat, "chat model")?.clone();
-        let (shared, session) = (shared.clone(), session.clone());
-        let writer = Writer { shared, session, chat, config, cancel, can_wait: true };
-        while let Some(count) = writer.excess_to_come(&dialogue)? {
+        session.engine.idle.wait().await;
+        let chat = Backends::require(&session.engine.backends.chat, "chat model")?.clone();
+        let writer = Writer { session: session.clone(), chat, config, cancel, can_wait: true };
+        while let count @ 1.. = dialogue.excess_to_come(&writer.room())? {
             writer.fold(&mut dialogue, count).await?;
         }
         Ok(())
@@ -70,39 +66,15 @@ pub(crate) async fn summarise_ahead(
     {
         tracing::warn!(error = error.chain(), "a summary failed");
     }
-    shared.send(Message::Summary(key, News::Ended));
+    session.engine.send(Message::Summary(session.key, News::Ended));
 }
 
 impl Writer {
-    fn summary_max(&self) -> usize {
-        context::summary_tokens_max(self.chat.context_len())
+    pub(crate) fn room(&self) -> Room<'_> {
+        Room::new(&*self.chat, (&self.config, &self.session.engine.catalog))
     }
 
-    /// How many tokens a prompt may have.
-    pub(crate) fn tokens_max(&self) -> usize {
-        context::prompt_tokens_max(self.chat.context_len(), self.config.sampling.max_tokens)
-    }
-
-    pub(crate) fn tokens_of(&self, messages: &[ChatMessage]) -> usize {
-        context::tokens_of(messages, |text| self.chat.count_tokens(text))
-    }
-
-    fn excess_to_come(&self, dialogue: &Dialogue) -> Result<Option<usize>> {
-        let settings = (&self.config, &self.shared.catalog);
-        let count = |text: &str| self.chat.count_tokens(text);
-        let excess = dialogue.excess_to_come(self.tokens_max(), self.summary_max(), settings, count)?;
-        Ok((excess > 0).then_some(excess))
-    }
-
-    /// True where summaries can make the messages have no more than `tokens_max` tokens.
-    pub(crate) fn can_make_room(&self, dialogue: &Dialogue, last: &ChatMessage, tokens_max: usize) -> Result<bool> {
-        let count = |text: &str| self.chat.count_tokens(text);
-        let tokens_min = dialogue.tokens_min(Some(last), &self.config, &self.shared.catalog, count)?;
-        Ok(!dialogue.is_folded() && tokens_min <= tokens_max)
-    }
-
-    /// Summarises until the messages with `last` have no more than `tokens_max` tokens, if that can be; gives them.
-    /// Work `ahead` on the same is stopped.
+    /// Summarises until the messages with `last` fit, if they can; gives them. Work `ahead` on the same is stopped.
     ///
     /// # Errors
     /// The chat model's; [`ErrorCode::Cancelled`].
@@ -110,39 +82,33 @@ impl Writer {
         &self,
         dialogue: &mut Dialogue,
         last: &ChatMessage,
-        tokens_max: usize,
+        room: &Room<'_>,
         ahead: Option<&CancelFlag>,
     ) -> Result<Vec<ChatMessage>> {
-        while self.can_make_room(dialogue, last, tokens_max)? {
-            let settings = (&self.config, &self.shared.catalog);
-            let count = |text: &str| self.chat.count_tokens(text);
-            match dialogue.excess(last, tokens_max, self.summary_max(), settings, count)? {
-                0 => break,
-                excess => {
-                    if let Some(ahead) = ahead {
-                        ahead.cancel();
-                    }
-                    self.fold(dialogue, excess).await?;
-                }
+        while dialogue.can_make_room(last, room)?
+            && let excess @ 1.. = dialogue.excess(last, room)?
+        {
+            if let Some(ahead) = ahead {
+                ahead.cancel();
             }
+            self.fold(dialogue, excess).await?;
         }
-        dialogue.messages(Some(last), &self.config, &self.shared.catalog)
+        dialogue.messages(Some(last), (&self.config, &self.session.engine.catalog))
     }
 
     /// Summarises as many of the first `wanted` exchanges as one request can hold, at least one, and tells the loop.
     async fn fold(&self, dialogue: &mut Dialogue, wanted: usize) -> Result<()> {
-        self.shared.ensure_loaded(&*self.chat)?;
+        self.session.engine.ensure_loaded(&*self.chat)?;
         let mut text = dialogue.summary().map(|summary| summary.text.clone()).unwrap_or_default();
-        let mut room = self.part_room(&text);
+        let mut part_max = self.part_max(&text);
         let count = loop {
-            if room < PART_TOKENS_MIN {
+            if part_max < PART_TOKENS_MIN {
                 return Err(Error::new(ErrorCode::ContextFull, "no room for a summary"));
             }
-            let settings = (&self.config, &self.shared.catalog);
-            let (count, parts) = dialogue.part(wanted, room, settings, |text| self.chat.count_tokens(text));
+            let (count, parts) = dialogue.part(wanted, part_max, &self.room());
             match self.summarise(&text, &parts).await {
                 // The model counts more tokens than it said.
-                Err(error) if error.code() == ErrorCode::ContextFull => room /= 2,
+                Err(error) if error.code() == ErrorCode::ContextFull => part_max /= 2,
                 summary => {
                     text = summary?;
                     break count;
@@ -151,22 +117,22 @@ impl Writer {
         };
         self.cancel.check()?;
         if let Some(folded) = dialogue.folded(count, text) {
-            self.shared.send(Message::Summary(self.session.key, News::Made(folded.clone())));
+            self.session.engine.send(Message::Summary(self.session.key, News::Made(folded.clone())));
             dialogue.fold(folded);
         }
         Ok(())
     }
 
     /// Tokens that are free for what is to be added to this summary, or to one as long as they get.
-    fn part_room(&self, summary: &str) -> usize {
-        let asked = self.tokens_of(&self.question("", ""));
-        let summary = self.chat.count_tokens(summary).max(self.summary_max());
-        self.chat.context_len().saturating_sub(asked + summary + self.summary_max())
+    fn part_max(&self, summary: &str) -> usize {
+        let room = self.room();
+        let (asked, summary) = (room.tokens_of(&self.question("", "")), room.count(summary).max(room.summary_max));
+        self.chat.context_len().saturating_sub(asked + summary + room.summary_max)
     }
 
     fn question(&self, summary: &str, part: &str) -> [ChatMessage; 2] {
-        let words = (self.summary_max() / TOKENS_PER_WORD).max(1);
-        prompt::summary_messages(summary, part.trim_end(), words, &self.config, &self.shared.catalog)
+        let words = (self.room().summary_max / TOKENS_PER_WORD).max(1);
+        prompt::summary_messages(summary, part.trim_end(), words, &self.config, &self.session.engine.catalog)
     }
 
     /// The summary with the parts added, one after the other.
@@ -180,7 +146,7 @@ impl Writer {
 
     /// Has the chat model answer in a conversation of its own: the session's keeps its cache.
     async fn ask(&self, messages: [ChatMessage; 2]) -> Result<String> {
-        let summary_max = self.summary_max();
+        let summary_max = self.room().summary_max;
         let sampling = Sampling {
             temperature: TEMPERATURE,
             seed: self.config.sampling.seed,
@@ -195,7 +161,7 @@ impl Writer {
         let mut ended = None;
         while ended.is_none() {
             if self.can_wait {
-                self.shared.idle.wait().await;
+                self.session.engine.idle.wait().await;
             }
             self.cancel.check()?;
             match steps.step().await? {

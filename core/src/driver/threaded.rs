@@ -30,10 +30,10 @@ impl Threads {
     ) -> Result<Threads> {
         let executors = shared.workers.executors().expect("the workers are open");
         let mut workers = Vec::new();
-        for worker in Worker::ALL {
+        for (worker, name) in Worker::ALL {
             // Before the thread begins, so that it cannot miss it.
             let (executors, closed) = (executors.clone(), shared.workers.closed.listen());
-            workers.push(spawn(thread_name(worker), move || run_worker(&executors[worker as usize], closed))?);
+            workers.push(spawn(name, move || run_worker(&executors[worker as usize], closed))?);
         }
         let (committer, (over_quota, knocks)) = (shared.clone(), channel());
         let commits = spawn("tertulia-store", move || run_commits(&committer, &orders, &over_quota))?;
@@ -96,16 +96,6 @@ fn run_worker(executor: &Executor, mut closed: EventListener) {
         block_on(or(is_closed, work))
     };
     while step() {}
-}
-
-fn thread_name(worker: Worker) -> &'static str {
-    match worker {
-        Worker::Microphone => "tertulia-mic",
-        Worker::TurnDetector => "tertulia-turn-detector",
-        Worker::Recognizer => "tertulia-recognizer",
-        Worker::Chat => "tertulia-chat",
-        Worker::Synthesizer => "tertulia-synthesizer",
-    }
 }
 
 /// Tidies up the store whenever it is due, which it may be at a knock, until no commits follow.

@@ -139,7 +139,7 @@ impl EngineBuilder {
             options: self.options,
             persistent,
             workers: Workers::new(),
-            housekeeping: Default::default(),
+            tidied_us: Default::default(),
             engine_events: EventQueue::default(),
             open: Default::default(),
             messages,

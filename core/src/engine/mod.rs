@@ -143,9 +143,7 @@ impl SessionEngine for Engine {
             }
             let audio = audio::resample(&samples, rate, LISTEN_RATE_HZ)?;
             shared.ensure_loaded(&**recognizer)?;
-            let transcript = last_transcript(recognizer.recognize(RecognitionRequest::new(audio, languages))?).await?;
-            transcript
-                .ok_or_else(|| Error::new(ErrorCode::RecognizerFailed, "the recogniser ended without a transcript"))
+            last_transcript(recognizer.recognize(RecognitionRequest::new(audio, languages))?).await
         })
     }
 
@@ -287,9 +285,9 @@ impl Engine {
 
     fn hand_over(&self, record: SessionRecord, turns: &[TurnRecord], resumed: bool) -> Session {
         let key = SessionKey(self.next_key.fetch_add(1, Ordering::Relaxed));
-        let session = Arc::new(SessionShared::new(&self.shared, key, &record));
-        let core = SessionCore::new(self.shared.clone(), session.clone(), record, turns, resumed);
+        let session = Arc::new(SessionShared::new(self.shared.clone(), key, &record));
+        let core = SessionCore::new(session.clone(), record, turns, resumed);
         self.shared.send(Message::Open(Box::new(core)));
-        Session::new(self.shared.clone(), session)
+        Session::new(session)
     }
 }

@@ -38,6 +38,6 @@ impl Events {
     /// # Errors
     /// [`ErrorCode::SessionClosed`] once the last event, `session_closed`, was read.
     pub fn next_timeout(&self, timeout: Duration) -> Result<Option<Event>> {
-        self.session.events.next_within(timeout)
+        self.queue.next_within(timeout)
     }
 }

@@ -1,10 +1,10 @@
 //! [`Events`]: the one reader of a session's events.
 
-use crate::driver::SessionShared;
+use crate::driver::queue::EventQueue;
 #[cfg(doc)]
 use crate::error::ErrorCode;
 use crate::error::Result;
-use crate::event::Event;
+use crate::event::{Event, SessionId};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,7 +14,8 @@ use std::task::{Context, Poll};
 /// Polled with [`try_next`](Events::try_next), waited for with `next_timeout` (native only), or read as a
 /// [`Stream`](futures_core::Stream).
 pub struct Events {
-    pub(crate) session: Arc<SessionShared>,
+    pub(crate) id: SessionId,
+    pub(crate) queue: Arc<EventQueue>,
 }
 
 impl Events {
@@ -23,20 +24,19 @@ impl Events {
     /// # Errors
     /// [`ErrorCode::SessionClosed`] once the last event, `session_closed`, was read.
     pub fn try_next(&self) -> Result<Option<Event>> {
-        self.session.events.try_next()
+        self.queue.try_next()
     }
 
     /// Sets a function that is called, on any thread, whenever there may be an event. It must only notify: neither call
     /// the engine nor block.
     pub fn set_waker(&self, wake: impl Fn() + Send + Sync + 'static) {
-        self.session.events.set_wake(Some(Arc::new(wake)));
+        self.queue.set_wake(Arc::new(wake));
     }
 }
 
 impl Drop for Events {
     fn drop(&mut self) {
-        self.session.events.set_wake(None);
-        self.session.events.return_reader();
+        self.queue.return_reader();
     }
 }
 
@@ -44,7 +44,7 @@ impl futures_core::Stream for Events {
     type Item = Event;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        match self.session.events.poll_next(context.waker()) {
+        match self.queue.poll_next(context.waker()) {
             Ok(Some(event)) => Poll::Ready(Some(event)),
             Ok(None) => Poll::Pending,
             Err(_closed) => Poll::Ready(None),
@@ -54,6 +54,6 @@ impl futures_core::Stream for Events {
 
 impl std::fmt::Debug for Events {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Events").field("session", &self.session.id).finish_non_exhaustive()
+        f.debug_struct("Events").field("session", &self.id).finish_non_exhaustive()
     }
 }

@@ -34,6 +34,50 @@ fn push_to_talk_without_a_vad_recognises_the_whole_utterance() {
     }
 }
 
+fn tone(rate: u32, seconds: f64) -> Vec<f32> {
+    let len = (f64::from(rate) * seconds) as usize;
+    (0..len).map(|n| (0.5 * (std::f64::consts::TAU * 200.0 * n as f64 / f64::from(rate)).sin()) as f32).collect()
+}
+
+/// The stored audio of an utterance that is pushed in these blocks.
+fn stored<'a>(blocks: impl Iterator<Item = (&'a [f32], u32)>) -> Vec<f32> {
+    let scripted = Scripted::new();
+    let (_engine, session, mut reader) = session_with(scripted.backends());
+    blocks.for_each(|(block, rate)| session.push_audio(block, rate).unwrap());
+    scripted.recognizer.then("Hola.");
+    scripted.chat.then(["¿Qué tal?"]);
+    let turn = session.end_utterance().unwrap();
+    assert_eq!(type_of(&reader.until_end_of(turn)), "turn_finished");
+    session.audio(turn, AudioKind::User).unwrap().to_f32()
+}
+
+#[test]
+fn push_to_talk_keeps_every_sample_across_rate_changes() {
+    let tones = [48_000, 44_100, 16_000, 8_000, 192_000, 48_000].map(|rate| (tone(rate, 0.5), rate));
+    let audio = stored(tones.iter().map(|(tone, rate)| (&tone[..], *rate)));
+    assert_eq!(audio.len(), 6 * 8_000);
+    // 200 Hz throughout: each half second holds 100 periods of the same level.
+    for half_second in audio.chunks(8_000) {
+        let level = (half_second.iter().map(|x| x * x).sum::<f32>() / 8_000.0).sqrt();
+        assert!((level - 0.3536).abs() < 0.005, "level {level}");
+    }
+}
+
+#[test]
+fn push_to_talk_audio_does_not_depend_on_the_blocks() {
+    let sound = tone(48_000, 1.0);
+    let one = stored([(&sound[..], 48_000)].into_iter());
+    assert!(one == stored(sound.chunks(37).map(|block| (block, 48_000))));
+}
+
+#[test]
+fn a_dc_offset_is_filtered_out() {
+    let offset: Vec<f32> = tone(16_000, 1.0).iter().map(|sample| 0.4 + sample).collect();
+    let audio = stored([(&offset[..], 16_000)].into_iter());
+    let mean = audio[8_000..].iter().sum::<f32>() / 8_000.0;
+    assert!(mean.abs() < 0.001, "{mean}");
+}
+
 /// A signal with the bandwidth and the syllables of speech.
 fn voice(ms: usize, mut seed: u32) -> Vec<f32> {
     let mut low = 0.0;

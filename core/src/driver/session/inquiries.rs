@@ -1,7 +1,7 @@
 //! The inquiries of a session: the machine's questions to the backends about its microphone, and the turns that follow.
 
 use super::SessionCore;
-use crate::backend::{CancelFlag, ChatRequest, RecognitionRequest, Sampling};
+use crate::backend::{CancelFlag, RecognitionRequest};
 use crate::driver::context::learners_message;
 use crate::driver::exec::Worker;
 use crate::driver::history::CacheSlot;
@@ -29,8 +29,7 @@ pub(super) struct Inquiries {
 impl SessionCore {
     pub(super) fn ask_detector(&mut self, inquiry: Inquiry, span: Range<u64>) {
         let (audio, cancel) = (self.audio(span), self.draft_flag(inquiry));
-        let answer = jobs::answer_detector(self.shared.clone(), self.session.clone(), inquiry, audio, cancel);
-        self.shared.workers.spawn(Worker::TurnDetector, Box::pin(answer));
+        self.spawn(Worker::TurnDetector, jobs::answer_detector(self.session.clone(), inquiry, audio, cancel));
     }
 
     pub(super) fn ask_recognizer(&mut self, inquiry: Inquiry, span: Range<u64>, is_draft: bool) {
@@ -49,8 +48,7 @@ impl SessionCore {
             cancel,
             ..RecognitionRequest::new(self.audio(span), languages)
         };
-        let answer = jobs::answer_words(self.shared.clone(), self.session.clone(), inquiry, request);
-        self.shared.workers.spawn(Worker::Recognizer, Box::pin(answer));
+        self.spawn(Worker::Recognizer, jobs::answer_words(self.session.clone(), inquiry, request));
     }
 
     pub(super) fn prefill(&mut self, inquiry: Inquiry, given: String) {
@@ -58,16 +56,8 @@ impl SessionCore {
             return;
         }
         let cancel = self.draft_flag(inquiry);
-        let config = self.session.config.lock().clone();
-        // An error here is reported when the reply is due.
-        let last = learners_message(TurnOrigin::Utterance, given);
-        let Ok(messages) = self.dialogue.messages(Some(&last), &config, &self.shared.catalog) else { return };
         self.reading_ahead.cancel();
-        let pinned = messages.len() - 1;
-        let sampling = Sampling { max_tokens: 0, ..config.sampling };
-        let request = ChatRequest { messages, pinned, sampling, cancel };
-        let prefill = jobs::prefill(self.shared.clone(), self.session.clone(), self.conversation.clone(), request);
-        self.shared.workers.spawn(Worker::Chat, Box::pin(prefill));
+        self.read_ahead(Some(&learners_message(TurnOrigin::Utterance, given)), cancel);
     }
 
     pub(super) fn drop_inquiry(&mut self, inquiry: Inquiry) {

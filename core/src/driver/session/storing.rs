@@ -38,11 +38,11 @@ impl SessionCore {
         self.commits_open += 1;
         let mut all = std::mem::take(&mut self.unsaved);
         all.extend(writes);
-        self.shared.commit(Commit { key: self.session.key, ticket, writes: all });
+        self.session.engine.commit(Commit { key: self.session.key, ticket, writes: all });
     }
 
     pub(super) fn turn_record(&self, facts: TurnFacts) -> TurnRecord {
-        let now = (self.now_us(), self.shared.clock.unix_ms());
+        let now = (self.session.now_us(), self.session.engine.clock.unix_ms());
         let unix_ms = |at_us: u64| now.1.saturating_sub(now.0.saturating_sub(at_us) / 1000);
         TurnRecord {
             started_ms: unix_ms(facts.started_at_us),
@@ -61,7 +61,7 @@ impl SessionCore {
     }
 
     pub(super) fn touched_record(&mut self) -> SessionRecord {
-        self.record.updated_ms = self.shared.clock.unix_ms();
+        self.record.updated_ms = self.session.engine.clock.unix_ms();
         self.record.clone()
     }
 }

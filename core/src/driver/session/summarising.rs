@@ -1,7 +1,7 @@
 //! The session's side of the rolling summary: when one is made, read by the chat model, stored, and renewed.
 
 use super::SessionCore;
-use crate::backend::{CancelFlag, ChatRequest, Sampling};
+use crate::backend::{CancelFlag, ChatRequest, Message, Sampling};
 use crate::driver::context::Exchange;
 use crate::driver::exec::Worker;
 use crate::driver::jobs;
@@ -28,8 +28,7 @@ impl SessionCore {
         self.dialogue.leave_out(&gone);
         if is_summarised && self.superseding.is_empty() {
             // The summary contains what follows from the corrected words: the turns before them are read again.
-            let read = jobs::read_turns(self.shared.clone(), self.session.clone());
-            self.shared.workers.spawn(Worker::Chat, Box::pin(read));
+            self.spawn(Worker::Chat, jobs::read_turns(self.session.clone()));
         }
         if is_summarised || !self.superseding.is_empty() {
             self.superseding.push(record.clone());
@@ -45,9 +44,7 @@ impl SessionCore {
                 self.dialogue.renew(turns.iter().filter(|turn| self.lineage.is_current(turn.turn)));
             }
             // The conversation goes on with a summary that contains too much.
-            Err(error) => {
-                tracing::warn!(error = error.chain(), "a summary could not be renewed")
-            }
+            Err(error) => tracing::warn!(error = error.chain(), "a summary could not be renewed"),
         }
         match self.turn.as_mut().and_then(|work| Some((work.id, work.held_reply.take()?))) {
             Some((turn, (origin, given))) => self.reply(turn, origin, given),
@@ -57,13 +54,12 @@ impl SessionCore {
 
     /// Lets the chat model summarise, while no session waits for it, what will soon not fit its context.
     pub(super) fn summarise_ahead(&mut self) {
-        if self.summarising.is_some() || !self.superseding.is_empty() || self.shared.backends.chat.is_none() {
+        if self.summarising.is_some() || !self.superseding.is_empty() || self.session.engine.backends.chat.is_none() {
             return;
         }
         let cancel = self.summarising.insert(CancelFlag::new()).clone();
         let (dialogue, config) = (self.dialogue.clone(), self.session.config.lock().clone());
-        let work = summary::summarise_ahead(self.shared.clone(), self.session.clone(), dialogue, config, cancel);
-        self.shared.workers.spawn(Worker::Chat, Box::pin(work));
+        self.spawn(Worker::Chat, summary::summarise_ahead(self.session.clone(), dialogue, config, cancel));
     }
 
     pub(crate) fn handle_summary(&mut self, news: News) {
@@ -94,14 +90,19 @@ impl SessionCore {
         if self.turn.is_some() || !self.superseding.is_empty() || !std::mem::take(&mut self.has_new_summary) {
             return;
         }
+        self.reading_ahead = CancelFlag::new();
+        self.read_ahead(None, self.reading_ahead.clone());
+    }
+
+    /// Prefills the conversation, with a last message that may come.
+    pub(super) fn read_ahead(&self, last: Option<&Message>, cancel: CancelFlag) {
         let config = self.session.config.lock().clone();
         // An error here is reported when the reply is due.
-        let Ok(messages) = self.dialogue.messages(None, &config, &self.shared.catalog) else { return };
-        self.reading_ahead = CancelFlag::new();
-        let (pinned, sampling) = (messages.len(), Sampling { max_tokens: 0, ..config.sampling });
-        let request = ChatRequest { messages, pinned, sampling, cancel: self.reading_ahead.clone() };
-        let prefill = jobs::prefill(self.shared.clone(), self.session.clone(), self.conversation.clone(), request);
-        self.shared.workers.spawn(Worker::Chat, Box::pin(prefill));
+        let Ok(messages) = self.dialogue.messages(last, (&config, &self.session.engine.catalog)) else { return };
+        let pinned = messages.len() - usize::from(last.is_some());
+        let sampling = Sampling { max_tokens: 0, ..config.sampling };
+        let request = ChatRequest { messages, pinned, sampling, cancel };
+        self.spawn(Worker::Chat, jobs::prefill(self.session.clone(), self.conversation.clone(), request));
     }
 
     fn summary_write(&self) -> Option<Write> {
