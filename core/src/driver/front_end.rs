@@ -55,9 +55,9 @@ impl FrontEnd {
         Ok(Self::new(vad.transpose()?))
     }
 
-    /// Leaves out the DC filter: the audio is that of a stored turn, which has passed it.
-    pub(crate) fn without_dc_filter(self) -> Self {
-        Self { dc: None, ..self }
+    /// Leaves out the DC filter: the audio to come is that of a stored turn, which has passed it.
+    pub(crate) fn skip_dc_filter(&mut self) {
+        self.dc = None;
     }
 
     /// Takes a block; `each` gets every complete frame with its probability of speech.

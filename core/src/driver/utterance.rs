@@ -91,16 +91,18 @@ pub(crate) fn read(
     config: &SessionConfig,
     cancel: &CancelFlag,
 ) -> Result<UtteranceAudio> {
-    let front_end = FrontEnd::open(shared)?;
-    let (Pcm { samples, rate }, mut front_end) = match file {
-        UtteranceFile::Encoded(bytes) => {
-            (audio::decode_limited(&bytes, shared.options.utterance_seconds_max)?, front_end)
-        }
+    let is_stored = matches!(file, UtteranceFile::Stored(..));
+    let Pcm { samples, rate } = match file {
+        UtteranceFile::Encoded(bytes) => audio::decode_limited(&bytes, shared.options.utterance_seconds_max)?,
         UtteranceFile::Stored(session, turn) => {
             let stored = shared.store.audio(session, turn, AudioKind::User)?;
-            (Pcm { samples: stored.to_f32(), rate: stored.rate }, front_end.without_dc_filter())
+            Pcm { samples: stored.to_f32(), rate: stored.rate }
         }
     };
+    let mut front_end = FrontEnd::open(shared)?;
+    if is_stored {
+        front_end.skip_dc_filter();
+    }
     let mut collector = Collector::new(shared, config);
     for second in samples.chunks(rate as usize) {
         cancel.check()?;

@@ -53,6 +53,24 @@ fn an_engine_without_threads_leaks_nothing() {
 }
 
 #[test]
+fn a_reply_that_waits_for_the_one_before_it_leaks_nothing() {
+    let scripted = Scripted::new();
+    let (engine, mut driver) = EngineBuilder::new().backends(scripted.backends()).build_local().unwrap();
+    let session = engine.create_session(config()).unwrap();
+    for text in ["Hola.", "¿Sigues ahí?"] {
+        // The first one is cancelled in a step that never ends, and holds the conversation with the chat model.
+        scripted.chat.then([Cue::Wait(Gate::new()), Cue::Item("Hola.".to_owned())]);
+        session.send_text(text).unwrap();
+        driver.run_until_idle();
+    }
+    assert_eq!(scripted.chat.requests().len(), 1, "the second waits");
+    drop(driver);
+    drop(engine);
+    drop(session);
+    assert_nobody_holds(&scripted);
+}
+
+#[test]
 fn an_engine_with_threads_leaks_nothing() {
     for engine_first in [true, false] {
         let scripted = Scripted::new();

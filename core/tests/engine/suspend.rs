@@ -1,10 +1,14 @@
 //! Suspend and resume of the host in the middle of turns, and memory warnings.
 
-use crate::support::Host;
+use crate::support::{Host, config};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tertulia::backend::{Backends, Model, RecognitionRequest, RecognitionStep, Recognizer, Steps, steps_from_fn};
 use tertulia::event::{EventKind, TurnState};
 use tertulia::store::{AudioKind, Store, StoreLocation, StoreOptions};
 use tertulia::testing::scripted::noise_16k;
-use tertulia::{ErrorCode, SessionEngine, TrimLevel};
+use tertulia::{EngineBuilder, ErrorCode, LanguageTag, Result, SessionEngine, TrimLevel};
 
 /// Memory of this process in KiB, as far as it is in RAM.
 #[cfg(target_os = "linux")]
@@ -83,7 +87,7 @@ fn nothing_computes_while_suspended() {
     host.engine.suspend();
     host.scripted.chat.then(["Adiós."]);
     let second = session.send_text("Adiós").unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(50));
+    std::thread::sleep(Duration::from_millis(50));
     assert_eq!(host.scripted.chat.requests().len(), 1, "the question waits");
     host.engine.resume().unwrap();
     reader.until_end_of(second);
@@ -92,6 +96,52 @@ fn nothing_computes_while_suspended() {
     // Ending while suspended stores what there is all the same.
     session.suspend();
     host.engine.shut_down();
+}
+
+/// A recogniser that never comes to an end; it counts where each step begins and where it ends.
+struct Endless(Arc<AtomicU32>);
+
+impl Model for Endless {
+    fn name(&self) -> &str {
+        "endless"
+    }
+}
+
+impl Recognizer for Endless {
+    fn languages(&self) -> Vec<LanguageTag> {
+        ["en", "es"].map(|tag| tag.parse().unwrap()).to_vec()
+    }
+    fn recognize(&self, _request: RecognitionRequest) -> Result<Steps<'static, RecognitionStep>> {
+        let ends = self.0.clone();
+        Ok(steps_from_fn(move || {
+            ends.fetch_add(1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_micros(200));
+            ends.fetch_add(1, Ordering::SeqCst);
+            Ok(Some(RecognitionStep::Working))
+        }))
+    }
+}
+
+#[test]
+fn suspend_waits_for_the_step_under_way_and_lets_none_begin() {
+    let ends: Arc<AtomicU32> = Arc::default();
+    let backends = Backends { recognizer: Some(Arc::new(Endless(ends.clone()))), ..Backends::default() };
+    let engine = EngineBuilder::new().backends(backends).build().unwrap();
+    let session = engine.create_session(config()).unwrap();
+    session.push_audio(&noise_16k(300), 16_000).unwrap();
+    session.end_utterance().unwrap();
+    for round in 0..20 {
+        let before = ends.load(Ordering::SeqCst);
+        while ends.load(Ordering::SeqCst) < before + 2 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        engine.suspend();
+        let suspended = ends.load(Ordering::SeqCst);
+        assert_eq!(suspended % 2, 0, "a step is under way in round {round}");
+        std::thread::sleep(Duration::from_millis(2));
+        assert_eq!(ends.load(Ordering::SeqCst), suspended, "a step began in round {round}");
+        engine.resume().unwrap();
+    }
 }
 
 #[test]
