@@ -25,6 +25,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Memory that redb may use for pages, in bytes; its own default is a gibibyte.
 const CACHE_BYTES: usize = 16 << 20;
 
+/// The invariant of [`Db::opened`].
+const OPENED: &str = "opening left a database in the slot";
+
 pub(super) struct Db {
     factory: Box<dyn BackendFactory>,
     slot: RwLock<Option<Open>>,
@@ -111,7 +114,7 @@ impl Db {
         let mut retried = false;
         loop {
             let slot = self.opened(None)?;
-            let open = slot.as_ref().expect("`opened` left a database in the slot");
+            let open = slot.as_ref().expect(OPENED);
             let fault = match contain(|| work(open)) {
                 Ok(value) => return Ok(value),
                 Err(fault) => fault,
@@ -128,17 +131,20 @@ impl Db {
 
     /// The database in its slot, opened again where that is needed; a new store is created as of `new_ms`, if given.
     fn opened(&self, new_ms: Option<u64>) -> Result<RwLockReadGuard<'_, Option<Open>>> {
-        let usable = |slot: &Option<Open>| slot.is_some() && !self.broken.load(Ordering::Acquire);
         let slot = self.slot.read();
-        if usable(&slot) {
+        if self.is_usable(&slot) {
             return Ok(slot);
         }
         drop(slot);
+        Ok(RwLockWriteGuard::downgrade(self.opened_exclusively(new_ms)?))
+    }
+
+    fn opened_exclusively(&self, new_ms: Option<u64>) -> Result<RwLockWriteGuard<'_, Option<Open>>> {
         let mut slot = self.slot.write();
         if self.suspended.load(Ordering::Acquire) {
-            return Err(suspended());
+            return Err(Error::new(ErrorCode::Suspended, "the store is closed until the host resumes"));
         }
-        if !usable(&slot) {
+        if !self.is_usable(&slot) {
             close(slot.take());
             self.rewrite_unsynced()?;
             let access = self.open_database()?;
@@ -151,7 +157,11 @@ impl Db {
             }
             self.broken.store(false, Ordering::Release);
         }
-        Ok(RwLockWriteGuard::downgrade(slot))
+        Ok(slot)
+    }
+
+    fn is_usable(&self, slot: &Option<Open>) -> bool {
+        slot.is_some() && !self.broken.load(Ordering::Acquire)
     }
 
     fn open_database(&self) -> Result<Access> {
@@ -252,14 +262,8 @@ impl Db {
         fill: impl FnOnce(&Open, &Database, Option<&StoreKey>) -> Result<(Arc<Sealing>, Option<StoreKey>), Fault>,
     ) -> Result<()> {
         let _unpinned = self.pin.write();
-        drop(self.opened(None)?);
-        let mut slot = self.slot.write();
-        let Some(open) = slot.as_ref().filter(|_| !self.broken.load(Ordering::Acquire)) else {
-            return Err(match self.suspended.load(Ordering::Acquire) {
-                true => suspended(),
-                false => Error::new(ErrorCode::StoreIo, "the store broke just before"),
-            });
-        };
+        let mut slot = self.opened_exclusively(None)?;
+        let open = slot.as_ref().expect(OPENED);
         open.access.writable().map_err(Fault::into_error)?;
         let fresh = self.factory.fresh()?.ok_or(ErrorCode::StoreCannotReplace)?;
         let unsynced: Arc<Unsynced> = Arc::default();
@@ -356,8 +360,4 @@ fn clear_unfinished(storage: &Storage) -> Result<(), Fault> {
     storage.set_len(0)?;
     storage.sync_data()?;
     Ok(())
-}
-
-fn suspended() -> Error {
-    Error::new(ErrorCode::Suspended, "the store is closed until the host resumes")
 }

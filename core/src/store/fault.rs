@@ -90,29 +90,11 @@ impl From<Error> for Fault {
     }
 }
 
-impl From<io::Error> for Fault {
-    fn from(error: io::Error) -> Self {
-        Fault::Redb(redb::Error::Io(error))
+impl<E: Into<redb::Error>> From<E> for Fault {
+    fn from(error: E) -> Self {
+        Fault::Redb(error.into())
     }
 }
-
-macro_rules! fault_from {
-    ($($error:ty),*) => { $(
-        impl From<$error> for Fault {
-            fn from(error: $error) -> Self {
-                Fault::Redb(error.into())
-            }
-        }
-    )* };
-}
-fault_from!(
-    redb::StorageError,
-    redb::TableError,
-    redb::TransactionError,
-    redb::CommitError,
-    redb::DatabaseError,
-    redb::SetDurabilityError
-);
 
 pub(super) fn not_a_store() -> Error {
     Error::new(ErrorCode::StoreNotAStore, "the file is not a store of this program")

@@ -208,18 +208,15 @@ impl Store {
             })
         })?;
         for write in writes {
-            if let Write::PutAudio { samples, .. } = write {
-                self.0.quota.add(schema::blob_bytes(samples.len() as u64));
+            // Rows that one transaction could not delete are no failure: their deletion is durable.
+            match write {
+                Write::PutAudio { samples, .. } => self.0.quota.add(schema::blob_bytes(samples.len() as u64)),
+                Write::EndSession { id, now_ms } => {
+                    warn_of_leftovers(sweep::sweep(&self.0.db, Some(*id), *now_ms).map(drop));
+                }
+                Write::DropAudio { .. } => warn_of_leftovers(sweep::purge(&self.0.db)),
+                _ => {}
             }
-        }
-        // The rows that one transaction could not delete. The deletion is durable; rows left over are no failure.
-        for write in writes {
-            let left = match write {
-                Write::EndSession { id, now_ms } => sweep::sweep(&self.0.db, Some(*id), *now_ms).map(drop),
-                Write::DropAudio { .. } => sweep::purge(&self.0.db),
-                _ => Ok(()),
-            };
-            warn_of_leftovers(left);
         }
         Ok(())
     }

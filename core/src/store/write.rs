@@ -51,25 +51,23 @@ impl Budget {
 
 impl Tables<'_> {
     pub(super) fn put_session(&mut self, record: &SessionRecord) -> Result<(), Fault> {
-        let mut session = match self.load_session(record.id) {
-            Ok(session) => session,
-            Err(Fault::Own(error)) if error.code() == ErrorCode::SessionNotFound => {
-                self.forget_leftovers(record.id)?;
-                let mut session = SessionPayload { turns: 0, text_from: 0, summary: None, ..record.into() };
-                if !text_allowed(&session) {
-                    session.title.clear();
-                }
-                return self.save_session(record.id, None, &session);
-            }
+        let found = match self.load_session(record.id) {
+            Ok(session) => Some(session),
+            Err(Fault::Own(error)) if error.code() == ErrorCode::SessionNotFound => None,
             Err(fault) => return Err(fault),
         };
-        let listed_ms = session.updated_ms;
+        if found.is_none() {
+            self.forget_leftovers(record.id)?;
+        }
+        let listed_ms = found.as_ref().map(|session| session.updated_ms);
+        let new = || SessionPayload { turns: 0, text_from: 0, summary: None, ..record.into() };
+        let mut session = found.unwrap_or_else(new);
         session.updated_ms = session.updated_ms.max(record.updated_ms);
         session.next_turn = session.next_turn.max(record.next_turn);
         session.config = record.config.clone();
         session.title = if text_allowed(&session) { record.title.clone() } else { String::new() };
         session.summary = session.summary.take().filter(|_| text_allowed(&session));
-        self.save_session(record.id, Some(listed_ms), &session)
+        self.save_session(record.id, listed_ms, &session)
     }
 
     pub(super) fn put_summary(&mut self, id: SessionId, summary: &Summary) -> Result<(), Fault> {
@@ -92,11 +90,9 @@ impl Tables<'_> {
         for kind in [AudioKind::User, AudioKind::Reply] {
             let info = match &stored {
                 Some(stored) => stored.audio(kind),
-                None if is_new => None,
-                // The turn's own record is damaged, its audio's entries are not.
+                // Where the turn's own record is damaged, its audio's entries are not.
                 None => {
-                    let blob = blob_key(turn.session, turn.turn, kind);
-                    let known = self.sound_blob_ref(&blob)?;
+                    let known = self.sound_blob_ref(&blob_key(turn.session, turn.turn, kind))?;
                     known.map(|known| AudioInfo { rate: known.rate, samples: known.samples })
                 }
             };
@@ -108,12 +104,9 @@ impl Tables<'_> {
         } else {
             session.text_from = session.text_from.min(turn.turn.0);
         }
-        let redone = turn.corrects.filter(|_| is_new);
-        if let Some(corrected) = redone
-            && session.summary.as_ref().is_some_and(|summary| summary.through >= corrected)
-        {
-            // The summary covers turns that the correction supersedes.
-            session.summary = None;
+        if is_new && let Some(corrected) = turn.corrects {
+            // A summary must not cover turns that the correction supersedes.
+            session.summary.take_if(|summary| summary.through >= corrected);
         }
         session.turns += u64::from(is_new);
         session.next_turn = session.next_turn.max(turn.turn.0.saturating_add(1));
