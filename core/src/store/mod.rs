@@ -145,7 +145,7 @@ impl Store {
     /// # Errors
     /// [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`].
     pub fn usage(&self) -> Result<StoreUsage> {
-        check::usage(&self.0.db, self.0.quota.max())
+        check::usage(&self.0.db, self.0.quota.max)
     }
 
     /// Reads everything, and lists damaged and lost records.

@@ -54,33 +54,18 @@ pub(super) struct SessionPayload {
 
 impl From<&SessionRecord> for SessionPayload {
     fn from(record: &SessionRecord) -> Self {
-        Self {
-            created_ms: record.created_ms,
-            updated_ms: record.updated_ms,
-            ended_ms: record.ended_ms,
-            config: record.config.clone(),
-            title: record.title.clone(),
-            next_turn: record.next_turn,
-            turns: record.turns,
-            text_from: 0,
-            summary: record.summary.form(),
-        }
+        let SessionRecord { id: _, created_ms, updated_ms, ended_ms, config, title, next_turn, turns, summary } =
+            record.clone();
+        let summary = summary.form();
+        Self { created_ms, updated_ms, ended_ms, config, title, next_turn, turns, text_from: 0, summary }
     }
 }
 
 impl SessionPayload {
     pub(super) fn record(self, id: SessionId) -> Result<SessionRecord> {
-        Ok(SessionRecord {
-            id,
-            created_ms: self.created_ms,
-            updated_ms: self.updated_ms,
-            ended_ms: self.ended_ms,
-            config: self.config,
-            title: self.title,
-            next_turn: self.next_turn,
-            turns: self.turns,
-            summary: Stored::of(self.summary)?,
-        })
+        let Self { created_ms, updated_ms, ended_ms, config, title, next_turn, turns, text_from: _, summary } = self;
+        let summary = Stored::of(summary)?;
+        Ok(SessionRecord { id, created_ms, updated_ms, ended_ms, config, title, next_turn, turns, summary })
     }
 }
 

@@ -21,7 +21,7 @@ const SLACK: u64 = 16;
 
 /// The quota, and an upper bound of the audio that there is.
 pub(super) struct Quota {
-    max: Option<u64>,
+    pub(super) max: Option<u64>,
     /// The bytes counted last, and those written since; `u64::MAX` where nothing was counted yet.
     bytes_at_most: AtomicU64,
 }
@@ -37,10 +37,6 @@ pub(super) struct Recording {
 impl Quota {
     pub(super) fn new(max: Option<u64>) -> Self {
         Self { max, bytes_at_most: AtomicU64::new(u64::MAX) }
-    }
-
-    pub(super) fn max(&self) -> Option<u64> {
-        self.max
     }
 
     /// Counts audio that was written.

@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::event::TurnId;
 use crate::store::record::{AudioInfo, AudioKind, SessionRecord, TurnRecord, TurnState};
 use crate::wav::{WAV_HEADER_LEN, wav_header};
+use serde::Deserialize;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
@@ -196,6 +197,12 @@ impl<'s> Archive<'s> {
     }
 
     fn manifest(&mut self, meter: &mut Meter) -> Result<Manifest> {
+        /// The fields of every version's manifest; the others are skipped, whatever they have become.
+        #[derive(Deserialize)]
+        struct Head {
+            format: Option<String>,
+            format_version: Option<u64>,
+        }
         if !self.files.contains_key(MANIFEST) {
             return Err(Error::new(ErrorCode::ImportNotAnArchive, "the archive has no manifest"));
         }
@@ -209,17 +216,16 @@ impl<'s> Archive<'s> {
             Ok(())
         })?;
         let not_json = |error: serde_json::Error| damaged("its manifest cannot be read").with_source(error);
-        let manifest: serde_json::Value = serde_json::from_slice(&json).map_err(not_json)?;
-        if manifest["format"] != FORMAT {
+        let head: Head = serde_json::from_slice(&json).map_err(not_json)?;
+        if head.format.as_deref() != Some(FORMAT) {
             return Err(Error::new(ErrorCode::ImportNotAnArchive, "the archive holds no session"));
         }
-        // Whatever else a newer version's manifest has become.
-        match manifest["format_version"].as_u64() {
+        match head.format_version {
             Some(version) if version > u64::from(FORMAT_VERSION) => {
                 let detail = format!("the archive is of version {version}, this reads up to {FORMAT_VERSION}");
                 Err(Error::new(ErrorCode::ImportFromFuture, detail))
             }
-            Some(1..) => serde_json::from_value(manifest).map_err(not_json),
+            Some(1..) => serde_json::from_slice(&json).map_err(not_json),
             _ => Err(damaged("its manifest has no version")),
         }
     }
