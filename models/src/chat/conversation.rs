@@ -145,7 +145,7 @@ impl Conversation for GgufConversation {
     }
 
     fn cache_bytes(&self) -> u64 {
-        self.cache.as_ref().map_or(0, |cache| cache.bytes(self.cached.len()))
+        self.cache.as_ref().map_or(0, KvCache::bytes)
     }
 
     fn drop_cache(&mut self) {

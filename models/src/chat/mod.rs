@@ -60,8 +60,6 @@ pub struct ChatOptions {
     pub context_len: usize,
     /// The languages that the model can converse in, where its file does not say.
     pub languages: Vec<LanguageTag>,
-    /// Unpacks the weights to 32-bit floats: more memory, and stock burn operations, to compare the kernels with.
-    pub weights_as_floats: bool,
 }
 
 impl Default for ChatOptions {
@@ -69,7 +67,7 @@ impl Default for ChatOptions {
     fn default() -> Self {
         let languages = ["en", "es", "fr", "de", "it", "pt", "ru", "zh", "ja", "ko", "ar", "vi", "th"];
         let languages = languages.into_iter().map(|tag| tag.parse().expect("language tags")).collect();
-        Self { context_len: 4096, languages, weights_as_floats: false }
+        Self { context_len: 4096, languages }
     }
 }
 
@@ -209,16 +207,11 @@ impl Shared {
     fn read_header(&self, file: &Gguf) -> Result<Header> {
         let config = Config::from_gguf(file)?;
         let context_len = self.context_len(&config);
-        let weights = if self.options.weights_as_floats {
-            file.tensors().map(|tensor| tensor.shape.iter().product::<usize>() * size_of::<f32>()).sum()
-        } else {
-            file.file_bytes()
-        };
         let cache = context_len * config.cache_bytes_per_token();
         let tags = |tags: Vec<&str>| tags.iter().map(|tag| tag.parse()).collect::<Result<Vec<LanguageTag>>>();
         let languages = file.strings("general.languages").and_then(tags).ok().filter(|tags| !tags.is_empty());
         Ok(Header {
-            memory_needed: (weights + cache) as u64 + WORKING_BYTES,
+            memory_needed: (file.file_bytes() + cache) as u64 + WORKING_BYTES,
             context_len,
             languages: languages.unwrap_or_else(|| self.options.languages.clone()),
         })
@@ -242,14 +235,7 @@ impl Shared {
         let template = Template::new(source, &tokenizer)?;
         file.forget_values();
         let file = Arc::new(file);
-        let transformer = Transformer::load(
-            &file,
-            config,
-            tokenizer.vocabulary_len(),
-            &self.device,
-            self.options.weights_as_floats,
-            progress,
-        )?;
+        let transformer = Transformer::load(&file, config, tokenizer.vocabulary_len(), &self.device, progress)?;
         let model = Arc::new(Loaded { tokenizer, template, transformer, context_len });
         *loaded = Some(model.clone());
         Ok(model)

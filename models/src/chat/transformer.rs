@@ -7,10 +7,8 @@ use super::tokenizer::Token;
 use crate::gguf::Gguf;
 use crate::kernels::attention::LayerCache;
 use crate::kernels::blocks::BlockMatrix;
-use crate::kernels::ops;
-use burn::tensor::activation::{silu, softmax};
+use burn::tensor::activation::silu;
 use burn::tensor::{Device, Tensor, TensorData};
-use parking_lot::Mutex;
 use std::sync::Arc;
 use tertulia::backend::CancelFlag;
 use tertulia::{Error, ErrorCode, Result};
@@ -19,7 +17,7 @@ use tertulia::{Error, ErrorCode, Result};
 pub(super) struct Transformer {
     config: Config,
     device: Device,
-    embedding: Arc<BlockMatrix>,
+    embedding: BlockMatrix,
     layers: Vec<Layer>,
     norm: Tensor<1>,
     output: Linear,
@@ -42,33 +40,13 @@ struct Layer {
 
 #[derive(Debug)]
 struct Linear {
-    weights: Weights,
+    weights: BlockMatrix,
     bias: Option<Tensor<2>>,
-}
-
-#[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "a few hundred are made at loading, and never moved after")]
-enum Weights {
-    /// In the file's own blocks.
-    Blocks(Arc<BlockMatrix>),
-    /// As floats, `[inputs, outputs]`.
-    Floats(Tensor<2>),
 }
 
 /// Keys and values of each layer.
 #[derive(Debug)]
-pub(super) struct KvCache {
-    layers: Vec<LayerMemory>,
-    bytes_per_token: usize,
-}
-
-#[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "one for each layer, never moved")]
-enum LayerMemory {
-    Halves(Arc<Mutex<LayerCache>>),
-    /// Keys and values, `[positions, keys, len]`.
-    Floats(Option<(Tensor<3>, Tensor<3>)>),
-}
+pub(super) struct KvCache(Vec<LayerCache>);
 
 impl Transformer {
     /// Reads a network whose vocabulary has `vocabulary_len` tokens. `progress` is called with 0 to 1.
@@ -80,14 +58,12 @@ impl Transformer {
         config: Config,
         vocabulary_len: usize,
         device: &Device,
-        weights_as_floats: bool,
         progress: &mut dyn FnMut(f32),
     ) -> Result<Self> {
-        let blocks = !weights_as_floats;
-        let loader = Loader { file, device, blocks };
+        let loader = Loader { file, device };
         let Config { width, inner, heads, .. } = config;
         let (query_width, key_width) = (heads.queries * heads.len, heads.keys * heads.len);
-        let embedding = Arc::new(loader.matrix("token_embd.weight", [vocabulary_len, width])?);
+        let embedding = loader.matrix("token_embd.weight", [vocabulary_len, width])?;
         let mut layers = Vec::new();
         for at in 0..config.layers {
             let name = |part: &str| format!("blk.{at}.{part}");
@@ -115,14 +91,7 @@ impl Transformer {
 
     /// An empty cache.
     pub(super) fn cache(&self) -> KvCache {
-        let memory = |layer: &Layer| match layer.query.weights {
-            Weights::Blocks(_) => LayerMemory::Halves(Arc::default()),
-            Weights::Floats(_) => LayerMemory::Floats(None),
-        };
-        KvCache {
-            layers: self.layers.iter().map(memory).collect(),
-            bytes_per_token: self.config.cache_bytes_per_token(),
-        }
+        KvCache(self.layers.iter().map(|_| LayerCache::default()).collect())
     }
 
     /// Evaluates `tokens` at the positions from `start` on and writes them into the cache, replacing what it held
@@ -144,7 +113,7 @@ impl Transformer {
         }
         let turns = self.turns(start, tokens.len());
         let mut x = Tensor::<2>::from_data(TensorData::new(embedded, [tokens.len(), width]), &self.device);
-        for (layer, memory) in self.layers.iter().zip(&mut cache.layers) {
+        for (layer, memory) in self.layers.iter().zip(&mut cache.0) {
             cancel.check()?;
             let normed = self.normalise(x.clone(), &layer.attention_norm);
             x = x + self.attend(layer, normed, &turns, memory, start);
@@ -174,7 +143,7 @@ impl Transformer {
         layer: &Layer,
         x: Tensor<2>,
         turns: &(Tensor<3>, Tensor<3>),
-        memory: &mut LayerMemory,
+        memory: &mut LayerCache,
         start: usize,
     ) -> Tensor<2> {
         let heads = self.config.heads;
@@ -182,47 +151,9 @@ impl Transformer {
         let query = self.turn(layer.query.forward(x.clone()).reshape([count, heads.queries, heads.len]), turns);
         let key = self.turn(layer.key.forward(x.clone()).reshape([count, heads.keys, heads.len]), turns);
         let value = layer.value.forward(x);
-        let attended = match memory {
-            LayerMemory::Halves(cache) => {
-                let query = query.reshape([count, heads.queries * heads.len]);
-                let key = key.reshape([count, heads.keys * heads.len]);
-                ops::attend(query, key, value, cache, heads, start)
-            }
-            LayerMemory::Floats(kept) => {
-                let value = value.reshape([count, heads.keys, heads.len]);
-                let (keys, values) = match kept.take() {
-                    Some((keys, values)) if start > 0 => (
-                        Tensor::cat(vec![keys.slice(0..start), key], 0),
-                        Tensor::cat(vec![values.slice(0..start), value], 0),
-                    ),
-                    _ => (key, value),
-                };
-                *kept = Some((keys.clone(), values.clone()));
-                self.attend_floats(query, keys, values, start)
-            }
-        };
-        layer.attention_output.forward(attended)
-    }
-
-    /// Attention in stock burn operations: `query` is `[n, queries, len]`, `keys` and `values` `[start + n, keys, len]`.
-    fn attend_floats(&self, query: Tensor<3>, keys: Tensor<3>, values: Tensor<3>, start: usize) -> Tensor<2> {
-        let heads = self.config.heads;
-        let [count, _, _] = query.dims();
-        let group = heads.queries / heads.keys;
-        // Query heads that share a key head become rows of one matrix: [keys, group * n, len].
-        let query = query.reshape([count, heads.keys, group, heads.len]).permute([1, 2, 0, 3]);
-        let query = query.reshape([heads.keys, group * count, heads.len]);
-        let scores = query.matmul(keys.permute([1, 2, 0])) / (heads.len as f32).sqrt();
-        let mask: Vec<f32> = (0..group * count)
-            .flat_map(|row| {
-                let last = start + row % count;
-                (0..start + count).map(move |at| if at > last { f32::NEG_INFINITY } else { 0.0 })
-            })
-            .collect();
-        let mask = TensorData::new(mask, [1, group * count, start + count]);
-        let weights = softmax(scores + Tensor::from_data(mask, &self.device), 2);
-        let out = weights.matmul(values.permute([1, 0, 2])).reshape([heads.keys, group, count, heads.len]);
-        out.permute([2, 0, 1, 3]).reshape([count, heads.queries * heads.len])
+        let query = query.reshape([count, heads.queries * heads.len]);
+        let key = key.reshape([count, heads.keys * heads.len]);
+        layer.attention_output.forward(memory.attend(query, key, value, heads, start))
     }
 
     fn normalise(&self, x: Tensor<2>, weights: &Tensor<1>) -> Tensor<2> {
@@ -280,10 +211,7 @@ fn rotate(a: Tensor<3>, b: Tensor<3>, cos: &Tensor<3>, sin: &Tensor<3>) -> (Tens
 impl Linear {
     /// `[n, inputs]` to `[n, outputs]`.
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let y = match &self.weights {
-            Weights::Blocks(matrix) => ops::multiply(x, matrix),
-            Weights::Floats(matrix) => x.matmul(matrix.clone()),
-        };
+        let y = self.weights.multiply(x);
         match &self.bias {
             Some(bias) => y + bias.clone(),
             None => y,
@@ -292,51 +220,33 @@ impl Linear {
 }
 
 impl KvCache {
-    /// Bytes held for `tokens` positions.
-    pub(super) fn bytes(&self, tokens: usize) -> u64 {
-        let layer = |memory: &LayerMemory| match memory {
-            LayerMemory::Halves(cache) => cache.lock().bytes(),
-            LayerMemory::Floats(_) => tokens * self.bytes_per_token * 2 / self.layers.len(),
-        };
-        self.layers.iter().map(layer).sum::<usize>() as u64
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.iter().map(LayerCache::bytes).sum::<usize>() as u64
     }
 }
 
 struct Loader<'a> {
     file: &'a Arc<Gguf>,
     device: &'a Device,
-    /// True if matrices stay in their blocks.
-    blocks: bool,
 }
 
 impl Loader<'_> {
     fn linear(&self, name: &str, shape: [usize; 2]) -> Result<Linear> {
-        let matrix = self.matrix(&format!("{name}.weight"), shape)?;
+        let weights = self.matrix(&format!("{name}.weight"), shape)?;
         let bias = format!("{name}.bias");
         let bias = if self.file.has_tensor(&bias) { Some(self.vector(&bias, shape[0])?.unsqueeze()) } else { None };
-        let weights = if self.blocks {
-            Weights::Blocks(Arc::new(matrix))
-        } else {
-            let floats = self.file.tensor(&format!("{name}.weight"))?.to_f32()?;
-            Weights::Floats(Tensor::<2>::from_data(TensorData::new(floats, shape), self.device).transpose())
-        };
         Ok(Linear { weights, bias })
     }
 
     fn matrix(&self, name: &str, shape: [usize; 2]) -> Result<BlockMatrix> {
-        let tensor = self.file.shared_tensor(name)?;
-        if tensor.view().shape != shape {
-            return Err(self.file.corrupt(format!("tensor {name} is not of the shape {shape:?}")));
-        }
-        BlockMatrix::new(tensor)
+        self.file.tensor_of(name, &shape)?;
+        BlockMatrix::new(self.file.shared_tensor(name)?)
     }
 
     fn vector(&self, name: &str, len: usize) -> Result<Tensor<1>> {
-        let tensor = self.file.tensor(name)?;
-        if tensor.shape != [len] {
-            return Err(self.file.corrupt(format!("tensor {name} is not of the shape [{len}]")));
-        }
-        Ok(Tensor::from_data(TensorData::new(tensor.to_f32()?, [len]), self.device))
+        let values = self.file.tensor_of(name, &[len])?.to_f32()?;
+        Ok(Tensor::from_data(TensorData::new(values, [len]), self.device))
     }
 
     /// The angle of each pair; Llama 3.1 and later stretch some of them by factors in the file.
@@ -344,11 +254,7 @@ impl Loader<'_> {
         let rope = &config.rope;
         let pairs = rope.len / 2;
         let factors = if self.file.has_tensor("rope_freqs.weight") {
-            let tensor = self.file.tensor("rope_freqs.weight")?;
-            if tensor.shape != [pairs] {
-                return Err(self.file.corrupt("the position factors do not fit the heads"));
-            }
-            tensor.to_f32()?
+            self.file.tensor_of("rope_freqs.weight", &[pairs])?.to_f32()?
         } else {
             vec![1.0; pairs]
         };

@@ -11,10 +11,10 @@ pub fn dequantize(dtype: GgmlType, data: &[u8], out: &mut [f32]) {
     assert!(out.len().is_multiple_of(dtype.block_len()), "whole blocks");
     assert_eq!(data.len(), out.len() / dtype.block_len() * dtype.block_bytes(), "as many blocks as wanted");
     let decode = match dtype {
-        GgmlType::F32 => f32_element,
-        GgmlType::F16 => f16_element,
-        GgmlType::I8 => i8_element,
-        GgmlType::I32 => i32_element,
+        GgmlType::F32 => return numbers(data, out, f32::from_le_bytes),
+        GgmlType::F16 => return numbers(data, out, |bytes| f16::from_le_bytes(bytes).to_f32()),
+        GgmlType::I8 => return numbers(data, out, |bytes| f32::from(i8::from_le_bytes(bytes))),
+        GgmlType::I32 => return numbers(data, out, |bytes| i32::from_le_bytes(bytes) as f32),
         GgmlType::Q4_0 => q4_0,
         GgmlType::Q4_1 => q4_1,
         GgmlType::Q5_0 => q5_0,
@@ -28,9 +28,15 @@ pub fn dequantize(dtype: GgmlType, data: &[u8], out: &mut [f32]) {
     }
 }
 
+fn numbers<const N: usize>(data: &[u8], out: &mut [f32], number: impl Fn([u8; N]) -> f32) {
+    for (bytes, out) in data.as_chunks::<N>().0.iter().zip(out) {
+        *out = number(*bytes);
+    }
+}
+
 /// The scale and the minimum of group `group` (0 to 7) in the 12 packed bytes of Q4_K and Q5_K: 6 bits each, the
 /// last four groups' upper two bits in the first eight bytes.
-pub(crate) fn scale_and_min_k4(packed: &[u8], group: usize) -> (u8, u8) {
+fn scale_and_min_k4(packed: &[u8], group: usize) -> (u8, u8) {
     if group < 4 {
         (packed[group] & 63, packed[group + 4] & 63)
     } else {
@@ -40,24 +46,8 @@ pub(crate) fn scale_and_min_k4(packed: &[u8], group: usize) -> (u8, u8) {
     }
 }
 
-pub(crate) fn f16_at(block: &[u8], at: usize) -> f32 {
+fn f16_at(block: &[u8], at: usize) -> f32 {
     f16::from_le_bytes([block[at], block[at + 1]]).to_f32()
-}
-
-fn f32_element(block: &[u8], out: &mut [f32]) {
-    out[0] = f32::from_le_bytes([block[0], block[1], block[2], block[3]]);
-}
-
-fn f16_element(block: &[u8], out: &mut [f32]) {
-    out[0] = f16_at(block, 0);
-}
-
-fn i8_element(block: &[u8], out: &mut [f32]) {
-    out[0] = f32::from(block[0] as i8);
-}
-
-fn i32_element(block: &[u8], out: &mut [f32]) {
-    out[0] = i32::from_le_bytes([block[0], block[1], block[2], block[3]]) as f32;
 }
 
 fn q4_0(block: &[u8], out: &mut [f32]) {

@@ -1,5 +1,7 @@
 //! Causal attention over a cache of keys and values in 16-bit floats.
 
+use super::flex::{Floats, matrix};
+use burn::tensor::Tensor;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
@@ -34,11 +36,12 @@ impl LayerCache {
     /// Attends from positions `start..start + n` to all up to and including themselves. `q` is
     /// `[n, queries * len]`, `k` and `v` are `[n, keys * len]`; what the cache held from `start` on is replaced.
     /// Gives `[n, queries * len]`.
-    pub(crate) fn attend(&mut self, q: &[f32], k: &[f32], v: &[f32], heads: Heads, start: usize) -> Vec<f32> {
+    pub(crate) fn attend(&mut self, q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, heads: Heads, start: usize) -> Tensor<2> {
+        let [q, k, v] = [q, k, v].map(Floats::of);
         let row_len = heads.keys * heads.len;
         assert!(start * row_len <= self.keys.len(), "positions follow each other");
-        append(&mut self.keys, k, start * row_len, row_len);
-        append(&mut self.values, v, start * row_len, row_len);
+        append(&mut self.keys, &k, start * row_len, row_len);
+        append(&mut self.values, &v, start * row_len, row_len);
         let mut out = vec![0.0; q.len()];
         let attend = |(at, (q, out)): (usize, (&[f32], &mut [f32]))| {
             let (position, head) = (start + at / heads.queries, at % heads.queries);
@@ -50,7 +53,7 @@ impl LayerCache {
         } else {
             q.par_chunks_exact(heads.len).zip(out.par_chunks_exact_mut(heads.len)).enumerate().for_each(attend);
         }
-        out
+        matrix(out, [q.rows, q.cols])
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::activations::Activations;
 use super::dot::{self, Dot};
+use super::flex::{Floats, matrix};
 use crate::gguf::{GgmlType, SharedTensor, dequantize};
+use burn::tensor::Tensor;
 use rayon::prelude::*;
 use tertulia::{Error, ErrorCode, Result};
 
@@ -31,11 +33,6 @@ impl BlockMatrix {
         }
     }
 
-    /// `[rows, cols]`
-    pub(crate) fn shape(&self) -> [usize; 2] {
-        [self.rows, self.cols]
-    }
-
     /// Writes row `row` as floats.
     pub(crate) fn row(&self, row: usize, out: &mut [f32]) {
         let view = self.tensor.view();
@@ -43,9 +40,9 @@ impl BlockMatrix {
     }
 
     /// `x`, `[n, cols]`, times the matrix transposed: `[n, rows]`.
-    pub(crate) fn multiply(&self, x: &[f32]) -> Vec<f32> {
-        let count = x.len() / self.cols;
-        let dtype = self.tensor.view().dtype;
+    pub(crate) fn multiply(&self, x: Tensor<2>) -> Tensor<2> {
+        let x = &Floats::of(x);
+        let (count, dtype) = (x.rows, self.tensor.view().dtype);
         let by_row = match &self.dot {
             Some(dot) => {
                 let activations = Activations::quantise(x, self.cols, dtype);
@@ -59,7 +56,8 @@ impl BlockMatrix {
                 }
             }),
         };
-        if count == 1 { by_row } else { transpose(&by_row, self.rows, count) }
+        let by_column = if count == 1 { by_row } else { transpose(&by_row, self.rows, count) };
+        matrix(by_column, [count, self.rows])
     }
 
     fn row_bytes(&self) -> usize {

@@ -9,7 +9,7 @@ pub(crate) mod bytes {
     }
 }
 
-#[cfg(feature = "burn")]
+#[cfg(feature = "chat")]
 pub(crate) mod dot {
     use crate::gguf::GgmlType;
     use crate::kernels::dot::Dot;
@@ -19,7 +19,7 @@ pub(crate) mod dot {
     }
 }
 
-#[cfg(feature = "burn")]
+#[cfg(feature = "whisper")]
 pub(crate) mod halves {
     use half::f16;
 
@@ -32,7 +32,7 @@ pub(crate) mod halves {
     }
 }
 
-#[cfg(feature = "burn")]
+#[cfg(feature = "whisper")]
 macro_rules! widest {
     ($(#[$doc:meta] $name:ident($($arg:ident: $kind:ty),*) $(-> $out:ty)?;)*) => {
         $(
@@ -43,5 +43,5 @@ macro_rules! widest {
         )*
     };
 }
-#[cfg(feature = "burn")]
+#[cfg(feature = "whisper")]
 pub(crate) use widest;

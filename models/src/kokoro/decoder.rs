@@ -1,7 +1,7 @@
 //! Sound from phoneme encodings, pitch and energy: the iSTFTNet decoder (Kaneko et al. 2022) of StyleTTS 2.
 
 use super::TIMBRE_WIDTH;
-use super::layers::{Activation, AdaIn, Conv, ConvSize, Upsample};
+use super::layers::{AdaIn, Conv, ConvSize, Upsample};
 use super::predictor::{HIDDEN, StyledBlock};
 use super::source::Source;
 use super::spectrum::{BINS, Complex, inverse, transform};
@@ -172,7 +172,7 @@ impl SnakeBlock {
     fn load(weights: &Weights<'_>, name: &str, channels: usize, kernel: usize) -> Result<Self> {
         let half = |part: usize, index: usize, dilation: usize| -> Result<(AdaIn, Conv)> {
             let alpha: Tensor<3> = weights.tensor(&format!("{name}.alpha{part}.{index}"), [1, channels, 1])?;
-            let snake = Activation::Snake(alpha.reshape([1, channels]));
+            let snake = Some(alpha.reshape([1, channels]));
             let norm = AdaIn::load(weights, &format!("{name}.adain{part}.{index}"), TIMBRE_WIDTH, channels, snake)?;
             let size = ConvSize { inputs: channels, outputs: channels, kernel };
             let conv = Conv::load(weights, &format!("{name}.convs{part}.{index}"), size)?;

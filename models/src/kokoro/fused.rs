@@ -1,81 +1,41 @@
-//! Adaptive instance norm and the activation after it in two passes over the memory, for burn's CPU backend. Composed
-//! of the stock operations they take a dozen, which is as long as the convolutions between them.
+//! Adaptive instance norm and the activation after it in two passes over the memory. Composed of burn's operations they
+//! take a dozen, which is as long as the convolutions between them.
 
-use burn::backend::{Backend, Dispatch, DispatchDevice, Flex, backend_extension, tensor::FloatTensor};
-use burn::tensor::{Bytes, DType, Device, Shape, Tensor};
-use burn_flex::{FlexTensor, Layout};
+use crate::kernels::flex::{Floats, matrix};
+use burn::tensor::Tensor;
 use rayon::prelude::*;
 use std::f32::consts::PI;
 
 /// Rows that one task works on.
 const ROWS: usize = 256;
 
-/// True if [`adain`] runs on the device.
-pub(super) fn supports(device: &Device) -> bool {
-    matches!(device.as_dispatch(), DispatchDevice::Flex(_))
-}
-
 /// Normalises each column of `x` to the mean 0 and the variance 1, makes `(1 + gamma) x + beta` of it, and then
-/// Snake with `alpha`, or a leaky ReLU of slope 0.2 where it is not `snake`. All but `x` are `[1, columns]`.
-pub(super) fn adain(x: Tensor<2>, gamma: Tensor<2>, beta: Tensor<2>, alpha: Tensor<2>, snake: bool) -> Tensor<2> {
-    let [x, gamma, beta, alpha] = [x, gamma, beta, alpha].map(Tensor::into_dispatch);
-    Tensor::from_dispatch(Dispatch::adain_activation(x, gamma, beta, alpha, snake))
-}
-
-#[backend_extension(Flex)]
-trait FusedOps: Backend {
-    fn adain_activation(
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        alpha: FloatTensor<Self>,
-        snake: bool,
-    ) -> FloatTensor<Self>;
-}
-
-impl FusedOps for Flex {
-    fn adain_activation(
-        x: FlexTensor,
-        gamma: FlexTensor,
-        beta: FlexTensor,
-        alpha: FlexTensor,
-        snake: bool,
-    ) -> FlexTensor {
-        let [x, gamma, beta, alpha] = [x, gamma, beta, alpha].map(|tensor| tensor.to_contiguous());
-        let shape: Shape = x.layout().shape().clone();
-        let columns = shape[1];
-        // `to_contiguous` leaves a view with an offset as it is; `storage` is the whole of it.
-        let slice = |tensor: &FlexTensor| {
-            let start = tensor.layout().start_offset();
-            tensor.storage::<f32>()[start..][..tensor.layout().num_elements()].to_vec()
-        };
-        let (gamma, beta, alpha) = (slice(&gamma), slice(&beta), slice(&alpha));
-        let start = x.layout().start_offset();
-        let x = &x.storage::<f32>()[start..][..shape.num_elements()];
-        let (mean, deviation) = statistics(x, columns);
-        let scale: Vec<f32> =
-            gamma.iter().zip(&deviation).map(|(gamma, deviation)| (1.0 + gamma) / deviation).collect();
-        let shift: Vec<f32> =
-            beta.iter().zip(&mean).zip(&scale).map(|((beta, mean), scale)| beta - mean * scale).collect();
-        let mut y = vec![0.0f32; x.len()];
-        y.par_chunks_mut(ROWS * columns).zip(x.par_chunks(ROWS * columns)).for_each(|(y, x)| {
-            for (y, x) in y.chunks_exact_mut(columns).zip(x.chunks_exact(columns)) {
-                let row = y.iter_mut().zip(x).zip(&scale).zip(&shift);
-                if snake {
-                    for ((((y, x), scale), shift), alpha) in row.zip(&alpha) {
-                        let x = x * scale + shift;
-                        *y = x + sine_squared(x * alpha) / alpha;
-                    }
-                } else {
-                    for (((y, x), scale), shift) in row {
-                        let x = x * scale + shift;
-                        *y = if x < 0.0 { 0.2 * x } else { x };
-                    }
+/// Snake with `alpha`, or a leaky ReLU of slope 0.2 where there is none. All but `x` are `[1, columns]`.
+pub(super) fn adain(x: Tensor<2>, gamma: Tensor<2>, beta: Tensor<2>, alpha: Option<&Tensor<2>>) -> Tensor<2> {
+    let [x, gamma, beta] = [x, gamma, beta].map(Floats::of);
+    let alpha = alpha.map(|alpha| Floats::of(alpha.clone()));
+    let columns = x.cols;
+    let (mean, deviation) = statistics(&x, columns);
+    let scale: Vec<f32> = gamma.iter().zip(&deviation).map(|(gamma, deviation)| (1.0 + gamma) / deviation).collect();
+    let shift: Vec<f32> = beta.iter().zip(&mean).zip(&scale).map(|((beta, mean), scale)| beta - mean * scale).collect();
+    let mut y = vec![0.0f32; x.len()];
+    y.par_chunks_mut(ROWS * columns).zip(x.par_chunks(ROWS * columns)).for_each(|(y, x)| {
+        for (y, x) in y.chunks_exact_mut(columns).zip(x.chunks_exact(columns)) {
+            let row = y.iter_mut().zip(x).zip(&scale).zip(&shift);
+            if let Some(alpha) = &alpha {
+                for ((((y, x), scale), shift), alpha) in row.zip(alpha.iter()) {
+                    let x = x * scale + shift;
+                    *y = x + sine_squared(x * alpha) / alpha;
+                }
+            } else {
+                for (((y, x), scale), shift) in row {
+                    let x = x * scale + shift;
+                    *y = if x < 0.0 { 0.2 * x } else { x };
                 }
             }
-        });
-        FlexTensor::new(Bytes::from_elems(y), Layout::contiguous(shape), DType::F32)
-    }
+        }
+    });
+    matrix(y, [x.rows, columns])
 }
 
 /// Mean and standard deviation of each column; the latter with 1e-5 added to the variance.

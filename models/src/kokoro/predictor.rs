@@ -1,7 +1,7 @@
 //! Prosody: durations, pitch and energy from the phonemes and the style (StyleTTS 2, Li et al.
 //! 2023), and the phonemes' own encoding for the decoder.
 
-use super::layers::{Activation, AdaIn, AdaLayerNorm, Conv, ConvSize, Doubling, LayerNorm, Linear, Lstm, doubled};
+use super::layers::{AdaIn, AdaLayerNorm, Conv, ConvSize, Doubling, LayerNorm, Linear, Lstm, doubled};
 use super::weights::Weights;
 use super::{PROSODY_WIDTH, albert};
 use burn::tensor::activation::{leaky_relu, sigmoid};
@@ -120,9 +120,8 @@ impl StyledBlock {
         outputs: usize,
         doubling: bool,
     ) -> Result<Self> {
-        let norm = |index, channels| {
-            AdaIn::load(weights, &format!("{name}.norm{index}"), PROSODY_WIDTH, channels, Activation::Leaky)
-        };
+        let norm =
+            |index, channels| AdaIn::load(weights, &format!("{name}.norm{index}"), PROSODY_WIDTH, channels, None);
         let conv = |part: &str, inputs, kernel| {
             Conv::load(weights, &format!("{name}.{part}"), ConvSize { inputs, outputs, kernel })
         };

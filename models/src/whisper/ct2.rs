@@ -48,7 +48,7 @@ pub fn convert_ct2(model_bin: &Path, tokenizer_json: &Path, config_json: &Path, 
     let tokens = tokens(&json(tokenizer_json)?, shape.tokens)?;
     let vocabulary = Vocabulary::new(&tokens)?;
     let config = json(config_json)?;
-    let head = Head {
+    let mut head = Head {
         tokens,
         suppressed: ids(&config, "suppress_ids")?,
         suppressed_first: ids(&config, "suppress_ids_begin")?,

@@ -3,14 +3,12 @@
 //! Computed by the kernels of [`dense`](crate::kernels::dense); the decoder's weights stay in 16 bits where the file has
 //! them so.
 
-use super::network::{AttentionProbe, KeyValues, TensorSource};
+use super::network::{AttentionProbe, KeyValues};
 use super::shape::KERNEL;
-use crate::kernels::dense::{DenseLayer, DenseMatrix, KvRows};
-use crate::kernels::ops::{self, AttentionColumns, NormWeights, Then};
+use crate::gguf::Gguf;
+use crate::kernels::dense::{AttentionColumns, DenseLayer, DenseMatrix, KvRows, LayerNorm, attend, attend_causal};
 use burn::tensor::{Device, Tensor, TensorData};
-use parking_lot::Mutex;
 use std::ops::Range;
-use std::sync::Arc;
 use tertulia::Result;
 
 const NORM_EPSILON: f32 = 1e-5;
@@ -18,59 +16,22 @@ const NORM_EPSILON: f32 = 1e-5;
 /// A convolution over three rows, with GELU.
 #[derive(Debug)]
 pub(super) struct Conv {
-    layer: Arc<DenseLayer>,
+    layer: DenseLayer,
     stride: usize,
 }
 
 impl Conv {
     /// `[rows, channels]`
     pub(super) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        ops::convolve(x, &self.layer, self.stride)
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct Linear(Arc<DenseLayer>);
-
-impl Linear {
-    pub(super) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        ops::dense(x, &self.0, Then::Nothing)
-    }
-
-    fn forward_gelu(&self, x: Tensor<2>) -> Tensor<2> {
-        ops::dense(x, &self.0, Then::Gelu)
-    }
-
-    /// The layer's output for `x` added to `sum`.
-    fn forward_onto(&self, sum: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
-        ops::dense_onto(sum, x, &self.0)
-    }
-
-    /// Rows of the weights.
-    pub(super) fn rows(&self, rows: &[u32], device: &Device) -> Tensor<2> {
-        let width = self.0.matrix.cols();
-        let mut values = vec![0.0; rows.len() * width];
-        for (row, values) in rows.iter().zip(values.chunks_exact_mut(width)) {
-            self.0.matrix.row(*row as usize, values);
-        }
-        Tensor::from_data(TensorData::new(values, [rows.len(), width]), device)
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct Norm(Arc<NormWeights>);
-
-impl Norm {
-    pub(super) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        ops::norm(x, &self.0)
+        self.layer.convolve_gelu(x, self.stride)
     }
 }
 
 #[derive(Debug)]
 pub(super) struct Mlp {
-    norm: Norm,
-    up: Linear,
-    down: Linear,
+    norm: LayerNorm,
+    up: DenseLayer,
+    down: DenseLayer,
 }
 
 impl Mlp {
@@ -82,9 +43,9 @@ impl Mlp {
 
 #[derive(Debug)]
 pub(super) struct SelfAttention {
-    norm: Norm,
-    qkv: Linear,
-    out: Linear,
+    norm: LayerNorm,
+    qkv: DenseLayer,
+    out: DenseLayer,
     heads: usize,
 }
 
@@ -98,13 +59,13 @@ impl SelfAttention {
     fn attend(&self, projected: &Tensor<2>, rows: Range<usize>, all: &Tensor<2>) -> Tensor<2> {
         let width = projected.dims()[1] / 3;
         let columns = AttentionColumns { heads: self.heads, width, keys: width, values: 2 * width };
-        ops::attend_rows(projected.clone(), rows, all.clone(), columns)
+        attend(projected.clone(), rows, all.clone(), columns)
     }
 
     /// Rows at the positions from `start` on attend to those in the cache, which they join, and to one another, never
     /// ahead.
-    pub(super) fn extend(&self, x: Tensor<2>, cache: &Arc<Mutex<KvRows>>, start: usize) -> Tensor<2> {
-        let y = ops::attend_causal(self.project(x.clone()), cache, self.heads, start);
+    pub(super) fn extend(&self, x: Tensor<2>, cache: &mut KvRows, start: usize) -> Tensor<2> {
+        let y = attend_causal(self.project(x.clone()), cache, self.heads, start);
         self.out.forward_onto(x, y)
     }
 }
@@ -145,10 +106,10 @@ pub(super) struct DecoderLayer {
 
 #[derive(Debug)]
 pub(super) struct CrossAttention {
-    pub(super) norm: Norm,
-    pub(super) query: Linear,
-    pub(super) key_value: Linear,
-    pub(super) out: Linear,
+    pub(super) norm: LayerNorm,
+    pub(super) query: DenseLayer,
+    pub(super) key_value: DenseLayer,
+    pub(super) out: DenseLayer,
     pub(super) heads: usize,
 }
 
@@ -166,7 +127,7 @@ impl CrossAttention {
             probe.add(layer, &queries, &encoded.0, width / self.heads)?;
         }
         let columns = AttentionColumns { heads: self.heads, width, keys: 0, values: width };
-        let y = ops::attend_rows(queries, 0..rows, encoded.0.clone(), columns);
+        let y = attend(queries, 0..rows, encoded.0.clone(), columns);
         Ok(self.out.forward_onto(x, y))
     }
 }
@@ -174,43 +135,55 @@ impl CrossAttention {
 /// How a matrix is kept: for many rows at a time, or for a few.
 type Pack = fn(Vec<f32>, usize) -> DenseMatrix;
 
-/// Makes layers of a source's tensors.
+/// Makes layers of a file's tensors.
 pub(super) struct Loader<'a> {
-    pub(super) source: &'a mut dyn TensorSource,
+    pub(super) file: &'a Gguf,
     pub(super) device: &'a Device,
+    /// Tensors that are read, and all there are.
+    pub(super) done: usize,
+    pub(super) all: usize,
+    /// Called with 0 to 1.
+    pub(super) progress: &'a mut dyn FnMut(f32),
 }
 
 impl Loader<'_> {
+    fn values(&mut self, name: &str, dims: &[usize]) -> Result<Vec<f32>> {
+        let values = self.file.tensor_of(name, dims)?.to_f32()?;
+        self.done += 1;
+        (self.progress)(self.done as f32 / self.all as f32);
+        Ok(values)
+    }
+
     pub(super) fn tensor<const D: usize>(&mut self, name: &str, dims: [usize; D]) -> Result<Tensor<D>> {
-        let values = self.source.values(name, &dims)?;
+        let values = self.values(name, &dims)?;
         Ok(Tensor::from_data(TensorData::new(values, dims), self.device))
     }
 
-    pub(super) fn layer(&mut self, name: &str, inputs: usize, outputs: usize, pack: Pack) -> Result<Linear> {
-        let matrix = pack(self.source.values(&format!("{name}.weight"), &[outputs, inputs])?, inputs);
-        let bias = self.source.values(&format!("{name}.bias"), &[outputs])?;
-        Ok(Linear(Arc::new(DenseLayer { matrix, bias })))
+    pub(super) fn layer(&mut self, name: &str, inputs: usize, outputs: usize, pack: Pack) -> Result<DenseLayer> {
+        let matrix = pack(self.values(&format!("{name}.weight"), &[outputs, inputs])?, inputs);
+        let bias = self.values(&format!("{name}.bias"), &[outputs])?;
+        Ok(DenseLayer { matrix, bias })
     }
 
-    pub(super) fn embedding(&mut self, name: &str, rows: usize, width: usize) -> Result<Linear> {
-        let matrix = DenseMatrix::compact(self.source.values(name, &[rows, width])?, width);
-        Ok(Linear(Arc::new(DenseLayer { matrix, bias: Vec::new() })))
+    pub(super) fn embedding(&mut self, name: &str, rows: usize, width: usize) -> Result<DenseLayer> {
+        let matrix = DenseMatrix::compact(self.values(name, &[rows, width])?, width);
+        Ok(DenseLayer { matrix, bias: Vec::new() })
     }
 
-    pub(super) fn norm(&mut self, name: &str, width: usize) -> Result<Norm> {
-        let gamma = self.source.values(&format!("{name}.weight"), &[width])?;
-        let beta = self.source.values(&format!("{name}.bias"), &[width])?;
-        Ok(Norm(Arc::new(NormWeights { gamma, beta, epsilon: NORM_EPSILON })))
+    pub(super) fn norm(&mut self, name: &str, width: usize) -> Result<LayerNorm> {
+        let gamma = self.values(&format!("{name}.weight"), &[width])?;
+        let beta = self.values(&format!("{name}.bias"), &[width])?;
+        Ok(LayerNorm { gamma, beta, epsilon: NORM_EPSILON })
     }
 
     pub(super) fn conv(&mut self, name: &str, inputs: usize, outputs: usize, stride: usize) -> Result<Conv> {
-        let weights = self.source.values(&format!("{name}.weight"), &[outputs, inputs, KERNEL])?;
-        let bias = self.source.values(&format!("{name}.bias"), &[outputs])?;
+        let weights = self.values(&format!("{name}.weight"), &[outputs, inputs, KERNEL])?;
+        let bias = self.values(&format!("{name}.bias"), &[outputs])?;
         // Of each output, the columns of one row of the input after those of the row before.
         let cols = KERNEL * inputs;
         let from = |at: usize| at / cols * cols + at % inputs * KERNEL + at % cols / inputs;
         let matrix = DenseMatrix::new((0..weights.len()).map(|at| weights[from(at)]).collect(), cols);
-        Ok(Conv { layer: Arc::new(DenseLayer { matrix, bias }), stride })
+        Ok(Conv { layer: DenseLayer { matrix, bias }, stride })
     }
 
     pub(super) fn self_attention(

@@ -1,10 +1,11 @@
 //! The GGUF file of a Whisper: its metadata, and loading.
 
 use super::ending;
-use super::network::{Network, TensorSource};
+use super::layers::Loader;
+use super::network::Network;
 use super::shape::Shape;
 use super::vocabulary::Vocabulary;
-use crate::gguf::{Gguf, GgufWriter};
+use crate::gguf::Gguf;
 use crate::mel::MelFrontEnd;
 use burn::tensor::Device;
 use std::path::Path;
@@ -28,27 +29,26 @@ pub(super) struct Head {
     pub(super) alignment_heads: Vec<(usize, usize)>,
 }
 
-/// The shape's sizes and their keys.
-fn sizes(shape: &Shape) -> [(&'static str, usize); 9] {
-    [
-        ("whisper.mel_bins", shape.mel_bins),
-        ("whisper.audio_positions", shape.audio_positions),
-        ("whisper.text_positions", shape.text_positions),
-        ("whisper.width", shape.width),
-        ("whisper.encoder.heads", shape.encoder_heads),
-        ("whisper.decoder.heads", shape.decoder_heads),
-        ("whisper.encoder.layers", shape.encoder_layers),
-        ("whisper.decoder.layers", shape.decoder_layers),
-        ("whisper.tokens", shape.tokens),
-    ]
-}
+/// The keys of the shape's sizes.
+const SIZES: [(&str, fn(&mut Shape) -> &mut usize); 9] = [
+    ("whisper.mel_bins", |shape| &mut shape.mel_bins),
+    ("whisper.audio_positions", |shape| &mut shape.audio_positions),
+    ("whisper.text_positions", |shape| &mut shape.text_positions),
+    ("whisper.width", |shape| &mut shape.width),
+    ("whisper.encoder.heads", |shape| &mut shape.encoder_heads),
+    ("whisper.decoder.heads", |shape| &mut shape.decoder_heads),
+    ("whisper.encoder.layers", |shape| &mut shape.encoder_layers),
+    ("whisper.decoder.layers", |shape| &mut shape.decoder_layers),
+    ("whisper.tokens", |shape| &mut shape.tokens),
+];
 
 impl Head {
     /// Sets the metadata of a file.
-    pub(super) fn write(&self, writer: &mut GgufWriter, vocabulary: &Vocabulary) {
+    #[cfg(feature = "download")]
+    pub(super) fn write(&mut self, writer: &mut crate::gguf::GgufWriter, vocabulary: &Vocabulary) {
         writer.set("general.architecture", ARCHITECTURE).set("general.name", "whisper").set("general.license", "MIT");
-        for (key, size) in sizes(&self.shape) {
-            writer.set(key, size as u32);
+        for (key, size) in SIZES {
+            writer.set(key, *size(&mut self.shape) as u32);
         }
         writer.set("tokenizer.ggml.model", "gpt2").set(TOKENS, self.tokens.clone());
         writer.set("tokenizer.ggml.eos_token_id", vocabulary.end_of_text);
@@ -66,18 +66,10 @@ impl Head {
         if file.str("general.architecture")? != ARCHITECTURE {
             return Err(file.unsupported("not a Whisper model"));
         }
-        let size = |key: &str| file.u32(key).map(|size| size as usize);
-        let shape = Shape {
-            mel_bins: size("whisper.mel_bins")?,
-            audio_positions: size("whisper.audio_positions")?,
-            text_positions: size("whisper.text_positions")?,
-            width: size("whisper.width")?,
-            encoder_heads: size("whisper.encoder.heads")?,
-            decoder_heads: size("whisper.decoder.heads")?,
-            encoder_layers: size("whisper.encoder.layers")?,
-            decoder_layers: size("whisper.decoder.layers")?,
-            tokens: size("whisper.tokens")?,
-        };
+        let mut shape = Shape::default();
+        for (key, size) in SIZES {
+            *size(&mut shape) = file.u32(key)? as usize;
+        }
         shape.check()?;
         let ids = |key: &str| -> Result<Vec<u32>> {
             let id = |id: i64| u32::try_from(id).map_err(|_| corrupt(format!("{key} holds {id}")));
@@ -128,10 +120,10 @@ pub(super) fn load(path: &Path, device: &Device, progress: &mut dyn FnMut(f32)) 
     if vocabulary.timestamp_begin as usize >= head.shape.tokens {
         return Err(corrupt("the vocabulary has no timestamps"));
     }
-    let mut source = FileSource { file: &file, done: 0, all: head.shape.tensors().len(), progress };
     let front_end = MelFrontEnd::new(head.shape.mel_bins);
     let shape = head.shape.clone();
-    let network = Network::load(head.shape, &mut source, device)?;
+    let loader = Loader { file: &file, device, done: 0, all: head.shape.tensors().len(), progress };
+    let network = Network::load(head.shape, loader)?;
     let alignment_heads = if head.alignment_heads.is_empty() {
         // It is not known which heads follow the audio: those of the upper half do, on the whole.
         let layers = shape.decoder_layers / 2..shape.decoder_layers;
@@ -148,26 +140,6 @@ pub(super) fn load(path: &Path, device: &Device, progress: &mut dyn FnMut(f32)) 
         suppressed_first: head.suppressed_first,
         alignment_heads,
     })
-}
-
-struct FileSource<'a> {
-    file: &'a Gguf,
-    done: usize,
-    all: usize,
-    progress: &'a mut dyn FnMut(f32),
-}
-
-impl TensorSource for FileSource<'_> {
-    fn values(&mut self, name: &str, dims: &[usize]) -> Result<Vec<f32>> {
-        let tensor = self.file.tensor(name)?;
-        if tensor.shape != dims {
-            return Err(corrupt(format!("{name} has the shape {:?}, not {dims:?}", tensor.shape)));
-        }
-        let values = tensor.to_f32()?;
-        self.done += 1;
-        (self.progress)(self.done as f32 / self.all as f32);
-        Ok(values)
-    }
 }
 
 fn corrupt(detail: impl Into<String>) -> Error {

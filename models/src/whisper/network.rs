@@ -3,21 +3,12 @@
 //! Radford et al. (2022): a transformer whose layers normalise before they compute, GELU with the error function,
 //! attention heads of `width / heads`, and an output projection tied to the token embedding. Rows are positions.
 
-use super::layers::{Conv, CrossAttention, DecoderLayer, EncoderLayer, Linear, Loader, Norm};
+use super::layers::{Conv, CrossAttention, DecoderLayer, EncoderLayer, Loader};
 use super::shape::Shape;
-use crate::kernels::dense::{DenseMatrix, KvRows};
+use crate::kernels::dense::{DenseLayer, DenseMatrix, KvRows, LayerNorm};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
-use parking_lot::Mutex;
-use std::sync::Arc;
 use tertulia::{Error, ErrorCode, Result};
-
-/// Where the tensors come from: the values of a named tensor, which has exactly these dimensions.
-pub(super) trait TensorSource {
-    /// # Errors
-    /// A model code where there is none, or it has another shape.
-    fn values(&mut self, name: &str, dims: &[usize]) -> Result<Vec<f32>>;
-}
 
 /// A loaded Whisper.
 #[derive(Debug)]
@@ -28,21 +19,20 @@ pub(super) struct Network {
     conv2: Conv,
     audio_positions: Tensor<2>,
     pub(super) encoder_layers: Vec<EncoderLayer>,
-    encoder_norm: Norm,
+    encoder_norm: LayerNorm,
     /// `[tokens, width]`, the output projection too.
-    embedding: Linear,
+    embedding: DenseLayer,
     text_positions: Tensor<2>,
     decoder_layers: Vec<DecoderLayer>,
-    decoder_norm: Norm,
+    decoder_norm: LayerNorm,
 }
 
 impl Network {
     /// Reads all tensors.
     ///
     /// # Errors
-    /// The source's.
-    pub(super) fn load(shape: Shape, source: &mut dyn TensorSource, device: &Device) -> Result<Self> {
-        let mut load = Loader { source, device };
+    /// A model code where a tensor is absent or has another shape.
+    pub(super) fn load(shape: Shape, mut load: Loader<'_>) -> Result<Self> {
         let (width, heads) = (shape.width, shape.decoder_heads);
         let mut encoder_layers = Vec::new();
         let (conv1, conv2) =
@@ -75,7 +65,7 @@ impl Network {
         let decoder_norm = load.norm("decoder.ln", width)?;
         Ok(Self {
             shape,
-            device: device.clone(),
+            device: load.device.clone(),
             conv1,
             conv2,
             audio_positions,
@@ -132,8 +122,8 @@ impl Network {
 
     /// An empty cache with room for all of the decoder's positions.
     pub(super) fn kv_cache(&self) -> KvCache {
-        let rows = || Arc::new(Mutex::new(KvRows::with_capacity(self.shape.text_positions, self.shape.width)));
-        KvCache { layers: self.decoder_layers.iter().map(|_| rows()).collect(), len: 0 }
+        let rows = |_| KvRows::with_capacity(self.shape.text_positions, self.shape.width);
+        KvCache { layers: self.decoder_layers.iter().map(rows).collect(), len: 0 }
     }
 
     /// The decoder's last rows for `tokens`, which follow those that `cache` holds; they join it.
@@ -150,14 +140,23 @@ impl Network {
         if end > self.shape.text_positions || tokens.is_empty() {
             return Err(Error::new(ErrorCode::RecognizerFailed, "more tokens than the decoder has positions"));
         }
-        let mut x = self.embedding.rows(tokens, &self.device) + self.text_positions.clone().slice(cache.len..end);
-        for (index, (layer, rows)) in self.decoder_layers.iter().zip(&cache.layers).enumerate() {
+        let mut x = self.embed(tokens) + self.text_positions.clone().slice(cache.len..end);
+        for (index, (layer, rows)) in self.decoder_layers.iter().zip(&mut cache.layers).enumerate() {
             x = layer.attention.extend(x, rows, cache.len);
             x = layer.cross.forward(x, &cross[index], index, probe.as_deref_mut())?;
             x = layer.mlp.forward(x);
         }
         cache.len = end;
         Ok(self.decoder_norm.forward(x))
+    }
+
+    fn embed(&self, tokens: &[u32]) -> Tensor<2> {
+        let width = self.shape.width;
+        let mut rows = vec![0.0; tokens.len() * width];
+        for (token, row) in tokens.iter().zip(rows.chunks_exact_mut(width)) {
+            self.embedding.matrix.row(*token as usize, row);
+        }
+        Tensor::from_data(TensorData::new(rows, [tokens.len(), width]), &self.device)
     }
 
     /// The logits of the token after row `row` of what [`decode`](Self::decode) gave.
@@ -191,7 +190,7 @@ impl KeyValues {
 /// The decoder's keys and values of the tokens before.
 #[derive(Debug)]
 pub(super) struct KvCache {
-    layers: Vec<Arc<Mutex<KvRows>>>,
+    layers: Vec<KvRows>,
     len: usize,
 }
 

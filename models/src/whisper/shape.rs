@@ -13,7 +13,7 @@ pub(super) const POSITION_SAMPLES: usize = 2 * HOP;
 pub(super) const KERNEL: usize = 3;
 
 /// The sizes of a Whisper.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Shape {
     pub(super) mel_bins: usize,
     /// Positions of the encoder: half the frames of a window.

@@ -23,7 +23,7 @@ impl KvRows {
 
     /// Attends from positions `start..start + n` to all up to and including themselves: `projected` is `[n, 3 * width]`,
     /// queries, keys and values. What was held from `start` on is replaced. Gives `[n, width]`.
-    pub(crate) fn attend(&mut self, projected: &[f32], heads: usize, start: usize) -> Vec<f32> {
+    pub(super) fn attend(&mut self, projected: &[f32], heads: usize, start: usize) -> Vec<f32> {
         let width = self.width;
         assert!(start * 2 * width <= self.rows.len(), "positions follow each other");
         self.rows.truncate(start * 2 * width);
@@ -37,21 +37,21 @@ impl KvRows {
 
 /// The operands of one attention.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Attention<'a> {
+pub(super) struct Attention<'a> {
     /// `[n, width]`.
-    pub(crate) queries: View<'a>,
+    pub(super) queries: View<'a>,
     /// `[positions, width]`.
-    pub(crate) keys: View<'a>,
+    pub(super) keys: View<'a>,
     /// `[positions, width]`.
-    pub(crate) values: View<'a>,
-    pub(crate) heads: usize,
+    pub(super) values: View<'a>,
+    pub(super) heads: usize,
     /// Query `i` sees the keys before `n - i - 1` from the end, and that one.
-    pub(crate) causal: bool,
+    pub(super) causal: bool,
 }
 
 impl Attention<'_> {
     /// Each query's weighted mean of the values, `[n, width]`.
-    pub(crate) fn attend(&self) -> Vec<f32> {
+    pub(super) fn attend(&self) -> Vec<f32> {
         let (count, width) = (self.queries.rows, self.queries.cols);
         let (positions, len) = (self.keys.rows, width / self.heads);
         let blocks = count.div_ceil(QUERIES);

@@ -1,4 +1,4 @@
-//! Weight matrices, layers made of them, and their products.
+//! Weight matrices and their products.
 //!
 //! Large products go to the `gemm` crate; a few rows at a time are multiplied here, with weights that are read once and
 //! may be stored in 16 bits.
@@ -51,10 +51,6 @@ impl DenseMatrix {
             Weights::Half(weights) => weights.len(),
         };
         len / self.cols
-    }
-
-    pub(crate) fn cols(&self) -> usize {
-        self.cols
     }
 
     /// Writes row `row` as floats.
@@ -133,37 +129,6 @@ impl DenseMatrix {
                 out[at * rows + row] += product;
             }
         }
-    }
-}
-
-/// A matrix and what is added to its products: a layer of a network.
-#[derive(Debug)]
-pub(crate) struct DenseLayer {
-    pub(crate) matrix: DenseMatrix,
-    /// One for each row; none adds nothing.
-    pub(crate) bias: Vec<f32>,
-}
-
-impl DenseLayer {
-    /// The layer's output for each row of `x`.
-    pub(crate) fn forward(&self, x: View<'_>) -> Vec<f32> {
-        let rows = self.matrix.rows();
-        let mut out = vec![0.0; x.rows * rows];
-        if !self.bias.is_empty() {
-            out.chunks_exact_mut(rows).for_each(|out| out.copy_from_slice(&self.bias));
-        }
-        self.matrix.multiply_add(x, &mut out);
-        out
-    }
-
-    /// Adds the layer's output for each row of `x` to `out`.
-    pub(crate) fn add_to(&self, x: View<'_>, out: &mut [f32]) {
-        if !self.bias.is_empty() {
-            for out in out.chunks_exact_mut(self.bias.len()) {
-                out.iter_mut().zip(&self.bias).for_each(|(out, bias)| *out += bias);
-            }
-        }
-        self.matrix.multiply_add(x, out);
     }
 }
 

@@ -2,18 +2,20 @@
 
 mod attention;
 mod lanes;
+mod layer;
 mod maths;
 mod matrix;
 mod portable;
 
-pub(crate) use attention::{Attention, KvRows};
-pub(crate) use maths::{gelu, layer_norm};
-pub(crate) use matrix::{DenseLayer, DenseMatrix, View};
+pub(crate) use attention::KvRows;
+pub(crate) use layer::{AttentionColumns, DenseLayer, LayerNorm, attend, attend_causal};
+pub(crate) use matrix::DenseMatrix;
 
 #[cfg(test)]
 mod tests {
-    use super::matrix::FEW_ROWS;
-    use super::*;
+    use super::attention::Attention;
+    use super::maths::{gelu, layer_norm};
+    use super::matrix::{DenseMatrix, FEW_ROWS, View};
 
     fn values(len: usize, seed: usize) -> Vec<f32> {
         (0..len).map(|at| (((at * 7919 + seed * 104_729) % 2_003) as f32 - 1_001.0) / 1_001.0).collect()

@@ -2,13 +2,13 @@
 
 #[cfg(feature = "smart-turn")]
 pub(crate) mod bytes;
-#[cfg(feature = "burn")]
+#[cfg(feature = "chat")]
 pub(crate) mod dot;
-#[cfg(feature = "burn")]
+#[cfg(feature = "whisper")]
 pub(crate) mod halves;
 
 /// Makes functions that run the portable code of the same name, compiled for AVX2 where the processor has it.
-#[cfg(feature = "burn")]
+#[cfg(feature = "whisper")]
 macro_rules! widest {
     ($(#[$doc:meta] $name:ident($($arg:ident: $kind:ty),*) $(-> $out:ty)?;)*) => {
         $(
@@ -33,5 +33,5 @@ macro_rules! widest {
         }
     };
 }
-#[cfg(feature = "burn")]
+#[cfg(feature = "whisper")]
 pub(crate) use widest;
