@@ -12,6 +12,8 @@
 //! Each backend has a feature of its own, all on by default. [`default_backends`] makes all of them from a folder of
 //! model files.
 
+#[cfg(any(feature = "whisper", feature = "chat"))]
+mod byte_level;
 #[cfg(feature = "chat")]
 pub mod chat;
 #[cfg(all(feature = "whisper", feature = "chat", feature = "kokoro", feature = "silero", feature = "smart-turn"))]
@@ -26,6 +28,8 @@ mod mel;
 #[cfg(feature = "download")]
 mod onnx;
 mod platform;
+#[cfg(feature = "burn")]
+mod sampling;
 #[cfg(feature = "silero")]
 pub mod silero;
 #[cfg(feature = "smart-turn")]

@@ -45,13 +45,9 @@ pub(crate) struct OnnxTensor<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnnxType {
     F32,
-    F16,
-    F64,
     U8,
     I8,
     I32,
-    I64,
-    Bool,
 }
 
 impl Onnx {
@@ -144,12 +140,9 @@ impl OnnxTensor<'_> {
         let bytes = &*self.bytes;
         match self.dtype {
             OnnxType::F32 => read(bytes, f32::from_le_bytes),
-            OnnxType::F16 => read(bytes, |b| half::f16::from_le_bytes(b).to_f32()),
-            OnnxType::F64 => read(bytes, |b| f64::from_le_bytes(b) as f32),
-            OnnxType::U8 | OnnxType::Bool => read(bytes, |[b]| f32::from(b)),
+            OnnxType::U8 => read(bytes, |[b]| f32::from(b)),
             OnnxType::I8 => read(bytes, |b| f32::from(i8::from_le_bytes(b))),
             OnnxType::I32 => read(bytes, |b| i32::from_le_bytes(b) as f32),
-            OnnxType::I64 => read(bytes, |b| i64::from_le_bytes(b) as f32),
         }
     }
 }
@@ -162,10 +155,6 @@ impl OnnxType {
             2 => Self::U8,
             3 => Self::I8,
             6 => Self::I32,
-            7 => Self::I64,
-            9 => Self::Bool,
-            10 => Self::F16,
-            11 => Self::F64,
             _ => return None,
         })
     }
@@ -173,10 +162,8 @@ impl OnnxType {
     /// Bytes of one element.
     pub(crate) fn size_bytes(self) -> usize {
         match self {
-            Self::U8 | Self::I8 | Self::Bool => 1,
-            Self::F16 => 2,
+            Self::U8 | Self::I8 => 1,
             Self::F32 | Self::I32 => 4,
-            Self::F64 | Self::I64 => 8,
         }
     }
 }
@@ -189,12 +176,9 @@ impl TensorProto {
         }
         Cow::Owned(match dtype {
             OnnxType::F32 => self.float_data.iter().flat_map(|n| n.to_le_bytes()).collect(),
-            OnnxType::F64 => self.double_data.iter().flat_map(|n| n.to_le_bytes()).collect(),
-            OnnxType::I64 => self.int64_data.iter().flat_map(|n| n.to_le_bytes()).collect(),
             OnnxType::I32 => self.int32_data.iter().flat_map(|n| n.to_le_bytes()).collect(),
             // Smaller types travel in the low bits of an int32 each.
-            OnnxType::F16 => self.int32_data.iter().flat_map(|n| (*n as u16).to_le_bytes()).collect(),
-            OnnxType::U8 | OnnxType::I8 | OnnxType::Bool => self.int32_data.iter().map(|n| *n as u8).collect(),
+            OnnxType::U8 | OnnxType::I8 => self.int32_data.iter().map(|n| *n as u8).collect(),
         })
     }
 }
@@ -277,14 +261,10 @@ struct TensorProto {
     float_data: Vec<f32>,
     #[prost(int32, repeated, tag = "5")]
     int32_data: Vec<i32>,
-    #[prost(int64, repeated, tag = "7")]
-    int64_data: Vec<i64>,
     #[prost(string, tag = "8")]
     name: String,
     #[prost(bytes = "vec", tag = "9")]
     raw_data: Vec<u8>,
-    #[prost(double, repeated, tag = "10")]
-    double_data: Vec<f64>,
     #[prost(int32, tag = "14")]
     data_location: i32,
 }

@@ -1,6 +1,7 @@
 //! [`Sampler`]: chooses the next token.
 
 use super::tokenizer::Token;
+use crate::sampling::{SplitMix, likeliest};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use tertulia::backend::Sampling;
 
@@ -36,7 +37,7 @@ impl Sampler {
     pub(super) fn choose(&mut self, logits: &mut [f32], recent: impl Iterator<Item = Token>) -> Token {
         self.penalise(logits, recent);
         if self.temperature == 0.0 {
-            return best(logits);
+            return likeliest(logits);
         }
         let mut candidates: Vec<(Token, f32)> = (0..).zip(logits.iter().copied()).collect();
         let by_logit = |a: &(Token, f32), b: &(Token, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
@@ -47,16 +48,8 @@ impl Sampler {
         candidates.sort_unstable_by(by_logit);
         self.keep_top_p(&mut candidates);
         let most = candidates[0].1;
-        let weights: Vec<f64> =
-            candidates.iter().map(|(_, logit)| f64::from((logit - most) / self.temperature).exp()).collect();
-        let mut left = self.random.unit() * weights.iter().sum::<f64>();
-        for ((token, _), weight) in candidates.iter().zip(&weights) {
-            left -= weight;
-            if left < 0.0 {
-                return *token;
-            }
-        }
-        candidates[0].0
+        let weights = candidates.iter().map(|(_, logit)| f64::from((logit - most) / self.temperature).exp());
+        candidates[self.random.draw(weights).unwrap_or(0)].0
     }
 
     fn penalise(&self, logits: &mut [f32], recent: impl Iterator<Item = Token>) {
@@ -87,35 +80,6 @@ impl Sampler {
             sum >= needed
         });
         candidates.truncate(reached.map_or(candidates.len(), |at| at + 1));
-    }
-}
-
-/// The likeliest token, the first of equals.
-pub(super) fn best(logits: &[f32]) -> Token {
-    let (mut token, mut most) = (0, f32::NEG_INFINITY);
-    for (at, &logit) in (0..).zip(logits) {
-        if logit > most {
-            (token, most) = (at, logit);
-        }
-    }
-    token
-}
-
-/// A small generator of random numbers (Steele et al. 2014, <https://doi.org/10.1145/2660193.2660195>).
-#[derive(Debug)]
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// From 0 to below 1.
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 

@@ -1,5 +1,6 @@
 //! [`Tokenizer`]: byte-level byte pair encoding, from a GGUF file's metadata.
 
+use crate::byte_level::char_byte;
 use crate::gguf::Gguf;
 use fancy_regex::Regex;
 use std::cmp::Reverse;
@@ -357,29 +358,4 @@ fn text_bytes(text: &str) -> Vec<u8> {
         }
     }
     bytes
-}
-
-/// GPT-2's alphabet: printable Latin-1 stands for itself, the 68 other bytes for the characters from U+0100 on.
-fn char_byte(c: char) -> Option<u8> {
-    match u32::from(c) {
-        code @ (0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff) => Some(code as u8),
-        code @ 0x100..=0x120 => Some((code - 0x100) as u8),
-        code @ 0x121..=0x142 => Some((code - 0x121 + 0x7f) as u8),
-        0x143 => Some(0xad),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_alphabet_covers_each_byte_once() {
-        let mut seen = [0; 256];
-        for byte in (0..0x200).filter_map(char::from_u32).filter_map(char_byte) {
-            seen[usize::from(byte)] += 1;
-        }
-        assert_eq!(seen, [1; 256]);
-    }
 }

@@ -1,5 +1,6 @@
 //! Causal attention over a cache of keys and values in 16-bit floats.
 
+use super::dot_in_lanes;
 use super::flex::{Floats, matrix};
 use burn::tensor::Tensor;
 use half::f16;
@@ -83,7 +84,7 @@ fn attend_one(
     let mut weights = vec![0.0f32; positions];
     for (weight, key) in weights.iter_mut().zip(keys.chunks_exact(row_len)) {
         key[offset..][..q.len()].convert_to_f32_slice(&mut row);
-        *weight = scale * dot(q, &row);
+        *weight = scale * dot_in_lanes::<8>(q, &row);
     }
     let most = weights.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut total = 0.0;
@@ -97,14 +98,4 @@ fn attend_one(
             *out += weight / total * value;
         }
     }
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; 8];
-    for (a, b) in a.chunks(8).zip(b.chunks(8)) {
-        for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
-            *lane += a * b;
-        }
-    }
-    lanes.iter().sum()
 }

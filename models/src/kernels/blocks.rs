@@ -2,6 +2,7 @@
 
 use super::activations::Activations;
 use super::dot::{self, Dot};
+use super::dot_in_lanes;
 use super::flex::{Floats, matrix};
 use crate::gguf::{GgmlType, SharedTensor, dequantize};
 use burn::tensor::Tensor;
@@ -52,7 +53,7 @@ impl BlockMatrix {
                 let mut weights = vec![0.0; self.cols];
                 dequantize(dtype, row, &mut weights);
                 for (x, out) in x.chunks_exact(self.cols).zip(out) {
-                    *out = dot_floats(x, &weights);
+                    *out = dot_in_lanes::<16>(x, &weights);
                 }
             }),
         };
@@ -83,18 +84,6 @@ impl std::fmt::Debug for BlockMatrix {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} [{}, {}]", self.tensor.view().name, self.rows, self.cols)
     }
-}
-
-fn dot_floats(a: &[f32], b: &[f32]) -> f32 {
-    let (a, a_rest) = a.as_chunks::<16>();
-    let (b, b_rest) = b.as_chunks::<16>();
-    let mut lanes = [0.0f32; 16];
-    for (a, b) in a.iter().zip(b) {
-        for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
-            *lane += a * b;
-        }
-    }
-    lanes.iter().sum::<f32>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f32>()
 }
 
 /// `[rows, cols]` to `[cols, rows]`.

@@ -28,3 +28,19 @@ pub(crate) mod flex;
 #[cfg_attr(target_arch = "x86_64", path = "x86/mod.rs")]
 #[cfg_attr(not(target_arch = "x86_64"), path = "portable.rs")]
 mod simd;
+
+/// The sum of products, in so many sums side by side, which the compiler turns into vector instructions.
+#[cfg(any(feature = "chat", feature = "silero"))]
+#[inline]
+pub(crate) fn dot_in_lanes<const LANES: usize>(a: &[f32], b: &[f32]) -> f32 {
+    let (a_blocks, a_rest) = a.as_chunks::<LANES>();
+    let (b_blocks, b_rest) = b.as_chunks::<LANES>();
+    let mut sums = [0.0f32; LANES];
+    for (a, b) in a_blocks.iter().zip(b_blocks) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f32>() + rest
+}

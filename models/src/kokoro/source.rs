@@ -3,6 +3,7 @@
 
 use super::weights::Weights;
 use super::{PITCH_HOP_SAMPLES, SAMPLE_RATE_HZ};
+use crate::sampling::SplitMix;
 use std::f64::consts::TAU;
 use tertulia::Result;
 
@@ -34,7 +35,7 @@ impl Source {
         // between the middles it is interpolated. A harmonic makes whole multiples of the same turns, but for the
         // whole turns a sample that the original takes out before interpolating: they make no sound.
         let mut turns = Vec::with_capacity(pitch_hz.len());
-        let mut noise = Noise(NOISE_SEED);
+        let mut noise = SplitMix(NOISE_SEED);
         let mut sum = [0.0f64; HARMONICS];
         for &pitch in pitch_hz {
             for (harmonic, sum) in sum.iter_mut().enumerate() {
@@ -53,7 +54,7 @@ impl Source {
             let deviation = if voiced { NOISE_VOICED } else { SINE_AMPLITUDE / 3.0 };
             let mut mixed = self.bias;
             for (harmonic, weight) in self.mix.iter().enumerate() {
-                let mut value = deviation * noise.normal();
+                let mut value = deviation * normal(&mut noise);
                 if voiced {
                     let turn = from[harmonic] + (to[harmonic] - from[harmonic]) * part;
                     value += SINE_AMPLITUDE * ((turn.fract() * TAU) as f32).sin();
@@ -66,20 +67,12 @@ impl Source {
     }
 }
 
-/// A small generator of normally distributed numbers (splitmix64; the sum of four uniforms is normal enough here).
-struct Noise(u64);
-
-impl Noise {
-    fn normal(&mut self) -> f32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^= bits >> 31;
-        let sum: f32 = (0..4).map(|part| (bits >> (16 * part) & 0xffff) as f32 / 65536.0).sum();
-        // Four uniforms have the mean 2 and the variance 1/3.
-        (sum - 2.0) * 3f32.sqrt()
-    }
+/// A normally distributed number: the sum of four uniforms is normal enough here.
+fn normal(random: &mut SplitMix) -> f32 {
+    let bits = random.next();
+    let sum: f32 = (0..4).map(|part| (bits >> (16 * part) & 0xffff) as f32 / 65536.0).sum();
+    // Four uniforms have the mean 2 and the variance 1/3.
+    (sum - 2.0) * 3f32.sqrt()
 }
 
 #[cfg(test)]

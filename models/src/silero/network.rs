@@ -4,6 +4,7 @@
 
 use super::{ARCHITECTURE, FRAME_LEN};
 use crate::gguf::Gguf;
+use crate::kernels::dot_in_lanes;
 use tertulia::{Error, ErrorCode, Result};
 
 /// Samples kept from the frame before.
@@ -182,7 +183,7 @@ impl State {
         for (column, window_start) in self.columns.chunks_exact_mut(BINS).zip((0..).step_by(HOP_LEN)) {
             let window = &self.padded[window_start..window_start + WINDOW_LEN];
             for (bin, row) in self.spectrum.iter_mut().zip(basis.chunks_exact(WINDOW_LEN)) {
-                *bin = dot(row, window);
+                *bin = dot_in_lanes::<8>(row, window);
             }
             let (real, imaginary) = self.spectrum.split_at(BINS);
             for ((magnitude, re), im) in column.iter_mut().zip(real).zip(imaginary) {
@@ -232,24 +233,9 @@ impl Matrix {
     fn times(&self, column: &[f32], out: &mut [f32]) {
         let rows = self.weights.chunks_exact(column.len());
         for ((value, row), bias) in out.iter_mut().zip(rows).zip(&self.bias) {
-            *value = dot(row, column) + bias;
+            *value = dot_in_lanes::<8>(row, column) + bias;
         }
     }
-}
-
-/// Eight sums side by side, which the compiler turns into vector instructions.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 8;
-    let (a_blocks, a_rest) = a.as_chunks::<LANES>();
-    let (b_blocks, b_rest) = b.as_chunks::<LANES>();
-    let mut sums = [0.0f32; LANES];
-    for (a, b) in a_blocks.iter().zip(b_blocks) {
-        for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    sums.iter().sum::<f32>() + rest
 }
 
 fn sigmoid(x: f32) -> f32 {

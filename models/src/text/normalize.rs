@@ -72,10 +72,10 @@ pub(super) struct Rules {
     pub(super) letters: Vec<Rule>,
     /// Pieces that start with a digit or a sign.
     pub(super) others: Vec<Rule>,
-    /// The name of a sign that stands alone.
-    pub(super) sign: fn(char, &Place<'_>) -> Option<&'static str>,
-    /// The name of a sign in a web or mail address.
-    pub(super) address_sign: fn(char) -> Option<&'static str>,
+    /// The names of signs that stand alone, as [`said_of`] reads them.
+    pub(super) signs: &'static str,
+    /// The names of signs in a web or mail address.
+    pub(super) address_signs: &'static str,
     /// Digits, said one by one.
     pub(super) digits: fn(&str) -> String,
 }
@@ -108,6 +108,23 @@ impl Place<'_> {
     pub(super) fn word_after(&self, len: usize) -> &str {
         let after = self.after(len).trim_start_matches([' ', '\u{a0}', '\u{202f}']);
         &after[..word_len(after)]
+    }
+
+    /// A digit stands before the piece, with blanks between at most.
+    pub(super) fn digit_before(&self) -> bool {
+        self.before.trim_end().ends_with(|c: char| c.is_ascii_digit())
+    }
+
+    /// A digit stands after the first `len` bytes, with blanks between at most.
+    pub(super) fn digit_after(&self, len: usize) -> bool {
+        self.after(len).trim_start().starts_with(|c: char| c.is_ascii_digit())
+    }
+
+    /// A sentence may end after the first `len` bytes: nothing follows, or a capital after a blank.
+    pub(super) fn may_end_sentence(&self, len: usize) -> bool {
+        let after = self.after(len);
+        let next = after.trim_start().chars().next();
+        next.is_none() || (after.starts_with(char::is_whitespace) && next.is_some_and(char::is_uppercase))
     }
 
     /// A letter or digit stands right before the piece.
@@ -153,14 +170,57 @@ fn unit(rules: &Rules, text: &str, at: usize, rest: &str, first: char, british: 
     if let Some((taken, pause)) = pause(first, &place) {
         return (taken, Some(Said::Pause(pause)));
     }
-    let said = (rules.sign)(first, &place).map(|name| Said::Words(name.into()));
+    let said = sign(first, &place, rules).map(|name| Said::Words(name.into()));
     (first.len_utf8(), said)
 }
 
-/// The sign that takes the first `len` bytes of the piece stands between two digits.
-pub(super) fn is_between_digits(place: &Place<'_>, len: usize) -> bool {
-    place.before.trim_end().ends_with(|c: char| c.is_ascii_digit())
-        && place.after(len).trim_start().starts_with(|c: char| c.is_ascii_digit())
+/// The name of a sign that stands alone.
+fn sign(sign: char, place: &Place<'_>, rules: &Rules) -> Option<&'static str> {
+    let name = |sign: char| said_of(rules.signs, sign.encode_utf8(&mut [0; 4]));
+    let len = sign.len_utf8();
+    let is_said = match sign {
+        '*' | '-' | '−' | '<' | '>' => place.digit_before() && place.digit_after(len),
+        // "and/or" is said without it.
+        '/' if name('&') == Some(place.word_before()) => false,
+        '/' => place.is_glued() && place.after(len).starts_with(char::is_alphabetic),
+        _ => true,
+    };
+    name(sign).filter(|_| is_said)
+}
+
+/// The words that stand for `written` in a table of entries such as `Mr mister, Dr doctor`.
+pub(super) fn said_of(table: &'static str, written: &str) -> Option<&'static str> {
+    let mut entries = table.split(", ").filter_map(|entry| entry.split_once(' '));
+    entries.find(|(known, _)| *known == written).map(|(_, said)| said)
+}
+
+/// True if a list of words, each between blanks, holds `word`.
+pub(super) fn is_listed(list: &str, word: &str) -> bool {
+    !word.is_empty() && list.contains(&format!(" {word} "))
+}
+
+/// A number after a dash, which `minus` or `to` names, as in "-5" and "3-5", or which is left out.
+pub(super) fn after_dash(
+    found: &Captures<'_>,
+    place: &Place<'_>,
+    number: String,
+    [to, minus]: [&str; 2],
+) -> Option<String> {
+    let glued = place.before.ends_with(|c: char| !c.is_whitespace() && c != '(');
+    let dash = found[0].contains(char::is_whitespace) && !place.before.is_empty();
+    match (place.digit_before(), glued) {
+        (true, true) => Some(format!("{to} {number}")),
+        (true, false) => Some(format!("{minus} {number}")),
+        (false, true) => Some(number),
+        (false, false) => (!dash || found[0].starts_with('−')).then(|| format!("{minus} {number}")),
+    }
+}
+
+/// A telephone number: its groups with short pauses between.
+pub(super) fn phone(text: &str, plus: &str, group: impl Fn(&str) -> String) -> String {
+    let groups = text.split(|c: char| !c.is_ascii_digit()).filter(|group| !group.is_empty());
+    let plus = if text.starts_with('+') { plus } else { "" };
+    plus.to_owned() + &groups.map(group).collect::<Vec<_>>().join(" , ")
 }
 
 /// A web or mail address, as words with `.`, `/`, `@` and `-` left in: each language names them.
@@ -191,7 +251,10 @@ fn spell_address(address: &str, rules: &Rules) -> String {
         } else if c.is_alphabetic() {
             words.push(c);
         } else {
-            words.push_str(&format!(" {} ", (rules.address_sign)(c).unwrap_or_default()));
+            words.push_str(&format!(
+                " {} ",
+                said_of(rules.address_signs, c.encode_utf8(&mut [0; 4])).unwrap_or_default()
+            ));
         }
     }
     words

@@ -1,6 +1,6 @@
 //! Decoding of one window: a table of passes, of which the first acceptable one counts.
 
-use super::decoding::{self, Attempt, Random, Rules, TEMPERATURES};
+use super::decoding::{self, Attempt, Rules, TEMPERATURES};
 use super::growing::{EncoderCache, GROWING_SAMPLES_MAX, Growth};
 use super::layers::EncoderLayer;
 use super::model_file::Loaded;
@@ -8,6 +8,7 @@ use super::network::{AttentionProbe, KeyValues, KvCache};
 use super::shape::POSITION_SAMPLES;
 use super::steps::Emitter;
 use super::{ending, timing, voicing};
+use crate::sampling::SplitMix;
 use burn::tensor::Tensor;
 use std::sync::Arc;
 use tertulia::backend::{RecognitionRequest, RecognitionStep, Transcript, UtteranceCache};
@@ -283,7 +284,7 @@ impl Decoder {
     ) -> Result<Decoded> {
         let mut best: Option<Attempt> = None;
         for (round, temperature) in temperatures.iter().enumerate() {
-            let mut random = Random(offset as u64 ^ ((round as u64) << 48));
+            let mut random = SplitMix(offset as u64 ^ ((round as u64) << 48));
             let attempt = self.attempt(opening, known, *temperature, &mut random).await?;
             let text = self.model.vocabulary.text(&attempt.tokens);
             let average = attempt.average_log_probability();
@@ -309,7 +310,7 @@ impl Decoder {
         opening: &mut Opening,
         known: &[u32],
         temperature: f32,
-        random: &mut Random,
+        random: &mut SplitMix,
     ) -> Result<Attempt> {
         let model = &self.model;
         let vocabulary = &model.vocabulary;

@@ -3,6 +3,7 @@
 //! The rules are those of the reference implementation's `decoding.py` and `transcribe.py`.
 
 use super::vocabulary::{TIMESTAMP_STEP_S, Vocabulary};
+use crate::sampling::{SplitMix, likeliest};
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use std::io::Write;
@@ -119,43 +120,15 @@ pub(super) fn probability(logits: &[f32], token: u32) -> f32 {
 /// Takes the likeliest token, or at a temperature draws one.
 ///
 /// Returns the token and the logarithm of its probability at temperature 1.
-pub(super) fn choose(logits: &[f32], temperature: f32, random: &mut Random) -> (u32, f32) {
+pub(super) fn choose(logits: &[f32], temperature: f32, random: &mut SplitMix) -> (u32, f32) {
     let token = if temperature > 0.0 { draw(logits, temperature, random) } else { likeliest(logits) };
     (token, logits[token as usize] - log_sum_exp(logits))
 }
 
-/// The token with the greatest logit.
-pub(super) fn likeliest(logits: &[f32]) -> u32 {
-    let top =
-        logits.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (i, l)| if *l > best.1 { (i, *l) } else { best });
-    top.0 as u32
-}
-
-fn draw(logits: &[f32], temperature: f32, random: &mut Random) -> u32 {
+fn draw(logits: &[f32], temperature: f32, random: &mut SplitMix) -> u32 {
     let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weight = |logit: &f32| f64::from((logit - top) / temperature).exp();
-    let mut left = random.unit() * logits.iter().map(weight).sum::<f64>();
-    for (token, logit) in logits.iter().enumerate() {
-        left -= weight(logit);
-        if left < 0.0 {
-            return token as u32;
-        }
-    }
-    likeliest(logits)
-}
-
-/// A small deterministic generator (splitmix64), so that the same audio gives the same text.
-pub(super) struct Random(pub(super) u64);
-
-impl Random {
-    /// A number from 0 up to, but not including, 1.
-    fn unit(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
+    let weights = logits.iter().map(|logit| f64::from((logit - top) / temperature).exp());
+    random.draw(weights).map_or_else(|| likeliest(logits), |token| token as u32)
 }
 
 /// The tokens of one pass over a window.
@@ -289,7 +262,7 @@ mod tests {
     fn a_draw_follows_the_weights_and_the_seed() {
         let logits = [0.0, (3.0f32).ln(), f32::NEG_INFINITY];
         let drawn = |seed| {
-            let mut random = Random(seed);
+            let mut random = SplitMix(seed);
             (0..4000).map(|_| draw(&logits, 1.0, &mut random)).collect::<Vec<_>>()
         };
         let first = drawn(1);

@@ -5,6 +5,7 @@ use super::model_file::Loaded;
 use super::network::values;
 use super::shape::WINDOW_FRAMES;
 use super::vocabulary::Vocabulary;
+use crate::sampling::likeliest;
 use std::sync::Arc;
 use tertulia::{ErrorCode, LanguageTag, Result};
 
@@ -66,7 +67,7 @@ impl Inspector {
             .map(|known| {
                 let mut logits = network.logits(&rows, prompt + known - 1)?;
                 rules.apply(&mut logits, &tokens[..known]);
-                Ok(super::decoding::likeliest(&logits))
+                Ok(likeliest(&logits))
             })
             .collect()
     }

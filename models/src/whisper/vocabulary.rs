@@ -1,5 +1,6 @@
 //! Whisper's vocabulary: text tokens and special tokens.
 
+use crate::byte_level::char_byte;
 use std::collections::HashMap;
 use std::ops::Range;
 use tertulia::{Error, ErrorCode, LanguageTag, Result};
@@ -54,11 +55,10 @@ impl Vocabulary {
         if end_of_text > start_of_transcript || languages.is_empty() {
             return Err(corrupt("the vocabulary's special tokens are out of order"));
         }
-        let spelling = byte_spelling();
         let texts = tokens[..end_of_text as usize]
             .iter()
             .map(|token| {
-                let bytes: Option<Vec<u8>> = token.as_ref().chars().map(|c| spelling.get(&c).copied()).collect();
+                let bytes: Option<Vec<u8>> = token.as_ref().chars().map(char_byte).collect();
                 bytes.ok_or_else(|| corrupt("a token is not in the byte-level spelling"))
             })
             .collect::<Result<Vec<_>>>()?;
@@ -149,14 +149,6 @@ fn corrupt(detail: impl Into<String>) -> Error {
     Error::new(ErrorCode::ModelCorrupt, detail)
 }
 
-/// GPT-2's spelling of bytes as printable characters.
-fn byte_spelling() -> HashMap<char, u8> {
-    let printable = |b: u8| matches!(b, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
-    let mut stand_ins = (256u32..).filter_map(char::from_u32);
-    let spell = |byte: u8| if printable(byte) { Some(char::from(byte)) } else { stand_ins.next() };
-    (0..=255u8).map(spell).zip(0..=255u8).filter_map(|(c, byte)| Some((c?, byte))).collect()
-}
-
 /// The pieces that tokens never straddle: words with the space before them, runs of digits, of signs, and of spaces.
 fn pieces(text: &str) -> Vec<&str> {
     #[derive(PartialEq, Clone, Copy)]
@@ -198,13 +190,6 @@ fn pieces(text: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_byte_has_a_spelling_of_its_own() {
-        let spelling = byte_spelling();
-        assert_eq!(spelling.len(), 256);
-        assert_eq!((spelling[&'Ġ'], spelling[&'a'], spelling[&'Ċ']), (b' ', b'a', b'\n'));
-    }
 
     #[test]
     fn words_keep_the_space_before_them() {

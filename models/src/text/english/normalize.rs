@@ -1,15 +1,20 @@
 //! English text normalisation: numbers, dates, signs and abbreviations as words.
 
 use super::numbers::{cardinal, digits, ordinal, year};
-use super::tables::{ABBREVIATIONS, MONTHS, NUMBER, NUMBERED, REGNAL, TITLES, UNITS};
-use crate::text::normalize::{Place, Rule, Rules, is_between_digits, rule};
+use super::tables::{ABBREVIATIONS, ADDRESS_SIGNS, MONTHS, NUMBER, NUMBERED, REGNAL, SIGNS, TITLES, UNITS};
+use crate::text::normalize::{Place, Rule, Rules, after_dash, is_listed, phone, rule, said_of};
 use crate::text::numbers::{roman, value};
 use regex::Captures;
 use std::sync::LazyLock;
 use tertulia::text::boundary;
 
-pub(super) static RULES: LazyLock<Rules> =
-    LazyLock::new(|| Rules { letters: letters(), others: others(), sign, address_sign, digits });
+pub(super) static RULES: LazyLock<Rules> = LazyLock::new(|| Rules {
+    letters: letters(),
+    others: others(),
+    signs: SIGNS,
+    address_signs: ADDRESS_SIGNS,
+    digits,
+});
 
 fn letters() -> Vec<Rule> {
     vec![
@@ -30,25 +35,24 @@ fn letters() -> Vec<Rule> {
             if saint { Some("Saint".into()) } else { Some(may_end_sentence("Street".into(), place, found[0].len())) }
         }),
         rule(r"[Nn]o(s?)\.", |found, place| {
-            let before_digit = place.after(found[0].len()).trim_start().starts_with(|c: char| c.is_ascii_digit());
-            before_digit.then(|| if found[1].is_empty() { "number".into() } else { "numbers".into() })
+            place
+                .digit_after(found[0].len())
+                .then(|| if found[1].is_empty() { "number".into() } else { "numbers".into() })
         }),
         rule(r"(pp?)\.", |found, place| {
-            let before_digit = place.after(found[0].len()).trim_start().starts_with(|c: char| c.is_ascii_digit());
-            before_digit.then(|| if &found[1] == "p" { "page".into() } else { "pages".into() })
+            place.digit_after(found[0].len()).then(|| if &found[1] == "p" { "page".into() } else { "pages".into() })
         }),
         rule(r"([A-Za-z]+)\.", |found, place| {
-            let title = spoken_of(TITLES, &found[1]);
-            let (said, may_end) = (title.or_else(|| spoken_of(ABBREVIATIONS, &found[1]))?, title.is_none());
+            let title = said_of(TITLES, &found[1]);
+            let (said, may_end) = (title.or_else(|| said_of(ABBREVIATIONS, &found[1]))?, title.is_none());
             let month_or_time = matches!(&found[1], "Mar" | "min" | "Sep" | "Mon" | "Fri" | "est" | "ch");
-            let digit_near = place.after(found[0].len()).trim_start().starts_with(|c: char| c.is_ascii_digit())
-                || place.before.trim_end().ends_with(|c: char| c.is_ascii_digit());
+            let digit_near = place.digit_after(found[0].len()) || place.digit_before();
             if month_or_time && !digit_near && !place.after(found[0].len()).starts_with(',') {
                 return None;
             }
             Some(if may_end { may_end_sentence(said.into(), place, found[0].len()) } else { said.into() })
         }),
-        rule(r"(Mr|Mrs|Ms|Dr)\b", |found, _| spoken_of(TITLES, &found[1]).map(str::to_owned)),
+        rule(r"(Mr|Mrs|Ms|Dr)\b", |found, _| said_of(TITLES, &found[1]).map(str::to_owned)),
         rule(r"([IVXLC]+)\b", roman_numeral),
     ]
 }
@@ -67,13 +71,15 @@ fn amounts_and_phones() -> Vec<Rule> {
             Some(money(&format!("{}.{}", &found[1], &found[2]), &found[3], None))
         }),
         rule(&format!(r"({NUMBER})\s?([€£¥$])"), |found, _| Some(money(&found[1], &found[2], None))),
-        rule(r"\+?(?:\d{1,3}[ -])?\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}\b", |found, _| Some(phone(&found[0]))),
+        rule(r"\+?(?:\d{1,3}[ -])?\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}\b", |found, _| {
+            Some(phone(&found[0], "plus ", digits))
+        }),
     ]
 }
 
 fn dates_and_times() -> Vec<Rule> {
     vec![
-        rule(r"\d{3}-\d{4}\b", |found, _| Some(phone(&found[0]))),
+        rule(r"\d{3}-\d{4}\b", |found, _| Some(phone(&found[0], "plus ", digits))),
         rule(r"(\d{4})-(\d{1,2})-(\d{1,2})\b", |found, place| date(&found[1], &found[2], &found[3], place.british)),
         rule(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4}|\d{2})\b", |found, place| {
             let (first, second): (u32, u32) = (found[1].parse().ok()?, found[2].parse().ok()?);
@@ -155,16 +161,7 @@ fn plain_numbers() -> Vec<Rule> {
             Some(parts.join(" point "))
         }),
         rule(&format!(r"[-−–]\s?({NUMBER})"), |found, place| {
-            let after_number = place.before.trim_end().ends_with(|c: char| c.is_ascii_digit());
-            let glued = place.before.ends_with(|c: char| !c.is_whitespace() && c != '(');
-            let dash = found[0].contains(char::is_whitespace) && !place.before.is_empty();
-            let number = number(&found[1]);
-            match (after_number, glued) {
-                (true, true) => Some(format!("to {number}")),
-                (true, false) => Some(format!("minus {number}")),
-                (false, true) => Some(number),
-                (false, false) => (!dash || found[0].starts_with('−')).then(|| format!("minus {number}")),
-            }
+            after_dash(found, place, number(&found[1]), ["to", "minus"])
         }),
         rule(&format!(r"#\s?({NUMBER})"), |found, _| Some(format!("number {}", number(&found[1])))),
         rule(r"\.(\d+)", |found, place| (!place.is_glued()).then(|| format!("point {}", digits(&found[1])))),
@@ -201,15 +198,14 @@ fn roman_numeral(found: &Captures<'_>, place: &Place<'_>) -> Option<String> {
         return None;
     }
     let before = place.word_before();
-    let listed = |list: &str, word: &str| !word.is_empty() && list.contains(&format!(" {word} "));
-    if listed(NUMBERED, &before.to_lowercase()) {
+    if is_listed(NUMBERED, &before.to_lowercase()) {
         return Some(cardinal(value));
     }
     let next = place.word_after(text.len());
     if next.eq_ignore_ascii_case("century") {
         return Some(ordinal(value));
     }
-    if listed(REGNAL, before) {
+    if is_listed(REGNAL, before) {
         let certain = text.len() > 1
             || ends_after(place, text.len())
             || matches!(next, "of" | "was" | "reigned" | "ruled" | "became" | "died" | "and" | "had");
@@ -218,11 +214,6 @@ fn roman_numeral(found: &Captures<'_>, place: &Place<'_>) -> Option<String> {
     let after_name =
         before.starts_with(char::is_uppercase) && text.len() > 1 && !matches!(text, "CC" | "CD" | "MI" | "LI");
     after_name.then(|| cardinal(value))
-}
-
-/// The words that an abbreviation of a table stands for.
-fn spoken_of(table: &'static str, short: &str) -> Option<&'static str> {
-    table.split(", ").filter_map(|entry| entry.split_once(' ')).find(|(known, _)| *known == short).map(|(_, said)| said)
 }
 
 /// A sentence or clause ends after the first `len` bytes of the piece.
@@ -238,10 +229,7 @@ fn is_month(word: &str) -> bool {
 
 /// Keeps the sentence's end where an abbreviation's full stop is also that of the sentence.
 fn may_end_sentence(words: String, place: &Place<'_>, len: usize) -> String {
-    let after = place.after(len);
-    let next = after.trim_start().chars().next();
-    let ends = next.is_none() || (after.starts_with(char::is_whitespace) && next.is_some_and(char::is_uppercase));
-    if ends { format!("{words} .") } else { words }
+    if place.may_end_sentence(len) { format!("{words} .") } else { words }
 }
 
 fn ending_like(shown: &str, words: String, place: &Place<'_>) -> String {
@@ -297,13 +285,6 @@ fn money(amount: &str, sign: &str, scale: Option<&str>) -> String {
     }
 }
 
-fn phone(text: &str) -> String {
-    let plus = if text.starts_with('+') { "plus " } else { "" };
-    let groups: Vec<String> =
-        text.split(|c: char| !c.is_ascii_digit()).filter(|group| !group.is_empty()).map(digits).collect();
-    plus.to_owned() + &groups.join(" , ")
-}
-
 fn date(full_year: &str, month: &str, day: &str, british: bool) -> Option<String> {
     let month = MONTHS.split(' ').nth(month.parse::<usize>().ok()?.checked_sub(1)?)?;
     let day = day.parse().ok().filter(|day| (1..=31).contains(day))?;
@@ -357,43 +338,5 @@ fn fraction(whole: Option<&str>, top: &str, bottom: &str) -> Option<String> {
         Some(whole) => format!("{} and {part}", number(whole)),
         None if one => format!("one {part}"),
         None => part,
-    })
-}
-
-fn sign(sign: char, place: &Place<'_>) -> Option<&'static str> {
-    let between_numbers = || is_between_digits(place, sign.len_utf8());
-    let between_letters = || place.is_glued() && place.after(sign.len_utf8()).starts_with(char::is_alphabetic);
-    Some(match sign {
-        '&' => "and",
-        '+' => "plus",
-        '=' => "equals",
-        '@' => "at",
-        '%' => "percent",
-        '°' => "degrees",
-        '×' => "times",
-        '÷' => "divided by",
-        '*' if between_numbers() => "times",
-        '-' | '−' if between_numbers() => "minus",
-        '/' if place.word_before() == "and" => return None,
-        '/' if between_letters() => "or",
-        '<' if between_numbers() => "is less than",
-        '>' if between_numbers() => "is greater than",
-        '€' => "euros",
-        '$' => "dollars",
-        '£' => "pounds",
-        '§' => "section",
-        _ => return None,
-    })
-}
-
-fn address_sign(sign: char) -> Option<&'static str> {
-    Some(match sign {
-        '.' => "dot",
-        '@' => "at",
-        '/' => "slash",
-        '-' => "dash",
-        '_' => "underscore",
-        '+' => "plus",
-        _ => return None,
     })
 }

@@ -16,6 +16,12 @@ pub(super) const ABBREVIATIONS: &str = "\
     Mar March, Apr April, Jun June, Jul July, Aug August, Sep September, Sept September, Oct October, Nov November, \
     Dec December, Mon Monday, Tue Tuesday, Tues Tuesday, Wed Wednesday, Thu Thursday, Thurs Thursday, Fri Friday";
 
+/// Signs that stand alone, and those of a web or mail address.
+pub(super) const SIGNS: &str = "\
+    & and, + plus, = equals, @ at, % percent, ° degrees, × times, ÷ divided by, * times, - minus, − minus, / or, \
+    < is less than, > is greater than, € euros, $ dollars, £ pounds, § section";
+pub(super) const ADDRESS_SIGNS: &str = ". dot, @ at, / slash, - dash, _ underscore, + plus";
+
 /// Units: as written, one, many.
 pub(super) const UNITS: &[(&str, &str, &str)] = &[
     ("km/h", "kilometer per hour", "kilometers per hour"),

@@ -3,16 +3,21 @@
 use super::grapheme_to_phoneme::letter_name;
 use super::numbers::{Form, cardinal, digits, ordinal};
 use super::tables::{
-    ABBREVIATIONS, COUNTED_FEMININE, COUNTED_MASCULINE, FEMININE_OTHERS, KINGS, MASCULINE_IN_A, MONTHS, NOT_COUNTED,
-    NUMBER, NUMBERED, QUEENS, UNITS,
+    ABBREVIATIONS, ADDRESS_SIGNS, COUNTED_FEMININE, COUNTED_MASCULINE, FEMININE_OTHERS, KINGS, MASCULINE_IN_A, MONTHS,
+    NOT_COUNTED, NUMBER, NUMBERED, QUEENS, SIGNS, UNITS,
 };
-use crate::text::normalize::{Place, Rule, Rules, is_between_digits, rule};
+use crate::text::normalize::{Place, Rule, Rules, after_dash, is_listed, phone, rule};
 use crate::text::numbers::{roman, value};
 use regex::Captures;
 use std::sync::LazyLock;
 
-pub(super) static RULES: LazyLock<Rules> =
-    LazyLock::new(|| Rules { letters: letters(), others: others(), sign, address_sign, digits });
+pub(super) static RULES: LazyLock<Rules> = LazyLock::new(|| Rules {
+    letters: letters(),
+    others: others(),
+    signs: SIGNS,
+    address_signs: ADDRESS_SIGNS,
+    digits,
+});
 
 fn letters() -> Vec<Rule> {
     let mut rules = vec![
@@ -49,8 +54,7 @@ fn abbreviation(found: &Captures<'_>, place: &Place<'_>) -> Option<String> {
         return None;
     }
     let said = WHOLE.iter().find(|(pattern, _)| pattern.is_match(shown)).map(|(_, said)| *said)?;
-    let next = after.trim_start().chars().next();
-    let ends = next.is_none() || (after.starts_with(char::is_whitespace) && next.is_some_and(char::is_uppercase));
+    let ends = place.may_end_sentence(shown.len());
     let may_end = matches!(
         said,
         "etcétera"
@@ -105,16 +109,16 @@ fn dates_and_times() -> Vec<Rule> {
 fn phones() -> Vec<Rule> {
     vec![
         rule(r"(\d{1,2})\.(\d{2})\s?(h)\b()", time),
-        rule(r"\+\d{1,3}(?:[ -]\d{2,4}){2,5}\b", |found, _| Some(phone(&found[0]))),
-        rule(r"[6-9]\d{2}[ -]\d{3}[ -]\d{3}\b", |found, _| Some(phone(&found[0]))),
-        rule(r"[6-9]\d{2}(?:[ -]\d{2}){3}\b", |found, _| Some(phone(&found[0]))),
-        rule(r"\(?\d{2,3}\)?[ -]\d{3,4}[ -]\d{4}\b", |found, _| Some(phone(&found[0]))),
+        rule(r"\+\d{1,3}(?:[ -]\d{2,4}){2,5}\b", |found, _| Some(phone(&found[0], "más ", phone_group))),
+        rule(r"[6-9]\d{2}[ -]\d{3}[ -]\d{3}\b", |found, _| Some(phone(&found[0], "más ", phone_group))),
+        rule(r"[6-9]\d{2}(?:[ -]\d{2}){3}\b", |found, _| Some(phone(&found[0], "más ", phone_group))),
+        rule(r"\(?\d{2,3}\)?[ -]\d{3,4}[ -]\d{4}\b", |found, _| Some(phone(&found[0], "más ", phone_group))),
     ]
 }
 
 fn quantities() -> Vec<Rule> {
     vec![
-        rule(r"\d{3}-\d{4}\b", |found, _| Some(phone(&found[0]))),
+        rule(r"\d{3}-\d{4}\b", |found, _| Some(phone(&found[0], "más ", phone_group))),
         rule(&format!(r"({NUMBER})[\s\x{{a0}}\x{{202f}}]?%"), |found, _| {
             Some(format!("{} por ciento", number(&found[1], Form::Alone)))
         }),
@@ -175,16 +179,7 @@ fn plain_numbers() -> Vec<Rule> {
             (!thousands).then(|| parts.join(" punto "))
         }),
         rule(&format!(r"[-−–]\s?({NUMBER})"), |found, place| {
-            let after_number = place.before.trim_end().ends_with(|c: char| c.is_ascii_digit());
-            let glued = place.before.ends_with(|c: char| !c.is_whitespace() && c != '(');
-            let dash = found[0].contains(char::is_whitespace) && !place.before.is_empty();
-            let number = number(&found[1], Form::Alone);
-            match (after_number, glued) {
-                (true, true) => Some(format!("a {number}")),
-                (true, false) => Some(format!("menos {number}")),
-                (false, true) => Some(number),
-                (false, false) => (!dash || found[0].starts_with('−')).then(|| format!("menos {number}")),
-            }
+            after_dash(found, place, number(&found[1], Form::Alone), ["a", "menos"])
         }),
         rule(&format!(r"#\s?({NUMBER})"), |found, _| Some(format!("número {}", number(&found[1], Form::Alone)))),
         rule(NUMBER, |found, place| {
@@ -216,10 +211,6 @@ fn form_before(place: &Place<'_>, len: usize) -> Form {
     } else {
         Form::Masculine
     }
-}
-
-fn is_listed(list: &str, word: &str) -> bool {
-    !word.is_empty() && list.contains(&format!(" {word} "))
 }
 
 fn roman_numeral(found: &Captures<'_>, place: &Place<'_>) -> Option<String> {
@@ -333,16 +324,12 @@ fn money(amount: &str, sign: &str, scale: Option<&str>) -> String {
     }
 }
 
-/// A telephone number: groups of three digits, or of two, as people read them aloud.
-fn phone(text: &str) -> String {
-    let plus = if text.starts_with('+') { "más " } else { "" };
-    let group = |group: &str| match value(group) {
+/// The digits of a telephone number that belong together: three or two at a time are read as a number.
+fn phone_group(group: &str) -> String {
+    match value(group) {
         Some(value) if !group.starts_with('0') && group.len() <= 3 => cardinal(value, Form::Alone),
         _ => digits(group),
-    };
-    let groups: Vec<String> =
-        text.split(|c: char| !c.is_ascii_digit()).filter(|group| !group.is_empty()).map(group).collect();
-    plus.to_owned() + &groups.join(" , ")
+    }
 }
 
 fn date(full_year: &str, month: &str, day: &str) -> Option<String> {
@@ -396,43 +383,5 @@ fn fraction(whole: Option<&str>, top: &str, bottom: &str) -> Option<String> {
     Some(match whole {
         Some(whole) => format!("{} y {part}", number(whole, Form::Alone)),
         None => part,
-    })
-}
-
-fn sign(sign: char, place: &Place<'_>) -> Option<&'static str> {
-    let between_numbers = || is_between_digits(place, sign.len_utf8());
-    let between_letters = || place.is_glued() && place.after(sign.len_utf8()).starts_with(char::is_alphabetic);
-    Some(match sign {
-        '&' => "y",
-        '+' => "más",
-        '=' => "igual a",
-        '@' => "arroba",
-        '%' => "por ciento",
-        '°' => "grados",
-        '×' => "por",
-        '÷' => "entre",
-        '*' if between_numbers() => "por",
-        '-' | '−' if between_numbers() => "menos",
-        '/' if place.word_before() == "y" => return None,
-        '/' if between_letters() => "o",
-        '<' if between_numbers() => "es menor que",
-        '>' if between_numbers() => "es mayor que",
-        '€' => "euros",
-        '$' => "dólares",
-        '£' => "libras",
-        '§' => "apartado",
-        _ => return None,
-    })
-}
-
-fn address_sign(sign: char) -> Option<&'static str> {
-    Some(match sign {
-        '.' => "punto",
-        '@' => "arroba",
-        '/' => "barra",
-        '-' => "guion",
-        '_' => "guion bajo",
-        '+' => "más",
-        _ => return None,
     })
 }

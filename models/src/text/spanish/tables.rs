@@ -58,6 +58,12 @@ pub(super) const ABBREVIATIONS: &[(&str, &str)] = &[
     (r"vs\.", "contra"),
 ];
 
+/// Signs that stand alone, and those of a web or mail address.
+pub(super) const SIGNS: &str = "\
+    & y, + más, = igual a, @ arroba, % por ciento, ° grados, × por, ÷ entre, * por, - menos, − menos, / o, \
+    < es menor que, > es mayor que, € euros, $ dólares, £ libras, § apartado";
+pub(super) const ADDRESS_SIGNS: &str = ". punto, @ arroba, / barra, - guion, _ guion bajo, + más";
+
 /// Units: as written, one, many, and whether the noun is feminine.
 pub(super) const UNITS: &[(&str, &str, &str, bool)] = &[
     ("km/h", "kilómetro por hora", "kilómetros por hora", false),
