@@ -50,19 +50,14 @@ impl ModelStore {
                 }
             }
             let path = self.path(name)?;
-            let record = match self.record(entry)? {
-                Some(record) => record,
-                None => Self::record_of_upstream(entry).ok_or_else(|| changed(&path))?,
-            };
+            let record = self.expected_record(entry, &path)?;
             copy(&path, &out.join(&entry.output), &record)?;
             manifest.defaults.insert(entry.role, entry.name.clone());
             manifest.models.push(entry.clone());
             records.insert(entry.name.clone(), record);
         }
         let bundle = Bundle { format: FORMAT, languages: languages.to_vec(), manifest, records };
-        let json =
-            serde_json::to_vec_pretty(&bundle).map_err(|error| Error::from(ErrorCode::Internal).with_source(error))?;
-        disk::write_atomically(&out.join(BUNDLE_FILE), &json)
+        disk::write_json(&out.join(BUNDLE_FILE), &bundle)
     }
 }
 
@@ -82,10 +77,7 @@ impl Bundle {
         if bundle.format != FORMAT {
             return Err(invalid("made by a newer version"));
         }
-        // The same checks as for any other manifest.
-        let manifest =
-            serde_json::to_string(&bundle.manifest).map_err(|error| invalid("malformed").with_source(error))?;
-        Manifest::from_json(&manifest)?;
+        bundle.manifest.check()?;
         Ok(Some(bundle))
     }
 }
@@ -102,11 +94,7 @@ fn copy(from: &Path, to: &Path, record: &Record) -> Result<()> {
     file.sync_all().map_err(disk::failed(&part))?;
     if disk::hex(hasher) != record.sha256 {
         disk::remove_file(&part)?;
-        return Err(changed(from));
+        return Err(Error::new(ErrorCode::ModelCorrupt, format!("SHA-256 mismatch: {}", from.display())));
     }
     disk::rename(&part, to)
-}
-
-fn changed(path: &Path) -> Error {
-    Error::new(ErrorCode::ModelCorrupt, format!("SHA-256 mismatch: {}", path.display()))
 }

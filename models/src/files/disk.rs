@@ -55,11 +55,12 @@ pub(super) fn rename(from: &Path, to: &Path) -> Result<()> {
     platform::sync_folder(to).map_err(failed(to))
 }
 
-/// Writes a small file whole or not at all.
-pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+/// Writes a small file of JSON whole or not at all.
+pub(super) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
+    let json = serde_json::to_vec_pretty(value).map_err(|error| Error::from(ErrorCode::Internal).with_source(error))?;
     let temporary = with_suffix(path, ".part");
     let written = File::create(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
+        file.write_all(&json)?;
         file.sync_all()
     });
     written.map_err(failed(&temporary))?;
@@ -67,15 +68,23 @@ pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Hands a file's bytes, block by block, to `each`.
-pub(super) fn read_blocks(path: &Path, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
-    let mut file = File::open(path).map_err(failed(path))?;
+pub(super) fn read_blocks(path: &Path, each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    each_block(File::open(path).map_err(failed(path))?, failed(path), each)
+}
+
+/// Hands all that can be read, block by block, to `each`.
+pub(super) fn each_block(
+    mut source: impl Read,
+    failed: impl FnOnce(std::io::Error) -> Error,
+    mut each: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
     let mut block = vec![0; BLOCK_BYTES];
     loop {
-        match file.read(&mut block) {
+        match source.read(&mut block) {
             Ok(0) => return Ok(()),
             Ok(len) => each(&block[..len])?,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(failed(path)(error)),
+            Err(error) => return Err(failed(error)),
         }
     }
 }

@@ -157,15 +157,19 @@ impl Manifest {
     pub fn from_json(json: &str) -> Result<Self> {
         let manifest: Self = serde_json::from_str(json)
             .map_err(|error| invalid("the model manifest is malformed").with_source(error))?;
-        for model in &manifest.models {
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// Checks what [`from_json`](Self::from_json) says.
+    pub(super) fn check(&self) -> Result<()> {
+        for (i, model) in self.models.iter().enumerate() {
             model.check()?;
-        }
-        for (i, model) in manifest.models.iter().enumerate() {
-            if manifest.models[..i].iter().any(|other| other.name == model.name || other.output == model.output) {
-                return Err(invalid(format!("two models are called {} or share its file", model.name)));
+            if self.models[..i].iter().any(|other| other.name == model.name || other.output == model.output) {
+                return Err(invalid(format!("two models share a name or a file: {}", model.name)));
             }
         }
-        Ok(manifest)
+        Ok(())
     }
 
     /// Adds another manifest's models and defaults; they replace those of the same name and role.

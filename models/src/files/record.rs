@@ -23,7 +23,7 @@ impl Record {
         Self {
             bytes,
             sha256,
-            sources: sources(entry),
+            sources: entry.files.iter().map(|file| (file.name.clone(), file.sha256.clone())).collect(),
             conversion: entry.conversion,
             conversion_version: entry.conversion.version(),
         }
@@ -31,12 +31,6 @@ impl Record {
 
     /// True if a pull of `entry` would make the same file.
     pub(super) fn is_of(&self, entry: &ModelEntry) -> bool {
-        self.sources == sources(entry)
-            && self.conversion == entry.conversion
-            && self.conversion_version == entry.conversion.version()
+        *self == Self::new(entry, self.bytes, self.sha256.clone())
     }
-}
-
-fn sources(entry: &ModelEntry) -> BTreeMap<String, String> {
-    entry.files.iter().map(|file| (file.name.clone(), file.sha256.clone())).collect()
 }

@@ -123,10 +123,7 @@ impl ModelStore {
     pub fn verify(&self, name: &str) -> Result<()> {
         let entry = self.manifest.model(name)?;
         let path = self.path(name)?;
-        let record = match self.record(entry)? {
-            Some(record) => record,
-            None => Self::record_of_upstream(entry).ok_or_else(|| corrupt(entry, &path, "has no record"))?,
-        };
+        let record = self.expected_record(entry, &path)?;
         check_size(entry, &path, disk::file_bytes(&path)?.unwrap_or(0), record.bytes)?;
         if disk::hash_file(&path, |_| Ok(()))? == record.sha256 {
             Ok(())
@@ -160,6 +157,12 @@ impl ModelStore {
             }
             Err(error) => Err(disk::failed(&path)(error)),
         }
+    }
+
+    /// The record to compare a model's file at `path` with.
+    pub(super) fn expected_record(&self, entry: &ModelEntry, path: &Path) -> Result<Record> {
+        let record = self.record(entry)?.or_else(|| Self::record_of_upstream(entry));
+        record.ok_or_else(|| corrupt(entry, path, "has no record"))
     }
 
     /// The record of a model that is taken as upstream made it.

@@ -3,11 +3,9 @@
 use super::progress::Phase;
 use super::{Part, disk};
 use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read};
+use std::io::{BufReader, Read};
 use std::path::Path;
 use tertulia::{Error, ErrorCode, Result};
-
-const BLOCK_BYTES: usize = 1 << 16;
 
 /// Adds the one member of `package` whose path fits `pattern` to `part`.
 ///
@@ -24,7 +22,6 @@ pub(super) fn copy_member(package: &Path, pattern: &str, part: &mut Part<'_>) ->
 }
 
 fn copy_from_zip(file: BufReader<File>, pattern: &str, part: &mut Part<'_>) -> Result<()> {
-    let unreadable = |error: zip::result::ZipError| unreadable(error.to_string()).with_source(error);
     let mut archive = zip::ZipArchive::new(file).map_err(unreadable)?;
     let mut fitting = Vec::new();
     for index in 0..archive.len() {
@@ -40,7 +37,6 @@ fn copy_from_zip(file: BufReader<File>, pattern: &str, part: &mut Part<'_>) -> R
 }
 
 fn copy_from_tarball(file: BufReader<File>, pattern: &str, part: &mut Part<'_>) -> Result<()> {
-    let unreadable = |error: std::io::Error| unreadable(error.to_string()).with_source(error);
     let mut archive = tar::Archive::new(flate2::bufread::GzDecoder::new(file));
     let mut found = 0;
     for entry in archive.entries().map_err(unreadable)? {
@@ -56,17 +52,11 @@ fn copy_from_tarball(file: BufReader<File>, pattern: &str, part: &mut Part<'_>) 
     if found == 1 { Ok(()) } else { Err(not_one(found, pattern)) }
 }
 
-fn copy(mut member: impl Read, part: &mut Part<'_>) -> Result<()> {
-    let mut block = vec![0; BLOCK_BYTES];
-    loop {
-        match member.read(&mut block) {
-            Ok(0) => return Ok(()),
-            Ok(len) => part.write(&block[..len])?,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(unreadable(error.to_string()).with_source(error)),
-        }
-        part.report(Phase::Unpacking, part.len())?;
-    }
+fn copy(member: impl Read, part: &mut Part<'_>) -> Result<()> {
+    disk::each_block(member, unreadable, |block| {
+        part.write(block)?;
+        part.report(Phase::Unpacking, part.len())
+    })
 }
 
 /// True if `text` is `pattern`, in which each `*` stands for any characters.
@@ -88,8 +78,8 @@ fn fits(pattern: &str, text: &str) -> bool {
     rest.ends_with(pattern)
 }
 
-fn unreadable(why: String) -> Error {
-    Error::new(ErrorCode::DownloadFailed, format!("the package cannot be read: {why}"))
+fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(ErrorCode::DownloadFailed, format!("package cannot be read: {error}")).with_source(error)
 }
 
 fn not_one(found: usize, pattern: &str) -> Error {

@@ -68,13 +68,8 @@ impl HttpFetcher {
     fn attempt(&self, url: &str, part: &mut Part<'_>) -> Result<(), Failure> {
         let start = part.len();
         let messages = self.request(url, start)?;
-        let (status, content_range) = match next(&messages, part)? {
-            Message::Head { status, content_range } => (status, content_range),
-            Message::Unreachable(error) => {
-                self.unreachable().insert(host(url).to_owned());
-                return Err(Failure::Final(failed(error.to_string()).with_source(error)));
-            }
-            other => return Err(Failure::Broken(other.what())),
+        let Some(Message::Head { status, content_range }) = next(&messages, part)? else {
+            return Err(Failure::Broken("the download's thread ended".into()));
         };
         match status {
             200 => part.restart()?,
@@ -82,21 +77,16 @@ impl HttpFetcher {
             206 | 416 if start > 0 => return Err(Failure::WrongRange(content_range)),
             status => return Err(Failure::Final(failed(format!("the server answered {status}")))),
         }
-        loop {
-            match next(&messages, part)? {
-                Message::Data(block) => {
-                    part.write(&block)?;
-                    part.report(Phase::Downloading, part.len())?;
-                }
-                Message::End => return Ok(()),
-                other => return Err(Failure::Broken(other.what())),
-            }
+        while let Some(Message::Data(block)) = next(&messages, part)? {
+            part.write(&block)?;
+            part.report(Phase::Downloading, part.len())?;
         }
+        Ok(())
     }
 
     /// Starts a request for the bytes from `start` on. It runs on a thread of its own, because a read cannot be
     /// cancelled; a forgotten one ends with its next block or time limit.
-    fn request(&self, url: &str, start: u64) -> Result<Receiver<Message>> {
+    fn request(&self, url: &str, start: u64) -> Result<Receiver<Result<Message, Failure>>> {
         let mut request = self.agent.get(url);
         if start > 0 {
             request = request.header("Range", format!("bytes={start}-"));
@@ -104,7 +94,11 @@ impl HttpFetcher {
         let (sender, receiver) = sync_channel(BLOCKS_WAITING);
         std::thread::Builder::new()
             .name("tertulia-download".into())
-            .spawn(move || receive(request, &sender))
+            .spawn(move || {
+                if let Err(failure) = receive(request, &sender) {
+                    let _ = sender.send(Err(failure));
+                }
+            })
             .map_err(|error| failed("no thread for the download").with_source(error))?;
         Ok(receiver)
     }
@@ -131,6 +125,10 @@ impl Fetcher for HttpFetcher {
                 Ok(()) => format!("the body ended after {} of {} bytes", part.len(), part.expected_len()),
                 Err(Failure::Broken(why)) => why,
                 Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Unreachable(error)) => {
+                    self.unreachable().insert(host(url).to_owned());
+                    return Err(failed(error.to_string()).with_source(error));
+                }
                 Err(Failure::WrongRange(range)) => {
                     // Bytes from another place of the file would spoil it: ask for all of it, once.
                     ranges_wrong += 1;
@@ -153,6 +151,8 @@ impl Fetcher for HttpFetcher {
 enum Failure {
     /// Asking again makes no sense.
     Final(Error),
+    /// The host did not answer.
+    Unreachable(ureq::Error),
     /// The connection ended too early.
     Broken(String),
     /// The server answered with a range that was not asked for, or has none.
@@ -165,66 +165,43 @@ impl From<Error> for Failure {
     }
 }
 
+/// A part of an answer; the channel closes at its end.
 enum Message {
     Head { status: u16, content_range: Option<String> },
     Data(Vec<u8>),
-    End,
-    Broken(String),
-    Unreachable(ureq::Error),
 }
 
-impl Message {
-    fn what(self) -> String {
-        match self {
-            Self::Broken(why) => why,
-            Self::Unreachable(error) => error.to_string(),
-            Self::Head { .. } | Self::Data(_) | Self::End => "the answer is out of order".into(),
-        }
-    }
-}
-
-/// The next message, with a look at the cancel flag while there is none.
-fn next(messages: &Receiver<Message>, part: &mut Part<'_>) -> Result<Message> {
+/// The next message, with a look at the cancel flag while there is none; `None` at the end.
+fn next(messages: &Receiver<Result<Message, Failure>>, part: &mut Part<'_>) -> Result<Option<Message>, Failure> {
     loop {
         match messages.recv_timeout(CANCEL_LATENCY) {
-            Ok(message) => return Ok(message),
+            Ok(message) => return message.map(Some),
             Err(RecvTimeoutError::Timeout) => part.report(Phase::Downloading, part.len())?,
-            Err(RecvTimeoutError::Disconnected) => return Ok(Message::Broken("the download's thread ended".into())),
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
         }
     }
 }
 
 /// Sends one answer, block by block. It ends when the receiver is gone.
-fn receive(request: ureq::RequestBuilder<ureq::typestate::WithoutBody>, sender: &SyncSender<Message>) {
-    let response = match request.call() {
-        Ok(response) => response,
-        Err(error) => {
-            let _ = sender.send(Message::Unreachable(error));
-            return;
-        }
-    };
-    let content_range =
-        response.headers().get("content-range").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    if sender.send(Message::Head { status: response.status().as_u16(), content_range }).is_err() {
-        return;
-    }
+fn receive(
+    request: ureq::RequestBuilder<ureq::typestate::WithoutBody>,
+    sender: &SyncSender<Result<Message, Failure>>,
+) -> Result<(), Failure> {
+    let response = request.call().map_err(Failure::Unreachable)?;
+    let content_range = response.headers().get("content-range").and_then(|value| value.to_str().ok());
+    let content_range = content_range.map(str::to_owned);
+    let mut message = Message::Head { status: response.status().as_u16(), content_range };
     let mut body = response.into_body().into_reader();
-    loop {
+    while sender.send(Ok(message)).is_ok() {
         let mut block = vec![0; BLOCK_BYTES];
-        let message = match body.read(&mut block) {
-            Ok(0) => Message::End,
-            Ok(len) => {
-                block.truncate(len);
-                Message::Data(block)
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => Message::Broken(error.to_string()),
-        };
-        let is_last = !matches!(message, Message::Data(_));
-        if sender.send(message).is_err() || is_last {
-            return;
+        let len = body.read(&mut block).map_err(|error| Failure::Broken(error.to_string()))?;
+        if len == 0 {
+            break;
         }
+        block.truncate(len);
+        message = Message::Data(block);
     }
+    Ok(())
 }
 
 /// True if a Content-Range says that the body goes on at `start` of a file of `len` bytes.
@@ -262,11 +239,5 @@ mod tests {
             assert!(!continues_at(Some(wrong), 10, 100), "{wrong}");
         }
         assert!(!continues_at(None, 10, 100));
-    }
-
-    #[test]
-    fn the_host_of_an_address_has_its_port() {
-        assert_eq!(host("http://127.0.0.1:80/a?b"), "127.0.0.1:80");
-        assert_eq!(host("https://example.com"), "example.com");
     }
 }

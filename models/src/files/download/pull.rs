@@ -254,9 +254,7 @@ impl Pull<'_, '_> {
     }
 
     fn write_record(&self, entry: &ModelEntry, record: &Record) -> Result<()> {
-        let json =
-            serde_json::to_vec_pretty(record).map_err(|error| Error::from(ErrorCode::Internal).with_source(error))?;
-        disk::write_atomically(&self.store.record_path(entry), &json)
+        disk::write_json(&self.store.record_path(entry), record)
     }
 
     fn is_whole(&mut self, path: &Path, bytes: u64, sha256: &str) -> Result<bool> {
