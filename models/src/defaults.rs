@@ -46,7 +46,7 @@ pub fn default_backends(store: &ModelStore, options: &BackendOptions) -> Result<
     let default_path = |role| store.path(&store.manifest().default_model(role)?.name);
     let chat = match &options.chat_model {
         Some(name) if store.manifest().model(name)?.role != Role::Chat => {
-            return Err(Error::new(ErrorCode::InvalidArgument, format!("{name} is no chat model")));
+            return Err(Error::new(ErrorCode::InvalidArgument, format!("not a chat model: {name}")));
         }
         Some(name) => store.path(name)?,
         None => default_path(Role::Chat)?,

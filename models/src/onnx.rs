@@ -66,9 +66,9 @@ impl Onnx {
     /// [`ErrorCode::ModelTruncated`], [`ErrorCode::ModelCorrupt`].
     pub(crate) fn parse(bytes: &[u8], file_name: String) -> Result<Self> {
         if top_level_is_cut(bytes) {
-            return Err(Error::new(ErrorCode::ModelTruncated, format!("{file_name} ends too early")));
+            return Err(Error::new(ErrorCode::ModelTruncated, format!("model file is truncated: {file_name}")));
         }
-        let corrupt = || Error::new(ErrorCode::ModelCorrupt, format!("{file_name} is not a sound ONNX file"));
+        let corrupt = || Error::new(ErrorCode::ModelCorrupt, format!("malformed ONNX file: {file_name}"));
         let model = ModelProto::decode(bytes).map_err(|e| corrupt().with_source(e))?;
         let graph = model.graph.ok_or_else(corrupt)?;
         let mut onnx = Self { file_name, tensors: HashMap::new(), nodes: Vec::new() };
@@ -104,7 +104,7 @@ impl Onnx {
         let len = dims.iter().try_fold(dtype.size_bytes(), |product, &n| product.checked_mul(n));
         let bytes = proto.elements(dtype);
         if len != Some(bytes.len()) {
-            return Err(fail(ErrorCode::ModelCorrupt, "does not hold as many elements as it says"));
+            return Err(fail(ErrorCode::ModelCorrupt, "has more or fewer elements than its shape says"));
         }
         Ok(OnnxTensor { dims, dtype, bytes })
     }

@@ -53,7 +53,7 @@ impl Config {
         let pairs = match architecture {
             "llama" => RopePairs::Neighbours,
             "qwen2" => RopePairs::Halves,
-            _ => return Err(file.unsupported(format!("architecture {architecture}"))),
+            _ => return Err(file.unsupported(format!("unsupported architecture: {architecture}"))),
         };
         let key = |name: &str| format!("{architecture}.{name}");
         let count = |name: &str| -> Result<usize> {
@@ -69,7 +69,7 @@ impl Config {
             if file.value(&key(name)).is_some() { count(name) } else { Ok(default) }
         };
         if optional("expert_count", 0)? > 0 {
-            return Err(file.unsupported("mixtures of experts"));
+            return Err(file.unsupported("unsupported architecture: mixture of experts"));
         }
         let width = count("embedding_length")?;
         let queries = count("attention.head_count")?;
@@ -78,7 +78,7 @@ impl Config {
         let rope_len = optional("rope.dimension_count", len)?;
         let even = len > 0 && rope_len.is_multiple_of(2) && rope_len <= len;
         if !queries.is_multiple_of(keys) || !even || optional("attention.value_length", len)? != len {
-            return Err(file.corrupt("the attention heads do not fit together"));
+            return Err(file.corrupt("attention heads do not fit together"));
         }
         let float = |name: &str| -> Result<f32> {
             let value = file.f32(&key(name))?;
@@ -90,7 +90,7 @@ impl Config {
         let factor = match rope_type {
             None | Some("none") => 1.0,
             Some("linear") => float("rope.scaling.factor")?,
-            Some(other) => return Err(file.unsupported(format!("position scaling {other}"))),
+            Some(other) => return Err(file.unsupported(format!("unsupported position scaling: {other}"))),
         };
         let base = if file.value(&key("rope.freq_base")).is_some() { float("rope.freq_base")? } else { 10_000.0 };
         Ok(Self {

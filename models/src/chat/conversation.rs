@@ -45,7 +45,10 @@ impl GgufConversation {
         let mut tokens = self.tokens(loaded, messages, pinned, dropped)?;
         while tokens.len() > limit {
             if dropped == droppable {
-                return Err(Error::new(ErrorCode::ContextFull, format!("{} tokens, and {limit} fit", tokens.len())));
+                return Err(Error::new(
+                    ErrorCode::ContextFull,
+                    format!("prompt has {} tokens: {limit} at most expected", tokens.len()),
+                ));
             }
             dropped = self.drop_more(loaded, messages, pinned, dropped, tokens.len() - limit, limit)?;
             tokens = self.tokens(loaded, messages, pinned, dropped)?;
@@ -110,7 +113,7 @@ fn reserve(sampling: &Sampling, context_len: usize) -> usize {
 impl Conversation for GgufConversation {
     fn reply(&mut self, request: ChatRequest) -> Result<Steps<'_, ChatStep>> {
         if request.messages.is_empty() {
-            return Err(Error::new(ErrorCode::InvalidArgument, "a conversation without messages"));
+            return Err(Error::new(ErrorCode::InvalidArgument, "chat request has no messages"));
         }
         let loaded = self.model.loaded(&mut |_| {})?;
         let (prompt, dropped) = self.prompt(&loaded, &request)?;

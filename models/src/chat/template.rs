@@ -78,7 +78,7 @@ impl Template {
                         Some((message.tokens, after))
                     });
                     let (spliced, after) = spliced.ok_or_else(|| {
-                        Error::new(ErrorCode::ChatTemplateInvalid, "the template takes messages apart")
+                        Error::new(ErrorCode::ChatTemplateInvalid, "chat template takes messages apart")
                     })?;
                     tokens.extend(spliced);
                     rest = after;
@@ -139,5 +139,5 @@ fn guarded(text: &str, tokenizer: &Tokenizer) -> String {
 /// The template's own words may quote a message, so that they stay out of the error.
 fn invalid(error: minijinja::Error) -> Error {
     let line = error.line().map(|line| format!(", line {line}")).unwrap_or_default();
-    Error::new(ErrorCode::ChatTemplateInvalid, format!("the chat template fails: {}{line}", error.kind()))
+    Error::new(ErrorCode::ChatTemplateInvalid, format!("chat template fails: {}{line}", error.kind()))
 }

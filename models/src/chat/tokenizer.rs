@@ -71,7 +71,7 @@ impl Tokenizer {
     pub fn from_gguf(file: &Gguf) -> Result<Self> {
         let model = file.str("tokenizer.ggml.model")?;
         if model != "gpt2" {
-            return Err(file.unsupported(format!("tokenizer {model}")));
+            return Err(file.unsupported(format!("unsupported tokenizer: {model}")));
         }
         let (patterns, whole_pieces) = pre_tokenizer(file)?;
         let texts = file.strings("tokenizer.ggml.tokens")?;
@@ -80,7 +80,7 @@ impl Tokenizer {
             Some(_) => file.i64s("tokenizer.ggml.token_type")?.into_iter().map(kind).collect(),
         };
         if kinds.len() != texts.len() {
-            return Err(file.corrupt("the vocabulary's tokens and token types differ in number"));
+            return Err(file.corrupt("tokens and token types differ in number"));
         }
         let (bytes, by_bytes) = vocabulary(&texts, &kinds);
         let mut single = Box::new([ABSENT; 256]);
@@ -278,7 +278,7 @@ fn cut<'a>(pattern: &Regex, text: &'a str, pieces: &mut Vec<&'a str>) -> Result<
     let mut at = 0;
     for found in pattern.find_iter(text) {
         let found = found
-            .map_err(|error| Error::new(ErrorCode::ChatFailed, "a text cannot be cut into words").with_source(error))?;
+            .map_err(|error| Error::new(ErrorCode::ChatFailed, "text cannot be cut into words").with_source(error))?;
         if found.start() > at {
             pieces.push(&text[at..found.start()]);
         }
@@ -313,7 +313,7 @@ fn pre_tokenizer(file: &Gguf) -> Result<(&'static [&'static str], bool)> {
         "smollm" => (&[DIGIT, GPT2], false),
         "qwen2" => (&[QWEN2], false),
         "llama-bpe" | "llama3" | "llama-v3" => (&[LLAMA3], true),
-        _ => return Err(file.unsupported(format!("pre-tokenizer {family}"))),
+        _ => return Err(file.unsupported(format!("unsupported pre-tokenizer: {family}"))),
     })
 }
 
@@ -321,7 +321,7 @@ fn pre_tokenizer(file: &Gguf) -> Result<(&'static [&'static str], bool)> {
 fn merges(file: &Gguf, by_bytes: &HashMap<Spelling, Token>) -> Result<HashMap<(Token, Token), (u32, Token)>> {
     let mut merges = HashMap::new();
     for (rank, merge) in file.strings("tokenizer.ggml.merges")?.into_iter().enumerate() {
-        let (left, right) = merge.split_once(' ').ok_or_else(|| file.corrupt("a merge has not two parts"))?;
+        let (left, right) = merge.split_once(' ').ok_or_else(|| file.corrupt("merge has not two parts"))?;
         let (left, right) = (text_bytes(left), text_bytes(right));
         let token = |bytes: &[u8]| by_bytes.get(bytes).copied();
         // A merge of what is no token can never happen.

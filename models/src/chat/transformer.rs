@@ -131,9 +131,9 @@ impl Transformer {
     pub(super) fn logits(&self, hidden: Tensor<2>) -> Result<Vec<f32>> {
         let logits = self.output.forward(self.normalise(hidden, &self.norm));
         let failed = |what: &str| Error::new(ErrorCode::ChatFailed, what);
-        let logits = logits.into_data().try_into_vec::<f32>().map_err(|_| failed("the logits cannot be read"))?;
+        let logits = logits.into_data().try_into_vec::<f32>().map_err(|_| failed("logits cannot be read"))?;
         if logits.iter().any(|logit| logit.is_nan()) {
-            return Err(failed("a logit is not a number"));
+            return Err(failed("logit is not a number"));
         }
         Ok(logits)
     }

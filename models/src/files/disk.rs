@@ -13,10 +13,10 @@ const BLOCK_BYTES: usize = 1 << 18;
 pub(super) fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> Error + '_ {
     move |error| {
         let (code, what) = match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (ErrorCode::ModelDiskFull, "no room for"),
-            _ => (ErrorCode::ModelStoreFailed, "cannot read or write"),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (ErrorCode::ModelDiskFull, "disk is full"),
+            _ => (ErrorCode::ModelStoreFailed, "file cannot be read or written"),
         };
-        Error::new(code, format!("{what} {}: {error}", path.display())).with_source(error)
+        Error::new(code, format!("{what}: {}: {error}", path.display())).with_source(error)
     }
 }
 
@@ -43,7 +43,7 @@ pub(super) fn remove_file(path: &Path) -> Result<()> {
 pub(super) fn file_bytes(path: &Path) -> Result<Option<u64>> {
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => Ok(Some(metadata.len())),
-        Ok(_) => Err(Error::new(ErrorCode::ModelStoreFailed, format!("{} is not a file", path.display()))),
+        Ok(_) => Err(Error::new(ErrorCode::ModelStoreFailed, format!("not a file: {}", path.display()))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(path)(error)),
     }

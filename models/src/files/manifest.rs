@@ -155,8 +155,8 @@ impl Manifest {
     /// [`ErrorCode::InvalidConfig`] where it is malformed, a name could leave the model folder, a hash is no
     /// SHA-256, or two models share a name or a file.
     pub fn from_json(json: &str) -> Result<Self> {
-        let manifest: Self = serde_json::from_str(json)
-            .map_err(|error| invalid("the model manifest is malformed").with_source(error))?;
+        let manifest: Self =
+            serde_json::from_str(json).map_err(|error| invalid("malformed model manifest").with_source(error))?;
         manifest.check()?;
         Ok(manifest)
     }
@@ -182,13 +182,13 @@ impl Manifest {
         for model in other.models {
             merged.models.retain(|known| known.name != model.name);
             if merged.models.iter().any(|known| known.output == model.output) {
-                return Err(invalid(format!("the file of {} is another model's", model.name)));
+                return Err(invalid(format!("file of model {} is another model's", model.name)));
             }
             merged.models.push(model);
         }
         merged.defaults.extend(other.defaults);
         for name in merged.defaults.values() {
-            merged.model(name).map_err(|_| invalid(format!("a default names {name}, which is no model here")))?;
+            merged.model(name).map_err(|_| invalid(format!("default model is unknown: {name}")))?;
         }
         *self = merged;
         Ok(())
@@ -202,7 +202,7 @@ impl Manifest {
         self.models
             .iter()
             .find(|model| model.name == name)
-            .ok_or_else(|| Error::new(ErrorCode::ModelUnknown, format!("no model is called {name}")))
+            .ok_or_else(|| Error::new(ErrorCode::ModelUnknown, format!("model is unknown: {name}")))
     }
 
     /// The default model of `role`.
@@ -211,7 +211,7 @@ impl Manifest {
     /// [`ErrorCode::ModelUnknown`] where the role has no default.
     pub fn default_model(&self, role: Role) -> Result<&ModelEntry> {
         let name = self.defaults.get(&role);
-        let name = name.ok_or_else(|| Error::new(ErrorCode::ModelUnknown, format!("{role:?} has no default model")))?;
+        let name = name.ok_or_else(|| Error::new(ErrorCode::ModelUnknown, format!("no default model for {role:?}")))?;
         self.model(name)
     }
 
@@ -235,15 +235,18 @@ impl ModelEntry {
             }
         }
         if !self.output.ends_with(".gguf") {
-            return Err(invalid(format!("model {name}: the output's name must end in .gguf")));
+            return Err(invalid(format!("model {name}: output {} has another extension: .gguf expected", self.output)));
         }
         if self.conversion == Conversion::None && self.files.len() != 1 {
-            return Err(invalid(format!("model {name}: a model without conversion has one file")));
+            return Err(invalid(format!(
+                "model {name} has {} files: one expected without conversion",
+                self.files.len()
+            )));
         }
         for (i, file) in self.files.iter().enumerate() {
             let is_hex = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
             if file.sha256.len() != 64 || !file.sha256.bytes().all(is_hex) {
-                return Err(invalid(format!("model {name}: the hash of {} is no SHA-256", file.name)));
+                return Err(invalid(format!("model {name}: hash of {} is no SHA-256", file.name)));
             }
             if file.bytes == 0 || file.sources.is_empty() {
                 return Err(invalid(format!("model {name}: {} has no size or no source", file.name)));
@@ -273,7 +276,7 @@ impl Source {
                 is_package(npm.strip_prefix('@').unwrap_or(npm), "@")
             }
         };
-        if sound { Ok(()) } else { Err(invalid(format!("model {model}: a source is malformed"))) }
+        if sound { Ok(()) } else { Err(invalid(format!("model {model}: malformed source"))) }
     }
 }
 

@@ -19,7 +19,7 @@ impl<'a> Cursor<'a> {
     /// [`ErrorCode::ModelTruncated`].
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8]> {
         let taken = self.bytes[self.at..].get(..len).ok_or_else(|| {
-            let what = format!("model file is truncated: {} bytes, a field ends after them", self.bytes.len());
+            let what = format!("model file is truncated: {} bytes", self.bytes.len());
             Error::new(ErrorCode::ModelTruncated, what)
         })?;
         self.at += len;

@@ -20,7 +20,10 @@ pub fn encode_f16(values: &[f32]) -> Vec<u8> {
 pub fn encode_q8_0(values: &[f32]) -> Result<Vec<u8>> {
     let (blocks, rest) = values.as_chunks::<32>();
     if !rest.is_empty() {
-        return Err(Error::new(ErrorCode::InvalidArgument, "Q8_0 needs a multiple of 32 elements"));
+        return Err(Error::new(
+            ErrorCode::InvalidArgument,
+            "Q8_0 values are not in whole blocks: a multiple of 32 expected",
+        ));
     }
     let mut bytes = Vec::with_capacity(blocks.len() * 34);
     for block in blocks {

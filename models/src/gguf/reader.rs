@@ -228,7 +228,7 @@ impl Gguf {
         let names = tensors.iter().enumerate().map(|(index, record)| (record.name.clone(), index));
         let by_name: HashMap<_, _> = names.collect();
         if by_name.len() < tensors.len() {
-            return Err(corrupt(format!("{file_name}: a tensor name occurs twice")));
+            return Err(corrupt(format!("{file_name}: tensor name occurs twice")));
         }
         Ok(Self { bytes, file_name, values, tensors, by_name })
     }
@@ -265,7 +265,7 @@ impl<'a> Cursor<'a> {
         }
         match u32::from_le_bytes(self.array()?) {
             2 | 3 => {}
-            version => return Err(unsupported(format!("GGUF version {version}"))),
+            version => return Err(unsupported(format!("unsupported GGUF version {version}: 2 or 3 expected"))),
         }
         let tensor_count = self.u64()?;
         let value_count = self.u64()?;
@@ -277,7 +277,7 @@ impl<'a> Cursor<'a> {
                 .as_u64()
                 .and_then(|alignment| usize::try_from(alignment).ok())
                 .filter(|alignment| alignment.is_power_of_two() && (8..=1 << 20).contains(alignment))
-                .ok_or_else(|| corrupt("the alignment is no power of two from 8 to 1 MiB"))?,
+                .ok_or_else(|| corrupt("alignment is out of range: a power of two from 8 to 1 MiB expected"))?,
         };
         if !tensors.is_empty() {
             self.place(&mut tensors, alignment)?;
@@ -294,7 +294,7 @@ impl<'a> Cursor<'a> {
             let type_id = self.u32()?;
             let value = self.value(type_id, 0)?;
             if values.insert(key, value).is_some() {
-                return Err(corrupt("a metadata key occurs twice"));
+                return Err(corrupt("metadata key occurs twice"));
             }
         }
         Ok(values)
@@ -312,7 +312,7 @@ impl<'a> Cursor<'a> {
             7 => match self.array::<1>()? {
                 [0] => Value::Bool(false),
                 [1] => Value::Bool(true),
-                _ => return Err(corrupt("a flag is neither 0 nor 1")),
+                _ => return Err(corrupt("metadata flag is out of range: 0 or 1 expected")),
             },
             8 => Value::String(self.string()?.to_owned()),
             9 if depth < ARRAY_DEPTH_MAX => {
@@ -325,11 +325,11 @@ impl<'a> Cursor<'a> {
                 }
                 Value::Array(values)
             }
-            9 => return Err(corrupt("arrays are nested too deeply")),
+            9 => return Err(corrupt("metadata arrays are nested too deeply")),
             10 => Value::U64(self.u64()?),
             11 => Value::I64(i64::from_le_bytes(self.array()?)),
             12 => Value::F64(f64::from_le_bytes(self.array()?)),
-            _ => return Err(corrupt("a metadata value has an unknown type")),
+            _ => return Err(corrupt("metadata value has an unknown type")),
         })
     }
 
@@ -351,12 +351,12 @@ impl<'a> Cursor<'a> {
             shape.reverse();
             let type_id = self.u32()?;
             let dtype = GgmlType::from_id(type_id)
-                .ok_or_else(|| unsupported(format!("tensor {name} has ggml type {type_id}")))?;
+                .ok_or_else(|| unsupported(format!("tensor {name} has an unsupported ggml type: {type_id}")))?;
             let len = dtype
                 .tensor_bytes(&shape)
                 .ok_or_else(|| corrupt(format!("tensor {name} has no whole number of blocks, or too many")))?;
             let offset = usize::try_from(self.u64()?)
-                .map_err(|_| truncated(format!("tensor {name} lies behind the file's end")))?;
+                .map_err(|_| truncated(format!("tensor {name} starts behind the file's end")))?;
             let end = offset
                 .checked_add(len)
                 .ok_or_else(|| truncated(format!("tensor {name} ends behind the file's end")))?;
@@ -385,18 +385,22 @@ impl<'a> Cursor<'a> {
         usize::try_from(count)
             .ok()
             .filter(|&count| count <= room)
-            .ok_or_else(|| truncated("a count is larger than the rest of the file can hold"))
+            .ok_or_else(|| truncated("model file is truncated: a count is larger than its rest can hold"))
     }
 
     fn name(&mut self) -> Result<String> {
         let name = self.string()?;
-        if name.len() > NAME_BYTES_MAX { Err(corrupt("a name is too long")) } else { Ok(name.to_owned()) }
+        if name.len() > NAME_BYTES_MAX {
+            Err(corrupt(format!("name is too long: {NAME_BYTES_MAX} bytes at most expected")))
+        } else {
+            Ok(name.to_owned())
+        }
     }
 
     fn string(&mut self) -> Result<&'a str> {
         let len = self.u64()?;
         let len = self.count(len, 1)?;
-        std::str::from_utf8(self.take(len)?).map_err(|_| corrupt("a text is not UTF-8"))
+        std::str::from_utf8(self.take(len)?).map_err(|_| corrupt("text is not UTF-8"))
     }
 }
 
@@ -408,7 +412,7 @@ fn element_bytes_min(type_id: u32) -> Result<usize> {
         4..=6 => 4,
         8 | 10..=12 => 8,
         9 => 4 + 8,
-        _ => return Err(corrupt("a metadata array has an unknown type")),
+        _ => return Err(corrupt("metadata array has an unknown type")),
     })
 }
 

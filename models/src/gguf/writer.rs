@@ -53,13 +53,13 @@ impl GgufWriter {
         let name = name.into();
         let invalid = |what: &str| Err(Error::new(ErrorCode::InvalidArgument, format!("tensor {name}: {what}")));
         if self.tensors.iter().any(|tensor| tensor.name == name) {
-            return invalid("the name is taken");
+            return invalid("name is taken");
         }
         if shape.len() > DIMENSIONS_MAX || shape.contains(&0) {
-            return invalid("the shape is out of range");
+            return invalid("shape is out of range");
         }
         if dtype.tensor_bytes(shape) != Some(data.len()) {
-            return invalid("the data's length does not fit shape and type");
+            return invalid("data does not fit shape and type");
         }
         self.tensors.push(Tensor { name, shape: shape.to_vec(), dtype, data });
         Ok(self)
@@ -85,7 +85,7 @@ impl GgufWriter {
                 ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ErrorCode::ModelDiskFull,
                 _ => ErrorCode::ModelStoreFailed,
             };
-            Error::new(code, format!("{} cannot be written", path.display())).with_source(error)
+            Error::new(code, format!("model file cannot be written: {}", path.display())).with_source(error)
         })
     }
 

@@ -46,7 +46,9 @@ pub fn convert_onnx<N: AsRef<str>, P: AsRef<Path>>(
     let mut names = Vec::new();
     for (name, path) in voices {
         let name = name.as_ref();
-        voice_language(name).ok_or_else(|| Error::new(ErrorCode::UnknownVoice, format!("{name} names no language")))?;
+        voice_language(name).ok_or_else(|| {
+            Error::new(ErrorCode::UnknownVoice, format!("voice name has no known language letter: {name}"))
+        })?;
         let style = read_voice(path.as_ref())?;
         writer.tensor(format!("voice.{name}"), &[STYLE_ROWS, STYLE_WIDTH], GgmlType::F16, quant::encode_f16(&style))?;
         names.push(Value::from(name));
@@ -223,9 +225,8 @@ fn write_vocab(json: &[u8], writer: &mut GgufWriter) -> Result<()> {
     struct File {
         vocab: BTreeMap<String, u32>,
     }
-    let file: File = serde_json::from_slice(json).map_err(|e| {
-        Error::new(ErrorCode::ModelCorrupt, "the voice's symbol table is not sound JSON").with_source(e)
-    })?;
+    let file: File = serde_json::from_slice(json)
+        .map_err(|e| Error::new(ErrorCode::ModelCorrupt, "symbol table is malformed JSON").with_source(e))?;
     let (symbols, ids): (Vec<Value>, Vec<Value>) =
         file.vocab.into_iter().map(|(symbol, id)| (Value::from(symbol.as_str()), Value::from(id))).unzip();
     writer.set("kokoro.vocab.symbols", Value::Array(symbols));
@@ -238,7 +239,10 @@ fn read_voice(path: &Path) -> Result<Vec<f32>> {
     let expected = STYLE_ROWS * STYLE_WIDTH * 4;
     if bytes.len() != expected {
         let code = if bytes.len() < expected { ErrorCode::ModelTruncated } else { ErrorCode::ModelCorrupt };
-        return Err(Error::new(code, format!("{} does not hold 510 x 256 numbers", path.display())));
+        return Err(Error::new(
+            code,
+            format!("voice file has {} bytes: {expected} expected: {}", bytes.len(), path.display()),
+        ));
     }
     Ok(bytes.as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect())
 }

@@ -113,7 +113,7 @@ impl Decoder {
 pub(super) fn numbers<const D: usize>(x: Tensor<D>) -> Result<Vec<f32>> {
     x.into_data()
         .try_to_vec()
-        .map_err(|e| Error::new(ErrorCode::SynthesizerFailed, format!("a tensor is not of floats: {e:?}")))
+        .map_err(|e| Error::new(ErrorCode::SynthesizerFailed, format!("tensor cannot be read from the device: {e:?}")))
 }
 
 impl Stage {

@@ -58,7 +58,10 @@ impl Network {
     /// number; [`ErrorCode::InvalidArgument`] for no or too many symbols.
     pub(super) fn speak(&self, ids: &[u32], style: &[f32], speed: f32, cancel: &CancelFlag) -> Result<Spoken> {
         if ids.is_empty() || ids.len() > SYMBOLS_MAX || style.len() != STYLE_WIDTH {
-            return Err(Error::new(ErrorCode::InvalidArgument, "an utterance has 1 to 510 symbols and a style"));
+            return Err(Error::new(
+                ErrorCode::InvalidArgument,
+                "utterance is out of range: 1 to 510 symbols and a style expected",
+            ));
         }
         let enclosed: Vec<u32> = [&[0], ids, &[0]].concat();
         let ids = id_tensor(&enclosed, &self.device);
@@ -76,7 +79,7 @@ impl Network {
         let text = self.text_encoder.forward(&ids, cancel)?.select(0, spread);
         let samples = self.decoder.forward(text, &pitch, &energy, &timbre, cancel)?;
         if !samples.iter().all(|sample| sample.is_finite()) {
-            return Err(Error::new(ErrorCode::SynthesizerFailed, "the voice made samples that are no numbers"));
+            return Err(Error::new(ErrorCode::SynthesizerFailed, "samples are not finite numbers"));
         }
         let samples: Vec<f32> = samples.into_iter().map(|sample| sample.clamp(-1.0, 1.0)).collect();
         debug_assert_eq!(samples.len(), durations.iter().sum::<u32>() as usize * FRAME_SAMPLES);
@@ -89,13 +92,10 @@ fn rounded(durations: &[f32], speed: f32) -> Result<Vec<u32>> {
     let frames: Vec<f32> = durations.iter().map(|frames| (frames / speed).round_ties_even().max(1.0)).collect();
     let sum: f32 = frames.iter().sum();
     if !sum.is_finite() {
-        return Err(Error::new(ErrorCode::SynthesizerFailed, "the voice made durations that are no numbers"));
+        return Err(Error::new(ErrorCode::SynthesizerFailed, "durations are not finite numbers"));
     }
     if sum > FRAMES_MAX as f32 {
-        return Err(Error::new(
-            ErrorCode::SynthesizerFailed,
-            "the voice would speak one run of text for over a minute",
-        ));
+        return Err(Error::new(ErrorCode::SynthesizerFailed, "run of speech is too long: a minute at most expected"));
     }
     Ok(frames.into_iter().map(|frames| frames as u32).collect())
 }

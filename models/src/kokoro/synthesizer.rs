@@ -190,7 +190,7 @@ impl Shared {
     fn styles(&self, voice: &str) -> Result<Vec<f32>> {
         let Opened { file, voices, .. } = self.opened()?;
         if !voices.iter().any(|known| known.name == voice) {
-            return Err(Error::new(ErrorCode::UnknownVoice, format!("no Kokoro voice is named {voice:?}")));
+            return Err(Error::new(ErrorCode::UnknownVoice, format!("unknown Kokoro voice: {voice:?}")));
         }
         file.tensor_of(&format!("voice.{voice}"), &[STYLE_ROWS, STYLE_WIDTH])?.to_f32()
     }
@@ -205,7 +205,7 @@ fn check_speed(speed: f32) -> Result<()> {
     if (0.5..=2.0).contains(&speed) {
         Ok(())
     } else {
-        Err(Error::new(ErrorCode::InvalidArgument, "the speed is outside 0.5 to 2"))
+        Err(Error::new(ErrorCode::InvalidArgument, "speed is out of range: 0.5 to 2 expected"))
     }
 }
 

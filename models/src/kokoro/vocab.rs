@@ -13,7 +13,7 @@ impl Vocab {
     /// # Errors
     /// [`ErrorCode::ModelCorrupt`] where the table is missing or not sound.
     pub(super) fn load(file: &Gguf) -> Result<Self> {
-        let corrupt = || Error::new(ErrorCode::ModelCorrupt, format!("{}: the symbol table", file.file_name()));
+        let corrupt = || Error::new(ErrorCode::ModelCorrupt, format!("{}: malformed symbol table", file.file_name()));
         let (symbols, ids) = (file.strings("kokoro.vocab.symbols")?, file.i64s("kokoro.vocab.ids")?);
         if symbols.len() != ids.len() {
             return Err(corrupt());

@@ -24,7 +24,7 @@ pub fn convert_onnx(onnx: &Path, output: &Path) -> Result<()> {
         let unsupported = |what: &str| Error::new(ErrorCode::ModelUnsupported, format!("tensor {name} {what}"));
         let tensor = onnx.tensor(name)?;
         if tensor.dims != *shape {
-            return Err(unsupported("is not of the shape that version 6.2 has"));
+            return Err(unsupported("has another shape than in version 6.2"));
         }
         if tensor.dtype != OnnxType::F32 {
             return Err(unsupported("is not stored as 32-bit floats"));

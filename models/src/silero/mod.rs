@@ -105,9 +105,12 @@ impl Vad for SileroStream {
     }
 
     fn process(&mut self, frame: &[f32]) -> Result<f32> {
-        let frame: &[f32; FRAME_LEN] = frame
-            .try_into()
-            .map_err(|_| Error::new(ErrorCode::InvalidArgument, "a frame of the detector has 512 samples"))?;
+        let frame: &[f32; FRAME_LEN] = frame.try_into().map_err(|_| {
+            Error::new(
+                ErrorCode::InvalidArgument,
+                format!("VAD frame has {} samples: {FRAME_LEN} expected", frame.len()),
+            )
+        })?;
         if frame.iter().any(|sample| !sample.is_finite()) {
             // One such sample would stay in the recurrent state for ever.
             return Err(ErrorCode::AudioInvalidSample.into());

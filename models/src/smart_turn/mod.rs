@@ -141,7 +141,7 @@ fn window(audio: &[f32]) -> Result<Vec<f32>> {
     let squares: Vec<f32> = window.iter().map(|sample| sample * sample).collect();
     let variance = pairwise_sum(&squares) / WINDOW_SAMPLES as f32;
     if !variance.is_finite() {
-        return Err(Error::new(ErrorCode::AudioInvalidSample, "samples must be numbers between -1 and 1"));
+        return Err(Error::new(ErrorCode::AudioInvalidSample, "samples are out of range: -1 to 1 expected"));
     }
     let deviation = (variance + VARIANCE_MIN).sqrt();
     window.iter_mut().for_each(|sample| *sample /= deviation);

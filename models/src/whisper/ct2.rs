@@ -69,9 +69,9 @@ fn tokens(tokenizer: &Value, count: usize) -> Result<Vec<String>> {
     let mut tokens = vec![None; count];
     let mut put = |id: Option<u64>, text: &str| {
         let slot = id.and_then(|id| tokens.get_mut(id as usize));
-        slot.map(|slot| *slot = Some(text.to_owned())).ok_or_else(|| corrupt("a token beyond the embedding's rows"))
+        slot.map(|slot| *slot = Some(text.to_owned())).ok_or_else(|| corrupt("token is beyond the embedding's rows"))
     };
-    let vocabulary = tokenizer["model"]["vocab"].as_object().ok_or_else(|| corrupt("the tokenizer lists no tokens"))?;
+    let vocabulary = tokenizer["model"]["vocab"].as_object().ok_or_else(|| corrupt("tokenizer lists no tokens"))?;
     for (text, id) in vocabulary {
         put(id.as_u64(), text)?;
     }
@@ -81,14 +81,14 @@ fn tokens(tokenizer: &Value, count: usize) -> Result<Vec<String>> {
     let first_time = tokens.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
     let with_times = tokens.iter().rev().flatten().any(|token| token == "<|0.00|>");
     if with_times && first_time < count {
-        return Err(corrupt("the tokenizer lists some timestamps only"));
+        return Err(corrupt("tokenizer lists only some timestamps"));
     }
     let time = |id: usize| format!("<|{:.2}|>", (id - first_time) as f64 * TIMESTAMP_STEP_S);
     tokens
         .into_iter()
         .enumerate()
         .map(|(id, token)| match token {
-            None if id < first_time => Err(corrupt(format!("the tokenizer has no token {id}"))),
+            None if id < first_time => Err(corrupt(format!("tokenizer has no token {id}"))),
             token => Ok(token.unwrap_or_else(|| time(id))),
         })
         .collect()
@@ -97,7 +97,7 @@ fn tokens(tokenizer: &Value, count: usize) -> Result<Vec<String>> {
 fn ids(config: &Value, key: &str) -> Result<Vec<u32>> {
     let id = |id: &Value| id.as_u64().and_then(|id| u32::try_from(id).ok());
     let ids = config[key].as_array().and_then(|ids| ids.iter().map(id).collect());
-    ids.ok_or_else(|| corrupt(format!("the configuration's {key} is no list of tokens")))
+    ids.ok_or_else(|| corrupt(format!("{key} of the configuration is no list of tokens")))
 }
 
 fn alignment_heads(config: &Value, shape: &Shape) -> Result<Vec<(usize, usize)>> {
@@ -106,12 +106,12 @@ fn alignment_heads(config: &Value, shape: &Shape) -> Result<Vec<(usize, usize)>>
         let (layer, head) = (pair[0].as_u64()? as usize, pair[1].as_u64()? as usize);
         (layer < shape.decoder_layers && head < shape.decoder_heads).then_some((layer, head))
     };
-    heads.iter().map(head).collect::<Option<_>>().ok_or_else(|| corrupt("an alignment head that does not exist"))
+    heads.iter().map(head).collect::<Option<_>>().ok_or_else(|| corrupt("alignment head is not one of the decoder's"))
 }
 
 fn json(path: &Path) -> Result<Value> {
     let text = FileBytes::open(path)?;
-    serde_json::from_slice(&text).map_err(|e| corrupt(format!("{} is malformed JSON", path.display())).with_source(e))
+    serde_json::from_slice(&text).map_err(|e| corrupt(format!("malformed JSON: {}", path.display())).with_source(e))
 }
 
 /// Element types of CTranslate2.
@@ -221,11 +221,11 @@ impl<'a> Ct2File<'a> {
     fn shape(&self) -> Result<Shape> {
         let two = |dims: &[usize], name: &str| match dims {
             [a, b] => Ok((*a, *b)),
-            _ => Err(corrupt(format!("{name} has the shape {dims:?}"))),
+            _ => Err(corrupt(format!("{name} has shape {dims:?}: two dimensions expected"))),
         };
-        let (tokens, width) = two(self.dims("decoder/embeddings/weight")?, "the embedding")?;
-        let (audio_positions, _) = two(self.dims("encoder/position_encodings/encodings")?, "the encoder's positions")?;
-        let (text_positions, _) = two(self.dims("decoder/position_encodings/encodings")?, "the decoder's positions")?;
+        let (tokens, width) = two(self.dims("decoder/embeddings/weight")?, "embedding")?;
+        let (audio_positions, _) = two(self.dims("encoder/position_encodings/encodings")?, "encoder positions")?;
+        let (text_positions, _) = two(self.dims("decoder/position_encodings/encodings")?, "decoder positions")?;
         let mel_bins = self.dims("encoder/conv1/weight")?.get(1).copied().unwrap_or(0);
         let shape = Shape {
             mel_bins,
@@ -290,14 +290,14 @@ impl<'a> Variable<'a> {
     fn read(reader: &mut Cursor<'a>) -> Result<Self> {
         let [rank] = reader.array()?;
         if usize::from(rank) > RANK_MAX {
-            return Err(corrupt(format!("a variable has {rank} dimensions: {RANK_MAX} at most expected")));
+            return Err(corrupt(format!("variable has {rank} dimensions: {RANK_MAX} at most expected")));
         }
         let dims = (0..rank).map(|_| Ok(reader.u32()? as usize)).collect::<Result<Vec<_>>>()?;
         let [code] = reader.array()?;
         let element = Element::from_code(code).ok_or_else(|| corrupt(format!("unknown element type: {code}")))?;
         let len = reader.u32()? as usize;
         if dims.iter().try_fold(element.size(), |product, dim| product.checked_mul(*dim)) != Some(len) {
-            return Err(corrupt(format!("{len} bytes do not hold {dims:?} values")));
+            return Err(corrupt(format!("variable has {len} bytes: {dims:?} values expected")));
         }
         Ok(Self { dims, element, bytes: reader.take(len)? })
     }
@@ -308,7 +308,7 @@ fn name(reader: &mut Cursor<'_>) -> Result<String> {
     let len = u16::from_le_bytes(reader.array()?);
     let bytes = reader.take(len.into())?;
     let text = std::str::from_utf8(bytes.strip_suffix(&[0]).unwrap_or(bytes));
-    text.map(str::to_owned).map_err(|_| corrupt("a name is not UTF-8"))
+    text.map(str::to_owned).map_err(|_| corrupt("name is not UTF-8"))
 }
 
 fn pairs(bytes: &[u8]) -> impl Iterator<Item = [u8; 2]> {

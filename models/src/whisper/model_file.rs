@@ -72,17 +72,18 @@ impl Head {
         }
         shape.check()?;
         let ids = |key: &str| -> Result<Vec<u32>> {
-            let id = |id: i64| u32::try_from(id).map_err(|_| corrupt(format!("{key} holds {id}")));
+            let id =
+                |id: i64| u32::try_from(id).map_err(|_| corrupt(format!("metadata value {key} is out of range: {id}")));
             file.i64s(key)?.into_iter().map(id).collect()
         };
         let tokens: Vec<String> = file.strings(TOKENS)?.into_iter().map(str::to_owned).collect();
         if tokens.len() != shape.tokens {
-            return Err(corrupt(format!("{} tokens for {} rows of the embedding", tokens.len(), shape.tokens)));
+            return Err(corrupt(format!("vocabulary has {} tokens: {} expected", tokens.len(), shape.tokens)));
         }
         let alignment_heads: Vec<(usize, usize)> =
             ids(ALIGNMENT_HEADS)?.chunks_exact(2).map(|pair| (pair[0] as usize, pair[1] as usize)).collect();
         if alignment_heads.iter().any(|(l, h)| *l >= shape.decoder_layers || *h >= shape.decoder_heads) {
-            return Err(corrupt("an alignment head that the decoder does not have"));
+            return Err(corrupt("alignment head is not one of the decoder's"));
         }
         Ok(Self {
             suppressed: ids(SUPPRESSED)?,
@@ -118,7 +119,7 @@ pub(super) fn load(path: &Path, device: &Device, progress: &mut dyn FnMut(f32)) 
     let head = Head::read(&file)?;
     let vocabulary = Vocabulary::new(&head.tokens)?;
     if vocabulary.timestamp_begin as usize >= head.shape.tokens {
-        return Err(corrupt("the vocabulary has no timestamps"));
+        return Err(corrupt("vocabulary has no timestamps"));
     }
     let front_end = MelFrontEnd::new(head.shape.mel_bins);
     let shape = head.shape.clone();

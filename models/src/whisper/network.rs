@@ -138,7 +138,7 @@ impl Network {
     ) -> Result<Tensor<2>> {
         let end = cache.len + tokens.len();
         if end > self.shape.text_positions || tokens.is_empty() {
-            return Err(Error::new(ErrorCode::RecognizerFailed, "more tokens than the decoder has positions"));
+            return Err(Error::new(ErrorCode::RecognizerFailed, "decoder has too few positions for the tokens"));
         }
         let mut x = self.embed(tokens) + self.text_positions.clone().slice(cache.len..end);
         for (index, (layer, rows)) in self.decoder_layers.iter().zip(&mut cache.layers).enumerate() {

@@ -68,7 +68,7 @@ impl<T> Emitting<T> {
             }
             Poll::Pending => {
                 let item = self.slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-                item.map(Some).ok_or_else(|| Error::new(ErrorCode::Internal, "a step waited for something else"))
+                item.map(Some).ok_or_else(|| Error::new(ErrorCode::Internal, "step waits for something else"))
             }
         }
     }

@@ -36,7 +36,7 @@ impl Vocabulary {
     pub(super) fn new<S: AsRef<str>>(tokens: &[S]) -> Result<Self> {
         let find = |name: &str| {
             let position = tokens.iter().rposition(|token| token.as_ref() == name);
-            position.map(|at| at as u32).ok_or_else(|| corrupt(format!("the vocabulary has no {name}")))
+            position.map(|at| at as u32).ok_or_else(|| corrupt(format!("vocabulary has no {name}")))
         };
         let end_of_text = find("<|endoftext|>")?;
         let start_of_transcript = find("<|startoftranscript|>")?;
@@ -53,13 +53,13 @@ impl Vocabulary {
             })
             .collect::<Vec<_>>();
         if end_of_text > start_of_transcript || languages.is_empty() {
-            return Err(corrupt("the vocabulary's special tokens are out of order"));
+            return Err(corrupt("special tokens are out of order"));
         }
         let texts = tokens[..end_of_text as usize]
             .iter()
             .map(|token| {
                 let bytes: Option<Vec<u8>> = token.as_ref().chars().map(char_byte).collect();
-                bytes.ok_or_else(|| corrupt("a token is not in the byte-level spelling"))
+                bytes.ok_or_else(|| corrupt("token is not in the byte-level spelling"))
             })
             .collect::<Result<Vec<_>>>()?;
         // The first of two equal texts wins, as it does in the reference.

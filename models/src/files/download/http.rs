@@ -69,13 +69,13 @@ impl HttpFetcher {
         let start = part.len();
         let messages = self.request(url, start)?;
         let Some(Message::Head { status, content_range }) = next(&messages, part)? else {
-            return Err(Failure::Broken("the download's thread ended".into()));
+            return Err(Failure::Broken("download thread ended".into()));
         };
         match status {
             200 => part.restart()?,
             206 if start > 0 && continues_at(content_range.as_deref(), start, part.expected_len()) => {}
             206 | 416 if start > 0 => return Err(Failure::WrongRange(content_range)),
-            status => return Err(Failure::Final(failed(format!("the server answered {status}")))),
+            status => return Err(Failure::Final(failed(format!("server answered {status}")))),
         }
         while let Some(Message::Data(block)) = next(&messages, part)? {
             part.write(&block)?;
@@ -99,7 +99,7 @@ impl HttpFetcher {
                     let _ = sender.send(Err(failure));
                 }
             })
-            .map_err(|error| failed("no thread for the download").with_source(error))?;
+            .map_err(|error| failed("download thread cannot be started").with_source(error))?;
         Ok(receiver)
     }
 
@@ -111,10 +111,10 @@ impl HttpFetcher {
 impl Fetcher for HttpFetcher {
     fn fetch(&self, source: &Source, part: &mut Part<'_>) -> Result<()> {
         let Source::Https { https: url } = source else {
-            return Err(failed("packages need a package client"));
+            return Err(failed("source is a package: an address expected"));
         };
         if self.unreachable().contains(host(url)) {
-            return Err(failed("the host could not be reached before"));
+            return Err(failed("host could not be reached before"));
         }
         let mut ranges_wrong = 0;
         let mut resumes = 0;
@@ -122,7 +122,7 @@ impl Fetcher for HttpFetcher {
             let before = part.len();
             let why = match self.attempt(url, part) {
                 Ok(()) if part.len() == part.expected_len() => return Ok(()),
-                Ok(()) => format!("the body ended after {} of {} bytes", part.len(), part.expected_len()),
+                Ok(()) => format!("body is truncated: {} of {} bytes", part.len(), part.expected_len()),
                 Err(Failure::Broken(why)) => why,
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Unreachable(error)) => {
@@ -133,7 +133,7 @@ impl Fetcher for HttpFetcher {
                     // Bytes from another place of the file would spoil it: ask for all of it, once.
                     ranges_wrong += 1;
                     if ranges_wrong > 1 {
-                        return Err(failed(format!("the server sent another range than asked for: {range:?}")));
+                        return Err(failed(format!("server sent another range than asked for: {range:?}")));
                     }
                     part.restart()?;
                     continue;

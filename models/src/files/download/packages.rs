@@ -41,7 +41,7 @@ impl Fetcher for PackageFetcher {
         let (client, packages, member): (_, &[String], _) = match source {
             Source::Pip { pip, member } => (Client::Pip, pip, member),
             Source::Npm { npm, member } => (Client::Npm, std::slice::from_ref(npm), member),
-            Source::Https { .. } => return Err(failed("an address is no package")),
+            Source::Https { .. } => return Err(failed("source is an address: a package expected")),
         };
         let folders: Vec<PathBuf> = packages.iter().map(|package| folder(part.scratch_folder(), package)).collect();
         for (package, folder) in packages.iter().zip(&folders) {
@@ -127,14 +127,14 @@ fn wait(child: &mut Child, folders: &[PathBuf], part: &mut Part<'_>) -> Result<E
     let mut counted = 0;
     let mut counted_at = Instant::now();
     loop {
-        if let Some(status) = child.try_wait().map_err(|error| failed("the client is lost").with_source(error))? {
+        if let Some(status) = child.try_wait().map_err(|error| failed("package client is lost").with_source(error))? {
             return Ok(status);
         }
         let now = folders.iter().map(|folder| bytes_in(folder) + bytes_in(&growing(folder))).sum();
         if now != counted {
             (counted, counted_at) = (now, Instant::now());
         } else if counted_at.elapsed() > STALL_MAX {
-            return Err(failed("the client brought nothing for too long"));
+            return Err(failed("package client brought nothing for too long"));
         }
         part.report(Phase::Downloading, counted.min(part.expected_len()))?;
         std::thread::sleep(POLL_INTERVAL);
@@ -160,7 +160,7 @@ fn the_package(folder: &Path) -> Result<PathBuf> {
     let mut packages = entries.flatten().map(|entry| entry.path()).filter(is_package);
     match (packages.next(), packages.next()) {
         (Some(package), None) => Ok(package),
-        _ => Err(failed("the client brought no package, or several")),
+        _ => Err(failed("package client brought no package, or several")),
     }
 }
 

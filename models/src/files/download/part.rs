@@ -88,7 +88,7 @@ impl<'a> Part<'a> {
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.cancel.check()?;
         if bytes.len() as u64 > self.bytes - self.len {
-            return Err(Error::new(ErrorCode::ModelCorrupt, "the source gives more bytes than the file has"));
+            return Err(Error::new(ErrorCode::ModelCorrupt, "source gives more bytes than the file has"));
         }
         self.file.write_all(bytes).map_err(disk::failed(&self.path))?;
         self.hasher.update(bytes);

@@ -240,7 +240,7 @@ impl Pull<'_, '_> {
                 return Err(error);
             }
             if part.len() < file.bytes {
-                let what = format!("the source gave {} of {} bytes", part.len(), file.bytes);
+                let what = format!("source gave {} of {} bytes", part.len(), file.bytes);
                 return Err(Error::new(ErrorCode::DownloadFailed, what));
             }
             if part.finish()? == file.sha256 {
