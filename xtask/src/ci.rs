@@ -20,12 +20,16 @@ const EFFORT: [(&str, &str); 4] =
 const BUILD: &[&str] = &["build", "--profile", "ci", "--workspace", "--all-targets", "--keep-going"];
 const WASM: &[&str] = &["check", "--profile", "ci", "--target", "wasm32-unknown-unknown"];
 
+/// The crate of models without backends and downloads.
+const MODELS: &[&str] = &["-p", "tertulia-models", "--no-default-features"];
+
 /// Checks of the sources.
 const SOURCES: &[(&str, &[&[&str]])] = &[
     ("formatting", &[&["fmt", "--all", "--check"]]),
     ("lints", &[&["clippy", "--profile", "ci", "--workspace", "--all-targets", "--", "-D", "warnings"]]),
     ("core for browsers", &[WASM, &["-p", "tertulia", "--all-features"]]),
-    ("models for browsers", &[WASM, &["-p", "tertulia-models", "--no-default-features"]]),
+    ("model files for browsers", &[WASM, MODELS]),
+    ("models for browsers", &[WASM, MODELS, &["--features", "whisper,chat,kokoro,silero,smart-turn"]]),
     ("documentation tests", &[&["test", "--profile", "ci", "--workspace", "--doc"]]),
     ("licences and sources", &[&["deny", "check", "licenses", "bans", "sources"]]),
 ];
