@@ -29,8 +29,11 @@ pub(super) struct Head {
     pub(super) alignment_heads: Vec<(usize, usize)>,
 }
 
+/// One of a shape's sizes.
+type Size = fn(&mut Shape) -> &mut usize;
+
 /// The keys of the shape's sizes.
-const SIZES: [(&str, fn(&mut Shape) -> &mut usize); 9] = [
+const SIZES: [(&str, Size); 9] = [
     ("whisper.mel_bins", |shape| &mut shape.mel_bins),
     ("whisper.audio_positions", |shape| &mut shape.audio_positions),
     ("whisper.text_positions", |shape| &mut shape.text_positions),
