@@ -29,7 +29,6 @@ const SOURCES: &[(&str, &[&[&str]])] = &[
     ("lints", &[&["clippy", "--profile", "ci", "--workspace", "--all-targets", "--", "-D", "warnings"]]),
     ("core for browsers", &[WASM, &["-p", "tertulia", "--all-features"]]),
     ("model files for browsers", &[WASM, MODELS]),
-    ("models for browsers", &[WASM, MODELS, &["--features", "whisper,chat,kokoro,silero,smart-turn"]]),
     ("documentation tests", &[&["test", "--profile", "ci", "--workspace", "--doc"]]),
     ("licences and sources", &[&["deny", "check", "licenses", "bans", "sources"]]),
 ];
