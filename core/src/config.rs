@@ -3,7 +3,9 @@
 use crate::backend::{Lexicon, Sampling};
 use crate::error::{Error, ErrorCode, Result};
 use crate::language::LanguageTag;
+use crate::strict;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
@@ -39,7 +41,8 @@ pub struct SessionConfig {
     /// Pronunciations: they change the sound of a word, never the text.
     #[serde(default)]
     pub lexicon: Lexicon,
-    /// Words that the recogniser should expect. They hide a learner's errors; none by default.
+    /// Words that the recogniser should expect, up to 1,000 of up to 100 bytes. They hide a learner's errors; none by
+    /// default.
     #[serde(default)]
     pub vocabulary: Vec<String>,
     /// How long audio and text are retained.
@@ -48,7 +51,7 @@ pub struct SessionConfig {
     /// How the engine learns how much of a reply was played.
     #[serde(default)]
     pub playback: Playback,
-    /// The latency from a sample that the host reports as played to the user's ear, in ms.
+    /// The latency from a sample that the host reports as played to the user's ear, in ms, up to 5,000.
     #[serde(default)]
     pub output_latency_ms: u32,
     /// How long endpointing waits in a pause of the user: from 0, shortest, to 1, longest.
@@ -106,6 +109,46 @@ impl SessionConfig {
         }
     }
 
+    /// Reads settings from JSON.
+    ///
+    /// ```
+    /// use tertulia::SessionConfig;
+    /// let config = SessionConfig::from_json(r#"{"native": "en", "target": "es", "level": "B1"}"#).unwrap();
+    /// assert_eq!(SessionConfig::from_json(&config.to_json()).unwrap(), config);
+    /// let error = SessionConfig::from_json(r#"{"native": "en", "target": "es", "listening": {"idel_ms": 1}}"#);
+    /// assert_eq!(error.unwrap_err().detail(), "listening.idel_ms: unknown field");
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidConfig`] with the path of a setting that is unknown, missing or of another type. Ranges are
+    /// checked where the settings are used.
+    pub fn from_json(json: &str) -> Result<Self> {
+        strict::from_json(json)
+    }
+
+    /// The settings in JSON.
+    pub fn to_json(&self) -> String {
+        json_of(self)
+    }
+
+    /// Checks every number and every length.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidConfig`] names the setting that is out of its range.
+    pub(crate) fn check_ranges(&self) -> Result<()> {
+        check_range("speed", self.speed, 0.5..=2.0)?;
+        check_range("patience", self.patience, 0.0..=1.0)?;
+        check_range("output_latency_ms", self.output_latency_ms, 0..=5_000)?;
+        check_range("persona.name: bytes", self.persona.name.len(), 0..=200)?;
+        check_range("persona.character: bytes", self.persona.character.len(), 0..=4_000)?;
+        check_range("vocabulary: words", self.vocabulary.len(), 0..=1_000)?;
+        for word in &self.vocabulary {
+            check_range("vocabulary: bytes of a word", word.len(), 1..=100)?;
+        }
+        self.listening.check_ranges()?;
+        self.sampling.check_ranges()
+    }
+
     /// Target, then native; one entry where they are the same language.
     pub fn languages(&self) -> Vec<LanguageTag> {
         let mut languages = vec![self.target.clone()];
@@ -120,9 +163,9 @@ impl SessionConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Persona {
-    /// The name; empty for none.
+    /// The name, up to 200 bytes; empty for none.
     pub name: String,
-    /// The character, in a sentence or two for the chat model; empty for the default one.
+    /// The character, in a sentence or two for the chat model, up to 4,000 bytes; empty for the default one.
     pub character: String,
 }
 
@@ -179,7 +222,7 @@ pub struct Listening {
     pub interrupt_ms: u32,
     /// The interval of partial transcripts, in ms of speech, 100 to 10,000.
     pub partial_ms: u32,
-    /// Silence after which [`EventKind::Idle`](crate::EventKind::Idle) is emitted, in ms; `None` for never.
+    /// Silence after which [`EventKind::Idle`](crate::EventKind::Idle) is emitted, in ms, from 100; `None` for never.
     pub idle_ms: Option<u32>,
 }
 
@@ -199,11 +242,27 @@ impl Default for Listening {
 impl Listening {
     /// # Errors
     /// [`ErrorCode::InvalidConfig`] names the setting that is out of its range.
-    pub(crate) fn check(&self) -> Result<()> {
-        check_range("preroll_ms", self.preroll_ms, 0..=2_000)?;
-        check_range("speech_ms_min", self.speech_ms_min, 30..=1_000)?;
-        check_range("interrupt_ms", self.interrupt_ms, 100..=10_000)?;
-        check_range("partial_ms", self.partial_ms, 100..=10_000)
+    pub(crate) fn check_ranges(&self) -> Result<()> {
+        check_range("listening.preroll_ms", self.preroll_ms, 0..=2_000)?;
+        check_range("listening.speech_ms_min", self.speech_ms_min, 30..=1_000)?;
+        check_range("listening.interrupt_ms", self.interrupt_ms, 100..=10_000)?;
+        check_range("listening.partial_ms", self.partial_ms, 100..=10_000)?;
+        check_range("listening.idle_ms", self.idle_ms.unwrap_or(u32::MAX), 100..=u32::MAX)
+    }
+}
+
+impl Sampling {
+    /// # Errors
+    /// [`ErrorCode::InvalidConfig`] names the parameter that is out of its range.
+    pub(crate) fn check_ranges(&self) -> Result<()> {
+        check_range("sampling.temperature", self.temperature, 0.0..=2.0)?;
+        check_range("sampling.top_p", self.top_p, 0.0..=1.0)?;
+        check_range("sampling.repetition_penalty", self.repetition_penalty, 0.5..=2.0)?;
+        check_range("sampling.stop: texts", self.stop.len(), 0..=16)?;
+        for stop in &self.stop {
+            check_range("sampling.stop: bytes of a text", stop.len(), 1..=100)?;
+        }
+        check_range("sampling.max_tokens", self.max_tokens, 1..=8_192)
     }
 }
 
@@ -239,32 +298,34 @@ pub enum Playback {
     Assumed,
 }
 
-/// Declares [`SessionUpdate`] and how each change is applied.
+/// Declares [`SessionUpdate`] with a setter for each setting.
 macro_rules! session_update {
     ($($field:ident: $type:ty,)*) => {
-        /// Changes to a running session, from the next turn on ([`listening`](Self::listening): at once). `None` leaves a
-        /// setting as it is. In JSON it is a merge patch of [`SessionConfig`].
+        /// Changes to the settings of a session: a merge patch (RFC 7396) of the JSON form of [`SessionConfig`]. An absent
+        /// setting stays as it is, null resets it to its default, and objects are merged member by member.
+        ///
+        /// ```
+        /// use tertulia::{SessionConfig, SessionUpdate};
+        /// # fn main() -> tertulia::Result<()> {
+        /// let config = SessionConfig::new("en".parse()?, "es".parse()?);
+        /// let update = SessionUpdate::from_json(r#"{"speed": 0.8, "listening": {"idle_ms": 8000}}"#)?;
+        /// let changed = update.applied_to(&config)?;
+        /// assert_eq!((changed.speed, changed.listening.idle_ms), (0.8, Some(8000)));
+        /// assert_eq!(changed.listening.partial_ms, config.listening.partial_ms);
+        /// # Ok(())
+        /// # }
+        /// ```
         #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-        #[serde(default)]
-        pub struct SessionUpdate {
-            $(
-                #[doc = concat!("See [`SessionConfig::", stringify!($field), "`].")]
-                pub $field: Option<$type>,
-            )*
-        }
+        #[serde(transparent)]
+        pub struct SessionUpdate(serde_json::Map<String, Value>);
 
         impl SessionUpdate {
-            /// Applies the changes to `config`. Another target language takes its own voice, unless one is set here.
-            pub(crate) fn apply(self, config: &mut SessionConfig) {
-                if self.target.as_ref().is_some_and(|target| !target.same_language(&config.target)) {
-                    config.voice = None;
+            $(
+                #[doc = concat!("Sets [`SessionConfig::", stringify!($field), "`].")]
+                pub fn $field(self, value: impl Into<$type>) -> Self {
+                    self.set(stringify!($field), value.into())
                 }
-                $(
-                    if let Some(value) = self.$field {
-                        config.$field = value.into();
-                    }
-                )*
-            }
+            )*
         }
     };
 }
@@ -274,13 +335,78 @@ session_update! {
     target: LanguageTag,
     level: String,
     scenario: String,
-    voice: String,
+    voice: Option<String>,
     speed: f32,
     persona: Persona,
     lexicon: Lexicon,
     vocabulary: Vec<String>,
+    retention: Retention,
     playback: Playback,
+    output_latency_ms: u32,
     patience: f32,
     interruptible: bool,
     listening: Listening,
+    sampling: Sampling,
+}
+
+impl SessionUpdate {
+    /// No changes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads changes from JSON.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidConfig`] with the path of a setting that is unknown, of another type, or cannot be reset.
+    pub fn from_json(json: &str) -> Result<Self> {
+        let update: Self = strict::from_json(json)?;
+        let tag = || "en".parse::<LanguageTag>();
+        update.applied_to(&SessionConfig::new(tag()?, tag()?))?;
+        Ok(update)
+    }
+
+    /// The changes in JSON.
+    pub fn to_json(&self) -> String {
+        json_of(self)
+    }
+
+    /// The settings with these changes. Another target language takes its own voice, unless one is set here.
+    ///
+    /// # Errors
+    /// As for [`from_json`](Self::from_json).
+    pub fn applied_to(&self, config: &SessionConfig) -> Result<SessionConfig> {
+        let mut json = serde_json::to_value(config).expect("settings hold only strings, numbers and plain structs");
+        merge(&mut json, &Value::Object(self.0.clone()));
+        let mut changed: SessionConfig = strict::from_deserializer(json)?;
+        if !changed.target.same_language(&config.target) && !self.0.contains_key("voice") {
+            changed.voice = None;
+        }
+        Ok(changed)
+    }
+
+    fn set(mut self, name: &str, value: impl Serialize) -> Self {
+        let value = serde_json::to_value(value).expect("settings hold only strings, numbers and plain structs");
+        self.0.insert(name.to_owned(), value);
+        self
+    }
+}
+
+/// Merges a patch as RFC 7396 says.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else { return *target = patch.clone() };
+    if !target.is_object() {
+        *target = Value::Object(serde_json::Map::new());
+    }
+    let target = target.as_object_mut().expect("it is an object now");
+    for (name, value) in patch {
+        match value {
+            Value::Null => _ = target.remove(name),
+            value => merge(target.entry(name.clone()).or_insert(Value::Null), value),
+        }
+    }
+}
+
+fn json_of(settings: &impl Serialize) -> String {
+    serde_json::to_string(settings).expect("settings hold only strings, numbers and plain structs")
 }

@@ -85,6 +85,7 @@ mod platform;
 pub mod prompt;
 mod session;
 pub mod store;
+mod strict;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[doc(hidden)]

@@ -272,12 +272,11 @@ impl Session {
     /// # Errors
     /// Those of [`SessionEngine::create_session`](crate::SessionEngine::create_session) for the settings, which stay as
     /// they were then.
-    pub fn update(&self, update: SessionUpdate) -> Result<()> {
+    pub fn update(&self, update: &SessionUpdate) -> Result<()> {
         self.inner.check_open()?;
         let shared = &self.inner.session.engine;
         let mut config = self.inner.session.config.lock();
-        let mut changed = config.clone();
-        update.apply(&mut changed);
+        let changed = update.applied_to(&config)?;
         shared.check_config(&changed)?;
         *config = changed;
         let continuous = config.listening.mode == ListeningMode::Continuous;

@@ -96,19 +96,19 @@ pub struct ChatRequest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Sampling {
-    /// The temperature, from 0; 0 is greedy decoding.
+    /// The temperature, 0 to 2; 0 is greedy decoding.
     pub temperature: f32,
     /// Nucleus sampling: the likeliest tokens whose probabilities reach this sum, 0 to 1.
     pub top_p: f32,
     /// Top-k sampling: this many of the likeliest tokens; 0 for all.
     pub top_k: u32,
-    /// Divides the logits of the last 64 tokens; 1 for no penalty.
+    /// Divides the logits of the last 64 tokens, 0.5 to 2; 1 for no penalty.
     pub repetition_penalty: f32,
     /// The same seed gives the same reply; `None` draws one.
     pub seed: Option<u64>,
-    /// Texts that end the reply; they are not part of it.
+    /// Texts that end the reply, up to 16 of up to 100 bytes; they are not part of it.
     pub stop: Vec<String>,
-    /// The most tokens of one reply; 0 only prefills the KV cache with the prompt.
+    /// The most tokens of one reply, 1 to 8,192; in a backend's request 0 only prefills the KV cache with the prompt.
     pub max_tokens: u32,
 }
 

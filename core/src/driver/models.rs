@@ -2,7 +2,7 @@
 
 use super::Shared;
 use crate::backend::{Backends, Model};
-use crate::config::{ListeningMode, SessionConfig, check_range};
+use crate::config::{ListeningMode, SessionConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::EventKind;
 use crate::language::LanguageTag;
@@ -54,9 +54,7 @@ impl Shared {
     pub(crate) fn check_config(&self, config: &SessionConfig) -> Result<()> {
         self.catalog.level(&config.level)?;
         self.catalog.scenario(&config.scenario)?;
-        check_range("speed", config.speed, 0.5..=2.0)?;
-        check_range("patience", config.patience, 0.0..=1.0)?;
-        config.listening.check()?;
+        config.check_ranges()?;
         let backends = &self.backends;
         if config.listening.mode == ListeningMode::Continuous {
             Backends::require(&backends.vad, "voice activity detector")?;

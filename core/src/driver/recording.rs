@@ -116,7 +116,7 @@ pub(crate) struct Recording {
 
 impl Recording {
     pub(crate) fn new(shared: Arc<Shared>, request: ListenRequest) -> Result<Self> {
-        request.listening.check()?;
+        request.listening.check_ranges()?;
         check_range("patience", request.patience, 0.0..=1.0)?;
         audio::check_samples(&request.samples, request.rate)?;
         if request.samples.is_empty() {

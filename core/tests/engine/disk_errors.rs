@@ -105,7 +105,7 @@ impl Host {
         self.scripted.chat.then(["Claro."]);
         session.send_text("¿Seguimos?").unwrap();
         self.listen(id, &events);
-        session.update(SessionUpdate { speed: Some(1.2), ..SessionUpdate::default() }).unwrap();
+        session.update(&SessionUpdate::new().speed(1.2)).unwrap();
         self.listen(id, &events);
         drop((session, events));
         self.driver.run_until_idle();

@@ -434,18 +434,18 @@ fn the_listening_mode_can_change_in_a_running_session() {
     let host = Host::new();
     let (session, mut reader) = host.session();
     let listening = Listening { mode: ListeningMode::Continuous, ..Listening::default() };
-    session.update(SessionUpdate { listening: Some(listening), ..Default::default() }).unwrap();
+    session.update(&SessionUpdate::new().listening(listening)).unwrap();
     host.script_turn("Hola.", "Hola.");
     speak(&session, 400);
     be_silent(&session, 3_000);
     reader.until("turn_finished");
-    session.update(SessionUpdate { listening: Some(Listening::default()), ..Default::default() }).unwrap();
+    session.update(&SessionUpdate::new().listening(Listening::default())).unwrap();
     host.script_turn("Adiós.", "Adiós.");
     speak(&session, 400);
     let turn = session.end_utterance().unwrap();
     assert_eq!(type_of(&reader.until_end_of(turn)), "turn_finished");
     let wrong = Listening { interrupt_ms: 5, ..listening };
-    let refused = session.update(SessionUpdate { listening: Some(wrong), ..Default::default() });
+    let refused = session.update(&SessionUpdate::new().listening(wrong));
     assert_eq!(refused.unwrap_err().code(), ErrorCode::InvalidConfig);
 }
 

@@ -1,7 +1,8 @@
 //! Settings changed between turns, and capabilities.
 
 use crate::support::Host;
-use tertulia::{ErrorCode, SessionEngine, SessionUpdate};
+use tertulia::backend::Sampling;
+use tertulia::{ErrorCode, Keep, Listening, Retention, SessionConfig, SessionEngine, SessionUpdate};
 
 #[test]
 fn an_update_applies_from_the_next_turn_and_is_stored() {
@@ -9,9 +10,7 @@ fn an_update_applies_from_the_next_turn_and_is_stored() {
     let (session, mut reader) = host.session();
     let before = session.say("Hola.").unwrap();
     reader.until_end_of(before);
-    session
-        .update(SessionUpdate { target: Some("en".parse().unwrap()), speed: Some(0.8), ..Default::default() })
-        .unwrap();
+    session.update(&SessionUpdate::from_json(r#"{"target": "en", "speed": 0.8}"#).unwrap()).unwrap();
     let after = session.say("Hello.").unwrap();
     reader.until_end_of(after);
     let requests = host.scripted.voice.requests();
@@ -27,8 +26,80 @@ fn an_invalid_update_changes_nothing() {
     let host = Host::new();
     let (session, _reader) = host.session();
     let before = session.config();
-    let update = SessionUpdate { speed: Some(0.7), voice: Some("nobody".into()), ..Default::default() };
-    assert_eq!(session.update(update).unwrap_err().code(), ErrorCode::UnknownVoice);
+    let update = SessionUpdate::new().speed(0.7).voice("nobody".to_owned());
+    assert_eq!(session.update(&update).unwrap_err().code(), ErrorCode::UnknownVoice);
+    assert_eq!(session.config(), before);
+}
+
+#[test]
+fn an_update_is_a_merge_patch() {
+    let host = Host::new();
+    let (session, _reader) = host.session();
+    let before = session.config();
+    let update = |json: &str| session.update(&SessionUpdate::from_json(json).unwrap()).unwrap();
+    update(
+        r#"{"listening": {"idle_ms": 5000}, "sampling": {"seed": 7}, "persona": {"name": "Luz"}, "voice": "es_test"}"#,
+    );
+    update(r#"{"retention": {"reply_audio": "never"}, "output_latency_ms": 40, "sampling": {"top_k": 1}}"#);
+    let config = session.config();
+    assert_eq!(config.listening, Listening { idle_ms: Some(5_000), ..before.listening });
+    assert_eq!(config.sampling, Sampling { seed: Some(7), top_k: 1, ..before.sampling.clone() });
+    assert_eq!(config.retention, Retention { reply_audio: Keep::Never, ..before.retention });
+    assert_eq!((config.output_latency_ms, config.voice.as_deref()), (40, Some("es_test")));
+    update(
+        r#"{"listening": null, "sampling": {"seed": null, "top_k": null}, "persona": {"name": null}, "voice": null,
+        "retention": {}, "output_latency_ms": null}"#,
+    );
+    let config = session.config();
+    assert_eq!(config, SessionConfig { retention: config.retention, ..before });
+}
+
+#[test]
+fn settings_in_json_are_strict_and_name_the_path() {
+    let detail = |json: &str| {
+        let error = SessionUpdate::from_json(json).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidConfig, "{json}");
+        error.detail().to_owned()
+    };
+    assert_eq!(detail(r#"{"sped": 1}"#), "sped: unknown field");
+    assert_eq!(detail(r#"{"sampling": {"topk": 1}}"#), "sampling.topk: unknown field");
+    assert!(detail(r#"{"listening": {"idle_ms": "soon"}}"#).starts_with("listening.idle_ms: invalid type"));
+    assert!(detail(r#"{"retention": {"text": "always"}}"#).starts_with("retention.text: unknown variant `always`"));
+    assert!(detail(r#"{"native": null}"#).contains("missing field `native`"));
+    for json in ["", "[]", "{", "{} {}", "7"] {
+        detail(json);
+    }
+}
+
+#[test]
+fn every_number_of_the_settings_has_a_range() {
+    let host = Host::new();
+    let (session, _reader) = host.session();
+    let before = session.config();
+    for out_of_range in [
+        r#"{"speed": 0.4}"#,
+        r#"{"patience": 1.5}"#,
+        r#"{"output_latency_ms": 5001}"#,
+        r#"{"vocabulary": [""]}"#,
+        r#"{"listening": {"preroll_ms": 2001}}"#,
+        r#"{"listening": {"speech_ms_min": 29}}"#,
+        r#"{"listening": {"interrupt_ms": 99}}"#,
+        r#"{"listening": {"partial_ms": 99}}"#,
+        r#"{"listening": {"idle_ms": 0}}"#,
+        r#"{"sampling": {"temperature": -0.1}}"#,
+        r#"{"sampling": {"top_p": 1.1}}"#,
+        r#"{"sampling": {"repetition_penalty": 0}}"#,
+        r#"{"sampling": {"max_tokens": 0}}"#,
+        r#"{"sampling": {"stop": [""]}}"#,
+    ] {
+        let refused = session.update(&SessionUpdate::from_json(out_of_range).unwrap());
+        let error = refused.expect_err(out_of_range);
+        assert_eq!(error.code(), ErrorCode::InvalidConfig, "{out_of_range}");
+        let name = out_of_range.split('"').rfind(|part| part.chars().all(|c| c.is_alphanumeric() || c == '_'));
+        assert!(error.detail().contains(name.unwrap()), "{out_of_range}: {error}");
+    }
+    let not_a_number = SessionConfig { speed: f32::NAN, ..before.clone() };
+    assert_eq!(host.engine.create_session(not_a_number).unwrap_err().code(), ErrorCode::InvalidConfig);
     assert_eq!(session.config(), before);
 }
 

@@ -246,14 +246,12 @@ impl World {
         if self.random.one_in(4) {
             listening = listening_of(&mut self.random);
         }
-        let update = SessionUpdate {
-            patience: Some(self.random.below(11) as f32 / 10.0),
-            interruptible: Some(!self.random.one_in(4)),
-            speed: Some(1.0 + self.random.below(2) as f32),
-            listening: Some(listening),
-            ..SessionUpdate::default()
-        };
-        self.session.update(update).expect("settings in their ranges");
+        let update = SessionUpdate::new()
+            .patience(self.random.below(11) as f32 / 10.0)
+            .interruptible(!self.random.one_in(4))
+            .speed(1.0 + self.random.below(2) as f32)
+            .listening(listening);
+        self.session.update(&update).expect("settings in their ranges");
     }
 
     /// Reads some of the events that are there, or all of them.

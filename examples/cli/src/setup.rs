@@ -87,15 +87,19 @@ pub(crate) fn session(
     playback: Playback,
     listening: Listening,
 ) -> Result<Session> {
-    let settings = SessionUpdate {
-        level: options.level.clone(),
-        scenario: options.scenario.clone(),
-        voice: options.voice.clone(),
-        speed: options.speed,
-        playback: Some(playback),
-        listening: Some(listening),
-        ..SessionUpdate::default()
-    };
+    let mut update = SessionUpdate::new().playback(playback).listening(listening);
+    if let Some(level) = &options.level {
+        update = update.level(level);
+    }
+    if let Some(scenario) = &options.scenario {
+        update = update.scenario(scenario);
+    }
+    if let Some(voice) = &options.voice {
+        update = update.voice(voice.clone());
+    }
+    if let Some(speed) = options.speed {
+        update = update.speed(speed);
+    }
     let session = match options.id {
         Some(id) => engine.open_session(id)?,
         None => {
@@ -103,7 +107,7 @@ pub(crate) fn session(
             engine.create_session(SessionConfig::new(languages.native.clone(), languages.target.clone()))?
         }
     };
-    session.update(settings)?;
+    session.update(&update)?;
     Ok(session)
 }
 

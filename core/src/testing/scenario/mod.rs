@@ -29,7 +29,6 @@ use super::scripted::Cue;
 use crate::config::{SessionConfig, SessionUpdate};
 use crate::error::{Error, ErrorCode, Result};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// A conversation as data.
@@ -168,7 +167,7 @@ impl Scenario {
         scenario.session_config()?;
         for timed in &scenario.calls {
             if let Call::Update(update) = &timed.call {
-                all_of::<SessionUpdate>(update)?;
+                SessionUpdate::from_json(&update.to_string())?;
             }
         }
         Ok(scenario)
@@ -187,7 +186,7 @@ impl Scenario {
         if let (Some(config), Some(given)) = (config.as_object_mut(), self.config.as_object()) {
             config.extend(given.clone());
         }
-        all_of(&config)
+        SessionConfig::from_json(&config.to_string())
     }
 }
 
@@ -205,23 +204,6 @@ impl<T: Clone> Line<T> {
 fn code_named(name: &str) -> Result<ErrorCode> {
     let code = ErrorCode::ALL.iter().find(|code| code.name() == name);
     code.copied().ok_or_else(|| Error::new(ErrorCode::InvalidArgument, format!("no error is named {name}")))
-}
-
-/// Reads settings, none of which may be unknown.
-fn all_of<T: DeserializeOwned + serde::Serialize>(given: &Value) -> Result<T> {
-    let invalid = |error: serde_json::Error| Error::new(ErrorCode::InvalidArgument, error.to_string());
-    let read: T = serde_json::from_value(given.clone()).map_err(invalid)?;
-    match unknown_key(given, &serde_json::to_value(&read).map_err(invalid)?) {
-        Some(key) => Err(Error::new(ErrorCode::InvalidArgument, format!("no setting is named {key}"))),
-        None => Ok(read),
-    }
-}
-
-fn unknown_key(given: &Value, known: &Value) -> Option<String> {
-    given.as_object()?.iter().find_map(|(key, value)| match known.get(key) {
-        Some(known) => unknown_key(value, known),
-        None => Some(key.clone()),
-    })
 }
 
 fn no_fields() -> Value {

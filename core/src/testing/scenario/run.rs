@@ -2,7 +2,7 @@
 
 use super::{Call, Line, Outcome, Requests, Scenario, Span, code_named};
 use crate::backend::{ChatRequest, Message, Role, SynthesisRequest};
-use crate::config::SessionConfig;
+use crate::config::{SessionConfig, SessionUpdate};
 use crate::driver::local::LocalDriver;
 use crate::engine::{Engine, EngineBuilder, SessionEngine};
 use crate::error::{Error, ErrorCode, Result};
@@ -210,7 +210,7 @@ impl<'s> Stage<'s> {
             Call::InputResumed => session.input_resumed(),
             Call::Interrupt => session.interrupt(),
             Call::Played { turn, samples_total } => session.played(TurnId(*turn), *samples_total),
-            Call::Update(update) => session.update(super::all_of(update)?),
+            Call::Update(update) => session.update(&SessionUpdate::from_json(&update.to_string())?),
             Call::Suspend => {
                 session.suspend();
                 Ok(())
