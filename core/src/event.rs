@@ -10,10 +10,17 @@
 //! use tertulia::event::{Event, EventKind};
 //! let event = Event { seq: 7, session: None, turn: None, at_ms: 120, kind: EventKind::PlaybackFlush };
 //! assert_eq!(event.to_json(), r#"{"type":"playback_flush","seq":7,"at_ms":120}"#);
+//! assert_eq!(Event::from_json(&event.to_json()).unwrap(), event);
+//! let newer = Event::from_json(r#"{"type":"of_a_newer_version","seq":8,"at_ms":130,"x":1}"#).unwrap();
+//! assert_eq!(newer.kind, EventKind::Unknown);
 //! ```
+//!
+//! A reader ignores what it does not know: a field is skipped, and an event of an unknown type, or with an unknown value of
+//! an enum, is read as [`EventKind::Unknown`].
 
 use crate::error::{Error, ErrorCode};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -74,10 +81,39 @@ impl Event {
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("events hold only strings, numbers and plain structs")
     }
+
+    /// Reads an event from its JSON form.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidArgument`] where the text is not an event.
+    pub fn from_json(json: &str) -> Result<Self, Error> {
+        serde_json::from_str(json)
+            .map_err(|source| Error::new(ErrorCode::InvalidArgument, "not an event").with_source(source))
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Envelope {
+            seq: u64,
+            session: Option<SessionId>,
+            turn: Option<TurnId>,
+            at_ms: u64,
+            #[serde(flatten)]
+            kind: serde_json::Value,
+        }
+        let Envelope { seq, session, turn, at_ms, kind } = Envelope::deserialize(deserializer)?;
+        if !kind["type"].is_string() {
+            return Err(serde::de::Error::missing_field("type"));
+        }
+        let kind = serde_json::from_value(kind).unwrap_or(EventKind::Unknown);
+        Ok(Self { kind, seq, session, turn, at_ms })
+    }
 }
 
 /// The kinds of events.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EventKind {
@@ -157,8 +193,10 @@ pub enum EventKind {
         chunk: u32,
         /// Samples per second.
         rate: u32,
-        /// Mono samples between -1 and 1.
-        #[serde(rename = "samples", serialize_with = "serialize_len")]
+        /// The number of its samples.
+        samples: u64,
+        /// Mono samples between -1 and 1; not part of the JSON form.
+        #[serde(skip)]
         pcm: Arc<[f32]>,
         /// The bytes of the reply's text that it speaks.
         #[serde(with = "span")]
@@ -215,22 +253,28 @@ pub enum EventKind {
     },
     /// An error outside a turn.
     Error(ErrorInfo),
+    /// An event of a newer version, read from JSON; the engine emits none.
+    Unknown,
 }
 
 /// An error inside an event.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ErrorInfo {
     /// The stable number.
     pub code: ErrorCode,
     /// The stable name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
+    /// True if the same may succeed later without any other change.
+    #[serde(default)]
+    pub retryable: bool,
     /// The context and its causes, for logs; never words of the user.
     pub detail: String,
 }
 
 impl From<&Error> for ErrorInfo {
     fn from(error: &Error) -> Self {
-        Self { code: error.code(), name: error.code().name(), detail: error.detail_with_causes() }
+        let (code, retryable) = (error.code(), error.is_retryable());
+        Self { code, name: code.name().into(), retryable, detail: error.detail_with_causes() }
     }
 }
 
@@ -356,7 +400,7 @@ pub struct Word {
 }
 
 /// Reads the null that JSON has for a number that is not finite.
-fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
     Ok(Option::<f32>::deserialize(deserializer)?.unwrap_or(f32::NAN))
 }
 
@@ -420,14 +464,9 @@ pub struct Metrics {
     pub dropped_messages: u32,
 }
 
-fn serialize_len<S: Serializer>(pcm: &Arc<[f32]>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(pcm.len() as u64)
-}
-
 /// A span as `[start, end]`, the end excluded.
 mod span {
-    use super::{Deserialize, Range, Serialize, Serializer};
-    use serde::Deserializer;
+    use super::{Deserialize, Deserializer, Range, Serialize, Serializer};
 
     pub(super) fn serialize<S: Serializer>(span: &Range<usize>, serializer: S) -> Result<S::Ok, S::Error> {
         [span.start, span.end].serialize(serializer)

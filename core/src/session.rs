@@ -288,8 +288,7 @@ impl Session {
 
     /// The one reader of the session's events. Fails with [`ErrorCode::EventsTaken`] while there is another.
     pub fn events(&self) -> Result<Events> {
-        self.inner.session.events.take_reader()?;
-        Ok(Events { id: self.id(), queue: self.inner.session.events.clone() })
+        Events::take(&self.inner.session.events)
     }
 
     /// The turns of this session in the store, oldest first. Fails with the codes of the store.

@@ -42,7 +42,8 @@ fn kinds() -> Vec<EventKind> {
         EventKind::ReplyAudioDelta {
             chunk: 0,
             rate: 24_000,
-            pcm: Arc::from([0.5_f32; 3]),
+            samples: 3,
+            pcm: Arc::default(),
             text_span: 0..11,
             words: vec![word],
         },
@@ -98,6 +99,31 @@ fn event_json_is_one_line_with_type_seq_and_at_ms() {
         assert!(object["type"].is_string() && object["seq"] == 1 && object["at_ms"] == 2);
         assert!(!object.contains_key("session") && !object.contains_key("turn"));
         assert!(!json.contains('\n'));
+    }
+}
+
+#[test]
+fn event_json_reads_back_equal() {
+    for kind in kinds() {
+        let event = Event { kind, seq: 1, session: Some(SessionId::new(0)), turn: Some(TurnId(2)), at_ms: 3 };
+        assert_eq!(Event::from_json(&event.to_json()).unwrap(), event);
+    }
+}
+
+#[test]
+fn event_json_of_a_newer_version_is_read() {
+    let read = |json: &str| Event::from_json(json).map(|event| event.kind);
+    let stopped = r#"{"type":"speech_stopped","seq":1,"at_ms":2,"end_ms":900,"new_field":{"x":[1]}}"#;
+    assert_eq!(read(stopped).unwrap(), EventKind::SpeechStopped { end_ms: 900 });
+    let reason =
+        r#"{"type":"turn_interrupted","seq":1,"at_ms":2,"reason":"new_reason","heard_text":"","estimated":false}"#;
+    assert_eq!(read(reason).unwrap(), EventKind::Unknown);
+    let error = r#"{"type":"error","seq":1,"at_ms":2,"code":999,"name":"NewError","retryable":true,"detail":"why"}"#;
+    let Ok(EventKind::Error(error)) = read(error) else { panic!("not an error") };
+    assert_eq!((error.code, &*error.name, error.retryable), (ErrorCode::Unknown(999), "NewError", true));
+    for json in ["", "{}", r#"{"seq":1,"at_ms":2}"#, r#"{"type":"idle","at_ms":2}"#, r#"{"type":7,"seq":1,"at_ms":2}"#]
+    {
+        assert_eq!(read(json).unwrap_err().code(), ErrorCode::InvalidArgument, "{json}");
     }
 }
 

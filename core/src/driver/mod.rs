@@ -73,7 +73,7 @@ pub(crate) struct Shared {
     pub(crate) workers: Workers,
     /// When the store was tidied up last, on the clock's monotonic scale.
     pub(crate) tidied_us: Mutex<Option<u64>>,
-    pub(crate) engine_events: EventQueue,
+    pub(crate) engine_events: Arc<EventQueue>,
     pub(crate) opened_us: u64,
     pub(crate) open: OpenSessions,
     pub(crate) messages: Sender<Message>,

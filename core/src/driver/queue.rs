@@ -1,4 +1,4 @@
-//! The queue of events between a session and its one reader.
+//! The queue of events between a session, or the engine, and its one reader.
 
 use crate::backend::CancelFlag;
 use crate::error::{ErrorCode, Result};
@@ -27,7 +27,7 @@ pub(crate) struct EventQueue {
 struct Inner {
     unread: VecDeque<Event>,
     delivered: u64,
-    closed: bool,
+    closed: Option<ErrorCode>,
     taken: bool,
     wake: Option<WakeFn>,
     waker: Option<Waker>,
@@ -38,7 +38,7 @@ impl EventQueue {
     pub(crate) fn push(&self, session: Option<SessionId>, turn: Option<TurnId>, at_ms: u64, kind: EventKind) {
         let event = Event { kind, seq: 0, session, turn, at_ms };
         self.change(|inner| {
-            if inner.closed {
+            if inner.closed.is_some() {
                 return;
             }
             // A model is loaded to one extent at a time, so that a host that never looks finds one event a model.
@@ -62,9 +62,9 @@ impl EventQueue {
         });
     }
 
-    /// No event comes after those that are there.
-    pub(crate) fn close(&self) {
-        self.change(|inner| inner.closed = true);
+    /// No event comes after those that are there; a reader then fails with `code`.
+    pub(crate) fn close(&self, code: ErrorCode) {
+        self.change(|inner| inner.closed = Some(code));
         self.nudge();
     }
 
@@ -107,7 +107,7 @@ impl EventQueue {
     /// The next event; `None` where there is none yet.
     ///
     /// # Errors
-    /// [`ErrorCode::SessionClosed`] once the last event was read.
+    /// The code of [`close`](Self::close) once the last event was read.
     pub(crate) fn try_next(&self) -> Result<Option<Event>> {
         self.next_within(Duration::ZERO)
     }
@@ -116,7 +116,7 @@ impl EventQueue {
     pub(crate) fn next_within(&self, timeout: Duration) -> Result<Option<Event>> {
         let mut inner = self.inner.lock();
         if !timeout.is_zero() {
-            self.arrived.wait_while_for(&mut inner, |inner| inner.unread.is_empty() && !inner.closed, timeout);
+            self.arrived.wait_while_for(&mut inner, |inner| inner.unread.is_empty() && inner.closed.is_none(), timeout);
         }
         self.next_of(&mut inner)
     }
@@ -145,7 +145,7 @@ impl EventQueue {
 
     fn has_room(&self) -> bool {
         let inner = self.inner.lock();
-        inner.unread.len() < UNREAD_MAX || inner.closed
+        inner.unread.len() < UNREAD_MAX || inner.closed.is_some()
     }
 
     /// Lets those that wait for room look again: their work may have been cancelled.
@@ -163,8 +163,7 @@ impl EventQueue {
                 }
                 Ok(Some(event))
             }
-            None if inner.closed => Err(ErrorCode::SessionClosed.into()),
-            None => Ok(None),
+            None => inner.closed.map_or(Ok(None), |code| Err(code.into())),
         }
     }
 

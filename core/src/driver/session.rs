@@ -259,7 +259,7 @@ impl SessionCore {
         if !self.unsaved.is_empty() {
             tracing::warn!("a session was closed and not all of it stored");
         }
-        self.session.events.close();
+        self.session.events.close(ErrorCode::SessionClosed);
         self.session.engine.open.release(self.session.id);
         self.closed = true;
     }

@@ -8,7 +8,7 @@ use crate::driver::recording::ListenRequest;
 use crate::error::Result;
 use crate::event::{Event, SessionId};
 use crate::language::LanguageTag;
-use crate::session::Session;
+use crate::session::{Events, Session};
 use crate::store::{
     ArchiveSource, ExportReport, ImportOptions, ImportReport, SessionCursor, SessionPage, SessionRecord, StoreKey,
     StoreUsage, Swept, Turns, Verified,
@@ -155,9 +155,12 @@ pub trait SessionEngine: MaybeSend + MaybeSync {
     /// [`ErrorCode::SessionBusy`] where a session is open.
     fn rotate_store_key(&self, key: Option<StoreKey>) -> Result<()>;
 
-    /// The next event of the engine itself; `None` where there is none yet. Fails with [`ErrorCode::EngineClosed`] once
-    /// the engine was shut down and the last event read.
-    fn try_next_event(&self) -> Result<Option<Event>>;
+    /// The one reader of the engine's own events: models being loaded, and errors outside sessions. Reading fails with
+    /// [`ErrorCode::EngineClosed`] once the engine was shut down and the last event read.
+    ///
+    /// # Errors
+    /// [`ErrorCode::EventsTaken`] while there is another reader.
+    fn events(&self) -> Result<Events>;
 
     /// Suspends every session, waits until everything is stored, and stops.
     fn shut_down(&self);

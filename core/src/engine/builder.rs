@@ -5,7 +5,6 @@ use crate::backend::Backends;
 use crate::catalog::Catalog;
 use crate::driver::exec::Workers;
 use crate::driver::local::LocalDriver;
-use crate::driver::queue::EventQueue;
 use crate::driver::{CommitOrder, EngineLoop, Options, Shared};
 #[cfg(doc)]
 use crate::error::ErrorCode;
@@ -140,7 +139,7 @@ impl EngineBuilder {
             persistent,
             workers: Workers::new(),
             tidied_us: Default::default(),
-            engine_events: EventQueue::default(),
+            engine_events: Arc::default(),
             open: Default::default(),
             messages,
             idle: Default::default(),

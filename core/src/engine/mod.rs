@@ -20,7 +20,7 @@ use crate::driver::{Message, SessionCore, SessionKey, SessionShared, Shared};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{Event, SessionId};
 use crate::language::LanguageTag;
-use crate::session::Session;
+use crate::session::{Events, Session};
 use crate::store::{
     ArchiveSource, ExportReport, ImportOptions, ImportReport, SessionCursor, SessionPage, SessionRecord, StoreKey,
     StoreUsage, Swept, TurnRecord, Turns, Verified, Write,
@@ -237,8 +237,8 @@ impl SessionEngine for Engine {
         self.shared.open.while_none_is_open(|| self.shared.store.rotate_key(key))
     }
 
-    fn try_next_event(&self) -> Result<Option<Event>> {
-        self.shared.engine_events.try_next().map_err(|_closed| ErrorCode::EngineClosed.into())
+    fn events(&self) -> Result<Events> {
+        Events::take(&self.shared.engine_events)
     }
 
     fn shut_down(&self) {
@@ -256,7 +256,7 @@ impl SessionEngine for Engine {
         if let Some(join) = self.join.lock().take() {
             join();
         }
-        self.shared.engine_events.close();
+        self.shared.engine_events.close(ErrorCode::EngineClosed);
     }
 }
 

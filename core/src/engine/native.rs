@@ -2,7 +2,9 @@
 
 use super::{Engine, EngineBuilder};
 use crate::driver::threaded::Threads;
-use crate::error::{ErrorCode, Result};
+#[cfg(doc)]
+use crate::error::ErrorCode;
+use crate::error::Result;
 use crate::event::Event;
 use crate::session::Events;
 use std::sync::mpsc::channel;
@@ -22,21 +24,11 @@ impl EngineBuilder {
     }
 }
 
-impl Engine {
-    /// The same as [`SessionEngine::try_next_event`](crate::SessionEngine::try_next_event), waiting up to `timeout`.
-    ///
-    /// # Errors
-    /// [`ErrorCode::EngineClosed`] once the engine was shut down and the last event read.
-    pub fn next_event(&self, timeout: Duration) -> Result<Option<Event>> {
-        self.shared.engine_events.next_within(timeout).map_err(|_closed| ErrorCode::EngineClosed.into())
-    }
-}
-
 impl Events {
     /// The next event, waiting for it up to `timeout`.
     ///
     /// # Errors
-    /// [`ErrorCode::SessionClosed`] once the last event, `session_closed`, was read.
+    /// As for [`try_next`](Events::try_next).
     pub fn next_timeout(&self, timeout: Duration) -> Result<Option<Event>> {
         self.queue.next_within(timeout)
     }

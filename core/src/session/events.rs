@@ -1,28 +1,35 @@
-//! [`Events`]: the one reader of a session's events.
+//! [`Events`]: the one reader of the events of a session or of the engine.
 
 use crate::driver::queue::EventQueue;
 #[cfg(doc)]
 use crate::error::ErrorCode;
 use crate::error::Result;
-use crate::event::{Event, SessionId};
+use crate::event::Event;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// The one reader of a session's events; after it is dropped another can be taken.
+/// The one reader of the events of a session, or of the engine; after it is dropped another can be taken.
 ///
 /// Polled with [`try_next`](Events::try_next), waited for with `next_timeout` (native only), or read as a
 /// [`Stream`](futures_core::Stream).
 pub struct Events {
-    pub(crate) id: SessionId,
     pub(crate) queue: Arc<EventQueue>,
 }
 
 impl Events {
+    /// # Errors
+    /// [`ErrorCode::EventsTaken`] while there is another reader.
+    pub(crate) fn take(queue: &Arc<EventQueue>) -> Result<Self> {
+        queue.take_reader()?;
+        Ok(Self { queue: queue.clone() })
+    }
+
     /// The next event; `None` where there is none yet.
     ///
     /// # Errors
-    /// [`ErrorCode::SessionClosed`] once the last event, `session_closed`, was read.
+    /// Once the last event was read: [`ErrorCode::SessionClosed`] after `session_closed`, [`ErrorCode::EngineClosed`] for
+    /// the engine's.
     pub fn try_next(&self) -> Result<Option<Event>> {
         self.queue.try_next()
     }
@@ -54,6 +61,6 @@ impl futures_core::Stream for Events {
 
 impl std::fmt::Debug for Events {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Events").field("session", &self.id).finish_non_exhaustive()
+        f.debug_struct("Events").finish_non_exhaustive()
     }
 }

@@ -162,7 +162,10 @@ mod tests {
         outbox.emit_after(ticket..=ticket, TURN, EventKind::PlaybackResume);
         for chunk in 0..2 {
             let (pcm, words) = (vec![0.0; 30].into(), Vec::new());
-            outbox.emit(TURN, EventKind::ReplyAudioDelta { chunk, rate: 8_000, pcm, text_span: 0..1, words });
+            outbox.emit(
+                TURN,
+                EventKind::ReplyAudioDelta { chunk, rate: 8_000, samples: 30, pcm, text_span: 0..1, words },
+            );
         }
         assert_eq!(outbox.withdraw_audio(), 60);
         outbox.on_stored(ticket, None);

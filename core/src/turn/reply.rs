@@ -101,7 +101,8 @@ impl Reply {
             return None;
         }
         self.chunks += 1;
-        Some(EventKind::ReplyAudioDelta { chunk: self.chunks - 1, rate, pcm, text_span, words })
+        let samples = pcm.len() as u64;
+        Some(EventKind::ReplyAudioDelta { chunk: self.chunks - 1, rate, samples, pcm, text_span, words })
     }
 
     pub(super) fn finish_clause(&mut self) {

@@ -117,6 +117,7 @@ fn verdict(change: impl FnOnce(&mut Vec<EventKind>)) -> Result<(), String> {
     let chunk = |chunk, text_span: std::ops::Range<usize>| EventKind::ReplyAudioDelta {
         chunk,
         rate: 8_000,
+        samples: 500,
         pcm: vec![0.0; 500].into(),
         words: vec![word(text_span.start..text_span.end, u64::from(chunk) * 500, u64::from(chunk) * 500 + 400)],
         text_span,

@@ -22,8 +22,9 @@ pub(crate) struct TurnResult {
 pub(crate) fn print_turn(engine: &Engine, events: &Events, turn: TurnId, output: &Output) -> Result<TurnResult> {
     let mut result = TurnResult::default();
     let mut last_event = Instant::now();
+    let engine_events = engine.events()?;
     while last_event.elapsed() < PATIENCE {
-        while let Some(event) = engine.next_event(Duration::ZERO)? {
+        while let Some(event) = engine_events.try_next()? {
             last_event = Instant::now();
             output.json_line(&event.to_json())?;
             if let EventKind::ModelLoading { model, progress: 0.0 } = event.kind {
@@ -54,7 +55,7 @@ pub(crate) fn print_turn(engine: &Engine, events: &Events, turn: TurnId, output:
 
 /// A conversation in real time: prints the session's events and applies them to the player.
 pub(crate) struct Talk<'a> {
-    engine: &'a Engine,
+    engine_events: Events,
     pub(crate) session: Session,
     events: Events,
     player: Arc<Mutex<Player>>,
@@ -70,14 +71,14 @@ pub(crate) struct Talk<'a> {
 
 impl<'a> Talk<'a> {
     pub(crate) fn new(
-        engine: &'a Engine,
+        engine: &Engine,
         session: Session,
         player: Arc<Mutex<Player>>,
         output: &'a Output,
     ) -> Result<Self> {
-        let events = session.events()?;
+        let (events, engine_events) = (session.events()?, engine.events()?);
         let (partial, reply) = (String::new(), (None, String::new(), 0));
-        Ok(Self { engine, session, events, player, output, reported: None, turns_open: 0, partial, reply })
+        Ok(Self { engine_events, session, events, player, output, reported: None, turns_open: 0, partial, reply })
     }
 
     pub(crate) fn player(&self) -> MutexGuard<'_, Player> {
@@ -90,7 +91,7 @@ impl<'a> Talk<'a> {
 
     /// Takes the next event, if there is one; gives its type.
     pub(crate) fn try_next(&mut self) -> Result<Option<String>> {
-        while let Some(event) = self.engine.next_event(Duration::ZERO)? {
+        while let Some(event) = self.engine_events.try_next()? {
             self.output.json_line(&event.to_json())?;
         }
         let Some(event) = self.events.try_next()? else { return Ok(None) };
