@@ -6,9 +6,15 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A flag shared by the caller who cancels and the step that checks it.
+/// A flag shared by the caller who cancels and the step that checks it, or waits for it.
 #[derive(Clone, Debug, Default)]
-pub struct CancelFlag(Arc<AtomicBool>);
+pub struct CancelFlag(Arc<Flag>);
+
+#[derive(Debug, Default)]
+struct Flag {
+    is_raised: AtomicBool,
+    raised: event_listener::Event,
+}
 
 impl CancelFlag {
     /// A flag that is not raised.
@@ -18,12 +24,24 @@ impl CancelFlag {
 
     /// Raises the flag for good.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.is_raised.store(true, Ordering::Release);
+        self.0.raised.notify(usize::MAX);
     }
 
     /// True if the flag is raised.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.is_raised.load(Ordering::Acquire)
+    }
+
+    /// Waits until the flag is raised.
+    pub async fn cancelled(&self) {
+        loop {
+            let raised = self.0.raised.listen();
+            if self.is_cancelled() {
+                return;
+            }
+            raised.await;
+        }
     }
 
     /// # Errors

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::Poll;
 
 /// Which worker does a piece of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +60,10 @@ impl Workers {
         let pause = self.pause.clone();
         let steps = poll_fn(move |context| {
             let _inside = pause.enter();
-            work.as_mut().poll(context)
+            caught("a piece of work", || work.as_mut().poll(context)).unwrap_or_else(|error| {
+                tracing::error!(error = error.chain(), "work was lost");
+                Poll::Ready(())
+            })
         });
         executors[worker as usize].spawn(steps).detach();
     }
@@ -81,6 +85,12 @@ impl Workers {
         self.closed.notify(usize::MAX);
         drop(executors);
     }
+}
+
+/// The result of `work`; a panic in it becomes an error that names it.
+pub(super) fn caught<T>(name: &str, work: impl FnOnce() -> T) -> Result<T> {
+    std::panic::catch_unwind(AssertUnwindSafe(work))
+        .map_err(|_panic| Error::new(ErrorCode::Internal, format!("{name} panicked")))
 }
 
 /// The result of a backend's work; a panic becomes an error.

@@ -20,6 +20,7 @@ mod models;
 mod pause;
 pub(crate) mod queue;
 pub(crate) mod recording;
+pub(crate) mod seam;
 mod session;
 mod summary;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
@@ -34,7 +35,7 @@ use crate::event::{EventKind, SessionId, TurnId};
 use crate::platform::Clock;
 use crate::store::{SessionRecord, Store, Turns, Write};
 use crate::turn::{EndpointWeights, Input, Start, Ticket};
-use exec::Workers;
+use exec::{Workers, caught};
 use history::History;
 use idle::IdleGate;
 use microphone::Microphone;
@@ -245,7 +246,7 @@ impl Shared {
             // Moved there and back: the writes hold whole recordings.
             let counts: Vec<usize> = commits.iter().map(|commit| commit.writes.len()).collect();
             let mut all: Vec<Write> = commits.iter_mut().flat_map(|commit| commit.writes.drain(..)).collect();
-            if self.store.apply(&all).is_ok() {
+            if self.apply(&all).is_ok() {
                 commits.into_iter().for_each(|commit| self.send(Message::Committed(commit, None)));
                 return;
             }
@@ -254,13 +255,17 @@ impl Shared {
             }
         }
         for mut commit in commits {
-            let error = self.store.apply(&commit.writes).err();
+            let error = self.apply(&commit.writes).err();
             match &error {
                 None => commit.writes.clear(),
                 Some(error) => tracing::warn!(error = error.chain(), "a commit failed"),
             }
             self.send(Message::Committed(commit, error));
         }
+    }
+
+    fn apply(&self, writes: &[Write]) -> Result<()> {
+        caught("the store", || self.store.apply(writes)).flatten()
     }
 }
 
@@ -302,9 +307,10 @@ impl EngineLoop {
 
     fn handle(&mut self, message: Message) {
         match message {
-            Message::Open(mut session) => {
-                session.open();
-                self.sessions.insert(session.key(), *session);
+            Message::Open(session) => {
+                let key = session.key();
+                self.sessions.insert(key, *session);
+                self.with_session(key, SessionCore::open);
             }
             Message::Machine(key, input) => self.with_session(key, |session| session.handle(input)),
             Message::Utterance(key, start, file) => {
@@ -322,20 +328,28 @@ impl EngineLoop {
                     let _ = commits.send(CommitOrder::Flush(done));
                 }
             }
-            Message::Trim => self.sessions.values_mut().for_each(SessionCore::trim),
+            Message::Trim => self.keys().into_iter().for_each(|key| self.with_session(key, SessionCore::trim)),
             Message::Summary(key, news) => self.with_session(key, |session| session.handle_summary(news)),
             Message::Turns(key, read) => self.with_session(key, |session| session.handle_turns(read)),
             Message::ShutDown => {
                 self.shutting_down = true;
-                self.sessions.values_mut().for_each(|session| session.handle(Input::Close { ended: false }));
-                self.sessions.retain(|_, session| !session.is_closed());
+                for key in self.keys() {
+                    self.with_session(key, |session| session.handle(Input::Close { ended: false }));
+                }
             }
         }
     }
 
+    fn keys(&self) -> Vec<SessionKey> {
+        self.sessions.keys().copied().collect()
+    }
+
+    /// Does the work on a session; a panic in it closes this session, and the others go on.
     fn with_session(&mut self, key: SessionKey, work: impl FnOnce(&mut SessionCore)) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
-        work(session);
+        if let Err(error) = caught("a session", || work(session)) {
+            session.abandon(&error);
+        }
         if session.is_closed() {
             self.sessions.remove(&key);
         }

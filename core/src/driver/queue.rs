@@ -1,5 +1,6 @@
 //! The queue of events between a session, or the engine, and its one reader.
 
+use super::exec::caught;
 use crate::backend::CancelFlag;
 use crate::error::{ErrorCode, Result};
 use crate::event::{Event, EventKind, SessionId, TurnId};
@@ -176,8 +177,10 @@ impl EventQueue {
         if let Some(waker) = waker {
             waker.wake();
         }
-        if let Some(wake) = wake {
-            wake();
+        if let Some(wake) = wake
+            && let Err(error) = caught("the host's waker", || wake())
+        {
+            tracing::warn!(error = error.chain(), "a waker failed");
         }
     }
 }

@@ -255,6 +255,25 @@ impl SessionCore {
         }
     }
 
+    /// Closes the session after a panic in the engine: its state can no longer be relied on. It can be opened again as it
+    /// is stored.
+    pub(crate) fn abandon(&mut self, error: &Error) {
+        tracing::error!(session = %self.session.id, error = error.chain(), "a session was lost");
+        self.closed = true;
+        self.session.closing.store(true, Ordering::Release);
+        self.session.microphone.close();
+        self.stop_summarising();
+        if let Some(work) = &self.turn {
+            work.cancel.cancel();
+        }
+        let (engine, kind) = (&self.session.engine, EventKind::Error(ErrorInfo::from(error)));
+        engine.engine_events.push(Some(self.session.id), None, engine.uptime_ms(), kind.clone());
+        self.session.emit(None, kind);
+        self.session.emit(None, EventKind::SessionClosed { ended: false });
+        self.session.events.close(ErrorCode::SessionClosed);
+        engine.open.release(self.session.id);
+    }
+
     fn finish_closing(&mut self) {
         if !self.unsaved.is_empty() {
             tracing::warn!("a session was closed and not all of it stored");

@@ -5,7 +5,7 @@ use crate::backend::Backends;
 use crate::catalog::Catalog;
 use crate::driver::exec::Workers;
 use crate::driver::local::LocalDriver;
-use crate::driver::{CommitOrder, EngineLoop, Options, Shared};
+use crate::driver::{CommitOrder, EngineLoop, Options, Shared, seam};
 #[cfg(doc)]
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -130,7 +130,7 @@ impl EngineBuilder {
         let store = Store::open_with(self.store, self.store_options, clock.unix_ms())?;
         let (messages, received) = channel();
         let shared = Arc::new(Shared {
-            backends: self.backends,
+            backends: seam::checked(self.backends),
             store,
             catalog: self.catalog,
             opened_us: clock.monotonic_us(),

@@ -48,6 +48,8 @@ macro_rules! for_each_error_code {
             (307, AudioCorrupt, false, "The audio file is damaged.");
             (308, NoSpeech, false, "The audio holds no speech.");
             (400, RecognizerFailed, true, "The recogniser failed.");
+            (401, VadFailed, true, "The voice activity detector failed.");
+            (402, TurnDetectorFailed, true, "The turn detector failed.");
             (500, ChatFailed, true, "The chat model failed.");
             (501, ContextFull, false, "The prompt does not fit the chat model's context.");
             (502, ChatTemplateInvalid, false, "The chat model's template could not be rendered.");
