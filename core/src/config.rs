@@ -66,6 +66,9 @@ pub struct SessionConfig {
     /// Sampling of the chat model's tokens.
     #[serde(default)]
     pub sampling: Sampling,
+    /// A string of the host's that each request to a backend carries, up to 1,000 bytes: an account, say, or a trace id.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub request_tag: String,
 }
 
 mod defaults {
@@ -106,6 +109,7 @@ impl SessionConfig {
             interruptible: true,
             listening: Listening::default(),
             sampling: Sampling::default(),
+            request_tag: String::new(),
         }
     }
 
@@ -145,6 +149,7 @@ impl SessionConfig {
         for word in &self.vocabulary {
             check_range("vocabulary: bytes of a word", word.len(), 1..=100)?;
         }
+        check_range("request_tag: bytes", self.request_tag.len(), 0..=1_000)?;
         self.listening.check_ranges()?;
         self.sampling.check_ranges()
     }
@@ -347,6 +352,7 @@ session_update! {
     interruptible: bool,
     listening: Listening,
     sampling: Sampling,
+    request_tag: String,
 }
 
 impl SessionUpdate {

@@ -385,6 +385,13 @@ pub struct Transcript {
     pub words: Vec<Word>,
 }
 
+impl From<String> for Transcript {
+    /// A transcript of a recogniser that gives nothing but the text: certain, without word times.
+    fn from(text: String) -> Self {
+        Self { text: text.trim().to_owned(), language_probability: 1.0, ..Self::default() }
+    }
+}
+
 /// One recognised word.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Word {

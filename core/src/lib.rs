@@ -96,9 +96,7 @@ mod wav;
 pub use config::{Keep, Listening, ListeningMode, Persona, Playback, Retention, SessionConfig, SessionUpdate};
 pub use driver::local::LocalDriver;
 pub use driver::recording::ListenRequest;
-pub use engine::{
-    Capabilities, Engine, EngineBuilder, LanguageCapability, ModelNames, SessionEngine, Speech, TrimLevel,
-};
+pub use engine::{Capabilities, Engine, EngineBuilder, LanguageCapability, ModelNames, SessionEngine, TrimLevel};
 pub use error::{Error, ErrorCode, Result};
 pub use event::{Event, EventKind, SessionId, TurnId};
 pub use language::LanguageTag;

@@ -99,7 +99,10 @@ impl Hostile {
             start_sample: self.below(400),
             end_sample: if self.below(9) == 0 { u64::MAX } else { self.below(900) },
         };
-        SpeechChunk { samples, text_span: span(), words: (0..self.below(3)).map(word).collect() }
+        let rate = if self.below(20) > 0 { 8_000 } else { [0, 1, 24_000, u32::MAX][self.below(4) as usize] };
+        let mut chunk = SpeechChunk::new(samples, rate, span());
+        chunk.words = (0..self.below(3)).map(word).collect();
+        chunk
     }
 }
 
@@ -161,7 +164,7 @@ impl Vad for Hostile {
 }
 
 impl TurnDetector for Hostile {
-    fn probability_finished<'a>(&'a self, _audio: &'a [f32], _cancel: &'a CancelFlag) -> BoxFuture<'a, Result<f32>> {
+    fn probability_finished(&self, _request: DetectionRequest) -> BoxFuture<'_, Result<f32>> {
         Box::pin(async move {
             if !self.is_polite() && self.below(9) == 0 {
                 pending::<()>().await;
@@ -219,12 +222,6 @@ impl Conversation for Hostile {
         let (hostile, polite) = (self.clone(), vec![ChatStep::Text("Hola, Ana.".into()), done()]);
         Ok(Box::new(HostileSteps { hostile, code: ErrorCode::ChatFailed, polite, each }))
     }
-
-    fn cache_bytes(&self) -> u64 {
-        0
-    }
-
-    fn drop_cache(&mut self) {}
 }
 
 impl Synthesizer for Hostile {
@@ -236,17 +233,9 @@ impl Synthesizer for Hostile {
         vec![VoiceInfo { name: "v".into(), language: tag("es") }]
     }
 
-    fn sample_rate(&self) -> u32 {
-        if self.is_polite() || self.below(20) > 0 { 8_000 } else { [0, 1, u32::MAX][self.below(3) as usize] }
-    }
-
-    fn check_lexicon(&self, _lexicon: &Lexicon) -> Result<()> {
-        Ok(())
-    }
-
     fn synthesize(&self, request: SynthesisRequest) -> Result<Steps<'static, SpeechChunk>> {
         let text_span = 0..request.text.len();
-        let polite = vec![SpeechChunk { samples: vec![0.1; 800], text_span, words: Vec::new() }];
+        let polite = vec![SpeechChunk::new(vec![0.1; 800], 8_000, text_span)];
         let (hostile, text) = (self.clone(), request.text);
         let each = move || hostile.chunk(&text);
         Ok(Box::new(HostileSteps { hostile: self.clone(), code: ErrorCode::SynthesizerFailed, polite, each }))
@@ -381,9 +370,10 @@ impl World {
 
 #[test]
 fn hostile_answers_end_turns_and_nothing_else() {
-    std::panic::set_hook(Box::new(|info| {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
         if info.payload_as_str() != Some("hostile") {
-            eprintln!("{info}");
+            usual(info);
         }
     }));
     let steps: u64 = std::env::var("TERTULIA_STEPS").map_or(100_000, |steps| steps.parse().expect("a number"));

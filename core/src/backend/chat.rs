@@ -1,6 +1,6 @@
 //! Replies: the chat model, its conversations and requests.
 
-use super::{CancelFlag, MaybeSend, Model, Steps};
+use super::{CancelFlag, MaybeSend, Model, Purpose, RequestContext, Steps, steps_from_fn};
 #[cfg(doc)]
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -40,8 +40,10 @@ pub trait ChatModel: Model {
     /// The languages that it converses in.
     fn languages(&self) -> Vec<LanguageTag>;
 
-    /// The context length in tokens.
-    fn context_len(&self) -> usize;
+    /// The context length in tokens; 8,192 by default. Read once, when the engine is built, and after loading.
+    fn context_len(&self) -> usize {
+        8_192
+    }
 
     /// The number of tokens of a text, without those of the chat template; decides how much is summarised.
     ///
@@ -71,15 +73,19 @@ pub trait Conversation: MaybeSend {
     /// [`ErrorCode::ChatTemplateInvalid`]. Steps fail with [`ErrorCode::ChatFailed`] or [`ErrorCode::Cancelled`].
     fn reply(&mut self, request: ChatRequest) -> Result<Steps<'_, ChatStep>>;
 
-    /// Bytes that the cache takes now.
-    fn cache_bytes(&self) -> u64;
-
-    /// Frees the cache; the next reply evaluates the whole prompt.
-    fn drop_cache(&mut self);
+    /// Evaluates the tokens of a reply to come and keeps them in its cache: the request is that reply's, or a part of
+    /// it. Does nothing by default.
+    ///
+    /// # Errors
+    /// As for [`reply`](Self::reply).
+    fn prefill(&mut self, _request: ChatRequest) -> Result<Steps<'_, ()>> {
+        Ok(steps_from_fn(|| Ok(None)))
+    }
 }
 
 /// A request for a reply.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ChatRequest {
     /// The conversation, oldest first.
     pub messages: Vec<Message>,
@@ -88,8 +94,19 @@ pub struct ChatRequest {
     pub pinned: usize,
     /// Sampling of tokens.
     pub sampling: Sampling,
+    /// For what, and for whom, it is made.
+    pub context: RequestContext,
     /// Stops the work.
     pub cancel: CancelFlag,
+}
+
+impl ChatRequest {
+    /// A request for a reply to the last message, without a session.
+    pub fn new(messages: Vec<Message>) -> Self {
+        let context = RequestContext { purpose: Purpose::Reply, ..RequestContext::default() };
+        let pinned = messages.len().saturating_sub(1);
+        Self { messages, pinned, sampling: Sampling::default(), context, cancel: CancelFlag::new() }
+    }
 }
 
 /// Sampling of tokens.
@@ -108,7 +125,7 @@ pub struct Sampling {
     pub seed: Option<u64>,
     /// Texts that end the reply, up to 16 of up to 100 bytes; they are not part of it.
     pub stop: Vec<String>,
-    /// The most tokens of one reply, 1 to 8,192; in a backend's request 0 only prefills the KV cache with the prompt.
+    /// The most tokens of one reply, 1 to 8,192.
     pub max_tokens: u32,
 }
 
@@ -128,10 +145,11 @@ impl Default for Sampling {
 
 /// One step of a reply.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum ChatStep {
     /// Part of the prompt was evaluated.
     Working,
-    /// More text: whole characters, never empty.
+    /// More text, in whole characters.
     Text(String),
     /// The last item.
     Done {
@@ -140,6 +158,13 @@ pub enum ChatStep {
         /// Token counts.
         usage: ChatUsage,
     },
+}
+
+impl ChatStep {
+    /// The last item of a reply that ended by itself, without token counts.
+    pub fn done() -> Self {
+        ChatStep::Done { reason: StopReason::Stop, usage: ChatUsage::default() }
+    }
 }
 
 /// Why a reply ended.

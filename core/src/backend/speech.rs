@@ -2,7 +2,7 @@
 
 #[cfg(doc)]
 use super::LISTEN_RATE_HZ;
-use super::{BoxFuture, CancelFlag, MaybeSend, Model, Steps, Transcript};
+use super::{BoxFuture, CancelFlag, MaybeSend, Model, Purpose, RequestContext, Steps, Transcript};
 #[cfg(doc)]
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -36,18 +36,44 @@ pub trait Vad: MaybeSend {
 
 /// End-of-turn detection from sound.
 pub trait TurnDetector: Model {
-    /// The probability, 0 to 1, that the utterance is finished. `audio` is the utterance so far, at
-    /// [`LISTEN_RATE_HZ`], with 100 to 200 ms of silence at its end; the last 8 s count.
+    /// The probability, 0 to 1, that the utterance is finished.
     ///
     /// # Errors
-    /// Those of [`Model::load`]; [`ErrorCode::Cancelled`].
-    fn probability_finished<'a>(&'a self, audio: &'a [f32], cancel: &'a CancelFlag) -> BoxFuture<'a, Result<f32>>;
+    /// Those of [`Model::load`]; [`ErrorCode::TurnDetectorFailed`], [`ErrorCode::Cancelled`].
+    fn probability_finished(&self, request: DetectionRequest) -> BoxFuture<'_, Result<f32>>;
+}
+
+/// A request to a turn detector.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DetectionRequest {
+    /// The utterance so far: mono samples at [`LISTEN_RATE_HZ`], with 100 to 200 ms of silence at the end; the last 8 s
+    /// count.
+    pub audio: Arc<[f32]>,
+    /// For whom it is made.
+    pub context: RequestContext,
+    /// Stops the work.
+    pub cancel: CancelFlag,
+}
+
+impl DetectionRequest {
+    /// A request without a session.
+    pub fn new(audio: impl Into<Arc<[f32]>>) -> Self {
+        let context = RequestContext { purpose: Purpose::Partial, ..RequestContext::default() };
+        Self { audio: audio.into(), context, cancel: CancelFlag::new() }
+    }
 }
 
 /// Speech to text.
 pub trait Recognizer: Model {
     /// The languages that it recognises.
     fn languages(&self) -> Vec<LanguageTag>;
+
+    /// False for a purpose that it declines, such as [`Purpose::Partial`] and [`Purpose::Draft`] where each request is
+    /// paid for. Read once, when the engine is built.
+    fn accepts(&self, _purpose: Purpose) -> bool {
+        true
+    }
 
     /// Starts to recognise a whole utterance of any length.
     ///
@@ -59,6 +85,7 @@ pub trait Recognizer: Model {
 
 /// A request to recognise an utterance.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct RecognitionRequest {
     /// Mono samples at [`LISTEN_RATE_HZ`], each between -1 and 1.
     pub audio: Arc<[f32]>,
@@ -73,6 +100,8 @@ pub struct RecognitionRequest {
     /// a prefix of this request's.
     #[doc(hidden)]
     pub cache: Option<UtteranceCache>,
+    /// For what, and for whom, it is made.
+    pub context: RequestContext,
     /// Stops the work.
     pub cancel: CancelFlag,
 }
@@ -80,8 +109,15 @@ pub struct RecognitionRequest {
 impl RecognitionRequest {
     /// A request with word times, without vocabulary, of an utterance that is complete.
     pub fn new(audio: impl Into<Arc<[f32]>>, languages: Vec<LanguageTag>) -> Self {
-        let (vocabulary, cancel) = (Vec::new(), CancelFlag::new());
-        Self { audio: audio.into(), languages, vocabulary, word_times: true, cache: None, cancel }
+        Self {
+            audio: audio.into(),
+            languages,
+            vocabulary: Vec::new(),
+            word_times: true,
+            cache: None,
+            context: RequestContext::default(),
+            cancel: CancelFlag::new(),
+        }
     }
 }
 
@@ -120,6 +156,7 @@ impl std::fmt::Debug for UtteranceCache {
 
 /// One step of a recognition.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum RecognitionStep {
     /// Nothing to show yet.
     Working,

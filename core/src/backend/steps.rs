@@ -1,7 +1,8 @@
-//! Bounded, cancellable work: [`Steps`], [`CancelFlag`], and both driven on the caller's thread.
+//! Bounded, cancellable work: [`Steps`] from closures, futures and channels, [`CancelFlag`], and both driven on the
+//! caller's thread.
 
 use super::{BoxFuture, MaybeSend};
-use crate::error::{ErrorCode, Result};
+use crate::error::{Error, ErrorCode, Result};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -78,6 +79,88 @@ where
         }
     }
     Box::new(FromFn(work, PhantomData))
+}
+
+/// Steps of one item: the future's.
+pub fn steps_once<'a, T: MaybeSend + 'a>(work: impl Future<Output = Result<T>> + MaybeSend + 'a) -> Steps<'a, T> {
+    struct Once<'a, T>(Option<BoxFuture<'a, Result<T>>>);
+    impl<T: MaybeSend> StepStream for Once<'_, T> {
+        type Item = T;
+        fn step(&mut self) -> BoxFuture<'_, Result<Option<T>>> {
+            Box::pin(async {
+                let Some(work) = &mut self.0 else { return Ok(None) };
+                let item = work.await;
+                self.0 = None;
+                item.map(Some)
+            })
+        }
+    }
+    Box::new(Once(Some(Box::pin(work))))
+}
+
+/// Steps whose first one opens them.
+pub(crate) fn steps_opened_by<T: MaybeSend + 'static>(
+    open: impl Future<Output = Result<Steps<'static, T>>> + MaybeSend + 'static,
+) -> Steps<'static, T> {
+    struct Opened<T: 'static>(std::result::Result<Steps<'static, T>, BoxFuture<'static, Result<Steps<'static, T>>>>);
+    impl<T: MaybeSend + 'static> StepStream for Opened<T> {
+        type Item = T;
+        fn step(&mut self) -> BoxFuture<'_, Result<Option<T>>> {
+            Box::pin(async {
+                if let Err(open) = &mut self.0 {
+                    self.0 = Ok(open.await?);
+                }
+                match &mut self.0 {
+                    Ok(steps) => steps.step().await,
+                    Err(_open) => Ok(None),
+                }
+            })
+        }
+    }
+    Box::new(Opened(Err(Box::pin(open))))
+}
+
+/// Steps that are pushed from elsewhere, such as a network callback on another thread.
+///
+/// ```
+/// use tertulia::backend::{run_steps, steps_channel};
+/// let (sender, steps) = steps_channel();
+/// std::thread::spawn(move || (1..=3).try_for_each(|n| sender.send(n)));
+/// let mut sum = 0;
+/// run_steps(steps, |n| Ok(sum += n)).unwrap();
+/// assert_eq!(sum, 6);
+/// ```
+pub fn steps_channel<T: Send + 'static>() -> (StepSender<T>, Steps<'static, T>) {
+    struct Pushed<T>(async_channel::Receiver<Result<T>>);
+    impl<T: Send> StepStream for Pushed<T> {
+        type Item = T;
+        fn step(&mut self) -> BoxFuture<'_, Result<Option<T>>> {
+            Box::pin(async { self.0.recv().await.ok().transpose() })
+        }
+    }
+    let (sender, receiver) = async_channel::unbounded();
+    (StepSender(sender), Box::new(Pushed(receiver)))
+}
+
+/// The sending end of [`steps_channel`]. Clones send to the same steps, which end when the last one is dropped.
+#[derive(Clone, Debug)]
+pub struct StepSender<T>(async_channel::Sender<Result<T>>);
+
+impl<T> StepSender<T> {
+    /// Sends the next item.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Cancelled`] where the steps were dropped: no more is wanted.
+    pub fn send(&self, item: T) -> Result<()> {
+        self.0.try_send(Ok(item)).map_err(|_dropped| ErrorCode::Cancelled.into())
+    }
+
+    /// Ends the steps with an error.
+    pub fn fail(self, error: Error) {
+        // Where the steps were dropped the error is of no use.
+        let _ = self.0.try_send(Err(error));
+        self.0.close();
+    }
 }
 
 /// Drives `steps` to the end on this thread, handing each item to `each`; for tests, tools and synchronous hosts.

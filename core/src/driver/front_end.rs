@@ -47,12 +47,15 @@ impl FrontEnd {
     ///
     /// # Errors
     /// The VAD's.
-    pub(crate) fn open(shared: &Shared) -> Result<Self> {
-        let vad = shared.backends.vad.as_ref().map(|model| {
-            shared.ensure_loaded(&**model)?;
-            model.open()
-        });
-        Ok(Self::new(vad.transpose()?))
+    pub(crate) async fn open(shared: &Shared) -> Result<Self> {
+        let vad = match &shared.backends.vad {
+            Some(model) => {
+                shared.ensure_loaded(&**model).await?;
+                Some(model.open()?)
+            }
+            None => None,
+        };
+        Ok(Self::new(vad))
     }
 
     /// Leaves out the DC filter: the audio to come is that of a stored turn, which has passed it.

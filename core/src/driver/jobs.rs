@@ -7,8 +7,9 @@ use super::summary::Writer;
 use super::utterance::{self, UtteranceAudio, UtteranceFile, samples_to_ms};
 use super::{Message, SessionShared, Shared};
 use crate::backend::{
-    Backends, CancelFlag, ChatRequest, ChatStep, Conversation, LISTEN_RATE_HZ, MaybeSend, Message as ChatMessage,
-    RecognitionRequest, RecognitionStep, Steps, SynthesisRequest,
+    Backends, CancelFlag, ChatRequest, ChatStep, Conversation, DetectionRequest, LISTEN_RATE_HZ, MaybeSend,
+    Message as ChatMessage, Purpose, RecognitionRequest, RecognitionStep, RequestContext, SpeechChunk, Steps,
+    SynthesisRequest,
 };
 use crate::config::SessionConfig;
 use crate::error::{Error, ErrorCode, Result};
@@ -38,6 +39,10 @@ impl Job {
         self.session.send(Input::Work { turn: self.turn, report });
     }
 
+    pub(crate) fn context(&self, config: &SessionConfig, purpose: Purpose) -> RequestContext {
+        self.session.context(config, purpose, Some(self.turn))
+    }
+
     fn span(&self, stage: Stage) -> Span {
         info_span!("turn_work", session = %self.session.id, turn = self.turn.0, ?stage)
     }
@@ -60,8 +65,9 @@ pub(crate) fn failed(turn: TurnId, stage: Stage, error: &Error) -> Report {
 
 /// Reads the audio of an utterance and finds the speech in it.
 pub(crate) async fn read_utterance(job: Job, file: UtteranceFile, config: SessionConfig) {
-    let read = async { utterance::read(&job.session.engine, file, &config, &job.cancel) };
-    let found = contained(read).instrument(job.span(Stage::Decode)).await;
+    let found = contained(utterance::read(&job.session.engine, file, &config, &job.cancel))
+        .instrument(job.span(Stage::Decode))
+        .await;
     if !job.cancel.is_cancelled() {
         job.session.engine.send(Message::SpeechFound(job.session.key, job.turn, found));
     }
@@ -81,9 +87,9 @@ pub(crate) async fn recognise(job: Job, utterance: UtteranceAudio, config: Sessi
         all if all == (0..utterance.audio.len()) => utterance.audio,
         part => utterance.audio[part].into(),
     };
-    let cancel = job.cancel.clone();
+    let (context, cancel) = (job.context(&config, Purpose::Final), job.cancel.clone());
     let request = RecognitionRequest::new(audio, config.languages());
-    let request = RecognitionRequest { vocabulary: config.vocabulary, cancel, ..request };
+    let request = RecognitionRequest { vocabulary: config.vocabulary, context, cancel, ..request };
     let mut transcript = transcript_of(&job.session, request, |step| {
         if let RecognitionStep::Partial { text, stable_len } = step {
             job.report(Report::Partial { text, stable_len });
@@ -117,17 +123,12 @@ pub(crate) async fn answer_words(session: Arc<SessionShared>, inquiry: Inquiry, 
 }
 
 /// Asks the turn detector. Where it fails, the machine goes by what else it knows.
-pub(crate) async fn answer_detector(
-    session: Arc<SessionShared>,
-    inquiry: Inquiry,
-    audio: Arc<[f32]>,
-    cancel: CancelFlag,
-) {
+pub(crate) async fn answer_detector(session: Arc<SessionShared>, inquiry: Inquiry, request: DetectionRequest) {
+    let span = info_span!("turn_detector", session = %session.id, samples = request.audio.len());
     let ask = async {
-        let detector = session.engine.ready(&session.engine.backends.turn_detector, "turn detector")?;
-        detector.probability_finished(&audio, &cancel).await
+        let detector = session.engine.ready(&session.engine.backends.turn_detector, "turn detector").await?;
+        detector.probability_finished(request).await
     };
-    let span = info_span!("turn_detector", session = %session.id, samples = audio.len());
     match contained(ask).instrument(span).await {
         Ok(probability) => {
             let answer = Answer::Detected(probability);
@@ -144,8 +145,8 @@ pub(crate) async fn prefill(session: Arc<SessionShared>, conversation: Conversat
     let read = async {
         let mut conversation = conversation.lock().await;
         request.cancel.check()?;
-        let conversation = session.engine.open_conversation(&mut conversation)?;
-        let mut steps = conversation.reply(request)?;
+        let conversation = session.engine.open_conversation(&mut conversation).await?;
+        let mut steps = conversation.prefill(request)?;
         while steps.step().await?.is_some() {
             futures_lite::future::yield_now().await;
         }
@@ -159,12 +160,15 @@ async fn transcript_of(
     request: RecognitionRequest,
     mut each: impl FnMut(RecognitionStep) + MaybeSend,
 ) -> Result<Transcript> {
-    let recognizer = session.engine.ready(&session.engine.backends.recognizer, "recogniser")?;
+    let recognizer = session.engine.ready(&session.engine.backends.recognizer, "recogniser").await?;
     let cancel = request.cancel.clone();
     let mut transcript = None;
-    drive(session, &cancel, recognizer.recognize(request)?, |step| match step {
-        RecognitionStep::Final(last) => transcript = Some(last),
-        other => each(other),
+    drive(session, &cancel, recognizer.recognize(request)?, |step| {
+        match step {
+            RecognitionStep::Final(last) => transcript = Some(last),
+            other => each(other),
+        }
+        Ok(())
     })
     .await?;
     transcript.ok_or_else(no_transcript)
@@ -189,13 +193,13 @@ async fn drive<T>(
     session: &SessionShared,
     cancel: &CancelFlag,
     mut steps: Steps<'_, T>,
-    mut each: impl FnMut(T) + MaybeSend,
+    mut each: impl FnMut(T) -> Result<()> + MaybeSend,
 ) -> Result<()> {
     loop {
         session.events.wait_for_room(cancel).await;
         cancel.check()?;
         match steps.step().await? {
-            Some(item) => each(item),
+            Some(item) => each(item)?,
             None => return Ok(()),
         }
         futures_lite::future::yield_now().await;
@@ -218,13 +222,14 @@ pub(crate) async fn reply(
     // A cancelled reply before this one may still hold the conversation, for one step at most.
     let mut conversation = conversation.lock().await;
     job.cancel.check()?;
-    let conversation = job.session.engine.open_conversation(&mut conversation)?;
+    let conversation = job.session.engine.open_conversation(&mut conversation).await?;
     let mut room = writer.room();
     let steps = loop {
         let messages = writer.make_room(&mut dialogue, &last, &room, ahead.as_ref()).await?;
         let tokens = room.tokens_of(&messages);
         let (pinned, sampling) = (messages.len() - 1, writer.config.sampling.clone());
-        match conversation.reply(ChatRequest { messages, pinned, sampling, cancel: job.cancel.clone() }) {
+        let (context, cancel) = (job.context(&writer.config, Purpose::Reply), job.cancel.clone());
+        match conversation.reply(ChatRequest { messages, pinned, sampling, context, cancel }) {
             // The model counts more tokens than it said.
             Err(error) if error.code() == ErrorCode::ContextFull && dialogue.can_make_room(&last, &room)? => {
                 room.tokens_max = tokens.min(room.tokens_max) * 3 / 4;
@@ -233,10 +238,13 @@ pub(crate) async fn reply(
         }
     };
     let mut usage = None;
-    drive(&job.session, &job.cancel, steps, |step| match step {
-        ChatStep::Working => {}
-        ChatStep::Text(text) => job.report(Report::ReplyText(text)),
-        ChatStep::Done { usage: total, .. } => usage = Some(total),
+    drive(&job.session, &job.cancel, steps, |step| {
+        match step {
+            ChatStep::Working => {}
+            ChatStep::Text(text) => job.report(Report::ReplyText(text)),
+            ChatStep::Done { usage: total, .. } => usage = Some(total),
+        }
+        Ok(())
     })
     .await?;
     let usage = usage.ok_or_else(|| Error::new(ErrorCode::ChatFailed, "it ended without saying so"))?;
@@ -249,14 +257,18 @@ pub(crate) async fn reply(
     Ok(())
 }
 
-/// Speaks one clause.
-pub(crate) async fn speak(job: Job, request: SynthesisRequest) -> Result<()> {
-    let synthesizer = job.session.engine.ready(&job.session.engine.backends.synthesizer, "synthesizer")?;
-    let rate = synthesizer.sample_rate();
-    let steps = synthesizer.synthesize(request)?;
+/// Speaks one clause of a reply, whose earlier clauses may have set its rate.
+pub(crate) async fn speak(job: Job, request: SynthesisRequest, reply_rate: Option<u32>) -> Result<()> {
+    let engine = &job.session.engine;
+    let steps = engine.ready(&engine.backends.synthesizer, "synthesizer").await?.synthesize(request)?;
     drive(&job.session, &job.cancel, steps, |chunk| {
-        let (text_span, words) = (chunk.text_span, chunk.words);
-        job.report(Report::Spoken { pcm: chunk.samples.into(), rate, text_span, words });
+        let SpeechChunk { samples, rate, text_span, words } = chunk;
+        if let Some(before) = reply_rate.filter(|before| *before != rate) {
+            let detail = format!("sample rate {rate}: the clauses before have {before} Hz");
+            return Err(Error::new(ErrorCode::SynthesizerFailed, detail));
+        }
+        job.report(Report::Spoken { pcm: samples.into(), rate, text_span, words });
+        Ok(())
     })
     .await?;
     job.report(Report::ClauseSpoken);
@@ -264,11 +276,11 @@ pub(crate) async fn speak(job: Job, request: SynthesisRequest) -> Result<()> {
 }
 
 impl Shared {
-    fn open_conversation<'a>(
+    async fn open_conversation<'a>(
         &self,
         slot: &'a mut Option<Box<dyn Conversation>>,
     ) -> Result<&'a mut Box<dyn Conversation>> {
-        let chat = self.ready(&self.backends.chat, "chat model")?;
+        let chat = self.ready(&self.backends.chat, "chat model").await?;
         match slot {
             Some(open) => Ok(open),
             none => Ok(none.insert(chat.open_conversation()?)),

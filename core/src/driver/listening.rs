@@ -5,9 +5,9 @@ use super::exec::contained;
 use super::front_end::FrontEnd;
 use super::microphone::{Block, Mark, Piece, Source};
 use super::utterance::Collector;
-use super::{Message, SessionShared, Shared};
+use super::{Message, SessionShared};
 use crate::backend::CancelFlag;
-use crate::error::{ErrorCode, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::event::{ErrorInfo, EventKind, Stage, TurnId};
 use crate::turn::Input;
 use std::sync::Arc;
@@ -18,8 +18,10 @@ use tracing::{Instrument, info_span};
 pub(crate) async fn listen(session: Arc<SessionShared>) {
     let mut listening = Listening { session: session.clone(), front_end: None, utterance: None, failed: false };
     let (mut block, never) = (Block::default(), CancelFlag::new());
-    if session.continuous.load(Ordering::Acquire) {
-        listening.contain(|listening| listening.front_end().map(drop)).await;
+    if session.continuous.load(Ordering::Acquire)
+        && let Err(error) = listening.open().await
+    {
+        listening.tell(&error);
     }
     while session.microphone.next(&mut block).await {
         if session.continuous.load(Ordering::Acquire) {
@@ -30,7 +32,7 @@ pub(crate) async fn listen(session: Arc<SessionShared>) {
             match piece {
                 Piece::Sound { source, rate, .. } => {
                     for second in samples.chunks(rate as usize) {
-                        listening.contain(|listening| listening.take(source, second, rate)).await;
+                        listening.take(source, second, rate).await;
                         futures_lite::future::yield_now().await;
                     }
                 }
@@ -54,50 +56,59 @@ struct Listening {
     front_end: Option<FrontEnd>,
     /// The utterance of push-to-talk under way, or why there is none.
     utterance: Option<Result<Collector>>,
-    /// The open microphone has failed, and its error was told.
+    /// The open microphone has failed, its error was told, and it has not worked since.
     failed: bool,
 }
 
 impl Listening {
-    fn front_end(&mut self) -> Result<&mut FrontEnd> {
-        opened(&mut self.front_end, &self.session.engine)
-    }
-
-    /// Does the work; an error or a panic of the VAD ends the utterance of push-to-talk, or the open microphone.
-    async fn contain(&mut self, work: impl FnOnce(&mut Self) -> Result<()>) {
-        let Err(error) = contained(async { work(self) }).await else { return };
+    /// Takes a second of sound at most. An error or a panic of the VAD ends the utterance of push-to-talk; an open
+    /// microphone goes on with a new VAD.
+    async fn take(&mut self, source: Source, samples: &[f32], rate: u32) {
+        if source == Source::PushToTalk && self.utterance.is_none() {
+            // Begun before anything can fail, so that a failure ends it.
+            self.utterance = Some(Ok(Collector::new(&self.session.engine, &self.session.config.lock())));
+        }
+        let opened = self.open().await;
+        let taken = contained(async { opened.and_then(|()| self.process(source, samples, rate)) }).await;
+        let Err(error) = taken else { return };
         self.front_end = None;
-        if let Some(utterance) = &mut self.utterance {
-            *utterance = Err(error);
-        } else if !self.failed {
-            self.failed = true;
-            tracing::warn!(error = error.chain(), "listening failed");
-            self.session.emit(None, EventKind::Error(ErrorInfo::from(&error)));
+        match source {
+            Source::PushToTalk => self.utterance = Some(Err(error)),
+            // Without a VAD nothing is cancelled; whoever speaks is told why.
+            Source::Playback => {}
+            Source::OpenMicrophone => self.tell(&error),
         }
     }
 
-    fn take(&mut self, source: Source, samples: &[f32], rate: u32) -> Result<()> {
+    /// Opens the front end, unless it is open.
+    async fn open(&mut self) -> Result<()> {
+        if self.front_end.is_none() {
+            self.front_end = Some(contained(FrontEnd::open(&self.session.engine)).await?);
+        }
+        Ok(())
+    }
+
+    fn process(&mut self, source: Source, samples: &[f32], rate: u32) -> Result<()> {
+        let front_end = self.front_end.as_mut().expect("it was opened");
         match source {
-            // Without a VAD nothing is cancelled; whoever speaks is told why.
-            Source::Playback => self.front_end().map_or(Ok(()), |front_end| front_end.push_playback(samples, rate)),
-            Source::OpenMicrophone if self.failed => Ok(()),
-            Source::OpenMicrophone => {
-                let session = self.session.clone();
-                self.front_end()?.push(samples, rate, |frame, probability| {
-                    let end = session.history.lock().push(frame);
-                    session.send(Input::Speech { end, probability });
-                })
-            }
-            Source::PushToTalk => {
-                // Left in its place, so that even a panic of the VAD ends this utterance.
-                let config = &self.session.config;
-                let utterance =
-                    self.utterance.get_or_insert_with(|| Ok(Collector::new(&self.session.engine, &config.lock())));
-                match utterance {
-                    Ok(collector) => collector.push(opened(&mut self.front_end, &self.session.engine)?, samples, rate),
-                    Err(_failed) => Ok(()),
-                }
-            }
+            Source::Playback => front_end.push_playback(samples, rate),
+            Source::OpenMicrophone => front_end.push(samples, rate, |frame, probability| {
+                self.failed = false;
+                let end = self.session.history.lock().push(frame);
+                self.session.send(Input::Speech { end, probability });
+            }),
+            Source::PushToTalk => match &mut self.utterance {
+                Some(Ok(collector)) => collector.push(front_end, samples, rate),
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// Tells the host of an error of the open microphone, once until it works again.
+    fn tell(&mut self, error: &Error) {
+        if !std::mem::replace(&mut self.failed, true) {
+            tracing::warn!(error = error.chain(), "listening failed");
+            self.session.emit(None, EventKind::Error(ErrorInfo::from(error)));
         }
     }
 
@@ -106,19 +117,17 @@ impl Listening {
         let utterance = self.utterance.take().unwrap_or_else(|| Err(ErrorCode::NoSpeech.into()));
         let span =
             info_span!("turn_work", session = %self.session.id, turn = turn.map(|turn| turn.0), stage = ?Stage::Decode);
-        let found = contained(async { utterance?.finish(self.front_end()?) }).instrument(span).await;
+        let finish = async {
+            let collector = utterance?;
+            self.open().await?;
+            collector.finish(self.front_end.as_mut().expect("it was opened"))
+        };
+        let found = contained(finish).instrument(span).await;
         if found.as_ref().is_err_and(|error| error.code() != ErrorCode::NoSpeech) {
             self.front_end = None;
         }
         if let Some(turn) = turn {
             self.session.engine.send(Message::SpeechFound(self.session.key, turn, found));
         }
-    }
-}
-
-fn opened<'a>(front_end: &'a mut Option<FrontEnd>, shared: &Shared) -> Result<&'a mut FrontEnd> {
-    match front_end {
-        Some(open) => Ok(open),
-        none => Ok(none.insert(FrontEnd::open(shared)?)),
     }
 }

@@ -27,7 +27,7 @@ mod summary;
 pub(crate) mod threaded;
 pub(crate) mod utterance;
 
-use crate::backend::Backends;
+use crate::backend::{Backends, Purpose, RequestContext};
 use crate::catalog::Catalog;
 use crate::config::{ListeningMode, SessionConfig};
 use crate::error::{Error, ErrorCode, Result};
@@ -173,6 +173,11 @@ impl SessionShared {
 
     pub(crate) fn emit(&self, turn: Option<TurnId>, kind: EventKind) {
         self.events.push(Some(self.id), turn, self.now_us() / 1000, kind);
+    }
+
+    /// The context of a request with these settings.
+    pub(crate) fn context(&self, config: &SessionConfig, purpose: Purpose, turn: Option<TurnId>) -> RequestContext {
+        RequestContext { purpose, session: Some(self.id), turn, tag: config.request_tag.as_str().into() }
     }
 
     /// The number of the next turn, which is given out once.

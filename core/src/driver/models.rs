@@ -10,14 +10,18 @@ use std::sync::Arc;
 
 impl Shared {
     /// The backend, loaded.
-    pub(crate) fn ready<'a, M: Model + ?Sized>(&self, backend: &'a Option<Arc<M>>, what: &str) -> Result<&'a Arc<M>> {
-        let model = Backends::require(backend, what)?;
-        self.ensure_loaded(&**model)?;
+    pub(crate) async fn ready<'a, M: Model + ?Sized>(
+        &self,
+        backend: &'a Option<Arc<M>>,
+        name: &str,
+    ) -> Result<&'a Arc<M>> {
+        let model = Backends::require(backend, name)?;
+        self.ensure_loaded(&**model).await?;
         Ok(model)
     }
 
     /// Loads a model that is not loaded, with `model_loading` events.
-    pub(crate) fn ensure_loaded<M: Model + ?Sized>(&self, model: &M) -> Result<()> {
+    pub(crate) async fn ensure_loaded<M: Model + ?Sized>(&self, model: &M) -> Result<()> {
         if model.is_loaded() {
             return Ok(());
         }
@@ -27,12 +31,13 @@ impl Shared {
             self.engine_events.push(None, None, self.uptime_ms(), kind);
         };
         emit(0.0);
-        model.load(&mut |progress| {
+        let mut progress = |progress: f32| {
             // 1 is emitted once, when the model can be used.
-            if progress < 1.0 {
+            if (0.0..1.0).contains(&progress) {
                 emit(progress);
             }
-        })?;
+        };
+        model.load(&mut progress).await?;
         emit(1.0);
         Ok(())
     }

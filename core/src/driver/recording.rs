@@ -11,7 +11,7 @@ use super::front_end::FrontEnd;
 use super::history::{CacheSlot, History};
 use crate::audio;
 use crate::backend::{
-    Backends, BoxFuture, CancelFlag, LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, StepStream,
+    Backends, BoxFuture, CancelFlag, DetectionRequest, LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, StepStream,
 };
 use crate::config::{Listening, ListeningMode, check_range};
 use crate::error::{ErrorCode, Result};
@@ -97,7 +97,7 @@ impl Default for CueLatency {
 pub(crate) struct Recording {
     shared: Arc<Shared>,
     request: ListenRequest,
-    front_end: FrontEnd,
+    front_end: Option<FrontEnd>,
     turn_taking: TurnTaking,
     history: History,
     cache: CacheSlot,
@@ -123,7 +123,6 @@ impl Recording {
             return Err(ErrorCode::AudioEmpty.into());
         }
         Backends::require(&shared.backends.vad, "voice activity detector")?;
-        let front_end = FrontEnd::open(&shared)?;
         let listening = Listening { mode: ListeningMode::Continuous, idle_ms: None, ..request.listening };
         let mut settings = listening_settings(&listening, request.patience, &shared);
         settings.endpoint.weights = request.weights;
@@ -133,7 +132,7 @@ impl Recording {
         Ok(Self {
             shared,
             request,
-            front_end,
+            front_end: None,
             turn_taking: TurnTaking::new(settings),
             history: History::default(),
             cache: CacheSlot::default(),
@@ -162,7 +161,7 @@ impl Recording {
                 self.history.evict_before(needed.saturating_sub(self.preroll()));
                 self.cache.evict_before(needed);
             } else if self.taken < self.request.samples.len() {
-                self.take_block()?;
+                self.take_block().await?;
             } else if self.turn_taking.stalled_us().is_some() {
                 self.turn_taking.end_utterance(EndReason::Recording, None);
                 self.obey(self.position).await?;
@@ -174,12 +173,16 @@ impl Recording {
         }
     }
 
-    fn take_block(&mut self) -> Result<()> {
+    async fn take_block(&mut self) -> Result<()> {
         let len = (self.request.rate as usize / BLOCKS_PER_S).max(1);
         let block = self.taken..(self.taken + len).min(self.request.samples.len());
         self.taken = block.end;
+        let front_end = match &mut self.front_end {
+            Some(open) => open,
+            none => none.insert(FrontEnd::open(&self.shared).await?),
+        };
         let (history, frames) = (&mut self.history, &mut self.frames);
-        self.front_end.push(&self.request.samples[block], self.request.rate, |frame, probability| {
+        front_end.push(&self.request.samples[block], self.request.rate, |frame, probability| {
             frames.push_back((history.push(frame), probability));
         })
     }
@@ -201,9 +204,11 @@ impl Recording {
             match action {
                 Action::Output(Output::Emit { kind, .. }) => self.emit(None, self.position, kind),
                 Action::Output(Output::AskDetector { inquiry, span }) => {
-                    let detector = self.shared.ready(&self.shared.backends.turn_detector, "turn detector")?;
+                    let detector = self.shared.ready(&self.shared.backends.turn_detector, "turn detector").await?;
                     let counts = span.end + u64::from(self.request.latency.turn_detector_ms) * SAMPLES_PER_MS;
-                    let probability = detector.probability_finished(&self.audio(span), &self.request.cancel).await?;
+                    let cancel = self.request.cancel.clone();
+                    let request = DetectionRequest { cancel, ..DetectionRequest::new(self.audio(span)) };
+                    let probability = detector.probability_finished(request).await?;
                     self.answers.push((counts, inquiry, Answer::Detected(probability)));
                 }
                 Action::Output(Output::AskRecognizer { inquiry, span, is_draft }) => {
@@ -238,7 +243,7 @@ impl Recording {
     }
 
     async fn recognise(&mut self, inquiry: Inquiry, span: Range<u64>, word_times: bool) -> Result<()> {
-        let recognizer = self.shared.ready(&self.shared.backends.recognizer, "recogniser")?;
+        let recognizer = self.shared.ready(&self.shared.backends.recognizer, "recogniser").await?;
         let request = RecognitionRequest {
             word_times,
             cache: Some(self.cache.since(span.start)),

@@ -4,14 +4,16 @@
 //! A backend is code of the host's. An answer that breaks its contract becomes the error of its role, with what is wrong
 //! in it; the engine behind the seam may rely on the contract.
 
+use super::exec::caught;
 use crate::audio::{RATE_HZ_MAX, RATE_HZ_MIN};
 use crate::backend::{
-    Backends, BoxFuture, CancelFlag, ChatModel, ChatRequest, ChatStep, Conversation, Lexicon, MaybeSend, Model,
-    RecognitionRequest, RecognitionStep, Recognizer, SpeechChunk, StepStream, Steps, SynthesisRequest, Synthesizer,
-    Transcript, TurnDetector, Vad, VadModel, VoiceInfo,
+    Backends, BoxFuture, CancelFlag, ChatModel, ChatRequest, ChatStep, Conversation, DetectionRequest, Lexicon,
+    MaybeSend, Model, Progress, Purpose, RecognitionRequest, RecognitionStep, Recognizer, SpeechChunk, StepStream,
+    Steps, SynthesisRequest, Synthesizer, Transcript, TurnDetector, Vad, VadModel, VoiceInfo,
 };
 use crate::error::{Error, ErrorCode, Result};
 use crate::language::LanguageTag;
+use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -27,46 +29,99 @@ const SPEECH_SECONDS_MAX: usize = 600;
 /// The same backends behind the seam.
 pub(crate) fn checked(backends: Backends) -> Backends {
     Backends {
-        vad: backends.vad.map(|model| Arc::new(Checked(model)) as Arc<dyn VadModel>),
-        turn_detector: backends.turn_detector.map(|model| Arc::new(Checked(model)) as Arc<dyn TurnDetector>),
-        recognizer: backends.recognizer.map(|model| Arc::new(Checked(model)) as Arc<dyn Recognizer>),
-        chat: backends.chat.map(|model| Arc::new(Checked(model)) as Arc<dyn ChatModel>),
-        synthesizer: backends.synthesizer.map(|model| Arc::new(Checked(model)) as Arc<dyn Synthesizer>),
+        vad: backends.vad.map(|model| Arc::new(Checked::new(model, |_| Facts::default())) as _),
+        turn_detector: backends.turn_detector.map(|model| Arc::new(Checked::new(model, |_| Facts::default())) as _),
+        recognizer: backends.recognizer.map(|model| Arc::new(Checked::new(model, facts_of_recognizer)) as _),
+        chat: backends.chat.map(|model| Arc::new(Checked::new(model, facts_of_chat)) as _),
+        synthesizer: backends.synthesizer.map(|model| Arc::new(Checked::new(model, facts_of_synthesizer)) as _),
     }
 }
 
 /// A backend behind the seam.
-struct Checked<M: ?Sized>(Arc<M>);
+struct Checked<M: ?Sized> {
+    model: Arc<M>,
+    read_facts: fn(&M) -> Facts,
+    /// Read when the engine is built and after loading; also when it is checked while it cannot be used.
+    facts: Mutex<Result<Facts>>,
+}
+
+/// What a backend says of itself.
+#[derive(Clone, Default)]
+struct Facts {
+    languages: Vec<LanguageTag>,
+    voices: Vec<VoiceInfo>,
+    context_len: usize,
+    declined: Vec<Purpose>,
+}
+
+fn facts_of_recognizer(model: &dyn Recognizer) -> Facts {
+    let declined = [Purpose::Partial, Purpose::Draft].into_iter().filter(|purpose| !model.accepts(*purpose)).collect();
+    Facts { languages: model.languages(), declined, ..Facts::default() }
+}
+
+fn facts_of_chat(model: &dyn ChatModel) -> Facts {
+    Facts { languages: model.languages(), context_len: model.context_len(), ..Facts::default() }
+}
+
+fn facts_of_synthesizer(model: &dyn Synthesizer) -> Facts {
+    Facts { languages: model.languages(), voices: model.voices(), ..Facts::default() }
+}
+
+impl<M: Model + ?Sized> Checked<M> {
+    fn new(model: Arc<M>, read_facts: fn(&M) -> Facts) -> Self {
+        let facts = Mutex::new(Self::facts_of(&model, read_facts));
+        Self { model, read_facts, facts }
+    }
+
+    fn facts_of(model: &M, read_facts: fn(&M) -> Facts) -> Result<Facts> {
+        caught("a backend", || model.check().map(|()| read_facts(model))).flatten()
+    }
+
+    fn read_again(&self) -> Result<()> {
+        let facts = Self::facts_of(&self.model, self.read_facts);
+        let read = facts.as_ref().map(drop).map_err(Error::clone);
+        *self.facts.lock() = facts;
+        read
+    }
+
+    /// A fact; its default where the backend cannot be used.
+    fn fact<T: Default>(&self, fact: impl FnOnce(&Facts) -> T) -> T {
+        self.facts.lock().as_ref().map(fact).unwrap_or_default()
+    }
+}
 
 impl<M: Model + ?Sized> Model for Checked<M> {
     fn name(&self) -> &str {
-        self.0.name()
+        self.model.name()
     }
 
     fn check(&self) -> Result<()> {
-        self.0.check()
+        if self.facts.lock().is_ok() { Ok(()) } else { self.read_again() }
     }
 
-    fn load(&self, progress: &mut dyn FnMut(f32)) -> Result<()> {
-        self.0.load(progress)
+    fn load<'a>(&'a self, progress: &'a mut Progress<'a>) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async {
+            self.model.load(progress).await?;
+            self.read_again()
+        })
     }
 
     fn unload(&self) {
-        self.0.unload();
+        self.model.unload();
     }
 
     fn is_loaded(&self) -> bool {
-        self.0.is_loaded()
+        self.model.is_loaded()
     }
 
     fn memory_needed(&self) -> u64 {
-        self.0.memory_needed()
+        self.model.memory_needed()
     }
 }
 
 impl VadModel for Checked<dyn VadModel> {
     fn open(&self) -> Result<Box<dyn Vad>> {
-        let inner = self.0.open()?;
+        let inner = self.model.open()?;
         let frame_len = inner.frame_len();
         if !(1..=FRAME_LEN_MAX).contains(&frame_len) {
             let detail = format!("frame length {frame_len}: outside 1 to {FRAME_LEN_MAX} samples");
@@ -98,9 +153,10 @@ impl Vad for CheckedVad {
 }
 
 impl TurnDetector for Checked<dyn TurnDetector> {
-    fn probability_finished<'a>(&'a self, audio: &'a [f32], cancel: &'a CancelFlag) -> BoxFuture<'a, Result<f32>> {
+    fn probability_finished(&self, request: DetectionRequest) -> BoxFuture<'_, Result<f32>> {
+        let cancel = request.cancel.clone();
         Box::pin(async move {
-            let probability = unless_cancelled(cancel, self.0.probability_finished(audio, cancel)).await?;
+            let probability = unless_cancelled(&cancel, self.model.probability_finished(request)).await?;
             check_probability("probability", probability)
                 .map_err(|wrong| Error::new(ErrorCode::TurnDetectorFailed, wrong))?;
             Ok(probability)
@@ -110,7 +166,11 @@ impl TurnDetector for Checked<dyn TurnDetector> {
 
 impl Recognizer for Checked<dyn Recognizer> {
     fn languages(&self) -> Vec<LanguageTag> {
-        self.0.languages()
+        self.fact(|facts| facts.languages.clone())
+    }
+
+    fn accepts(&self, purpose: Purpose) -> bool {
+        self.fact(|facts| !facts.declined.contains(&purpose))
     }
 
     fn recognize(&self, request: RecognitionRequest) -> Result<Steps<'static, RecognitionStep>> {
@@ -126,25 +186,25 @@ impl Recognizer for Checked<dyn Recognizer> {
             }
         };
         let is_last = |step: &RecognitionStep| matches!(step, RecognitionStep::Final(_));
-        Ok(checked_steps(self.0.recognize(request)?, cancel, ErrorCode::RecognizerFailed, check, is_last))
+        Ok(checked_steps(self.model.recognize(request)?, cancel, ErrorCode::RecognizerFailed, check, is_last))
     }
 }
 
 impl ChatModel for Checked<dyn ChatModel> {
     fn languages(&self) -> Vec<LanguageTag> {
-        self.0.languages()
+        self.fact(|facts| facts.languages.clone())
     }
 
     fn context_len(&self) -> usize {
-        self.0.context_len()
+        self.fact(|facts| facts.context_len)
     }
 
     fn count_tokens(&self, text: &str) -> usize {
-        self.0.count_tokens(text)
+        self.model.count_tokens(text)
     }
 
     fn open_conversation(&self) -> Result<Box<dyn Conversation>> {
-        Ok(Box::new(CheckedConversation(self.0.open_conversation()?)))
+        Ok(Box::new(CheckedConversation(self.model.open_conversation()?)))
     }
 }
 
@@ -167,36 +227,33 @@ impl Conversation for CheckedConversation {
         Ok(checked_steps(self.0.reply(request)?, cancel, ErrorCode::ChatFailed, check, is_last))
     }
 
-    fn cache_bytes(&self) -> u64 {
-        self.0.cache_bytes()
-    }
-
-    fn drop_cache(&mut self) {
-        self.0.drop_cache();
+    fn prefill(&mut self, request: ChatRequest) -> Result<Steps<'_, ()>> {
+        let cancel = request.cancel.clone();
+        Ok(checked_steps(self.0.prefill(request)?, cancel, ErrorCode::ChatFailed, |_| Ok(()), |_| false))
     }
 }
 
 impl Synthesizer for Checked<dyn Synthesizer> {
     fn languages(&self) -> Vec<LanguageTag> {
-        self.0.languages()
+        self.fact(|facts| facts.languages.clone())
     }
 
     fn voices(&self) -> Vec<VoiceInfo> {
-        self.0.voices()
-    }
-
-    fn sample_rate(&self) -> u32 {
-        self.0.sample_rate()
+        self.fact(|facts| facts.voices.clone())
     }
 
     fn check_lexicon(&self, lexicon: &Lexicon) -> Result<()> {
-        self.0.check_lexicon(lexicon)
+        self.model.check_lexicon(lexicon)
     }
 
     fn synthesize(&self, request: SynthesisRequest) -> Result<Steps<'static, SpeechChunk>> {
-        let (cancel, text, rate) = (request.cancel.clone(), request.text.clone(), self.0.sample_rate());
-        let (mut spoken_to, mut samples) = (0, 0);
+        let (cancel, text) = (request.cancel.clone(), request.text.clone());
+        let (mut spoken_to, mut samples, mut first_rate) = (0, 0, None);
         let check = move |chunk: &SpeechChunk| {
+            let rate = *first_rate.get_or_insert(chunk.rate);
+            if chunk.rate != rate {
+                return Err(format!("sample rate {}: the chunks before have {rate} Hz", chunk.rate));
+            }
             if !(RATE_HZ_MIN..=RATE_HZ_MAX).contains(&rate) {
                 return Err(format!("sample rate {rate}: outside {RATE_HZ_MIN} to {RATE_HZ_MAX} Hz"));
             }
@@ -208,7 +265,7 @@ impl Synthesizer for Checked<dyn Synthesizer> {
             spoken_to = chunk.text_span.end;
             Ok(())
         };
-        Ok(checked_steps(self.0.synthesize(request)?, cancel, ErrorCode::SynthesizerFailed, check, |_| false))
+        Ok(checked_steps(self.model.synthesize(request)?, cancel, ErrorCode::SynthesizerFailed, check, |_| false))
     }
 }
 

@@ -12,7 +12,7 @@ use super::recording::listening_settings;
 use super::utterance::{UtteranceAudio, UtteranceFile, samples_to_ms};
 use super::{Commit, SessionKey, SessionShared, Shared};
 use crate::audio::to_i16;
-use crate::backend::{CancelFlag, LISTEN_RATE_HZ, MaybeSend, SynthesisRequest};
+use crate::backend::{CancelFlag, LISTEN_RATE_HZ, MaybeSend, Purpose, SynthesisRequest};
 use crate::config::{Keep, Playback, SessionConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{ErrorInfo, EventKind, Stage, TurnId, TurnOrigin, TurnState};
@@ -76,7 +76,7 @@ struct TurnWork {
     /// The reply to ask for once the conversation is renewed.
     held_reply: Option<(TurnOrigin, String)>,
     reply_pcm: Vec<i16>,
-    reply_rate: u32,
+    reply_rate: Option<u32>,
     user_audio_saved: bool,
 }
 
@@ -223,9 +223,9 @@ impl SessionCore {
             Output::Speak { turn, text } => self.speak(turn, text),
             Output::Keep { turn, pcm, rate } => {
                 let work = self.work(turn);
+                work.reply_rate = Some(rate);
                 if work.config.retention.reply_audio != Keep::Never {
                     work.reply_pcm.extend(to_i16(&pcm));
-                    work.reply_rate = rate;
                 }
             }
             Output::StopWork { turn } => {
@@ -342,16 +342,20 @@ impl SessionCore {
 
     fn speak(&mut self, turn: TurnId, text: String) {
         let voices = self.session.engine.backends.synthesizer.as_ref().map(|s| s.voices()).unwrap_or_default();
-        let config = &self.work(turn).config;
+        let (config, reply_rate) = (self.work(turn).config.clone(), self.work(turn).reply_rate);
         let voice = config.voice.clone().or_else(|| {
             voices.iter().find(|voice| voice.language.same_language(&config.target)).map(|voice| voice.name.clone())
         });
-        let (speed, lexicon, languages) = (config.speed, Arc::new(config.lexicon.clone()), config.languages());
-        self.spawn_job(Worker::Synthesizer, Stage::Speak, turn, |job| async move {
-            let no_voice = || Error::new(ErrorCode::LanguageUnsupported, "no voice speaks the language");
-            let request = SynthesisRequest::new(text, languages, voice.ok_or_else(no_voice)?);
-            let request = SynthesisRequest { speed, lexicon, cancel: job.cancel.clone(), ..request };
-            jobs::speak(job, request).await
+        self.spawn_job(Worker::Synthesizer, Stage::Speak, turn, move |job| {
+            let request = SynthesisRequest {
+                voice,
+                speed: config.speed,
+                context: job.context(&config, Purpose::Speech),
+                cancel: job.cancel.clone(),
+                ..SynthesisRequest::new(text, config.languages())
+            };
+            let request = SynthesisRequest { lexicon: Arc::new(config.lexicon), ..request };
+            jobs::speak(job, request, reply_rate)
         });
     }
 
@@ -378,8 +382,11 @@ impl SessionCore {
                 let samples = to_i16(&utterance.audio);
                 writes.push(Write::PutAudio { session, turn, kind: AudioKind::User, rate: LISTEN_RATE_HZ, samples });
             }
-            if ended && !work.reply_pcm.is_empty() {
-                let (rate, samples) = (work.reply_rate, std::mem::take(&mut work.reply_pcm));
+            if ended
+                && !work.reply_pcm.is_empty()
+                && let Some(rate) = work.reply_rate
+            {
+                let samples = std::mem::take(&mut work.reply_pcm);
                 writes.push(Write::PutAudio { session, turn, kind: AudioKind::Reply, rate, samples });
             }
         }
@@ -414,7 +421,7 @@ impl SessionCore {
                 utterance,
                 held_reply: None,
                 reply_pcm: Vec::new(),
-                reply_rate: 0,
+                reply_rate: None,
                 user_audio_saved: false,
             }
         })

@@ -7,7 +7,7 @@ use super::context::{Dialogue, Folded, Room};
 use super::exec::contained;
 use super::{Message, SessionShared};
 use crate::backend::{
-    Backends, CancelFlag, ChatModel, ChatRequest, ChatStep, Message as ChatMessage, Sampling, StopReason,
+    Backends, CancelFlag, ChatModel, ChatRequest, ChatStep, Message as ChatMessage, Purpose, Sampling, StopReason,
 };
 use crate::config::SessionConfig;
 use crate::error::{Error, ErrorCode, Result};
@@ -98,7 +98,7 @@ impl Writer {
 
     /// Summarises as many of the first `wanted` exchanges as one request can hold, at least one, and tells the loop.
     async fn fold(&self, dialogue: &mut Dialogue, wanted: usize) -> Result<()> {
-        self.session.engine.ensure_loaded(&*self.chat)?;
+        self.session.engine.ensure_loaded(&*self.chat).await?;
         let mut text = dialogue.summary().map(|summary| summary.text.clone()).unwrap_or_default();
         let mut part_max = self.part_max(&text);
         let count = loop {
@@ -154,7 +154,9 @@ impl Writer {
             ..Sampling::default()
         };
         let pinned = messages.len() - 1;
-        let request = ChatRequest { messages: messages.into(), pinned, sampling, cancel: self.cancel.clone() };
+        let (messages, cancel) = (messages.into(), self.cancel.clone());
+        let context = self.session.context(&self.config, Purpose::Summary, None);
+        let request = ChatRequest { messages, pinned, sampling, context, cancel };
         let mut conversation = self.chat.open_conversation()?;
         let mut steps = conversation.reply(request)?;
         let mut text = String::new();

@@ -85,7 +85,7 @@ impl Collector {
 ///
 /// # Errors
 /// Those of decoding or of the store; the VAD's; [`ErrorCode::NoSpeech`].
-pub(crate) fn read(
+pub(crate) async fn read(
     shared: &Shared,
     file: UtteranceFile,
     config: &SessionConfig,
@@ -99,7 +99,7 @@ pub(crate) fn read(
             Pcm { samples: stored.to_f32(), rate: stored.rate }
         }
     };
-    let mut front_end = FrontEnd::open(shared)?;
+    let mut front_end = FrontEnd::open(shared).await?;
     if is_stored {
         front_end.skip_dc_filter();
     }

@@ -106,11 +106,11 @@ pub trait SessionEngine: MaybeSend + MaybeSync {
     ///
     /// # Errors
     /// [`ErrorCode::BackendMissing`]; those of [`Synthesizer`](crate::backend::Synthesizer).
-    fn synthesize(&self, request: SynthesisRequest) -> Result<Speech>;
+    fn synthesize(&self, request: SynthesisRequest) -> Result<Steps<'static, SpeechChunk>>;
 
-    /// Loads every model, so that the first turn need not wait. Blocks; progress shows as `model_loading`. Fails as
-    /// [`Model::load`] does.
-    fn preload(&self) -> Result<()>;
+    /// Loads every model on the thread that polls the future, so that the first turn need not wait; progress shows as
+    /// `model_loading`. Fails as [`Model::load`] does.
+    fn preload(&self) -> BoxFuture<'static, Result<()>>;
 
     /// Frees the models' memory; they are loaded again when they are needed.
     fn unload(&self);
@@ -164,14 +164,6 @@ pub trait SessionEngine: MaybeSend + MaybeSync {
 
     /// Suspends every session, waits until everything is stored, and stops.
     fn shut_down(&self);
-}
-
-/// Speech that is synthesised without a session.
-pub struct Speech {
-    /// Samples per second.
-    pub rate: u32,
-    /// The chunks; see [`run_steps`](crate::backend::run_steps).
-    pub steps: Steps<'static, SpeechChunk>,
 }
 
 /// The memory that [`SessionEngine::trim`] frees.

@@ -6,12 +6,15 @@ mod capabilities;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 mod native;
 
-pub use api::{SessionEngine, Speech, TrimLevel};
+pub use api::{SessionEngine, TrimLevel};
 pub use builder::EngineBuilder;
 pub use capabilities::{Capabilities, LanguageCapability, ModelNames};
 
 use crate::audio;
-use crate::backend::{Backends, BoxFuture, LISTEN_RATE_HZ, RecognitionRequest, Steps, SynthesisRequest, Transcript};
+use crate::backend::{
+    Backends, BoxFuture, LISTEN_RATE_HZ, RecognitionRequest, SpeechChunk, Steps, SynthesisRequest, Transcript,
+    steps_opened_by,
+};
 use crate::catalog::Catalog;
 use crate::config::{ListeningMode, SessionConfig};
 use crate::driver::jobs::last_transcript;
@@ -142,7 +145,7 @@ impl SessionEngine for Engine {
                 return Err(ErrorCode::AudioInvalidSample.into());
             }
             let audio = audio::resample(&samples, rate, LISTEN_RATE_HZ)?;
-            shared.ensure_loaded(&**recognizer)?;
+            shared.ensure_loaded(&**recognizer).await?;
             last_transcript(recognizer.recognize(RecognitionRequest::new(audio, languages))?).await
         })
     }
@@ -152,13 +155,23 @@ impl SessionEngine for Engine {
         Ok(Box::new(Recording::new(self.shared.clone(), request)?))
     }
 
-    fn synthesize(&self, request: SynthesisRequest) -> Result<Speech> {
-        let synthesizer = self.shared.ready(&self.shared.backends.synthesizer, "synthesizer")?;
-        Ok(Speech { rate: synthesizer.sample_rate(), steps: synthesizer.synthesize(request)? })
+    fn synthesize(&self, request: SynthesisRequest) -> Result<Steps<'static, SpeechChunk>> {
+        let synthesizer = Backends::require(&self.shared.backends.synthesizer, "synthesizer")?.clone();
+        let shared = self.shared.clone();
+        Ok(steps_opened_by(async move {
+            shared.ensure_loaded(&*synthesizer).await?;
+            synthesizer.synthesize(request)
+        }))
     }
 
-    fn preload(&self) -> Result<()> {
-        self.shared.backends.models().try_for_each(|model| self.shared.ensure_loaded(&*model))
+    fn preload(&self) -> BoxFuture<'static, Result<()>> {
+        let shared = self.shared.clone();
+        Box::pin(async move {
+            for model in shared.backends.models() {
+                shared.ensure_loaded(&*model).await?;
+            }
+            Ok(())
+        })
     }
 
     fn unload(&self) {

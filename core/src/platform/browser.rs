@@ -16,6 +16,9 @@ impl<T: ?Sized> MaybeSync for T {}
 /// A boxed future, `Send` on native platforms.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
+/// A function that is told progress, from 0 to 1; `Send` on native platforms.
+pub type Progress<'a> = dyn FnMut(f32) + 'a;
+
 /// Runs futures step by step, on the one thread.
 pub(crate) type Executor = async_executor::LocalExecutor<'static>;
 

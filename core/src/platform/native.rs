@@ -17,6 +17,9 @@ impl<T: Sync + ?Sized> MaybeSync for T {}
 /// A boxed future, `Send` on native platforms.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// A function that is told progress, from 0 to 1; `Send` on native platforms.
+pub type Progress<'a> = dyn FnMut(f32) + Send + 'a;
+
 /// Runs futures step by step, on whichever thread ticks it.
 pub(crate) type Executor = async_executor::Executor<'static>;
 

@@ -12,9 +12,9 @@
 
 use super::clock::Nap;
 use crate::backend::{
-    Backends, BoxFuture, CancelFlag, ChatModel, ChatRequest, ChatStep, ChatUsage, Conversation, Lexicon, Model,
+    Backends, BoxFuture, ChatModel, ChatRequest, ChatStep, ChatUsage, Conversation, DetectionRequest, Lexicon, Model,
     RecognitionRequest, RecognitionStep, Recognizer, SpeechChunk, StepStream, Steps, StopReason, SynthesisRequest,
-    Synthesizer, TurnDetector, Vad, VadModel, VoiceInfo, block_on,
+    Synthesizer, TurnDetector, Vad, VadModel, VoiceInfo, block_on, steps_from_fn,
 };
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SpokenWord, Transcript, Word};
@@ -285,7 +285,7 @@ impl Vad for LoudnessVad {
 }
 
 impl TurnDetector for ScriptedTurnDetector {
-    fn probability_finished<'a>(&'a self, _audio: &'a [f32], _cancel: &'a CancelFlag) -> BoxFuture<'a, Result<f32>> {
+    fn probability_finished(&self, _request: DetectionRequest) -> BoxFuture<'_, Result<f32>> {
         let cues = self.next().unwrap_or_default();
         let mut steps = Follow { cues, last: None, each: |probability| probability };
         Box::pin(async move {
@@ -361,10 +361,7 @@ struct ScriptedConversation {
 
 impl Conversation for ScriptedConversation {
     fn reply(&mut self, request: ChatRequest) -> Result<Steps<'_, ChatStep>> {
-        let cues = match request.sampling.max_tokens {
-            0 => VecDeque::new(),
-            _ => self.script.next().ok_or(ErrorCode::ChatFailed)?,
-        };
+        let cues = self.script.next().ok_or(ErrorCode::ChatFailed)?;
         // One token a message, so that a test can see what was evaluated.
         let prompt_tokens = request.messages.len() as u32;
         let usage = ChatUsage {
@@ -379,12 +376,10 @@ impl Conversation for ScriptedConversation {
         Ok(Box::new(Follow { cues, last, each: ChatStep::Text }))
     }
 
-    fn cache_bytes(&self) -> u64 {
-        0
-    }
-
-    fn drop_cache(&mut self) {
-        self.seen_messages = 0;
+    fn prefill(&mut self, request: ChatRequest) -> Result<Steps<'_, ()>> {
+        self.seen_messages = request.messages.len() as u32 + 1;
+        self.script.record(request);
+        Ok(steps_from_fn(|| Ok(None)))
     }
 }
 
@@ -398,10 +393,6 @@ impl Synthesizer for ScriptedVoice {
             .into_iter()
             .map(|language| VoiceInfo { name: format!("{}_test", language.primary()), language })
             .collect()
-    }
-
-    fn sample_rate(&self) -> u32 {
-        VOICE_RATE_HZ
     }
 
     fn check_lexicon(&self, lexicon: &Lexicon) -> Result<()> {
@@ -440,6 +431,7 @@ fn spoken(piece: &str, start: usize, language: Option<LanguageTag>) -> SpeechChu
     });
     SpeechChunk {
         samples: vec![0.01; piece.len() * SAMPLES_PER_BYTE],
+        rate: VOICE_RATE_HZ,
         text_span: start..start + piece.len(),
         words: words.into_iter().collect(),
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tertulia::backend::{
-    Backends, Model, RecognitionRequest, RecognitionStep, Recognizer, Steps, Transcript, run_steps, steps_from_fn,
+    Backends, Model, Purpose, RecognitionRequest, RecognitionStep, Recognizer, Steps, Transcript, run_steps,
+    steps_from_fn,
 };
 use tertulia::event::{EndReason, EventKind, InterruptReason, Stage};
 use tertulia::testing::scripted::{Cue, Gate, SAMPLES_PER_BYTE, Scripted, noise_16k};
@@ -38,7 +39,7 @@ fn be_silent(session: &Session, ms: usize) {
     push(session, &vec![0.0; ms * 16]);
 }
 
-fn wait_until(happened: impl Fn() -> bool) {
+pub(crate) fn wait_until(happened: impl Fn() -> bool) {
     let start = Instant::now();
     while !happened() {
         assert!(start.elapsed() < Duration::from_secs(5), "it never happens");
@@ -203,7 +204,7 @@ fn the_chat_model_prefills_before_the_end_of_turn_decision() {
     reader.until("transcript_partial");
     wait_until(|| !host.scripted.chat.requests().is_empty());
     let ahead = host.scripted.chat.requests();
-    assert_eq!((ahead.len(), ahead[0].sampling.max_tokens), (1, 0));
+    assert_eq!((ahead.len(), ahead[0].context.purpose), (1, Purpose::Prefill));
     assert_eq!(ahead[0].messages.last().unwrap().content, "Ayer fui a la");
     assert!(!reader.types().contains(&"turn_started".to_owned()));
     be_silent(&session, 4_000);

@@ -12,6 +12,7 @@ mod local;
 mod memory;
 mod push_to_talk;
 mod resume;
+mod seam;
 mod settings;
 mod streaming;
 mod summary;

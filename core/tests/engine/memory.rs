@@ -4,8 +4,8 @@ use crate::support::config;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tertulia::backend::{
-    Backends, BoxFuture, CancelFlag, Model, RecognitionRequest, RecognitionStep, Recognizer, Steps, TurnDetector,
-    steps_from_fn,
+    Backends, BoxFuture, DetectionRequest, Model, Progress, RecognitionRequest, RecognitionStep, Recognizer, Steps,
+    TurnDetector, block_on, steps_from_fn,
 };
 use tertulia::testing::scripted::{Cue, Gate, Scripted, noise_16k};
 use tertulia::{
@@ -103,9 +103,11 @@ impl Model for Heavy {
     fn name(&self) -> &str {
         "heavy"
     }
-    fn load(&self, _progress: &mut dyn FnMut(f32)) -> Result<()> {
-        self.loaded.store(true, Ordering::SeqCst);
-        Ok(())
+    fn load<'a>(&'a self, _progress: &'a mut Progress<'a>) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async {
+            self.loaded.store(true, Ordering::SeqCst);
+            Ok(())
+        })
     }
     fn unload(&self) {
         self.loaded.store(false, Ordering::SeqCst);
@@ -119,7 +121,7 @@ impl Model for Heavy {
 }
 
 impl TurnDetector for Heavy {
-    fn probability_finished<'a>(&'a self, _audio: &'a [f32], _cancel: &'a CancelFlag) -> BoxFuture<'a, Result<f32>> {
+    fn probability_finished(&self, _request: DetectionRequest) -> BoxFuture<'_, Result<f32>> {
         Box::pin(async { Ok(1.0) })
     }
 }
@@ -145,17 +147,17 @@ fn models_over_the_memory_limit_are_out_of_memory_errors() {
     assert_eq!(engine.memory_needed(Some(&SessionConfig { listening: hands_free, ..config() })), 100);
     assert_eq!(engine.memory_needed(Some(&config())), 70, "push-to-talk needs no turn detector");
     assert!(!recognizer.is_loaded(), "asking loads nothing");
-    let error = engine.preload().unwrap_err();
+    let error = block_on(engine.preload()).unwrap_err();
     assert_eq!(error.code(), ErrorCode::OutOfMemory, "{error}");
     assert!(detector.is_loaded() && !recognizer.is_loaded(), "what did not fit was not loaded");
     // Room is made, and it fits.
     engine.trim(TrimLevel::Models);
-    recognizer.load(&mut |_| {}).unwrap();
+    block_on(recognizer.load(&mut |_| {})).unwrap();
     assert!(!detector.is_loaded());
     drop(engine);
     detector.unload();
     recognizer.unload();
     let roomy = build(100);
-    roomy.preload().unwrap();
+    block_on(roomy.preload()).unwrap();
     assert!(detector.is_loaded() && recognizer.is_loaded());
 }

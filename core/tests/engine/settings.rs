@@ -14,8 +14,8 @@ fn an_update_applies_from_the_next_turn_and_is_stored() {
     let after = session.say("Hello.").unwrap();
     reader.until_end_of(after);
     let requests = host.scripted.voice.requests();
-    assert_eq!((requests[0].voice.as_str(), requests[0].speed), ("es_test", 1.0));
-    assert_eq!((requests[1].voice.as_str(), requests[1].speed), ("en_test", 0.8));
+    assert_eq!((requests[0].voice.as_deref(), requests[0].speed), (Some("es_test"), 1.0));
+    assert_eq!((requests[1].voice.as_deref(), requests[1].speed), (Some("en_test"), 0.8));
     let (record, _) = host.engine.session(session.id()).unwrap();
     assert_eq!(record.config, session.config());
     assert_eq!(record.config.speed, 0.8);

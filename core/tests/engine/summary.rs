@@ -85,7 +85,7 @@ struct Chat(Arc<Mutex<State>>);
 
 impl Conversation for Chat {
     fn reply(&mut self, request: ChatRequest) -> Result<Steps<'_, ChatStep>> {
-        let ChatRequest { messages, pinned, sampling, cancel } = request;
+        let ChatRequest { messages, pinned, sampling, cancel, .. } = request;
         let prompt: usize = messages.iter().map(|message| message.content.len().div_ceil(3) + MARKS).sum();
         let reserve = (sampling.max_tokens as usize).clamp(1, CONTEXT_LEN / 4);
         assert!(pinned >= messages.len() - 1, "the model may not drop any of it");
@@ -96,13 +96,11 @@ impl Conversation for Chat {
         }
         let all: String = messages.iter().map(|message| format!("{}\n", message.content)).collect();
         let is_summary = messages[0].content.contains("Escribes notas");
-        let mut text = String::new();
+        let mut text;
         if is_summary {
             state.summaries_begun += 1;
             text = name_in(&all).map_or("No sé su nombre.".to_owned(), |name| format!("El alumno se llama {name}."));
             text += &state.chatter;
-        } else if sampling.max_tokens == 0 {
-            state.read_ahead.push(messages.clone());
         } else {
             text = match (all.contains("¿Cómo me llamo?"), name_in(&all)) {
                 (false, _) => "De acuerdo. Cuéntame algo más de eso, por favor: ¿cómo fue?".to_owned(),
@@ -135,15 +133,15 @@ impl Conversation for Chat {
             }
             steps += 1;
             match steps {
-                1 if !text.is_empty() => {
+                1 => {
                     if is_summary {
                         state.summaries += 1;
                         state.summarised.extend(&asked);
                     }
                     Ok(Some(ChatStep::Text(text.clone())))
                 }
-                1 | 2 => {
-                    if !is_summary && !text.is_empty() {
+                2 => {
+                    if !is_summary {
                         state.answered.extend(newest);
                     }
                     Ok(Some(ChatStep::Done { reason: StopReason::Stop, usage: ChatUsage::default() }))
@@ -152,10 +150,10 @@ impl Conversation for Chat {
             }
         }))
     }
-    fn cache_bytes(&self) -> u64 {
-        0
+    fn prefill(&mut self, request: ChatRequest) -> Result<Steps<'_, ()>> {
+        self.0.lock().read_ahead.push(request.messages);
+        Ok(steps_from_fn(|| Ok(None)))
     }
-    fn drop_cache(&mut self) {}
 }
 
 fn name_in(text: &str) -> Option<&str> {

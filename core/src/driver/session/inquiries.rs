@@ -1,14 +1,15 @@
 //! The inquiries of a session: the machine's questions to the backends about its microphone, and the turns that follow.
 
 use super::SessionCore;
-use crate::backend::{CancelFlag, RecognitionRequest};
+use crate::backend::{CancelFlag, DetectionRequest, Purpose, RecognitionRequest};
 use crate::driver::context::learners_message;
 use crate::driver::exec::Worker;
 use crate::driver::history::CacheSlot;
 use crate::driver::jobs;
 use crate::driver::utterance::UtteranceAudio;
-use crate::event::{TurnId, TurnOrigin};
-use crate::turn::{Input, Inquiry, SAMPLES_PER_MS, Spoken, Start, StartKind};
+use crate::error::{Error, ErrorCode};
+use crate::event::{ErrorInfo, TurnId, TurnOrigin};
+use crate::turn::{Answer, Input, Inquiry, SAMPLES_PER_MS, Spoken, Start, StartKind};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,25 +30,30 @@ pub(super) struct Inquiries {
 impl SessionCore {
     pub(super) fn ask_detector(&mut self, inquiry: Inquiry, span: Range<u64>) {
         let (audio, cancel) = (self.audio(span), self.draft_flag(inquiry));
-        self.spawn(Worker::TurnDetector, jobs::answer_detector(self.session.clone(), inquiry, audio, cancel));
+        let context = self.session.context(&self.session.config.lock(), Purpose::Partial, None);
+        let request = DetectionRequest { context, cancel, ..DetectionRequest::new(audio) };
+        self.spawn(Worker::TurnDetector, jobs::answer_detector(self.session.clone(), inquiry, request));
     }
 
     pub(super) fn ask_recognizer(&mut self, inquiry: Inquiry, span: Range<u64>, is_draft: bool) {
+        let purpose = if is_draft { Purpose::Draft } else { Purpose::Partial };
+        if self.session.engine.backends.recognizer.as_ref().is_some_and(|recognizer| !recognizer.accepts(purpose)) {
+            let declined = ErrorInfo::from(&Error::new(ErrorCode::Unsupported, "the recogniser declines it"));
+            return self.inputs.push_back(Input::Answered { inquiry, answer: Answer::Recognised(Err(declined)) });
+        }
         let cancel = match is_draft {
             true => self.draft_flag(inquiry),
             false => self.inquiries.partial.insert((inquiry, CancelFlag::new())).1.clone(),
         };
-        let (vocabulary, languages) = {
-            let config = self.session.config.lock();
-            (config.vocabulary.clone(), config.languages())
-        };
+        let config = self.session.config.lock().clone();
         let request = RecognitionRequest {
-            vocabulary,
+            context: self.session.context(&config, purpose, None),
             word_times: is_draft,
             cache: Some(self.inquiries.cache.since(span.start)),
             cancel,
-            ..RecognitionRequest::new(self.audio(span), languages)
+            ..RecognitionRequest::new(self.audio(span), config.languages())
         };
+        let request = RecognitionRequest { vocabulary: config.vocabulary, ..request };
         self.spawn(Worker::Recognizer, jobs::answer_words(self.session.clone(), inquiry, request));
     }
 

@@ -1,7 +1,7 @@
 //! The session's side of the rolling summary: when one is made, read by the chat model, stored, and renewed.
 
 use super::SessionCore;
-use crate::backend::{CancelFlag, ChatRequest, Message, Sampling};
+use crate::backend::{CancelFlag, ChatRequest, Message, Purpose};
 use crate::driver::context::Exchange;
 use crate::driver::exec::Worker;
 use crate::driver::jobs;
@@ -100,8 +100,8 @@ impl SessionCore {
         // An error here is reported when the reply is due.
         let Ok(messages) = self.dialogue.messages(last, (&config, &self.session.engine.catalog)) else { return };
         let pinned = messages.len() - usize::from(last.is_some());
-        let sampling = Sampling { max_tokens: 0, ..config.sampling };
-        let request = ChatRequest { messages, pinned, sampling, cancel };
+        let context = self.session.context(&config, Purpose::Prefill, None);
+        let request = ChatRequest { messages, pinned, sampling: config.sampling, context, cancel };
         self.spawn(Worker::Chat, jobs::prefill(self.session.clone(), self.conversation.clone(), request));
     }
 

@@ -1,7 +1,7 @@
 //! The scenario runner: a host in virtual time, on an engine without threads.
 
 use super::{Call, Line, Outcome, Requests, Scenario, Span, code_named};
-use crate::backend::{ChatRequest, Message, Role, SynthesisRequest};
+use crate::backend::{ChatRequest, Message, Purpose, Role, SynthesisRequest};
 use crate::config::{SessionConfig, SessionUpdate};
 use crate::driver::local::LocalDriver;
 use crate::engine::{Engine, EngineBuilder, SessionEngine};
@@ -314,8 +314,8 @@ fn chat_request(request: &ChatRequest, pinned: usize) -> Value {
         Role::Assistant => json!({"assistant": message.content}),
     };
     let messages: Vec<Value> = request.messages.iter().skip(pinned).map(message).collect();
-    match request.sampling.max_tokens {
-        0 => json!({"prefill": messages}),
+    match request.context.purpose {
+        Purpose::Prefill => json!({"prefill": messages}),
         _ => json!({"reply": messages}),
     }
 }
