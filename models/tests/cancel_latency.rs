@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tertulia::ErrorCode;
 use tertulia::backend::{
     CancelFlag, ChatModel, ChatRequest, Message, Model, RecognitionRequest, Recognizer, Role, Sampling,
-    SynthesisRequest, Synthesizer, run_steps,
+    SynthesisRequest, Synthesizer, block_on, run_steps,
 };
 use tertulia_models::chat::{ChatOptions, GgufChat};
 use tertulia_models::kokoro::Kokoro;
@@ -59,7 +59,7 @@ fn measure(name: &str, work: impl Fn(CancelFlag) -> tertulia::Result<()> + Sync)
 #[ignore = "measures time"]
 fn recognition_stops() {
     let whisper = common::whisper();
-    whisper.load(&mut |_| {}).unwrap();
+    block_on(whisper.load(&mut |_| {})).unwrap();
     let audio = common::clip("en/libri_2412-153948-0000.flac");
     measure("Whisper base, 11.7 s", |cancel| {
         let mut request = RecognitionRequest::new(audio.clone(), vec!["en".parse().unwrap()]);
@@ -72,10 +72,10 @@ fn recognition_stops() {
 #[ignore = "measures time"]
 fn synthesis_stops() {
     let kokoro = Kokoro::new(model_path("kokoro-82m"), Default::default());
-    kokoro.load(&mut |_| {}).unwrap();
+    block_on(kokoro.load(&mut |_| {})).unwrap();
     let text = "The narrative would be tedious to you and painful to me, so let us speak of something else.";
     measure("Kokoro, one sentence", |cancel| {
-        let mut request = SynthesisRequest::new(text, vec!["en".parse().unwrap()], "af_heart");
+        let mut request = SynthesisRequest::new(text, vec!["en".parse().unwrap()]);
         request.cancel = cancel;
         run_steps(kokoro.synthesize(request)?, |_| Ok(()))
     });
@@ -85,12 +85,14 @@ fn synthesis_stops() {
 fn measure_reply(name: &str, text: &str, tokens: u32) {
     let path = model_path("qwen2.5-coder-0.5b-instruct-q4_k_m");
     let chat = GgufChat::new(path, Default::default(), ChatOptions::default());
-    chat.load(&mut |_| {}).unwrap();
+    block_on(chat.load(&mut |_| {})).unwrap();
     measure(name, |cancel| {
         let sampling = Sampling { temperature: 0.0, max_tokens: tokens, ..Sampling::default() };
         let messages = vec![Message::new(Role::User, text)];
         let mut conversation = chat.open_conversation()?;
-        run_steps(conversation.reply(ChatRequest { messages, pinned: 0, sampling, cancel })?, |_| Ok(()))
+        let mut request = ChatRequest::new(messages);
+        (request.sampling, request.cancel) = (sampling, cancel);
+        run_steps(conversation.reply(request)?, |_| Ok(()))
     });
 }
 

@@ -11,7 +11,7 @@ use chat::finish;
 use models::model_path;
 use serde_json::Value;
 use std::path::Path;
-use tertulia::backend::{CancelFlag, ChatModel, ChatRequest, ChatUsage, Message, Model, Sampling};
+use tertulia::backend::{ChatModel, ChatRequest, ChatUsage, Message, Model, Sampling};
 use tertulia_models::chat::{ChatOptions, GgufChat};
 use tertulia_models::gguf::{GgmlType, Gguf, GgufWriter, quant};
 
@@ -85,7 +85,8 @@ fn reply(chat: &GgufChat, case: &Value, max_tokens: usize) -> (String, ChatUsage
     let messages: Vec<Message> = serde_json::from_value(case["messages"].clone()).unwrap();
     let sampling =
         Sampling { temperature: 0.0, repetition_penalty: 1.0, max_tokens: max_tokens as u32, ..Sampling::default() };
-    let request = ChatRequest { pinned: messages.len() - 1, messages, sampling, cancel: CancelFlag::new() };
+    let mut request = ChatRequest::new(messages);
+    request.sampling = sampling;
     let (text, _, usage) = finish(&mut *chat.open_conversation().unwrap(), request);
     (text, usage)
 }

@@ -8,7 +8,7 @@ use chat::finish;
 use half::f16;
 use serde_json::Value;
 use std::path::Path;
-use tertulia::backend::{CancelFlag, ChatModel, ChatRequest, Message, Sampling};
+use tertulia::backend::{ChatModel, ChatRequest, Message, Sampling};
 use tertulia_models::chat::{ChatOptions, GgufChat, Tokenizer};
 use tertulia_models::gguf::{GgmlType, Gguf, GgufWriter, quant};
 
@@ -163,7 +163,8 @@ fn a_file_without_a_template_speaks_chatml() {
     // Random weights would say the same token again and again: a large penalty forbids what was said of late.
     let sampling =
         Sampling { temperature: 0.0, repetition_penalty: 1e6, max_tokens: reply.len() as u32, ..Sampling::default() };
-    let request = ChatRequest { messages, pinned: 1, sampling, cancel: CancelFlag::new() };
+    let mut request = ChatRequest::new(messages);
+    (request.pinned, request.sampling) = (1, sampling);
     let (text, _, usage) = finish(&mut *chat.open_conversation().unwrap(), request);
     assert_eq!(usage.prompt_tokens as usize, prompt.len());
     // The reply depends on every token of the prompt.

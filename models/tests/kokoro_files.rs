@@ -1,7 +1,7 @@
 //! Files that are no voice give a typed error and no panic.
 
 use std::path::Path;
-use tertulia::backend::Model;
+use tertulia::backend::{Model, block_on};
 use tertulia::{Error, ErrorCode};
 use tertulia_models::gguf::{GgmlType, GgufWriter, Value, quant};
 use tertulia_models::kokoro::{Kokoro, convert_onnx};
@@ -35,7 +35,7 @@ fn a_wrong_shape_and_a_wrong_symbol_are_corrupt() {
         .tensor("bert.embeddings.token_type_embeddings.weight", &[1], GgmlType::F32, quant::encode_f32(&[0.0]))
         .unwrap();
     writer.write(&path).unwrap();
-    let loaded = open(&path).unwrap().load(&mut |_| {});
+    let loaded = block_on(open(&path).unwrap().load(&mut |_| {}));
     assert_eq!(loaded.err().map(|e| e.code()), Some(ErrorCode::ModelCorrupt));
     writer.set("kokoro.vocab.ids", Value::Array(vec![Value::from(178u32)])).write(&path).unwrap();
     assert_eq!(open(&path).err().map(|e| e.code()), Some(ErrorCode::ModelCorrupt));

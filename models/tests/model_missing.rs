@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use tertulia::backend::{Backends, ChatModel, Model, Recognizer, Synthesizer};
+use tertulia::backend::{Backends, ChatModel, Model, Recognizer, Synthesizer, block_on};
 use tertulia::{EngineBuilder, Error, ErrorCode, SessionConfig, SessionEngine};
 use tertulia_models::chat::GgufChat;
 use tertulia_models::kokoro::Kokoro;
@@ -30,7 +30,7 @@ fn a_missing_file_fails_check_and_load_alike() {
     ];
     for model in models {
         assert_missing(model.check());
-        assert_missing(model.load(&mut |_| {}));
+        assert_missing(block_on(model.load(&mut |_| {})));
     }
 }
 

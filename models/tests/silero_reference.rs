@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use tertulia::ErrorCode;
-use tertulia::backend::{Model, Vad, VadModel};
+use tertulia::backend::{Model, Vad, VadModel, block_on};
 use tertulia_models::files::ModelStore;
 use tertulia_models::gguf::{Gguf, GgufWriter};
 use tertulia_models::silero::{FRAME_LEN, SileroVad};
@@ -82,7 +82,7 @@ fn weights_come_and_go() {
     let model = SileroVad::new(silero_gguf());
     assert!(!model.is_loaded());
     let mut last = 0.0;
-    model.load(&mut |progress| last = progress).unwrap();
+    block_on(model.load(&mut |progress| last = progress)).unwrap();
     assert!(model.is_loaded());
     assert_eq!(last, 1.0);
     let mut vad = model.open().unwrap();

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use tertulia::ErrorCode;
-use tertulia::backend::{CancelFlag, Model, TurnDetector, block_on};
+use tertulia::backend::{DetectionRequest, Model, TurnDetector, block_on};
 use tertulia_models::files::ModelStore;
 use tertulia_models::gguf::{Gguf, GgufWriter};
 use tertulia_models::smart_turn::SmartTurn;
@@ -101,9 +101,9 @@ fn empty_and_non_finite_audio_are_refused_and_short_audio_is_not() {
 #[test]
 fn a_raised_cancel_flag_ends_turn_detection() {
     let model = SmartTurn::new(smart_turn_gguf());
-    let cancel = CancelFlag::new();
-    cancel.cancel();
-    let result = block_on(model.probability_finished(&[0.1; 16_000], &cancel));
+    let request = DetectionRequest::new([0.1; 16_000]);
+    request.cancel.cancel();
+    let result = block_on(model.probability_finished(request));
     assert_eq!(result.unwrap_err().code(), ErrorCode::Cancelled);
     assert!(!model.is_loaded(), "nothing was begun");
 }
@@ -113,7 +113,7 @@ fn weights_come_and_go() {
     let model = SmartTurn::new(smart_turn_gguf());
     assert!(!model.is_loaded());
     let mut last = 0.0;
-    model.load(&mut |progress| last = progress).unwrap();
+    block_on(model.load(&mut |progress| last = progress)).unwrap();
     assert!(model.is_loaded());
     assert_eq!(last, 1.0);
     model.unload();
@@ -126,7 +126,7 @@ fn weights_come_and_go() {
 #[test]
 fn model_missing_truncated_and_unsupported_have_their_codes() {
     let folder = tempfile::tempdir().unwrap();
-    let code = |path: &Path| SmartTurn::new(path).load(&mut |_| {}).unwrap_err().code();
+    let code = |path: &Path| block_on(SmartTurn::new(path).load(&mut |_| {})).unwrap_err().code();
     assert_eq!(code(&folder.path().join("absent.gguf")), ErrorCode::ModelMissing);
 
     let cut = folder.path().join("cut.gguf");
@@ -142,7 +142,7 @@ fn model_missing_truncated_and_unsupported_have_their_codes() {
 }
 
 fn finished(model: &SmartTurn, samples: &[f32]) -> tertulia::Result<f32> {
-    block_on(model.probability_finished(samples, &CancelFlag::new()))
+    block_on(model.probability_finished(DetectionRequest::new(samples)))
 }
 
 fn share_same(ours: &[f32], golden: &[Cut]) -> f32 {

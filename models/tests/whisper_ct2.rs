@@ -6,7 +6,7 @@ mod common;
 use common::{golden, recognize, request};
 use std::path::{Path, PathBuf};
 use tertulia::ErrorCode;
-use tertulia::backend::{Model, Recognizer};
+use tertulia::backend::{Model, Recognizer, block_on};
 use tertulia_models::whisper::Whisper;
 use tertulia_models::whisper::ct2::convert_ct2;
 
@@ -159,7 +159,7 @@ impl Files {
 #[test]
 fn a_model_with_128_bins_converts_loads_and_runs() {
     let whisper = Whisper::new(Files::new(&model_bin(&variables())).convert_and_keep(), Default::default());
-    whisper.load(&mut |_| {}).unwrap();
+    block_on(whisper.load(&mut |_| {})).unwrap();
     assert_eq!(whisper.languages(), ["en".parse().unwrap(), "es".parse().unwrap()]);
 
     let golden = golden("whisper_mel.json");

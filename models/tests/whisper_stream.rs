@@ -6,7 +6,7 @@ mod common;
 use common::{clip, recognize, request, whisper};
 use std::task::{Context, Poll, Waker};
 use tertulia::ErrorCode;
-use tertulia::backend::{Model, RecognitionStep, Recognizer};
+use tertulia::backend::{Model, RecognitionStep, Recognizer, block_on};
 use tertulia_models::whisper::Whisper;
 
 #[test]
@@ -121,7 +121,7 @@ fn a_bad_request_says_what_is_wrong() {
 fn model_missing_truncated_and_corrupt_have_their_codes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("whisper.gguf");
-    let code = |whisper: Whisper| whisper.load(&mut |_| {}).unwrap_err().code();
+    let code = |whisper: Whisper| block_on(whisper.load(&mut |_| {})).unwrap_err().code();
     assert_eq!(code(Whisper::new(&path, Default::default())), ErrorCode::ModelMissing);
     let bytes = std::fs::read(common::model_path()).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();

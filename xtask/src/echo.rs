@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tertulia::backend::{
-    Backends, LISTEN_RATE_HZ, Lexicon, RecognitionRequest, RecognitionStep, Recognizer, SpeechChunk, Steps,
-    SynthesisRequest, Synthesizer, Transcript, VoiceInfo, steps_from_fn,
+    Backends, LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, Recognizer, SpeechChunk, Steps, SynthesisRequest,
+    Synthesizer, Transcript, VoiceInfo, steps_from_fn, steps_once,
 };
 use tertulia::{
     Clock, Engine, EngineBuilder, EventKind, Events, LanguageTag, Listening, ListeningMode, LocalDriver, Session,
@@ -403,16 +403,10 @@ impl Synthesizer for ClipVoice {
     fn voices(&self) -> Vec<VoiceInfo> {
         languages().into_iter().map(|language| VoiceInfo { name: language.to_string(), language }).collect()
     }
-    fn sample_rate(&self) -> u32 {
-        SPEAKER_HZ as u32
-    }
-    fn check_lexicon(&self, _lexicon: &Lexicon) -> tertulia::Result<()> {
-        Ok(())
-    }
     fn synthesize(&self, request: SynthesisRequest) -> tertulia::Result<Steps<'static, SpeechChunk>> {
         let samples = std::mem::take(&mut *self.clip.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut chunk = Some(SpeechChunk { samples, text_span: 0..request.text.len(), words: Vec::new() });
-        Ok(steps_from_fn(move || Ok(chunk.take())))
+        let chunk = SpeechChunk::new(samples, SPEAKER_HZ as u32, 0..request.text.len());
+        Ok(steps_once(std::future::ready(Ok(chunk))))
     }
 }
 

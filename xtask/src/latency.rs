@@ -10,8 +10,8 @@ use clap::Args;
 use std::path::PathBuf;
 use std::time::Instant;
 use tertulia::backend::{
-    CancelFlag, LISTEN_RATE_HZ, Model, RecognitionRequest, RecognitionStep, Recognizer, TurnDetector, UtteranceCache,
-    block_on, run_steps,
+    DetectionRequest, LISTEN_RATE_HZ, Model, RecognitionRequest, RecognitionStep, Recognizer, TurnDetector,
+    UtteranceCache, block_on, run_steps,
 };
 use tertulia_models::files::ModelStore;
 use tertulia_models::smart_turn::SmartTurn;
@@ -38,8 +38,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let store = ModelStore::open_default()?;
     let whisper = Whisper::new(store.path("whisper-base")?, Default::default());
     let detector = SmartTurn::new(store.path("smart-turn-v3.2")?);
-    whisper.load(&mut |_| {})?;
-    detector.load(&mut |_| {})?;
+    block_on(whisper.load(&mut |_| {}))?;
+    block_on(detector.load(&mut |_| {}))?;
     let mut clips = Vec::new();
     for listed in manifest(&arguments.dir)? {
         clips.push(decode(&arguments.dir.join(&listed.path))?);
@@ -99,7 +99,9 @@ fn time_recognition(whisper: &Whisper, audio: &[f32], word_times: bool) -> Resul
     let cache = UtteranceCache::default();
     let request = |audio: &[f32], word_times: bool| -> Result<RecognitionRequest, Failure> {
         let (languages, cache) = (vec!["en".parse()?, "es".parse()?], Some(cache.clone()));
-        Ok(RecognitionRequest { word_times, cache, ..RecognitionRequest::new(audio, languages) })
+        let mut request = RecognitionRequest::new(audio, languages);
+        (request.word_times, request.cache) = (word_times, cache);
+        Ok(request)
     };
     for end in (PARTIAL_EVERY..audio.len().saturating_sub(PARTIAL_EVERY / 2)).step_by(PARTIAL_EVERY) {
         run_steps(whisper.recognize(request(&audio[..end], false)?)?, |_| Ok(()))?;
@@ -118,7 +120,7 @@ fn time_recognition(whisper: &Whisper, audio: &[f32], word_times: bool) -> Resul
 
 fn time_detection(detector: &SmartTurn, audio: &[f32]) -> Result<Timed, Failure> {
     let begun = Instant::now();
-    block_on(detector.probability_finished(audio, &CancelFlag::new()))?;
+    block_on(detector.probability_finished(DetectionRequest::new(audio)))?;
     Ok(Timed { first_ms: ms_since(begun), rest_ms: None })
 }
 

@@ -108,8 +108,11 @@ struct Spoken {
 }
 
 fn speak(kokoro: &Kokoro, text: &str, languages: &[LanguageTag], voice: &str) -> Result<Spoken, Failure> {
-    let mut spoken = Spoken { samples: Vec::new(), rate: kokoro.sample_rate(), words: Vec::new() };
-    run_steps(kokoro.synthesize(SynthesisRequest::new(text, languages.to_vec(), voice))?, |chunk| {
+    let mut spoken = Spoken { samples: Vec::new(), rate: 0, words: Vec::new() };
+    let mut request = SynthesisRequest::new(text, languages.to_vec());
+    request.voice = Some(voice.to_owned());
+    run_steps(kokoro.synthesize(request)?, |chunk| {
+        spoken.rate = chunk.rate;
         let start = spoken.samples.len() as u64;
         spoken.words.extend(chunk.words.into_iter().map(|mut word| {
             word.start_sample += start;

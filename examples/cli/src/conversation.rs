@@ -5,7 +5,7 @@ use crate::sound::player::{Player, lock};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tertulia::event::{EventKind, Metrics};
-use tertulia::{Engine, Error, ErrorCode, Event, Events, Result, Session, TurnId};
+use tertulia::{Engine, Error, ErrorCode, Event, Events, Result, Session, SessionEngine, TurnId};
 
 /// The longest time without an event: the largest model takes less to load on a slow disk.
 const PATIENCE: Duration = Duration::from_secs(600);

@@ -124,15 +124,20 @@ pub(crate) fn synthesize_learner(
     let voice = manner.voice.as_ref().or_else(|| known.flat_map(|known| &known.voices).last());
     let voice =
         voice.ok_or_else(|| Error::new(ErrorCode::LanguageUnsupported, format!("no voice speaks {language}")))?;
-    let mut request = SynthesisRequest::new(text, vec![language.clone()], voice.clone());
-    request.speed = manner.speed.unwrap_or(1.0);
-    let speech = engine.synthesize(request)?;
-    let mut samples = Vec::new();
-    run_steps(speech.steps, |chunk| {
+    let mut request = SynthesisRequest::new(text, vec![language.clone()]);
+    (request.voice, request.speed) = (Some(voice.clone()), manner.speed.unwrap_or(1.0));
+    synthesize(engine, request)
+}
+
+/// The samples of a text's speech, and their rate.
+pub(crate) fn synthesize(engine: &Engine, request: SynthesisRequest) -> Result<(Vec<f32>, u32)> {
+    let (mut samples, mut rate) = (Vec::new(), 0);
+    run_steps(engine.synthesize(request)?, |chunk| {
         samples.extend(chunk.samples);
+        rate = chunk.rate;
         Ok(())
     })?;
-    Ok((samples, speech.rate))
+    Ok((samples, rate))
 }
 
 /// Fetches the default models, with the chat model of that name, as far as they are missing.

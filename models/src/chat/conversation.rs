@@ -110,8 +110,8 @@ fn reserve(sampling: &Sampling, context_len: usize) -> usize {
     (sampling.max_tokens as usize).clamp(1, (context_len / 4).max(1))
 }
 
-impl Conversation for GgufConversation {
-    fn reply(&mut self, request: ChatRequest) -> Result<Steps<'_, ChatStep>> {
+impl GgufConversation {
+    fn begin(&mut self, request: ChatRequest) -> Result<Reply<'_>> {
         if request.messages.is_empty() {
             return Err(Error::new(ErrorCode::InvalidArgument, "chat request has no messages"));
         }
@@ -144,16 +144,20 @@ impl Conversation for GgufConversation {
             conversation: self,
         };
         reply.prompt_len = reply.sequence.len();
+        Ok(reply)
+    }
+}
+
+impl Conversation for GgufConversation {
+    fn reply(&mut self, request: ChatRequest) -> Result<Steps<'_, ChatStep>> {
+        let mut reply = self.begin(request)?;
         Ok(steps_from_fn(move || reply.step()))
     }
 
-    fn cache_bytes(&self) -> u64 {
-        self.cache.as_ref().map_or(0, KvCache::bytes)
-    }
-
-    fn drop_cache(&mut self) {
-        self.cache = None;
-        self.cached = Vec::new();
+    fn prefill(&mut self, mut request: ChatRequest) -> Result<Steps<'_, ()>> {
+        request.sampling.max_tokens = 0;
+        let mut reply = self.begin(request)?;
+        Ok(steps_from_fn(move || Ok(reply.step()?.filter(|step| *step == ChatStep::Working).map(drop))))
     }
 }
 

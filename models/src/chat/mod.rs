@@ -4,18 +4,13 @@
 //! template come from the file, too.
 //!
 //! ```no_run
-//! use tertulia::backend::{CancelFlag, ChatModel, ChatRequest, ChatStep, Message, Role, Sampling, run_steps};
+//! use tertulia::backend::{ChatModel, ChatRequest, ChatStep, Message, Role, run_steps};
 //! use tertulia_models::chat::{ChatOptions, GgufChat};
 //!
 //! # fn main() -> tertulia::Result<()> {
 //! let model = GgufChat::new("qwen2.5-coder-0.5b-instruct-q4_k_m.gguf", Default::default(), ChatOptions::default());
 //! let mut conversation = model.open_conversation()?;
-//! let reply = conversation.reply(ChatRequest {
-//!     messages: vec![Message::new(Role::User, "Hola, me llamo Ben.")],
-//!     pinned: 0,
-//!     sampling: Sampling::default(),
-//!     cancel: CancelFlag::new(),
-//! })?;
+//! let reply = conversation.reply(ChatRequest::new(vec![Message::new(Role::User, "Hola, me llamo Ben.")]))?;
 //! let mut text = String::new();
 //! run_steps(reply, |step| {
 //!     if let ChatStep::Text(more) = step {
@@ -46,7 +41,7 @@ use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use template::Template;
-use tertulia::backend::{CancelFlag, ChatModel, Conversation, Model};
+use tertulia::backend::{BoxFuture, CancelFlag, ChatModel, Conversation, Model, Progress};
 use tertulia::{LanguageTag, Result};
 use transformer::Transformer;
 
@@ -154,8 +149,8 @@ impl Model for GgufChat {
         self.shared.header().map(drop)
     }
 
-    fn load(&self, progress: &mut dyn FnMut(f32)) -> Result<()> {
-        self.shared.loaded(progress).map(drop)
+    fn load<'a>(&'a self, progress: &'a mut Progress<'a>) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { self.shared.loaded(progress).map(drop) })
     }
 
     fn unload(&self) {

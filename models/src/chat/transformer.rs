@@ -219,13 +219,6 @@ impl Linear {
     }
 }
 
-impl KvCache {
-    /// Bytes held.
-    pub(super) fn bytes(&self) -> u64 {
-        self.0.iter().map(LayerCache::bytes).sum::<usize>() as u64
-    }
-}
-
 struct Loader<'a> {
     file: &'a Arc<Gguf>,
     device: &'a Device,

@@ -29,11 +29,6 @@ pub(crate) struct LayerCache {
 }
 
 impl LayerCache {
-    /// Bytes held.
-    pub(crate) fn bytes(&self) -> usize {
-        (self.keys.capacity() + self.values.capacity()) * size_of::<f16>()
-    }
-
     /// Attends from positions `start..start + n` to all up to and including themselves. `q` is
     /// `[n, queries * len]`, `k` and `v` are `[n, keys * len]`; what the cache held from `start` on is replaced.
     /// Gives `[n, queries * len]`.

@@ -8,9 +8,9 @@
 //! use tertulia_models::kokoro::Kokoro;
 //!
 //! let kokoro = Kokoro::new("kokoro-82m.gguf", Default::default());
-//! let request = SynthesisRequest::new("Buenos días, ¿qué tal?", vec!["es".parse()?], "ef_dora");
+//! let request = SynthesisRequest::new("Buenos días, ¿qué tal?", vec!["es".parse()?]);
 //! run_steps(kokoro.synthesize(request)?, |chunk| {
-//!     let seconds = chunk.samples.len() as f64 / f64::from(kokoro.sample_rate());
+//!     let seconds = chunk.samples.len() as f64 / f64::from(chunk.rate);
 //!     assert!(seconds < 60.0);
 //!     Ok(())
 //! })

@@ -12,7 +12,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use tertulia::backend::{
-    CancelFlag, Lexicon, Model, SpeechChunk, SpokenWord, Steps, SynthesisRequest, Synthesizer, VoiceInfo, steps_from_fn,
+    BoxFuture, CancelFlag, Lexicon, Model, Progress, SpeechChunk, SpokenWord, Steps, SynthesisRequest, Synthesizer,
+    VoiceInfo, steps_from_fn,
 };
 use tertulia::{Error, ErrorCode, LanguageTag, Result};
 
@@ -87,8 +88,8 @@ impl Model for Kokoro {
         self.shared.opened().map(drop)
     }
 
-    fn load(&self, progress: &mut dyn FnMut(f32)) -> Result<()> {
-        self.shared.network(progress).map(drop)
+    fn load<'a>(&'a self, progress: &'a mut Progress<'a>) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { self.shared.network(progress).map(drop) })
     }
 
     fn unload(&self) {
@@ -115,10 +116,6 @@ impl Synthesizer for Kokoro {
         self.shared.opened().map(|opened| opened.voices.clone()).unwrap_or_default()
     }
 
-    fn sample_rate(&self) -> u32 {
-        SAMPLE_RATE_HZ
-    }
-
     fn check_lexicon(&self, lexicon: &Lexicon) -> Result<()> {
         let vocab = &self.shared.opened()?.vocab;
         text::check_lexicon(lexicon, |symbol| vocab.contains(symbol))
@@ -126,13 +123,17 @@ impl Synthesizer for Kokoro {
 
     fn synthesize(&self, request: SynthesisRequest) -> Result<Steps<'static, SpeechChunk>> {
         check_speed(request.speed)?;
-        let styles = self.shared.styles(&request.voice)?;
-        let british = request.voice.starts_with('b');
+        let voice = match &request.voice {
+            Some(voice) => voice,
+            None => self.shared.default_voice(&request.languages)?,
+        };
+        let styles = self.shared.styles(voice)?;
+        let british = voice.starts_with('b');
         let words = phonemize(&request.text, &request.languages, &request.lexicon, british)?;
         let chunks = chunks(&request.text, &words, &self.shared.opened()?.vocab);
         let network = self.shared.network(&mut |_| {})?;
         if chunks.is_empty() {
-            let mut silent = Some(SpeechChunk { text_span: 0..request.text.len(), ..Default::default() });
+            let mut silent = Some(SpeechChunk::new(Vec::new(), SAMPLE_RATE_HZ, 0..request.text.len()));
             return Ok(steps_from_fn(move || Ok(silent.take())));
         }
         let mut chunks = chunks.into_iter();
@@ -184,6 +185,14 @@ impl Shared {
         let loaded = Arc::new(Network::load(&self.opened()?.file, &self.device, progress)?);
         *network = Some(loaded.clone());
         Ok(loaded)
+    }
+
+    /// The first voice of the first language.
+    fn default_voice(&self, languages: &[LanguageTag]) -> Result<&str> {
+        let speaks =
+            |voice: &&VoiceInfo| languages.first().is_some_and(|language| voice.language.same_language(language));
+        let voice = self.opened()?.voices.iter().find(speaks).map(|voice| voice.name.as_str());
+        voice.ok_or_else(|| Error::new(ErrorCode::LanguageUnsupported, "no Kokoro voice speaks the language"))
     }
 
     /// A voice's styles, row after row.
@@ -243,5 +252,7 @@ fn trimmed(chunk: &Chunk, words: &[PhonemeWord], samples: &[f32], durations: &[u
             }),
         }
     }
-    SpeechChunk { samples: samples[from..to].to_vec(), text_span: chunk.text_span.clone(), words: spoken }
+    let mut trimmed = SpeechChunk::new(samples[from..to].to_vec(), SAMPLE_RATE_HZ, chunk.text_span.clone());
+    trimmed.words = spoken;
+    trimmed
 }

@@ -27,7 +27,7 @@ use network::{State, Weights};
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tertulia::backend::{Model, Vad, VadModel};
+use tertulia::backend::{BoxFuture, Model, Progress, Vad, VadModel};
 use tertulia::{Error, ErrorCode, Result};
 
 /// Samples of one frame, 32 ms.
@@ -68,11 +68,13 @@ impl Model for SileroVad {
         if self.is_loaded() { Ok(()) } else { Gguf::open(&self.path).map(drop) }
     }
 
-    fn load(&self, progress: &mut dyn FnMut(f32)) -> Result<()> {
-        progress(0.0);
-        self.weights()?;
-        progress(1.0);
-        Ok(())
+    fn load<'a>(&'a self, progress: &'a mut Progress<'a>) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async {
+            progress(0.0);
+            self.weights()?;
+            progress(1.0);
+            Ok(())
+        })
     }
 
     fn unload(&self) {

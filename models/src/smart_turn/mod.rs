@@ -32,7 +32,7 @@ use network::{FRAMES, MEL_BINS, Network};
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tertulia::backend::{BoxFuture, CancelFlag, Model, TurnDetector};
+use tertulia::backend::{BoxFuture, CancelFlag, DetectionRequest, Model, Progress, TurnDetector};
 use tertulia::{Error, ErrorCode, Result};
 
 /// `general.architecture` of the file.
@@ -99,11 +99,13 @@ impl Model for SmartTurn {
         if self.is_loaded() { Ok(()) } else { Gguf::open(&self.path).map(drop) }
     }
 
-    fn load(&self, progress: &mut dyn FnMut(f32)) -> Result<()> {
-        progress(0.0);
-        self.loaded()?;
-        progress(1.0);
-        Ok(())
+    fn load<'a>(&'a self, progress: &'a mut Progress<'a>) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async {
+            progress(0.0);
+            self.loaded()?;
+            progress(1.0);
+            Ok(())
+        })
     }
 
     fn unload(&self) {
@@ -123,8 +125,8 @@ impl TurnDetector for SmartTurn {
     /// # Errors
     /// Those of [`Model::load`]; [`ErrorCode::AudioEmpty`], [`ErrorCode::AudioInvalidSample`],
     /// [`ErrorCode::Cancelled`].
-    fn probability_finished<'a>(&'a self, audio: &'a [f32], cancel: &'a CancelFlag) -> BoxFuture<'a, Result<f32>> {
-        Box::pin(async move { self.finished(audio, cancel) })
+    fn probability_finished(&self, request: DetectionRequest) -> BoxFuture<'_, Result<f32>> {
+        Box::pin(async move { self.finished(&request.audio, &request.cancel) })
     }
 }
 

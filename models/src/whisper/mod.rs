@@ -44,7 +44,7 @@ use parking_lot::Mutex;
 use recognition::Recognition;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use tertulia::backend::{Model, RecognitionRequest, RecognitionStep, Recognizer, Steps};
+use tertulia::backend::{BoxFuture, Model, Progress, RecognitionRequest, RecognitionStep, Recognizer, Steps};
 use tertulia::{Error, ErrorCode, LanguageTag, Result};
 use vocabulary::Vocabulary;
 
@@ -139,8 +139,8 @@ impl Model for Whisper {
         self.facts().map(drop)
     }
 
-    fn load(&self, progress: &mut dyn FnMut(f32)) -> Result<()> {
-        self.loaded(progress).map(drop)
+    fn load<'a>(&'a self, progress: &'a mut Progress<'a>) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { self.loaded(progress).map(drop) })
     }
 
     fn unload(&self) {

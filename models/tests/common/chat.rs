@@ -12,7 +12,7 @@ pub(crate) fn finish(conversation: &mut dyn Conversation, request: ChatRequest) 
                 text += &more;
             }
             ChatStep::Done { reason, usage } => done = Some((reason, usage)),
-            ChatStep::Working => {}
+            _ => {}
         }
         Ok(())
     })

@@ -9,8 +9,8 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use tertulia::backend::{
-    BoxFuture, CancelFlag, LISTEN_RATE_HZ, Model, RecognitionRequest, RecognitionStep, Recognizer, Steps, Transcript,
-    TurnDetector, Vad, VadModel, block_on, steps_from_fn,
+    BoxFuture, DetectionRequest, LISTEN_RATE_HZ, Model, RecognitionRequest, RecognitionStep, Recognizer, Steps,
+    Transcript, TurnDetector, Vad, VadModel, block_on, steps_from_fn,
 };
 use tertulia::{LanguageTag, Result};
 
@@ -84,15 +84,16 @@ pub(super) struct CachedDetector {
 }
 
 impl TurnDetector for CachedDetector {
-    fn probability_finished<'a>(&'a self, audio: &'a [f32], cancel: &'a CancelFlag) -> BoxFuture<'a, Result<f32>> {
+    fn probability_finished(&self, request: DetectionRequest) -> BoxFuture<'_, Result<f32>> {
         Box::pin(async move {
             // The detector uses the last 8 s.
+            let audio = &request.audio;
             let used = &audio[audio.len().saturating_sub(8 * LISTEN_RATE_HZ as usize)..];
             let question = question(self.name(), used);
             if let Some(Answer::Finished(probability)) = known(&self.answers, question) {
                 return Ok(probability);
             }
-            let probability = self.inner.probability_finished(audio, cancel).await?;
+            let probability = self.inner.probability_finished(request).await?;
             keep(&self.answers, question, Answer::Finished(probability));
             Ok(probability)
         })

@@ -5,7 +5,7 @@ use crate::live::Live;
 use crate::output::{Output, read_file};
 use crate::setup;
 use std::path::Path;
-use tertulia::backend::run_steps;
+use tertulia::backend::{block_on, run_steps};
 use tertulia::event::Stage;
 use tertulia::{
     Event, EventKind, ListenRequest, Listening, ListeningMode, Result, SessionConfig, SessionEngine, audio,
@@ -29,7 +29,7 @@ fn listen_to_microphone(options: &args::Listen, output: &Output) -> Result<()> {
     let session = engine.create_session(config)?;
     let events = session.events()?;
     let live = Live::open(&session, None, false)?;
-    engine.preload()?;
+    block_on(engine.preload())?;
     let mut partial = String::new();
     live.run(output, |live| {
         while let Some(event) = events.try_next()? {

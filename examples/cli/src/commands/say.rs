@@ -3,7 +3,7 @@
 use crate::args;
 use crate::output::{Output, write_file};
 use crate::setup;
-use tertulia::backend::{self, SynthesisRequest};
+use tertulia::backend::SynthesisRequest;
 use tertulia::{Error, ErrorCode, Result, SessionEngine, audio};
 
 pub(crate) fn run(options: &args::Say, output: &Output) -> Result<()> {
@@ -12,18 +12,11 @@ pub(crate) fn run(options: &args::Say, output: &Output) -> Result<()> {
         Some(voice) => voice.clone(),
         None => first_voice(&engine, &options.language[0])?,
     };
-    let request = SynthesisRequest {
-        speed: options.speed,
-        ..SynthesisRequest::new(options.text.clone(), options.language.clone(), voice.clone())
-    };
-    let speech = engine.synthesize(request)?;
-    let mut samples = Vec::new();
-    backend::run_steps(speech.steps, |chunk| {
-        samples.extend(chunk.samples);
-        Ok(())
-    })?;
-    write_file(&options.out, &audio::write_wav(&samples, speech.rate))?;
-    let duration_ms = samples.len() as u64 * 1000 / u64::from(speech.rate.max(1));
+    let mut request = SynthesisRequest::new(options.text.clone(), options.language.clone());
+    (request.voice, request.speed) = (Some(voice.clone()), options.speed);
+    let (samples, rate) = setup::synthesize(&engine, request)?;
+    write_file(&options.out, &audio::write_wav(&samples, rate))?;
+    let duration_ms = samples.len() as u64 * 1000 / u64::from(rate.max(1));
     let result = serde_json::json!({"file": options.out, "voice": voice, "duration_ms": duration_ms});
     output.result(&result, || options.out.display().to_string())
 }
