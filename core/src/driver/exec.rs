@@ -72,12 +72,6 @@ impl Workers {
         self.executors.lock().clone()
     }
 
-    /// Does one piece of work that is ready of each worker; false where there was none.
-    pub(crate) fn try_tick(&self) -> bool {
-        let tick_all = |executors: Arc<Executors>| executors.iter().fold(false, |worked, one| one.try_tick() | worked);
-        self.executors().is_some_and(tick_all)
-    }
-
     /// Stops the workers after the step they are in, and drops all work that is left once they have.
     pub(crate) fn close(&self) {
         // Outside of the lock: what is dropped may spawn.

@@ -84,6 +84,8 @@ pub(crate) struct Shared {
     /// Closed while the host is suspended.
     pub(crate) commit_pause: Pause,
     pub(crate) shut_down: AtomicBool,
+    /// Notified by every message: an engine without threads is to look at it.
+    pub(crate) called: event_listener::Event,
 }
 
 /// The sessions that are open, and whether they are being closed; an id leaves when everything of it is stored.
@@ -229,6 +231,7 @@ impl Shared {
     pub(crate) fn send(&self, message: Message) {
         // An engine that has stopped takes no more.
         let _ = self.messages.send(message);
+        self.called.notify(usize::MAX);
     }
 
     pub(crate) fn uptime_ms(&self) -> u64 {
@@ -290,6 +293,11 @@ impl EngineLoop {
     /// Handles one message that is there; false where there is none.
     pub(crate) fn try_turn(&mut self) -> bool {
         self.messages.try_recv().map(|message| self.handle(message)).is_ok()
+    }
+
+    /// True once the engine was shut down and every session is closed.
+    pub(crate) fn is_done(&self) -> bool {
+        self.shutting_down && self.sessions.is_empty()
     }
 
     /// The next time, on the clock's monotonic scale, at which [`tick`](EngineLoop::tick) is due.

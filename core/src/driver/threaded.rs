@@ -63,11 +63,6 @@ impl Threads {
 }
 
 impl EngineLoop {
-    /// True once the engine was shut down and every session is closed.
-    fn is_done(&self) -> bool {
-        self.shutting_down && self.sessions.is_empty()
-    }
-
     /// Waits for a message, or until a machine's deadline, and handles it.
     fn turn(&mut self) {
         let now_us = self.shared.clock.monotonic_us();

@@ -146,6 +146,7 @@ impl EngineBuilder {
             commits,
             commit_pause: Default::default(),
             shut_down: AtomicBool::new(false),
+            called: event_listener::Event::new(),
         });
         let engine_loop = EngineLoop::new(shared.clone(), received);
         Ok((shared, engine_loop))

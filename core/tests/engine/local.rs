@@ -1,7 +1,12 @@
 //! The same engine without threads, as a browser runs it.
 
 use crate::support::{config, type_of};
-use tertulia::testing::scripted::{Scripted, noise_16k};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake};
+use tertulia::testing::clock::VirtualClock;
+use tertulia::testing::scripted::{Cue, Scripted, noise_16k};
 use tertulia::{EngineBuilder, ErrorCode, Playback, SessionConfig, SessionEngine};
 
 #[test]
@@ -27,4 +32,74 @@ fn a_whole_turn_runs_on_the_callers_thread() {
     assert_eq!(engine.open_session(id).unwrap_err().code(), ErrorCode::SessionBusy, "its closing did not run yet");
     driver.run_until_idle();
     assert_eq!(engine.open_session(id).unwrap().turns().unwrap().len(), 1);
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn the_local_driver_wakes_its_task_for_calls_and_for_backends() {
+    let (scripted, clock) = (Scripted::new(), VirtualClock::new());
+    let builder = EngineBuilder::new().backends(scripted.backends()).clock(Arc::new(clock.clone()));
+    let (engine, mut driver) = builder.build_local().unwrap();
+    let woken: Arc<Count> = Arc::default();
+    let waker = woken.clone().into();
+    let mut context = Context::from_waker(&waker);
+    driver.run_until_idle();
+    assert_eq!(driver.due_in_us(), 3_600_000_000, "housekeeping is due in an hour");
+
+    let mut next = Box::pin(driver.next_step());
+    assert!(next.as_mut().poll(&mut context).is_pending());
+    let session = engine.create_session(SessionConfig { playback: Playback::Assumed, ..config() }).unwrap();
+    assert!(woken.0.load(Ordering::SeqCst) > 0, "a call wakes it");
+    assert!(next.as_mut().poll(&mut context).is_ready());
+    drop(next);
+
+    // A backend that takes half a second.
+    scripted.chat.then([Cue::Sleep(clock.nap(500)), Cue::Item("Hola.".to_owned())]);
+    session.send_text("Hola.").unwrap();
+    driver.run_until_idle();
+    let mut next = Box::pin(driver.next_step());
+    assert!(next.as_mut().poll(&mut context).is_pending());
+    woken.0.store(0, Ordering::SeqCst);
+    clock.advance_to(500_000);
+    assert!(woken.0.load(Ordering::SeqCst) > 0, "a backend that can go on wakes it");
+    assert!(next.as_mut().poll(&mut context).is_ready());
+    drop(next);
+    driver.run_until_idle();
+    assert_eq!(session.turns().unwrap()[0].reply_text, "Hola.");
+
+    assert!(!driver.is_done());
+    engine.shut_down();
+    while !driver.is_done() {
+        assert_eq!(pin!(driver.next_step()).poll(&mut context), Poll::Ready(()));
+    }
+}
+
+#[test]
+fn a_local_step_is_one_step_of_one_backend() {
+    let scripted = Scripted::new();
+    let (engine, mut driver) = EngineBuilder::new().backends(scripted.backends()).build_local().unwrap();
+    let session = engine.create_session(SessionConfig { playback: Playback::Assumed, ..config() }).unwrap();
+    let events = session.events().unwrap();
+    let words: Vec<&str> = vec!["uno "; 100];
+    scripted.chat.then(words);
+    session.send_text("Hola.").unwrap();
+    let mut deltas = 0;
+    while driver.step() {
+        let mut in_step = 0;
+        while let Some(event) = events.try_next().unwrap() {
+            in_step += usize::from(type_of(&event) == "reply_text_delta");
+        }
+        assert!(in_step <= 1, "a step gave {in_step} increments");
+        deltas += in_step;
+    }
+    assert_eq!(deltas, 100);
 }

@@ -77,6 +77,12 @@ impl World {
     }
 
     /// Something happens.
+    /// The machines' next deadline; housekeeping comes once an hour.
+    fn next_deadline_us(&self) -> Option<u64> {
+        let due_in_us = self.driver.due_in_us();
+        (due_in_us < 600_000_000).then(|| self.clock.monotonic_us() + due_in_us)
+    }
+
     pub(crate) fn act(&mut self) {
         self.write_scripts();
         let now_us = self.clock.monotonic_us();
@@ -85,7 +91,7 @@ impl World {
             // Time goes by: to the next thing that is due, or not quite.
             0..8 => self.random.below(400),
             8..16 => {
-                let due = [self.clock.next_wake_us(), self.driver.due_in_us().map(|due| now_us + due)];
+                let due = [self.clock.next_wake_us(), self.next_deadline_us()];
                 due.into_iter().flatten().min().map_or(1, |due_us| due_us.saturating_sub(now_us).div_ceil(1000))
             }
             _ => self.random.below(8),
@@ -148,7 +154,7 @@ impl World {
             let played = self.play_all();
             self.driver.run_until_idle();
             let now_us = self.clock.monotonic_us();
-            let due = [self.clock.next_wake_us(), self.driver.due_in_us().map(|due| now_us + due)];
+            let due = [self.clock.next_wake_us(), self.next_deadline_us()];
             match due.into_iter().flatten().min() {
                 Some(due_us) => self.clock.advance_to(due_us.max(now_us + 1000)),
                 None if read || played => self.clock.advance_to(now_us + 1000),
