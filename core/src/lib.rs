@@ -11,7 +11,7 @@
 //! # fn main() -> tertulia::Result<()> {
 //! use std::time::Duration;
 //! use tertulia::testing::scripted::{Scripted, noise_16k};
-//! use tertulia::{EngineBuilder, EventKind, Playback, SessionConfig, SessionEngine};
+//! use tertulia::{EngineBuilder, EventKind, Playback, SessionConfig, SessionEngine, SessionUpdate};
 //!
 //! // Backends that follow a script; `tertulia_models::default_backends` gives real ones.
 //! let scripted = Scripted::new();
@@ -44,7 +44,7 @@
 //! // Sessions are stored as they go; an engine on a file finds them again after a restart.
 //! let id = session.id();
 //! drop((session, events));
-//! let session = engine.open_session(id)?;
+//! let session = engine.open_session(id, &SessionUpdate::new())?;
 //! assert_eq!(session.turns()?.len(), 1);
 //! # Ok(())
 //! # }

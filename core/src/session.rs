@@ -19,11 +19,11 @@ use std::sync::atomic::Ordering;
 /// The longest text of one turn, in bytes.
 pub const TEXT_BYTES_MAX: usize = 8_192;
 
-/// A conversation that is open. Clones are the same session; dropping the last one suspends it (it can be opened
-/// again), and only [`end`](Session::end) ends it.
+/// A conversation that is open. Clones are the same session; [`close`](Session::close), or dropping the last one, closes it (it
+/// can be opened again), and only [`end`](Session::end) ends it.
 ///
 /// Every call returns at once and may come from any thread; its results arrive as [`Event`](crate::Event)s. After
-/// [`end`](Session::end) every call fails with [`ErrorCode::SessionClosed`], after the engine's end with
+/// either every call fails with [`ErrorCode::SessionClosed`], after the engine's end with
 /// [`ErrorCode::EngineClosed`].
 #[derive(Clone)]
 pub struct Session {
@@ -36,7 +36,7 @@ struct Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.close(false);
+        self.session.close(false);
     }
 }
 
@@ -308,13 +308,15 @@ impl Session {
     /// and `session_closed` is the last event. The session's text can still be read through the engine.
     pub fn end(&self) -> Result<()> {
         self.inner.check_open()?;
-        self.inner.close(true);
+        self.inner.session.close(true);
         Ok(())
     }
 
-    /// Closes the session without ending it, as dropping the last handle does.
-    pub fn suspend(&self) {
-        self.inner.close(false);
+    /// Closes the session without ending it, as dropping the last handle does: the turn under way is interrupted,
+    /// `session_closed` is the last event, and it [can be opened again](crate::SessionEngine::open_session). Does nothing
+    /// where it was closed or ended.
+    pub fn close(&self) {
+        self.inner.session.close(false);
     }
 }
 
@@ -362,14 +364,6 @@ impl Inner {
         self.check_open()?;
         self.session.send(input);
         Ok(())
-    }
-
-    fn close(&self, ended: bool) {
-        if !self.session.closing.swap(true, Ordering::AcqRel) {
-            self.session.microphone.close();
-            self.session.engine.open.mark_closing(self.session.id);
-            self.session.send(Input::Close { ended });
-        }
     }
 }
 

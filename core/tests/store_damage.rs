@@ -8,7 +8,7 @@ mod store_support;
 
 use std::collections::BTreeSet;
 use store_support::{NOW_MS, Random, effort, on_all_processors, reply_audio, samples, session, turn, user_audio};
-use tertulia::store::{AudioKind, SessionRecord, Store, StoredAudio, TurnRecord, Write};
+use tertulia::store::{AudioKind, SessionRecord, Store, StoredAudio, TurnPage, TurnRecord, Write};
 use tertulia::testing::fault::FaultyDisk;
 use tertulia::{Error, ErrorCode, Keep, SessionId};
 
@@ -49,6 +49,20 @@ fn closed_store() -> (Vec<u8>, Contents) {
     (disk.bytes(), contents)
 }
 
+/// All turns of the session, read in pages of two.
+fn pages(store: &Store, session: SessionId) -> TurnPage {
+    let mut all = TurnPage::default();
+    loop {
+        let page = store.turns_page(session, all.next, 2).unwrap();
+        assert!(page.next > all.next || page.next.is_none());
+        all.turns.extend(page.turns);
+        (all.damaged, all.next) = (all.damaged + page.damaged, page.next);
+        if all.next.is_none() {
+            return all;
+        }
+    }
+}
+
 /// Reads everything. How many records are not readable, and say so; fails where one is wrong and does not.
 fn unreadable(bytes: Vec<u8>, contents: &Contents, context: &str) -> usize {
     let says_so = |error: &Error| {
@@ -78,6 +92,8 @@ fn unreadable(bytes: Vec<u8>, contents: &Contents, context: &str) -> usize {
             let of_it: Vec<_> = contents.turns.iter().filter(|turn| turn.session == expected.id).collect();
             assert!(found.turns.iter().all(|turn| of_it.contains(&turn)), "{context}: a turn is wrong");
             assert!(found.turns.len() as u64 + found.damaged >= of_it.len() as u64, "{context}: a turn is missing");
+            let pages = pages(&store, expected.id);
+            assert_eq!((pages.turns, pages.damaged), (found.turns, found.damaged), "{context}: pages differ");
         }
         if let Ok(found) = store.last_turns(expected.id, 2) {
             let last = contents.turns.iter().filter(|turn| turn.session == expected.id).rev().take(2);

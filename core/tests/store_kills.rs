@@ -19,7 +19,9 @@ use tertulia::audio::to_i16;
 use tertulia::event::{EventKind, InterruptReason};
 use tertulia::store::{AudioKind, StoreLocation, TurnRecord, TurnState};
 use tertulia::testing::scripted::{SAMPLES_PER_BYTE, Scripted, noise_16k};
-use tertulia::{Engine, EngineBuilder, Events, Playback, Session, SessionConfig, SessionEngine, SessionId, TurnId};
+use tertulia::{
+    Engine, EngineBuilder, Events, Playback, Session, SessionConfig, SessionEngine, SessionId, SessionUpdate, TurnId,
+};
 
 /// How many kills there are without the variable.
 const KILLS: u64 = 20;
@@ -201,7 +203,7 @@ fn check(path: &Path, told: &mut Told, seen: &mut Seen, context: &str) {
         if told.done_with.contains(&id) {
             continue;
         }
-        let session = engine.open_session(id).unwrap();
+        let session = engine.open_session(id, &SessionUpdate::new()).unwrap();
         for record in &turns.turns {
             let context = format!("{context}: turn {} of {transcripts} and {finished} told", record.turn);
             check_turn(&session, record, transcripts, finished, &context);

@@ -44,9 +44,9 @@ use pause::Pause;
 use queue::EventQueue;
 pub(crate) use session::SessionCore;
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Weak};
 use utterance::{UtteranceAudio, UtteranceFile};
 
 /// Limits of an engine.
@@ -88,39 +88,49 @@ pub(crate) struct Shared {
     pub(crate) called: event_listener::Event,
 }
 
-/// The sessions that are open, and whether they are being closed; an id leaves when everything of it is stored.
+/// The sessions that are open, or reserved for a call; an id leaves when everything of it is stored.
 #[derive(Default)]
 pub(crate) struct OpenSessions {
-    closing: Mutex<HashMap<SessionId, bool>>,
+    sessions: Mutex<HashMap<SessionId, Weak<SessionShared>>>,
     closed: Condvar,
 }
 
 impl OpenSessions {
     /// Reserves the session. One that is just being closed is waited for, up to `patience`.
     pub(crate) fn reserve(&self, id: SessionId, patience: std::time::Duration) -> Result<()> {
-        let mut closing = self.closing.lock();
+        let mut sessions = self.sessions.lock();
         if !patience.is_zero() {
-            self.closed.wait_while_for(&mut closing, |closing| closing.get(&id) == Some(&true), patience);
+            let is_closing = |sessions: &mut HashMap<_, Weak<SessionShared>>| {
+                let session = sessions.get(&id).and_then(Weak::upgrade);
+                session.is_some_and(|session| session.closing.load(Ordering::Acquire))
+            };
+            self.closed.wait_while_for(&mut sessions, is_closing, patience);
         }
-        if closing.contains_key(&id) {
+        if sessions.contains_key(&id) {
             return Err(ErrorCode::SessionBusy.into());
         }
-        closing.insert(id, false);
+        sessions.insert(id, Weak::new());
         Ok(())
+    }
+
+    /// Enters a session whose id was reserved.
+    pub(crate) fn enter(&self, session: &Arc<SessionShared>) {
+        self.sessions.lock().insert(session.id, Arc::downgrade(session));
+    }
+
+    /// The session, where it is open.
+    pub(crate) fn get(&self, id: SessionId) -> Option<Arc<SessionShared>> {
+        self.sessions.lock().get(&id)?.upgrade()
     }
 
     /// Does the work while no session is open, and lets none be opened meanwhile.
     pub(crate) fn while_none_is_open<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let open = self.closing.lock();
+        let open = self.sessions.lock();
         if open.is_empty() { work() } else { Err(ErrorCode::SessionBusy.into()) }
     }
 
-    pub(crate) fn mark_closing(&self, id: SessionId) {
-        self.closing.lock().insert(id, true);
-    }
-
     pub(crate) fn release(&self, id: SessionId) {
-        self.closing.lock().remove(&id);
+        self.sessions.lock().remove(&id);
         self.closed.notify_all();
     }
 }
@@ -166,6 +176,16 @@ impl SessionShared {
     /// Microseconds since it was opened.
     pub(crate) fn now_us(&self) -> u64 {
         self.engine.clock.monotonic_us().saturating_sub(self.opened_us)
+    }
+
+    /// Closes the session, for good where it is `ended`; false where it is being closed already.
+    pub(crate) fn close(&self, ended: bool) -> bool {
+        let closes = !self.closing.swap(true, Ordering::AcqRel);
+        if closes {
+            self.microphone.close();
+            self.send(Input::Close { ended });
+        }
+        closes
     }
 
     /// Hands an input to its machine.

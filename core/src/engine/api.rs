@@ -3,15 +3,15 @@
 use super::Capabilities;
 use crate::backend::{BoxFuture, MaybeSend, MaybeSync, SpeechChunk, Steps, SynthesisRequest, Transcript};
 use crate::catalog::Catalog;
-use crate::config::SessionConfig;
+use crate::config::{SessionConfig, SessionUpdate};
 use crate::driver::recording::ListenRequest;
 use crate::error::Result;
-use crate::event::{Event, SessionId};
+use crate::event::{Event, SessionId, TurnId};
 use crate::language::LanguageTag;
 use crate::session::{Events, Session};
 use crate::store::{
-    ArchiveSource, ExportReport, ImportOptions, ImportReport, SessionCursor, SessionPage, SessionRecord, StoreKey,
-    StoreUsage, Swept, Turns, Verified,
+    ArchiveSource, AudioKind, ExportReport, ImportOptions, ImportReport, SessionCursor, SessionPage, SessionRecord,
+    StoreKey, StoreUsage, StoredAudio, Swept, TurnPage, Turns, Verified,
 };
 #[cfg(doc)]
 use crate::{backend::Model, error::ErrorCode, store::Store};
@@ -31,18 +31,45 @@ pub trait SessionEngine: MaybeSend + MaybeSync {
     /// [`ErrorCode::UnknownScenario`], [`ErrorCode::InvalidLexicon`], [`ErrorCode::InvalidConfig`].
     fn create_session(&self, config: SessionConfig) -> Result<Session>;
 
-    /// Opens a stored session where it was left.
+    /// Opens a stored session where it was left, with these changes of its settings, which are stored. Without any it is
+    /// opened as it is; a session whose voice, level or scenario is gone needs another. One that is just being closed is
+    /// waited for.
     ///
     /// # Errors
     /// [`ErrorCode::SessionNotFound`]; [`ErrorCode::SessionBusy`] where it is open; [`ErrorCode::SessionClosed`]
-    /// where it was ended.
-    fn open_session(&self, id: SessionId) -> Result<Session>;
+    /// where it was ended; those of [`create_session`](Self::create_session) for the settings.
+    fn open_session(&self, id: SessionId, update: &SessionUpdate) -> Result<Session>;
+
+    /// Closes a session without ending it, whatever handles of it there are; see [`Session::close`]. Returns at once.
+    /// Does nothing where it is not open, or is being closed.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SessionNotFound`] where there is no such session, open or not.
+    fn close_session(&self, id: SessionId) -> Result<()>;
+
+    /// Ends a session for good. One that is open is ended as by [`Session::end`], whatever handles of it there are, and
+    /// this returns at once; one that is not is ended in the store before this returns. Does nothing where it was ended.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SessionNotFound`]; [`ErrorCode::SessionBusy`] where another call is opening or deleting it.
+    fn end_session(&self, id: SessionId) -> Result<()>;
 
     /// At most `limit` sessions, the one that changed last first.
     fn sessions(&self, after: Option<SessionCursor>, limit: usize) -> Result<SessionPage>;
 
     /// A session and its turns as they are stored. Fails with [`ErrorCode::SessionNotFound`].
     fn session(&self, id: SessionId) -> Result<(SessionRecord, Turns)>;
+
+    /// At most `limit` turns (at least one) of a session, open or not, after the turn `after` or from the first on, in
+    /// order; pages say how many of their turns are damaged. Fails with [`ErrorCode::SessionNotFound`].
+    fn turns(&self, id: SessionId, after: Option<TurnId>, limit: usize) -> Result<TurnPage>;
+
+    /// The audio of a turn of a session, open or not.
+    ///
+    /// # Errors
+    /// [`ErrorCode::AudioGone`] where it was not kept, or not that long; [`ErrorCode::TurnNotFound`],
+    /// [`ErrorCode::SessionNotFound`].
+    fn audio(&self, id: SessionId, turn: TurnId, kind: AudioKind) -> Result<StoredAudio>;
 
     /// Writes a session as an archive; see [`Store::export_to`]. An open session is exported as it is stored now.
     ///
@@ -53,7 +80,7 @@ pub trait SessionEngine: MaybeSend + MaybeSync {
     /// Stores a session from its archive; see [`Store::import_from`], errors included.
     ///
     /// ```
-    /// # use tertulia::{EngineBuilder, SessionConfig, SessionEngine};
+    /// # use tertulia::{EngineBuilder, SessionConfig, SessionEngine, SessionUpdate};
     /// use tertulia::store::ImportOptions;
     /// # fn main() -> tertulia::Result<()> {
     /// # let engine = EngineBuilder::new().build()?;
@@ -62,7 +89,7 @@ pub trait SessionEngine: MaybeSend + MaybeSync {
     /// engine.export_session_to(id, &mut file)?;
     /// engine.delete_session(id)?;
     /// engine.import_session(&mut std::io::Cursor::new(file), &ImportOptions::default())?;
-    /// engine.open_session(id)?;
+    /// engine.open_session(id, &SessionUpdate::new())?;
     /// # Ok(())
     /// # }
     /// ```

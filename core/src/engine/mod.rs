@@ -16,17 +16,17 @@ use crate::backend::{
     steps_opened_by,
 };
 use crate::catalog::Catalog;
-use crate::config::{ListeningMode, SessionConfig};
+use crate::config::{ListeningMode, SessionConfig, SessionUpdate};
 use crate::driver::jobs::last_transcript;
 use crate::driver::recording::{ListenRequest, Recording};
 use crate::driver::{Message, SessionCore, SessionKey, SessionShared, Shared};
 use crate::error::{Error, ErrorCode, Result};
-use crate::event::{Event, SessionId};
+use crate::event::{Event, SessionId, TurnId};
 use crate::language::LanguageTag;
 use crate::session::{Events, Session};
 use crate::store::{
-    ArchiveSource, ExportReport, ImportOptions, ImportReport, SessionCursor, SessionPage, SessionRecord, StoreKey,
-    StoreUsage, Swept, TurnRecord, Turns, Verified, Write,
+    ArchiveSource, AudioKind, ExportReport, ImportOptions, ImportReport, SessionCursor, SessionPage, SessionRecord,
+    StoreKey, StoreUsage, StoredAudio, Swept, TurnPage, TurnRecord, Turns, Verified, Write,
 };
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -70,17 +70,10 @@ impl SessionEngine for Engine {
         Ok(self.hand_over(record, &[], false))
     }
 
-    fn open_session(&self, id: SessionId) -> Result<Session> {
+    fn open_session(&self, id: SessionId, update: &SessionUpdate) -> Result<Session> {
         self.check_open()?;
         self.shared.open.reserve(id, self.closing_wait())?;
-        let opened = self.shared.store.resume_session(id).and_then(|(record, turns)| {
-            if record.ended_ms.is_some() {
-                return Err(Error::new(ErrorCode::SessionClosed, "the session was ended"));
-            }
-            self.shared.check_config(&record.config)?;
-            Ok((record, turns))
-        });
-        match opened {
+        match self.read_to_open(id, update) {
             Ok((record, turns)) => Ok(self.hand_over(record, &turns, true)),
             Err(error) => {
                 self.shared.open.release(id);
@@ -89,12 +82,41 @@ impl SessionEngine for Engine {
         }
     }
 
+    fn close_session(&self, id: SessionId) -> Result<()> {
+        self.check_open()?;
+        match self.shared.open.get(id) {
+            Some(session) => _ = session.close(false),
+            None => _ = self.shared.store.session(id)?,
+        }
+        Ok(())
+    }
+
+    fn end_session(&self, id: SessionId) -> Result<()> {
+        self.check_open()?;
+        if self.shared.open.get(id).is_some_and(|session| session.close(true)) {
+            return Ok(());
+        }
+        let store = &self.shared.store;
+        self.while_closed(id, || match store.session(id)?.ended_ms {
+            Some(_) => Ok(()),
+            None => store.apply(&[Write::EndSession { id, now_ms: self.shared.clock.unix_ms() }]),
+        })
+    }
+
     fn sessions(&self, after: Option<SessionCursor>, limit: usize) -> Result<SessionPage> {
         self.shared.store.sessions(after, limit)
     }
 
     fn session(&self, id: SessionId) -> Result<(SessionRecord, Turns)> {
         Ok((self.shared.store.session(id)?, self.shared.store.turns(id)?))
+    }
+
+    fn turns(&self, id: SessionId, after: Option<TurnId>, limit: usize) -> Result<TurnPage> {
+        self.shared.store.turns_page(id, after, limit)
+    }
+
+    fn audio(&self, id: SessionId, turn: TurnId, kind: AudioKind) -> Result<StoredAudio> {
+        self.shared.store.audio(id, turn, kind)
     }
 
     fn export_session_to(&self, id: SessionId, out: &mut dyn std::io::Write) -> Result<ExportReport> {
@@ -108,10 +130,7 @@ impl SessionEngine for Engine {
 
     fn delete_session(&self, id: SessionId) -> Result<()> {
         self.check_open()?;
-        self.shared.open.reserve(id, self.closing_wait())?;
-        let deleted = self.shared.store.delete_session(id);
-        self.shared.open.release(id);
-        deleted
+        self.while_closed(id, || self.shared.store.delete_session(id))
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -296,9 +315,33 @@ impl Engine {
         if self.shared.commits.is_some() { CLOSING_WAIT } else { Duration::ZERO }
     }
 
+    /// Does the work on a session that is not open, and lets it not be opened meanwhile.
+    fn while_closed(&self, id: SessionId, work: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.shared.open.reserve(id, self.closing_wait())?;
+        let done = work();
+        self.shared.open.release(id);
+        done
+    }
+
+    /// A session that is to be opened, and its turns; its settings are changed first.
+    fn read_to_open(&self, id: SessionId, update: &SessionUpdate) -> Result<(SessionRecord, Vec<TurnRecord>)> {
+        let (mut record, turns) = self.shared.store.resume_session(id)?;
+        if record.ended_ms.is_some() {
+            return Err(Error::new(ErrorCode::SessionClosed, "the session was ended"));
+        }
+        let config = update.applied_to(&record.config)?;
+        self.shared.check_config(&config)?;
+        if config != record.config {
+            (record.config, record.updated_ms) = (config, self.shared.clock.unix_ms());
+            self.shared.store.apply(&[Write::PutSession(record.clone())])?;
+        }
+        Ok((record, turns))
+    }
+
     fn hand_over(&self, record: SessionRecord, turns: &[TurnRecord], resumed: bool) -> Session {
         let key = SessionKey(self.next_key.fetch_add(1, Ordering::Relaxed));
         let session = Arc::new(SessionShared::new(self.shared.clone(), key, &record));
+        self.shared.open.enter(&session);
         let core = SessionCore::new(session.clone(), record, turns, resumed);
         self.shared.send(Message::Open(Box::new(core)));
         Session::new(session)

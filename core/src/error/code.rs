@@ -21,6 +21,8 @@ macro_rules! for_each_error_code {
             (105, TextEmpty, false, "The text is empty.");
             (106, TextTooLong, false, "The text is longer than the limit.");
             (107, Unsupported, false, "The call is not supported on this platform or by this build.");
+            (108, CalledFromCallback, false, "The call would wait for its own caller: a backend or a waker made it.");
+            (109, PlaybackNotReported, false, "The host did not report the playback of a reply.");
             (200, InvalidConfig, false, "A setting is missing, malformed or contradicts another.");
             (201, UnknownLanguage, false, "The text is not a BCP 47 language tag.");
             (202, LanguageUnsupported, false, "No backend of this engine handles the language.");

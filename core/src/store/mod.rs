@@ -50,8 +50,8 @@ pub use keys::StoreKey;
 pub(crate) use lineage::Lineage;
 pub use location::{BackendFactory, StoreLocation};
 pub use record::{
-    AudioInfo, AudioKind, SessionCursor, SessionPage, SessionRecord, SessionSummary, StoredAudio, Summary, TurnRecord,
-    TurnState, Turns,
+    AudioInfo, AudioKind, SessionCursor, SessionPage, SessionRecord, SessionSummary, StoredAudio, Summary, TurnPage,
+    TurnRecord, TurnState, Turns,
 };
 pub use sweep::Swept;
 #[doc(hidden)]
@@ -265,6 +265,14 @@ impl Store {
     /// Those of [`Store::turns`].
     pub fn turns_from(&self, id: SessionId, from: TurnId) -> Result<Turns> {
         self.read(id, |snapshot| snapshot.turns_of(id, from, None))
+    }
+
+    /// At most `limit` turns of a session (at least one) after the turn `after`, or from the first on, in order.
+    ///
+    /// # Errors
+    /// Those of [`Store::turns`].
+    pub fn turns_page(&self, id: SessionId, after: Option<TurnId>, limit: usize) -> Result<TurnPage> {
+        self.read(id, |snapshot| snapshot.turns_page(id, after, limit))
     }
 
     /// The last `count` turns of a session, in order.

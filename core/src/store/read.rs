@@ -5,7 +5,7 @@ use crate::event::{SessionId, TurnId};
 use crate::store::fault::Fault;
 use crate::store::payload::{SessionPayload, decode_turn};
 use crate::store::record::{
-    AudioInfo, AudioKind, SessionCursor, SessionPage, SessionSummary, StoredAudio, TurnRecord, Turns,
+    AudioInfo, AudioKind, SessionCursor, SessionPage, SessionSummary, StoredAudio, TurnPage, TurnRecord, Turns,
 };
 use crate::store::schema::{
     CHUNK_BYTES, Kind, TurnKey, UpdatedKey, blob_key, bounds, chunk_key, damaged, split_updated_key, turn_key,
@@ -79,6 +79,33 @@ impl Snapshot {
             }
         }
         Ok(turns)
+    }
+
+    pub(super) fn turns_page(&self, id: SessionId, after: Option<TurnId>, limit: usize) -> Result<TurnPage, Fault> {
+        let session = self.load_session(id)?;
+        let before = after.map_or(0, |turn| turn.0);
+        let (mut page, mut through, mut left) = (TurnPage::default(), before, limit.max(1));
+        let (_, last) = bounds::<24>(id.0.as_bytes());
+        for row in self.turns.range::<&TurnKey>(&turn_key(id, TurnId(before.saturating_add(1)))..=&last)? {
+            if left == 0 {
+                page.next = Some(TurnId(through));
+                break;
+            }
+            let (key, value) = row?;
+            (through, left) = (through.max(turn_of_key(key.value()).0), left - 1);
+            match unless_damaged(decode_turn(&self.sealing, key.value(), value.value()).map_err(Fault::from))? {
+                Some(record) => page.turns.push(record),
+                None => page.damaged += 1,
+            }
+        }
+        if session.turns + 1 == session.next_turn {
+            // Numbers were given out without a gap, so that lost ones show in their place.
+            let end = page.next.map_or(session.next_turn - 1, |next| next.0);
+            page.damaged = page.damaged.max(end.saturating_sub(before).saturating_sub(page.turns.len() as u64));
+        } else if page.next.is_none() {
+            page.damaged += self.missing_turns(id, &session)?;
+        }
+        Ok(page)
     }
 
     pub(super) fn turn(&self, id: SessionId, turn: TurnId) -> Result<TurnRecord, Fault> {

@@ -245,6 +245,18 @@ pub struct Turns {
     pub damaged: u64,
 }
 
+/// Some turns of a session, in order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TurnPage {
+    /// The turns.
+    pub turns: Vec<TurnRecord>,
+    /// How many more there should be on this page, their records being damaged or lost. Over all pages it is
+    /// [`Turns::damaged`].
+    pub damaged: u64,
+    /// The turn after which the next page starts; `None` where this is the last.
+    pub next: Option<TurnId>,
+}
+
 impl Turns {
     /// True where no turn is damaged or lost.
     pub fn is_complete(&self) -> bool {

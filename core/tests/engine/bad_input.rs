@@ -5,7 +5,7 @@ use tertulia::event::Stage;
 use tertulia::testing::scripted::{SPEECH_LEVEL, Scripted, noise_16k, sound};
 use tertulia::{
     EngineBuilder, ErrorCode, LanguageTag, Listening, ListeningMode, Playback, Session, SessionConfig, SessionEngine,
-    SessionId,
+    SessionId, SessionUpdate,
 };
 
 fn still_usable(host: &Host, session: &Session, reader: &mut Reader) {
@@ -176,10 +176,10 @@ fn unsupported_settings_are_refused() {
 #[test]
 fn missing_and_busy_sessions_are_refused() {
     let host = Host::new();
-    assert_eq!(code(host.engine.open_session(SessionId::new(0))), ErrorCode::SessionNotFound);
+    assert_eq!(code(host.engine.open_session(SessionId::new(0), &SessionUpdate::new())), ErrorCode::SessionNotFound);
     assert_eq!(code("no id".parse::<SessionId>()), ErrorCode::InvalidArgument);
     let (session, _reader) = host.session();
-    assert_eq!(code(host.engine.open_session(session.id())), ErrorCode::SessionBusy);
+    assert_eq!(code(host.engine.open_session(session.id(), &SessionUpdate::new())), ErrorCode::SessionBusy);
     assert_eq!(code(host.engine.delete_session(session.id())), ErrorCode::SessionBusy);
 }
 

@@ -5,7 +5,7 @@ use tertulia::backend::Role;
 use tertulia::event::{EventKind, InterruptReason, Stage, TurnOrigin, TurnState};
 use tertulia::store::{AudioKind, StoreLocation};
 use tertulia::testing::scripted::{Cue, Gate, noise_16k};
-use tertulia::{ErrorCode, Keep, Playback, Session, SessionEngine, TEXT_BYTES_MAX, TurnId};
+use tertulia::{ErrorCode, Keep, Playback, Session, SessionEngine, SessionUpdate, TEXT_BYTES_MAX, TurnId};
 
 /// A spoken turn, to its end.
 fn speak(host: &Host, session: &Session, reader: &mut Reader, transcript: &str, reply: &str) -> TurnId {
@@ -82,7 +82,7 @@ fn a_correction_supersedes_the_turn_and_all_after_it() {
 
     // In another process too.
     let host = Host::with_store(location());
-    let session = host.engine.open_session(id).unwrap();
+    let session = host.engine.open_session(id, &SessionUpdate::new()).unwrap();
     let mut reader = Reader::of(&session);
     write(&host, &session, &mut reader, "Gracias.", "De nada.");
     assert_eq!(asked(&host), said(&[&told[..], &["Aquí.", "Gracias."]].concat()));
@@ -179,7 +179,7 @@ fn a_retried_turn_is_in_the_conversation_once() {
     let id = session.id();
     drop((session, reader, host));
     let host = Host::with_store(location());
-    let session = host.engine.open_session(id).unwrap();
+    let session = host.engine.open_session(id, &SessionUpdate::new()).unwrap();
     let mut reader = Reader::of(&session);
     write(&host, &session, &mut reader, "Gracias.", "De nada.");
     assert_eq!(asked(&host), said(&["Hola.", "¡Hola!", "Tengo hambre.", "¡A comer!", "Gracias."]));
@@ -250,7 +250,7 @@ fn a_correction_survives_export_and_import() {
     let mut again = Vec::new();
     elsewhere.engine.export_session_to(report.session, &mut again).unwrap();
     assert!(again == archive);
-    let session = elsewhere.engine.open_session(report.session).unwrap();
+    let session = elsewhere.engine.open_session(report.session, &SessionUpdate::new()).unwrap();
     let mut reader = Reader::of(&session);
     write(&elsewhere, &session, &mut reader, "¿Dónde?", "Aquí.");
     assert_eq!(asked(&elsewhere), said(&["Tengo hambre.", "¡Vamos a comer!", "¿Dónde?"]));

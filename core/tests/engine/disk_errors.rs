@@ -110,7 +110,7 @@ impl Host {
         drop((session, events));
         self.driver.run_until_idle();
 
-        let session = self.ask(|engine| engine.open_session(id));
+        let session = self.ask(|engine| engine.open_session(id, &SessionUpdate::new()));
         let events = session.events().unwrap();
         self.speak(&session, &events, 3);
         self.told.ending.push(id);
@@ -122,7 +122,7 @@ impl Host {
         }
         self.disk.recover();
         // It was said that its end could not be stored; where only the last sync failed, it may be stored all the same.
-        match self.engine.open_session(id) {
+        match self.engine.open_session(id, &SessionUpdate::new()) {
             Ok(session) => {
                 let events = session.events().unwrap();
                 session.end().unwrap();

@@ -6,7 +6,7 @@ use tertulia::event::{EventKind, Stage};
 use tertulia::store::AudioKind;
 use tertulia::testing::fault::FaultyDisk;
 use tertulia::testing::scripted::noise_16k;
-use tertulia::{ErrorCode, SessionEngine};
+use tertulia::{ErrorCode, SessionEngine, SessionUpdate};
 
 #[test]
 fn a_full_disk_fails_the_turn_after_its_reply_and_everything_is_stored_once_there_is_space() {
@@ -53,7 +53,7 @@ fn fill_up_in_mid_turn(pace: Duration) {
     drop(host);
 
     let host = Host::with_store(disk.location());
-    let session = host.engine.open_session(id).unwrap();
+    let session = host.engine.open_session(id, &SessionUpdate::new()).unwrap();
     let texts: Vec<String> = session.turns().unwrap().into_iter().map(|turn| turn.user_text).collect();
     assert_eq!(texts, ["Antes.", "Durante.", "Después."]);
     for (turn, seconds) in [(before, 2), (during, 100), (after, 2)] {

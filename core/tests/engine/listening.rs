@@ -394,7 +394,7 @@ fn audio_after_input_interrupted_is_processed() {
     speak(&session, 400);
     be_silent(&session, 3_000);
     reader.until("turn_finished");
-    session.suspend();
+    session.close();
     assert_eq!(session.input_resumed().unwrap_err().code(), ErrorCode::SessionClosed);
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake};
 use tertulia::testing::clock::VirtualClock;
 use tertulia::testing::scripted::{Cue, Scripted, noise_16k};
-use tertulia::{EngineBuilder, ErrorCode, Playback, SessionConfig, SessionEngine};
+use tertulia::{EngineBuilder, ErrorCode, Playback, SessionConfig, SessionEngine, SessionUpdate};
 
 #[test]
 fn a_whole_turn_runs_on_the_callers_thread() {
@@ -29,9 +29,13 @@ fn a_whole_turn_runs_on_the_callers_thread() {
     assert_eq!(types.last().map(String::as_str), Some("turn_finished"));
     let id = session.id();
     drop(session);
-    assert_eq!(engine.open_session(id).unwrap_err().code(), ErrorCode::SessionBusy, "its closing did not run yet");
+    assert_eq!(
+        engine.open_session(id, &SessionUpdate::new()).unwrap_err().code(),
+        ErrorCode::SessionBusy,
+        "its closing did not run yet"
+    );
     driver.run_until_idle();
-    assert_eq!(engine.open_session(id).unwrap().turns().unwrap().len(), 1);
+    assert_eq!(engine.open_session(id, &SessionUpdate::new()).unwrap().turns().unwrap().len(), 1);
 }
 
 /// Counts how often it is woken.

@@ -13,6 +13,7 @@ mod memory;
 mod push_to_talk;
 mod resume;
 mod seam;
+mod sessions;
 mod settings;
 mod streaming;
 mod summary;

@@ -4,7 +4,7 @@ use crate::support::{Host, Reader, conversation, type_of};
 use tertulia::event::{EventKind, TurnState};
 use tertulia::store::{AudioKind, StoreLocation, StoreOptions};
 use tertulia::testing::scripted::noise_16k;
-use tertulia::{EngineBuilder, ErrorCode, Keep, SessionEngine};
+use tertulia::{EngineBuilder, ErrorCode, Keep, SessionEngine, SessionUpdate};
 
 #[test]
 fn a_session_resumes_in_another_engine_with_its_context() {
@@ -24,7 +24,7 @@ fn a_session_resumes_in_another_engine_with_its_context() {
     let host = Host::with_store(StoreLocation::File(path));
     let listed = host.engine.sessions(None, 10).unwrap().sessions;
     assert_eq!((listed.len(), listed[0].id, listed[0].title.as_str()), (1, id, "Me llamo Ana."));
-    let session = host.engine.open_session(id).unwrap();
+    let session = host.engine.open_session(id, &SessionUpdate::new()).unwrap();
     let mut reader = Reader::of(&session);
     assert!(matches!(reader.next().kind, EventKind::SessionOpened { resumed: true, turns: 1 }));
     host.scripted.chat.then(["Te llamas Ana."]);
@@ -55,11 +55,18 @@ fn a_session_can_be_reopened_right_after_its_handle_is_dropped() {
     reader.until_end_of(turn);
     let id = session.id();
     for _ in 0..20 {
-        drop(host.engine.open_session(id).map_err(|error| assert_eq!(error.code(), ErrorCode::SessionBusy)));
+        drop(
+            host.engine
+                .open_session(id, &SessionUpdate::new())
+                .map_err(|error| assert_eq!(error.code(), ErrorCode::SessionBusy)),
+        );
     }
     drop((session, reader));
     for round in 0..20 {
-        let session = host.engine.open_session(id).unwrap_or_else(|error| panic!("round {round}: {error}"));
+        let session = host
+            .engine
+            .open_session(id, &SessionUpdate::new())
+            .unwrap_or_else(|error| panic!("round {round}: {error}"));
         assert_eq!(session.turns().unwrap().len(), 1);
     }
 }
@@ -201,7 +208,7 @@ fn erase_refuses_open_sessions_and_leaves_no_trace_of_closed_ones() {
     drop((session, reader));
     host.engine.erase_sessions(&[id, id]).unwrap();
     assert_eq!(traces(), 0);
-    assert_eq!(host.engine.open_session(id).unwrap_err().code(), ErrorCode::SessionNotFound);
+    assert_eq!(host.engine.open_session(id, &SessionUpdate::new()).unwrap_err().code(), ErrorCode::SessionNotFound);
     let key = tertulia::store::StoreKey::generate().unwrap();
     host.engine.rotate_store_key(Some(key)).unwrap();
     host.engine.erase_everything().unwrap();

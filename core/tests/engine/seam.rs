@@ -10,7 +10,7 @@ use tertulia::event::{EventKind, SpokenWord, Stage};
 use tertulia::testing::scripted::{Cue, Gate, Scripted, noise_16k};
 use tertulia::{
     Clock, EngineBuilder, ErrorCode, LanguageTag, Listening, ListeningMode, Playback, Result, SessionConfig,
-    SessionEngine, SystemClock,
+    SessionEngine, SessionUpdate, SystemClock,
 };
 
 type Answer<R, T> = Arc<dyn Fn(R) -> Result<Steps<'static, T>> + Send + Sync>;
@@ -223,6 +223,6 @@ fn a_panic_in_the_engine_closes_one_session_and_the_others_go_on() {
     assert!(matches!(&event.kind, EventKind::Error(error) if error.code == ErrorCode::Internal), "{event:?}");
     let turn = other.say("Hola.").unwrap();
     assert_eq!(type_of(&other_reader.until_end_of(turn)), "turn_finished");
-    let again = engine.open_session(lost.id()).unwrap();
+    let again = engine.open_session(lost.id(), &SessionUpdate::new()).unwrap();
     assert_eq!(again.turns().unwrap().len(), 1, "what was stored is there");
 }

@@ -14,7 +14,7 @@ use tertulia::store::StoreLocation;
 use tertulia::testing::fault::FaultyDisk;
 use tertulia::{
     Engine, EngineBuilder, ErrorCode, Event, Events, Keep, LanguageTag, LocalDriver, Result, Session, SessionConfig,
-    SessionEngine, SessionId, TurnId,
+    SessionEngine, SessionId, SessionUpdate, TurnId,
 };
 
 /// Tokens of the model's context, a quarter of them for the reply.
@@ -181,7 +181,7 @@ impl Talk {
     }
 
     fn resume(model: &Arc<Listener>, store: StoreLocation, id: SessionId) -> Talk {
-        Talk::begin(model, store, |engine| engine.open_session(id))
+        Talk::begin(model, store, |engine| engine.open_session(id, &SessionUpdate::new()))
     }
 
     fn begin(model: &Arc<Listener>, store: StoreLocation, open: impl FnOnce(&Engine) -> Result<Session>) -> Talk {

@@ -94,7 +94,7 @@ fn nothing_computes_while_suspended() {
     assert_eq!(host.scripted.chat.requests().len(), 2);
     host.engine.suspend();
     // Ending while suspended stores what there is all the same.
-    session.suspend();
+    session.close();
     host.engine.shut_down();
 }
 

@@ -5,7 +5,7 @@ use tertulia::backend::Role;
 use tertulia::event::{EventKind, InterruptReason, Stage};
 use tertulia::store::AudioKind;
 use tertulia::testing::scripted::{Cue, Gate, noise_16k};
-use tertulia::{ErrorCode, Playback, SessionConfig, SessionEngine};
+use tertulia::{ErrorCode, Playback, SessionConfig, SessionEngine, SessionUpdate};
 
 #[test]
 fn reply_then_utterance_then_text_share_one_conversation() {
@@ -170,7 +170,7 @@ fn every_call_after_the_end_is_session_closed() {
     assert_eq!(session.push_audio(&[0.0], 16_000).unwrap_err().code(), ErrorCode::SessionClosed);
     assert_eq!(session.end().unwrap_err().code(), ErrorCode::SessionClosed);
     drop(session);
-    assert_eq!(host.engine.open_session(id).unwrap_err().code(), ErrorCode::SessionClosed);
+    assert_eq!(host.engine.open_session(id, &SessionUpdate::new()).unwrap_err().code(), ErrorCode::SessionClosed);
     host.engine.shut_down();
     assert_eq!(host.engine.create_session(config()).unwrap_err().code(), ErrorCode::EngineClosed);
 }

@@ -284,7 +284,7 @@ impl World {
     /// Closes the session, reads to its end, and opens it again.
     fn reopen(&mut self) {
         self.disk.recover();
-        self.session.suspend();
+        self.session.close();
         self.driver.run_until_idle();
         while let Ok(Some(event)) = self.events.try_next() {
             self.model.read(event, self.clock.monotonic_us() / 1000);
@@ -307,7 +307,7 @@ impl World {
     }
 
     fn open(&mut self) {
-        self.session = self.engine.open_session(self.session.id()).expect("the session");
+        self.session = self.engine.open_session(self.session.id(), &SessionUpdate::new()).expect("the session");
         self.events = self.session.events().expect("the first reader");
         self.promised.clear();
         self.model.open(self.clock.monotonic_us() / 1000);

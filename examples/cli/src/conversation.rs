@@ -109,9 +109,9 @@ impl<'a> Talk<'a> {
         self.report_played(played)
     }
 
-    /// Suspends the session and prints its id.
+    /// Closes the session and prints its id.
     pub(crate) fn close(self) -> Result<()> {
-        self.session.suspend();
+        self.session.close();
         self.output.text(&format!("session: {}", self.session.id()))
     }
 

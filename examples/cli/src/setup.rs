@@ -100,15 +100,14 @@ pub(crate) fn session(
     if let Some(speed) = options.speed {
         update = update.speed(speed);
     }
-    let session = match options.id {
-        Some(id) => engine.open_session(id)?,
+    match options.id {
+        Some(id) => engine.open_session(id, &update),
         None => {
             let languages = &options.languages;
-            engine.create_session(SessionConfig::new(languages.native.clone(), languages.target.clone()))?
+            let config = SessionConfig::new(languages.native.clone(), languages.target.clone());
+            engine.create_session(update.applied_to(&config)?)
         }
-    };
-    session.update(&update)?;
-    Ok(session)
+    }
 }
 
 /// A text in the learner's voice: by default the language's last, which is not the tutor's if it has several.

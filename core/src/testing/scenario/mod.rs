@@ -122,7 +122,7 @@ enum Call {
         samples_total: u64,
     },
     Update(Value),
-    Suspend,
+    Close,
     End,
     /// Opens the session again.
     Open,

@@ -212,8 +212,8 @@ impl<'s> Stage<'s> {
             Call::Interrupt => session.interrupt(),
             Call::Played { turn, samples_total } => session.played(TurnId(*turn), *samples_total),
             Call::Update(update) => session.update(&SessionUpdate::from_json(&update.to_string())?),
-            Call::Suspend => {
-                session.suspend();
+            Call::Close => {
+                session.close();
                 Ok(())
             }
             Call::End => session.end(),
@@ -239,7 +239,7 @@ impl<'s> Stage<'s> {
     }
 
     fn open(&mut self) -> Result<()> {
-        self.session = self.engine.open_session(self.session.id())?;
+        self.session = self.engine.open_session(self.session.id(), &SessionUpdate::new())?;
         self.events = Some(self.session.events()?);
         self.seq = 0;
         Ok(())

@@ -92,7 +92,7 @@ fn sweep(store: &args::Store, dry_run: bool, audio_bytes_max: Option<u64>, outpu
 
 /// Begins a turn in a stored session, and prints it to its end.
 fn redo(engine: &Engine, id: SessionId, output: &Output, begin: impl FnOnce(&Session) -> Result<TurnId>) -> Result<()> {
-    let session = engine.open_session(id)?;
+    let session = engine.open_session(id, &SessionUpdate::new())?;
     session.update(&SessionUpdate::new().playback(Playback::Assumed))?;
     let events = session.events()?;
     let again = begin(&session)?;
