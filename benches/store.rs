@@ -68,7 +68,7 @@ fn read(criterion: &mut Criterion) {
     group.bench_function("open and close", |bencher| bencher.iter(|| drop(open(&path))));
     let store = open(&path);
     group.bench_function("first page of 50 sessions", |bencher| {
-        bencher.iter(|| black_box(store.sessions(None, 50).expect("a page")));
+        bencher.iter(|| black_box(store.sessions(&Default::default(), None, 50).expect("a page")));
     });
     group.bench_function("turns of a session", |bencher| {
         bencher.iter(|| black_box(store.turns(last).expect("turns")));

@@ -267,7 +267,7 @@ fn many_turns(folder: &Path, turns: u64, turns_a_session: u64, bounds: &mut Boun
     let store = open(&path);
     let mut listed = Vec::new();
     for _ in 0..51 {
-        listed.push(time(|| drop(store.sessions(None, 50).expect("a page"))));
+        listed.push(time(|| drop(store.sessions(&Default::default(), None, 50).expect("a page"))));
     }
     let last = *ids.last().expect("a session");
     let read = time(|| drop(store.last_turns(last, 20).expect("turns")));

@@ -6,6 +6,7 @@ use crate::language::LanguageTag;
 use crate::strict;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
@@ -69,6 +70,14 @@ pub struct SessionConfig {
     /// A string of the host's that each request to a backend carries, up to 1,000 bytes: an account, say, or a trace id.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub request_tag: String,
+    /// The title in lists of sessions, 1 to 500 bytes; `None` for the first words of the user, as far as the retention of
+    /// text allows. A title that is set here is the host's, and stays until it is reset or the session is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Names and values for the host's own use, up to 4,000 bytes together. Like the title they are kept and exported with
+    /// the session, whatever its retention, and a list of sessions can be filtered by them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
 }
 
 mod defaults {
@@ -110,6 +119,8 @@ impl SessionConfig {
             listening: Listening::default(),
             sampling: Sampling::default(),
             request_tag: String::new(),
+            title: None,
+            metadata: BTreeMap::new(),
         }
     }
 
@@ -150,6 +161,9 @@ impl SessionConfig {
             check_range("vocabulary: bytes of a word", word.len(), 1..=100)?;
         }
         check_range("request_tag: bytes", self.request_tag.len(), 0..=1_000)?;
+        check_range("title: bytes", self.title.as_ref().map_or(1, String::len), 1..=500)?;
+        let metadata_bytes = self.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+        check_range("metadata: bytes", metadata_bytes, 0..=4_000)?;
         self.listening.check_ranges()?;
         self.sampling.check_ranges()
     }
@@ -353,6 +367,8 @@ session_update! {
     listening: Listening,
     sampling: Sampling,
     request_tag: String,
+    title: Option<String>,
+    metadata: BTreeMap<String, String>,
 }
 
 impl SessionUpdate {

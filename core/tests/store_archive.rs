@@ -87,7 +87,7 @@ fn refused_with(archive: &[u8], options: &ImportOptions) -> ErrorCode {
     let store = memory();
     short_talk(&store, &kept(9));
     let code = code(store.import_from(Cursor::new(archive), options, NOW_MS));
-    let page = store.sessions(None, 10).unwrap();
+    let page = store.sessions(&Default::default(), None, 10).unwrap();
     assert_eq!(page.sessions.iter().map(|s| s.id).collect::<Vec<_>>(), [kept(9).id], "something was left");
     code
 }
@@ -229,7 +229,10 @@ fn a_session_survives_export_and_import_unchanged() {
         assert_eq!(report, expected);
         assert!(contents(&elsewhere, s.id) == contents(&store, s.id));
         assert_eq!(elsewhere.session(s.id).unwrap().ended_ms.is_some(), ended);
-        assert_eq!(elsewhere.sessions(None, 10).unwrap(), store.sessions(None, 10).unwrap());
+        assert_eq!(
+            elsewhere.sessions(&Default::default(), None, 10).unwrap(),
+            store.sessions(&Default::default(), None, 10).unwrap()
+        );
         // Byte by byte, and after a restart too.
         drop(elsewhere);
         let elsewhere = Store::open(disk.location(), NOW_MS).unwrap();
@@ -484,7 +487,7 @@ fn an_archive_that_is_truncated_anywhere_is_refused() {
     for len in (0..archive.len()).step_by(97) {
         let store = memory();
         *codes.entry(code(import(&store, &archive[..len])).number()).or_insert(0) += 1;
-        assert!(store.sessions(None, 10).unwrap().sessions.is_empty());
+        assert!(store.sessions(&Default::default(), None, 10).unwrap().sessions.is_empty());
     }
     let expected = [ErrorCode::ImportNotAnArchive.number(), ErrorCode::ImportDamaged.number()];
     assert!(codes.keys().eq(&expected), "{codes:?}");
@@ -513,7 +516,7 @@ fn a_flipped_byte_in_an_archive_is_refused_or_changes_nothing() {
             }
             Err(error) => {
                 assert!((720..730).contains(&error.code().number()), "byte {place}: {error}");
-                assert!(store.sessions(None, 10).unwrap().sessions.is_empty());
+                assert!(store.sessions(&Default::default(), None, 10).unwrap().sessions.is_empty());
                 seen += 1;
             }
         }
@@ -909,7 +912,8 @@ fn a_crash_during_an_import_leaves_nothing_or_all_of_it() {
             let crashed = disk.crashed(seed);
             let len = disk.len();
             let store = Store::open(crashed.location(), NOW_MS).unwrap_or_else(|error| panic!("{context}: {error}"));
-            let listed: Vec<SessionId> = store.sessions(None, 10).unwrap().sessions.iter().map(|s| s.id).collect();
+            let listed: Vec<SessionId> =
+                store.sessions(&Default::default(), None, 10).unwrap().sessions.iter().map(|s| s.id).collect();
             assert!(listed.contains(&kept(9).id), "{context}");
             if listed.contains(&id) {
                 assert!(exported(&store, id) == archive, "{context}");

@@ -303,7 +303,7 @@ impl From<&TurnRecord> for HeldTurn {
 impl Contents {
     /// Reads everything; fails where something cannot be read.
     fn of(store: &Store) -> Result<Contents> {
-        let page = store.sessions(None, 1000)?;
+        let page = store.sessions(&Default::default(), None, 1000)?;
         if !page.damaged.is_empty() {
             return Err(ErrorCode::RecordCorrupt.into());
         }

@@ -109,7 +109,7 @@ fn unreadable(bytes: Vec<u8>, contents: &Contents, context: &str) -> usize {
         let found = store.audio(turn.session, turn.turn, *kind);
         check(found.map(|found| assert!(found == *expected, "{context}: audio is wrong")));
     }
-    match store.sessions(None, 100) {
+    match store.sessions(&Default::default(), None, 100) {
         Ok(page) => {
             let mut listed: BTreeSet<SessionId> = page.damaged.into_iter().collect();
             for found in page.sessions {
@@ -216,10 +216,10 @@ fn a_damaged_session_can_be_deleted_and_the_others_go_on() {
     let store = Store::open(disk.location(), NOW_MS).unwrap();
     let id = session(3).id;
     assert_eq!(store_support::code(store.session(id)), ErrorCode::RecordCorrupt);
-    let page = store.sessions(None, 100).unwrap();
+    let page = store.sessions(&Default::default(), None, 100).unwrap();
     assert_eq!((page.sessions.len(), page.damaged), (3, vec![id]));
     store.delete_session(id).unwrap();
-    assert_eq!(store.sessions(None, 100).unwrap().damaged, []);
+    assert_eq!(store.sessions(&Default::default(), None, 100).unwrap().damaged, []);
     assert_eq!(store_support::code(store.session(id)), ErrorCode::SessionNotFound);
     for other in contents.sessions.iter().filter(|session| session.id != id) {
         store.apply(&[Write::PutTurn(turn(other.id, 6))]).unwrap();

@@ -92,7 +92,7 @@ fn erasing_everything_leaves_no_byte() {
         talk(&store, 2, SECRET, &SECRET_SAMPLES);
         store.erase_all().unwrap();
         assert_eq!(traces(&disk.bytes()), 0);
-        assert!(store.sessions(None, 10).unwrap().sessions.is_empty());
+        assert!(store.sessions(&Default::default(), None, 10).unwrap().sessions.is_empty());
         let next = talk(&store, 3, b"de nuevo", &[5]);
         assert_eq!(store.is_encrypted(), key.is_some());
         drop(store);

@@ -288,7 +288,7 @@ fn power_losses_lose_nothing_acknowledged() {
             crashes += 1;
             let store = Store::open(disk.location(), NOW_MS).unwrap_or_else(|error| panic!("{context}: {error}"));
             expected.assert_in(&store, &context);
-            for summary in store.sessions(None, 100).unwrap().sessions {
+            for summary in store.sessions(&Default::default(), None, 100).unwrap().sessions {
                 let turns = store.turns(summary.id).unwrap();
                 assert!(turns.is_complete(), "{context}");
                 assert!(turns.turns.iter().all(|turn| turn.state != TurnState::Open), "{context}");

@@ -193,7 +193,7 @@ impl Told {
 fn check(path: &Path, told: &mut Told, seen: &mut Seen, context: &str) {
     let scripted = Scripted::new();
     let engine = engine(path, &scripted);
-    let page = engine.sessions(None, 10_000).unwrap();
+    let page = engine.sessions(&Default::default(), None, 10_000).unwrap();
     assert!(page.damaged.is_empty() && page.next.is_none(), "{context}");
     for (&id, &(transcripts, finished)) in &told.sessions {
         let (_, turns) = engine.session(id).unwrap_or_else(|error| panic!("{context}: session {id}: {error}"));

@@ -138,7 +138,7 @@ fn a_first_opening_that_a_crash_cut_off_is_repeated() {
             let disk = disk.crashed(seed);
             let store = Store::open(disk.location(), NOW_MS);
             let store = store.unwrap_or_else(|error| panic!("operation {nth}, seed {seed}: {error}"));
-            assert_eq!(store.sessions(None, 10).unwrap().sessions, []);
+            assert_eq!(store.sessions(&Default::default(), None, 10).unwrap().sessions, []);
             store.apply(&[Write::PutSession(session(1))]).unwrap();
         }
     }
@@ -202,7 +202,7 @@ fn a_store_with_a_write_ahead_log_of_an_unreleased_version_is_refused() {
     // An empty one has nothing that the file lacks, and another program's file is none.
     for other in [&b""[..], b"?", b"Dear friend, this is what the app did today."] {
         std::fs::write(&log, other).unwrap();
-        assert_eq!(open(&path).unwrap().sessions(None, 10).unwrap().sessions.len(), 1);
+        assert_eq!(open(&path).unwrap().sessions(&Default::default(), None, 10).unwrap().sessions.len(), 1);
         assert_eq!(std::fs::read(&log).unwrap(), other);
     }
 }
@@ -250,7 +250,7 @@ fn a_read_only_storage_is_read_if_it_was_closed_cleanly_and_refused_if_not() {
     let store = Store::open(disk.location(), NOW_MS).unwrap();
     assert!(store.is_read_only().unwrap());
     assert_eq!(store.turns(s.id).unwrap().turns.len(), 1);
-    assert_eq!(store.sessions(None, 10).unwrap().sessions.len(), 1);
+    assert_eq!(store.sessions(&Default::default(), None, 10).unwrap().sessions.len(), 1);
     for refused in [
         store.apply(&[Write::PutTurn(turn(s.id, 2))]),
         store.delete_session(s.id),

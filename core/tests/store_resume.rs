@@ -52,7 +52,7 @@ const CHILD_STORE: &str = "TERTULIA_TEST_CHILD_STORE";
 fn child_that_talks_until_it_is_killed() {
     let path = std::env::var(CHILD_STORE).expect("the parent names the store");
     let store = Store::open(StoreLocation::File(path.into()), NOW_MS).unwrap();
-    let round = store.sessions(None, 1000).unwrap().sessions.len() as u64;
+    let round = store.sessions(&Default::default(), None, 1000).unwrap().sessions.len() as u64;
     let s = session(round);
     store.apply(&[Write::PutSession(s.clone())]).unwrap();
     let say = |line: String| std::io::stdout().write_all(line.as_bytes()).unwrap();

@@ -12,7 +12,7 @@ fn list(store: &Store, limit: usize) -> Vec<SessionSummary> {
     let mut all = Vec::new();
     let mut after = None;
     loop {
-        let page = store.sessions(after, limit).unwrap();
+        let page = store.sessions(&Default::default(), after, limit).unwrap();
         assert!(page.damaged.is_empty());
         assert!(page.sessions.len() == limit || page.next.is_none());
         all.extend(page.sessions);
@@ -41,25 +41,25 @@ fn a_thousand_sessions_are_listed_page_by_page() {
         assert_eq!(listed, expected, "pages of {limit}");
     }
     // A turn in the oldest brings it to the front, and a page begun before goes on where it was.
-    let first = store.sessions(None, 10).unwrap();
+    let first = store.sessions(&Default::default(), None, 10).unwrap();
     let oldest = *expected.last().unwrap();
     let mut recent = turn(oldest, 1);
     recent.ended_ms = Some(NOW_MS + 2000 * MINUTE_MS);
     store.apply(&[Write::PutTurn(recent)]).unwrap();
-    let front = &store.sessions(None, 1).unwrap().sessions[0];
+    let front = &store.sessions(&Default::default(), None, 1).unwrap().sessions[0];
     assert_eq!((front.id, front.turns, front.updated_ms), (oldest, 1, NOW_MS + 2000 * MINUTE_MS));
     assert_eq!((front.native.as_str(), front.target.as_str()), ("en", "es-MX"));
-    let second = store.sessions(first.next, 10).unwrap();
+    let second = store.sessions(&Default::default(), first.next, 10).unwrap();
     assert_eq!(second.sessions.iter().map(|summary| summary.id).collect::<Vec<_>>(), expected[10..20]);
     drop(store);
     let store = Store::open(location(), NOW_MS).unwrap();
     assert_eq!(list(&store, 100).len(), 1000);
-    assert_eq!(store.sessions(None, 0).unwrap().sessions.len(), 1);
+    assert_eq!(store.sessions(&Default::default(), None, 0).unwrap().sessions.len(), 1);
 }
 
 #[test]
 fn an_empty_store_has_an_empty_list() {
-    let page = memory().sessions(None, 10).unwrap();
+    let page = memory().sessions(&Default::default(), None, 10).unwrap();
     assert!(page.sessions.is_empty() && page.next.is_none());
 }
 

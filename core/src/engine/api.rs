@@ -10,8 +10,8 @@ use crate::event::{Event, SessionId, TurnId};
 use crate::language::LanguageTag;
 use crate::session::{Events, Session};
 use crate::store::{
-    ArchiveSource, AudioKind, ExportReport, ImportOptions, ImportReport, SessionCursor, SessionPage, SessionRecord,
-    StoreKey, StoreUsage, StoredAudio, Swept, TurnPage, Turns, Verified,
+    ArchiveSource, AudioKind, ExportReport, ImportOptions, ImportReport, SessionCursor, SessionPage, SessionQuery,
+    SessionRecord, StoreKey, StoreUsage, StoredAudio, Swept, TurnPage, Turns, Verified,
 };
 #[cfg(doc)]
 use crate::{backend::Model, error::ErrorCode, store::Store};
@@ -54,8 +54,8 @@ pub trait SessionEngine: MaybeSend + MaybeSync {
     /// [`ErrorCode::SessionNotFound`]; [`ErrorCode::SessionBusy`] where another call is opening or deleting it.
     fn end_session(&self, id: SessionId) -> Result<()>;
 
-    /// At most `limit` sessions, the one that changed last first.
-    fn sessions(&self, after: Option<SessionCursor>, limit: usize) -> Result<SessionPage>;
+    /// The sessions that match, the one that changed last first, in pages of bounded work; see [`Store::sessions`].
+    fn sessions(&self, query: &SessionQuery, after: Option<SessionCursor>, limit: usize) -> Result<SessionPage>;
 
     /// A session and its turns as they are stored. Fails with [`ErrorCode::SessionNotFound`].
     fn session(&self, id: SessionId) -> Result<(SessionRecord, Turns)>;

@@ -25,8 +25,8 @@ use crate::event::{Event, SessionId, TurnId};
 use crate::language::LanguageTag;
 use crate::session::{Events, Session};
 use crate::store::{
-    ArchiveSource, AudioKind, ExportReport, ImportOptions, ImportReport, SessionCursor, SessionPage, SessionRecord,
-    StoreKey, StoreUsage, StoredAudio, Swept, TurnPage, TurnRecord, Turns, Verified, Write,
+    ArchiveSource, AudioKind, ExportReport, ImportOptions, ImportReport, SessionCursor, SessionPage, SessionQuery,
+    SessionRecord, StoreKey, StoreUsage, StoredAudio, Swept, TurnPage, TurnRecord, Turns, Verified, Write,
 };
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -103,8 +103,8 @@ impl SessionEngine for Engine {
         })
     }
 
-    fn sessions(&self, after: Option<SessionCursor>, limit: usize) -> Result<SessionPage> {
-        self.shared.store.sessions(after, limit)
+    fn sessions(&self, query: &SessionQuery, after: Option<SessionCursor>, limit: usize) -> Result<SessionPage> {
+        self.shared.store.sessions(query, after, limit)
     }
 
     fn session(&self, id: SessionId) -> Result<(SessionRecord, Turns)> {

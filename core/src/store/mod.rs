@@ -7,12 +7,12 @@
 //! where it costs more. The clock is an argument throughout. docs/store-format.md describes the file byte by byte.
 //!
 //! ```
-//! use tertulia::store::{ImportOptions, Store, StoreLocation};
+//! use tertulia::store::{ImportOptions, SessionQuery, Store, StoreLocation};
 //!
 //! # fn main() -> tertulia::Result<()> {
 //! let now_ms = 1_700_000_000_000;
 //! let store = Store::open(StoreLocation::Memory, now_ms)?;
-//! for session in store.sessions(None, 50)?.sessions {
+//! for session in store.sessions(&SessionQuery::default(), None, 50)?.sessions {
 //!     let mut file = Vec::new();
 //!     store.export_to(session.id, &mut file)?;
 //!     let elsewhere = Store::open(StoreLocation::Memory, now_ms)?;
@@ -33,6 +33,7 @@ mod lineage;
 mod location;
 mod meta;
 mod payload;
+mod query;
 mod quota;
 mod read;
 mod record;
@@ -49,6 +50,7 @@ pub use check::{Damage, StoreUsage, Verified};
 pub use keys::StoreKey;
 pub(crate) use lineage::Lineage;
 pub use location::{BackendFactory, StoreLocation};
+pub use query::SessionQuery;
 pub use record::{
     AudioInfo, AudioKind, SessionCursor, SessionPage, SessionRecord, SessionSummary, StoredAudio, Summary, TurnPage,
     TurnRecord, TurnState, Turns,
@@ -242,12 +244,15 @@ impl Store {
         })
     }
 
-    /// At most `limit` sessions (at least one) after the cursor, the one that changed last first.
+    /// The sessions that match, the one that changed last first: at most `limit` (at least one) after the cursor.
+    ///
+    /// A page that looked through 1,000 sessions that do not match, or 1 MiB of turns, ends there: it may be short, or
+    /// empty, and [`SessionPage::next`] says where the next one goes on.
     ///
     /// # Errors
     /// [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`].
-    pub fn sessions(&self, after: Option<SessionCursor>, limit: usize) -> Result<SessionPage> {
-        self.0.db.run(|open| Snapshot::of(open)?.page(after, limit))
+    pub fn sessions(&self, query: &SessionQuery, after: Option<SessionCursor>, limit: usize) -> Result<SessionPage> {
+        self.0.db.run(|open| Snapshot::of(open)?.page(query, after, limit))
     }
 
     /// All turns of a session, in order.

@@ -69,6 +69,15 @@ impl SessionPayload {
     }
 }
 
+/// The texts of a turn, without the rest of its record.
+#[derive(Deserialize)]
+pub(super) struct TextsPayload {
+    #[serde(rename = "u", default)]
+    pub(super) user_text: String,
+    #[serde(rename = "r", default)]
+    pub(super) reply_text: String,
+}
+
 /// An audio's entry, from which sweeps and the quota work.
 #[derive(Serialize, Deserialize)]
 pub(super) struct BlobRefPayload {

@@ -4,41 +4,14 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
 use crate::store::fault::Fault;
 use crate::store::payload::{SessionPayload, decode_turn};
-use crate::store::record::{
-    AudioInfo, AudioKind, SessionCursor, SessionPage, SessionSummary, StoredAudio, TurnPage, TurnRecord, Turns,
-};
+use crate::store::record::{AudioInfo, AudioKind, StoredAudio, TurnPage, TurnRecord, Turns};
 use crate::store::schema::{
-    CHUNK_BYTES, Kind, TurnKey, UpdatedKey, blob_key, bounds, chunk_key, damaged, split_updated_key, turn_key,
-    turn_of_key, unseal, updated_key,
+    CHUNK_BYTES, Kind, TurnKey, blob_key, bounds, chunk_key, damaged, turn_key, turn_of_key, unseal,
 };
 use crate::store::tables::{Snapshot, turn_not_found, unless_damaged};
-use redb::{AccessGuard, ReadableTable};
+use redb::AccessGuard;
 
 impl Snapshot {
-    pub(super) fn page(&self, after: Option<SessionCursor>, limit: usize) -> Result<SessionPage, Fault> {
-        let limit = limit.max(1);
-        let mut page = SessionPage::default();
-        let rows = match after {
-            None => self.by_updated.iter()?,
-            Some(after) => self.by_updated.range::<&UpdatedKey>(..&updated_key(after.updated_ms, after.id))?,
-        };
-        let mut last = None;
-        for row in rows.rev() {
-            if page.sessions.len() + page.damaged.len() == limit {
-                page.next = last;
-                break;
-            }
-            let (updated_ms, id) = split_updated_key(row?.0.value());
-            last = Some(SessionCursor { updated_ms, id });
-            match self.load_session(id) {
-                Ok(session) => page.sessions.push(SessionSummary::from(&session.record(id)?)),
-                Err(Fault::Own(_)) => page.damaged.push(id),
-                Err(fault) => return Err(fault),
-            }
-        }
-        Ok(page)
-    }
-
     /// The turns from `from` on, or the last `count` of them.
     pub(super) fn turns_of(&self, id: SessionId, from: TurnId, last_count: Option<usize>) -> Result<Turns, Fault> {
         let session = self.load_session(id)?;

@@ -4,6 +4,7 @@ use crate::config::SessionConfig;
 pub use crate::event::TurnState;
 use crate::event::{Metrics, SessionId, Transcript, TurnId, TurnOrigin};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A session: its settings, and where it stands. All times are Unix times in ms.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,7 +19,8 @@ pub struct SessionRecord {
     pub ended_ms: Option<u64>,
     /// Its settings.
     pub config: SessionConfig,
-    /// A few words for a list of sessions; empty where there are none, or the rule for text forbids them.
+    /// The first words of the user, for a list of sessions; empty where there are none, or the rule for text forbids
+    /// them. The host's own title is [`SessionConfig::title`].
     pub title: String,
     /// The number that the next turn gets; the store raises it with every turn.
     pub next_turn: u64,
@@ -191,8 +193,15 @@ pub struct SessionSummary {
     pub updated_ms: u64,
     /// When it was ended.
     pub ended_ms: Option<u64>,
-    /// A few words of it.
+    /// The host's title, or else the first words of the user; empty where there is neither.
     pub title: String,
+    /// The host's metadata.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+    /// The name of its scenario.
+    pub scenario: String,
+    /// The name of its level.
+    pub level: String,
     /// How many turns it has.
     pub turns: u64,
     /// The learner's own language.
@@ -208,7 +217,10 @@ impl From<&SessionRecord> for SessionSummary {
             created_ms: record.created_ms,
             updated_ms: record.updated_ms,
             ended_ms: record.ended_ms,
-            title: record.title.clone(),
+            title: record.config.title.as_ref().unwrap_or(&record.title).clone(),
+            metadata: record.config.metadata.clone(),
+            scenario: record.config.scenario.clone(),
+            level: record.config.level.clone(),
             turns: record.turns,
             native: record.config.native.clone(),
             target: record.config.target.clone(),
@@ -216,16 +228,19 @@ impl From<&SessionRecord> for SessionSummary {
     }
 }
 
-/// The position in the list of sessions after which a page starts.
+/// The position in the list of sessions after which a page starts. A host takes it from one page and gives it for the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionCursor {
     /// [`SessionSummary::updated_ms`] of the last session of the page before.
     pub updated_ms: u64,
     /// Its id.
     pub id: SessionId,
+    /// The turn of this session at which a search goes on; `None` where the session was looked at altogether.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<TurnId>,
 }
 
-/// Some sessions, the one that changed last first.
+/// Some sessions, the one that changed last first. It may be short, or empty, and not the last.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SessionPage {
     /// The sessions.

@@ -153,7 +153,7 @@ impl Host {
             let store = Store::open(disk.location(), 0).unwrap();
             told.is_kept(&store, &context);
             // Where only the last sync failed, a session may have come to be although its creation was said to have failed.
-            let sessions = store.sessions(None, 10).unwrap().sessions;
+            let sessions = store.sessions(&Default::default(), None, 10).unwrap().sessions;
             let id = sessions.iter().find(|session| session.turns > 0).expect("a conversation").id;
             let turns = store.turns(id).unwrap();
             assert!(turns.is_complete(), "{context}");

@@ -22,7 +22,7 @@ fn a_session_resumes_in_another_engine_with_its_context() {
     drop(host);
 
     let host = Host::with_store(StoreLocation::File(path));
-    let listed = host.engine.sessions(None, 10).unwrap().sessions;
+    let listed = host.engine.sessions(&Default::default(), None, 10).unwrap().sessions;
     assert_eq!((listed.len(), listed[0].id, listed[0].title.as_str()), (1, id, "Me llamo Ana."));
     let session = host.engine.open_session(id, &SessionUpdate::new()).unwrap();
     let mut reader = Reader::of(&session);
@@ -121,7 +121,7 @@ fn shut_down_stores_everything() {
     drop(host);
     drop(session);
     let host = Host::with_store(StoreLocation::File(path));
-    let page = host.engine.sessions(None, 1).unwrap();
+    let page = host.engine.sessions(&Default::default(), None, 1).unwrap();
     let (_, turns) = host.engine.session(page.sessions[0].id).unwrap();
     assert_eq!(turns.turns[0].turn, turn);
     assert_ne!(turns.turns[0].state, TurnState::Open);

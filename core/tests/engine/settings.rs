@@ -2,6 +2,7 @@
 
 use crate::support::Host;
 use tertulia::backend::Sampling;
+use tertulia::store::SessionQuery;
 use tertulia::{ErrorCode, Keep, Listening, Retention, SessionConfig, SessionEngine, SessionUpdate};
 
 #[test]
@@ -91,6 +92,7 @@ fn every_number_of_the_settings_has_a_range() {
         r#"{"sampling": {"repetition_penalty": 0}}"#,
         r#"{"sampling": {"max_tokens": 0}}"#,
         r#"{"sampling": {"stop": [""]}}"#,
+        r#"{"title": ""}"#,
     ] {
         let refused = session.update(&SessionUpdate::from_json(out_of_range).unwrap());
         let error = refused.expect_err(out_of_range);
@@ -98,9 +100,35 @@ fn every_number_of_the_settings_has_a_range() {
         let name = out_of_range.split('"').rfind(|part| part.starts_with(char::is_alphabetic));
         assert!(error.detail().contains(name.unwrap()), "{out_of_range}: {error}");
     }
+    let too_much = SessionUpdate::new().metadata([("note".to_owned(), "x".repeat(4_000))]);
+    assert!(session.update(&too_much).unwrap_err().detail().starts_with("metadata: bytes is 4004"));
     let not_a_number = SessionConfig { speed: f32::NAN, ..before.clone() };
     assert_eq!(host.engine.create_session(not_a_number).unwrap_err().code(), ErrorCode::InvalidConfig);
     assert_eq!(session.config(), before);
+}
+
+#[test]
+fn a_session_is_listed_under_the_title_and_with_the_metadata_of_the_host() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    let listed = || host.engine.sessions(&SessionQuery::default(), None, 1).unwrap().sessions.remove(0);
+    let turn = session.send_text("Hola, soy Ana.").unwrap();
+    reader.until_end_of(turn);
+    assert_eq!((listed().title.as_str(), listed().metadata.len()), ("Hola, soy Ana.", 0));
+    let update = |json: &str| {
+        session.update(&SessionUpdate::from_json(json).unwrap()).unwrap();
+        session.say("Vale.").unwrap()
+    };
+    for (json, title, metadata) in [
+        (r#"{"title": "Lección 1", "metadata": {"course": "es-1", "pupil": "7"}}"#, "Lección 1", "es-1, 7"),
+        (r#"{"metadata": {"course": "es-2"}}"#, "Lección 1", "es-2, 7"),
+        (r#"{"title": null, "metadata": {"pupil": null}}"#, "Hola, soy Ana.", "es-2"),
+    ] {
+        reader.until_end_of(update(json));
+        let summary = listed();
+        let values: Vec<String> = summary.metadata.into_values().collect();
+        assert_eq!((summary.title.as_str(), values.join(", ").as_str()), (title, metadata), "{json}");
+    }
 }
 
 #[test]

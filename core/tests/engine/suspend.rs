@@ -51,7 +51,7 @@ fn suspend_and_resume_200_times_in_the_middle_of_turns() {
             assert!(other.verify().unwrap().is_sound());
             drop(other);
         }
-        assert_eq!(host.engine.sessions(None, 1).unwrap_err().code(), ErrorCode::Suspended);
+        assert_eq!(host.engine.sessions(&Default::default(), None, 1).unwrap_err().code(), ErrorCode::Suspended);
         host.engine.trim(if round % 2 == 0 { TrimLevel::Models } else { TrimLevel::Caches });
         host.engine.resume().unwrap();
         reader.until_end_of(turn);

@@ -15,7 +15,7 @@ use tertulia::{Engine, Error, ErrorCode, Playback, Result, Session, SessionEngin
 pub(crate) fn run(command: args::Sessions, output: &Output) -> Result<()> {
     match command {
         args::Sessions::List { store, limit } => {
-            let page = open(&store)?.sessions(None, limit)?;
+            let page = open(&store)?.sessions(&Default::default(), None, limit)?;
             for session in &page.sessions {
                 let line = || {
                     let (id, turns, title) = (session.id, session.turns, &session.title);
