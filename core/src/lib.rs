@@ -96,7 +96,10 @@ mod wav;
 pub use config::{Keep, Listening, ListeningMode, Persona, Playback, Retention, SessionConfig, SessionUpdate};
 pub use driver::local::LocalDriver;
 pub use driver::recording::ListenRequest;
-pub use engine::{Capabilities, Engine, EngineBuilder, LanguageCapability, ModelNames, SessionEngine, TrimLevel};
+pub use engine::{
+    Capabilities, Engine, EngineBuilder, EngineOptions, LanguageCapability, ModelChoice, ModelChoices, ModelNames,
+    SessionEngine, StorePlace, TrimLevel,
+};
 pub use error::{Error, ErrorCode, Result};
 pub use event::{Event, EventKind, SessionId, TurnId};
 pub use language::LanguageTag;

@@ -1,6 +1,6 @@
 //! [`EngineBuilder`]: the parts and limits of an engine to be.
 
-use super::Engine;
+use super::{Engine, EngineOptions};
 use crate::backend::Backends;
 use crate::catalog::Catalog;
 use crate::driver::exec::Workers;
@@ -102,6 +102,21 @@ impl EngineBuilder {
     pub fn memory_bytes_max(mut self, bytes: u64) -> Self {
         self.options.memory_bytes_max = Some(bytes);
         self
+    }
+
+    /// The store, its key and quota, the memory limit and the longest utterance from options; they replace what was set
+    /// before. The models and threads are left to those who make the backends.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidConfig`] names the option that is outside its range.
+    pub fn options(mut self, options: &EngineOptions) -> Result<Self> {
+        options.check_ranges()?;
+        let EngineOptions { store, key, audio_bytes_max, memory_bytes_max, utterance_seconds_max, .. } =
+            options.clone();
+        self.store = store.into();
+        self.store_options = StoreOptions { key, audio_bytes_max };
+        self.options = Options { memory_bytes_max, utterance_seconds_max, ..self.options };
+        Ok(self)
     }
 
     /// The weights of the end-of-turn cues in sessions.

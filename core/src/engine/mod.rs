@@ -5,10 +5,12 @@ mod builder;
 mod capabilities;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 mod native;
+mod options;
 
 pub use api::{SessionEngine, TrimLevel};
 pub use builder::EngineBuilder;
 pub use capabilities::{Capabilities, LanguageCapability, ModelNames};
+pub use options::{EngineOptions, ModelChoice, ModelChoices, StorePlace};
 
 use crate::audio;
 use crate::backend::{

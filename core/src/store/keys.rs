@@ -54,6 +54,26 @@ impl StoreKey {
         Ok(StoreKey::new(bytes))
     }
 
+    /// A key of these hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidArgument`] where they are not 64.
+    pub fn from_hex(digits: &str) -> Result<StoreKey> {
+        let mut key = StoreKey::new([0; KEY_LEN]);
+        let value = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
+        let bytes = digits.as_bytes().chunks_exact(2).map(|pair| Some(value(pair[0])? << 4 | value(pair[1])?));
+        let all = key.0.iter_mut().zip(bytes).try_for_each(|(byte, read)| read.map(|read| *byte = read));
+        if all.is_some() && digits.len() == 2 * KEY_LEN {
+            return Ok(key);
+        }
+        Err(Error::new(ErrorCode::InvalidArgument, format!("a key has {} hexadecimal digits", 2 * KEY_LEN)))
+    }
+
+    /// The bytes as hexadecimal digits, to be kept by the host.
+    pub fn to_hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// A random key, from the operating system's generator.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod interrupt;
 mod listening;
 mod local;
 mod memory;
+mod options;
 mod push_to_talk;
 mod resume;
 mod seam;
