@@ -222,7 +222,7 @@ pub enum EventKind {
         /// 0 to 1; 1 when it is loaded.
         progress: f32,
     },
-    /// An error outside a turn.
+    /// An error that fails no turn; with `turn` where it is about one.
     Error(ErrorInfo),
     /// An event of a newer version, read from JSON; the engine emits none.
     Unknown,

@@ -4,6 +4,7 @@ mod events;
 
 pub use events::Events;
 
+use crate::audio::Sample;
 use crate::config::{ListeningMode, SessionConfig, SessionUpdate};
 use crate::driver::microphone::{Mark, Source};
 use crate::driver::utterance::UtteranceFile;
@@ -66,7 +67,12 @@ impl Session {
     /// [`ErrorCode::AudioOverrun`] once the utterance has its maximum length, or the engine lags as far behind (earlier
     /// audio is kept).
     pub fn push_audio(&self, samples: &[f32], rate: u32) -> Result<()> {
-        self.push_interleaved(samples, 1, rate)
+        self.inner.push_microphone(samples, 1, rate)
+    }
+
+    /// Takes in 16-bit samples, as [`push_audio`](Session::push_audio) those between -1 and 1; errors as there.
+    pub fn push_audio_i16(&self, samples: &[i16], rate: u32) -> Result<()> {
+        self.inner.push_microphone(samples, 1, rate)
     }
 
     /// Takes in interleaved samples of a microphone with up to eight channels, in whole frames, as
@@ -76,9 +82,7 @@ impl Session {
     /// As [`push_audio`](Session::push_audio); [`ErrorCode::AudioInvalidRate`] for another number of channels,
     /// [`ErrorCode::AudioInvalidSample`] where the last frame is not whole.
     pub fn push_interleaved(&self, samples: &[f32], channels: usize, rate: u32) -> Result<()> {
-        self.inner.check_open()?;
-        let source = if self.inner.is_continuous() { Source::OpenMicrophone } else { Source::PushToTalk };
-        self.inner.session.microphone.push(source, samples, channels, rate)
+        self.inner.push_microphone(samples, channels, rate)
     }
 
     /// The far-end signal of the echo canceller: the audio that the speaker plays now. From the first call on, echo that
@@ -123,6 +127,17 @@ impl Session {
         let started = self.inner.start(StartKind::Utterance(EndReason::Host), None, None);
         self.inner.session.microphone.mark(Mark::UtteranceEnd(started.as_ref().ok().copied()));
         started
+    }
+
+    /// Drops the utterance under way: with [`ListeningMode::PushToTalk`] the audio that was pushed since the last one
+    /// ended, with [`ListeningMode::Continuous`] the one that is being spoken; what is pushed later is another. No turn
+    /// begins and no event tells of it, but `playback_resume` where the playback was paused. A turn that began is not
+    /// touched; see [`interrupt`](Session::interrupt).
+    pub fn discard_utterance(&self) -> Result<()> {
+        self.inner.check_open()?;
+        self.inner.session.microphone.take_utterance();
+        self.inner.session.microphone.mark(Mark::Discard);
+        Ok(())
     }
 
     /// Tells that the microphone was taken away: a call came in, the route changed, the user muted it. Ends the utterance
@@ -255,13 +270,26 @@ impl Session {
         Ok((record, current))
     }
 
-    /// Interrupts the turn under way, at any stage; does nothing where there is none.
+    /// Interrupts the turn under way, at any stage; does nothing where there is none. Turns that wait come next.
     pub fn interrupt(&self) -> Result<()> {
         self.inner.tell(Input::Interrupt)
     }
 
+    /// Interrupts the turn under way and every turn that waits, also one whose utterance the host has just ended: each
+    /// ends as `turn_interrupted` with the reason `cancel`.
+    pub fn interrupt_all(&self) -> Result<()> {
+        // Held until the message is sent, so that no turn comes in between.
+        let next_turn = self.inner.session.next_turn.lock();
+        self.inner.tell(Input::InterruptAll { before: TurnId(*next_turn) })
+    }
+
     /// Reports how many samples of the turn's reply were played in total, at the reply's rate. Cumulative and
-    /// idempotent.
+    /// idempotent. A turn ends once all of its reply was played.
+    ///
+    /// Five seconds after the rest of a reply could have been played since the last report, or since the audio came, the
+    /// turn ends without it: an `error` event of the turn has the code [`ErrorCode::PlaybackNotReported`], and
+    /// `turn_finished` follows; all of the reply counts as heard, which is an estimate
+    /// ([`TurnRecord::heard_estimated`]). Time in which the engine has the playback paused does not count.
     pub fn played(&self, turn: TurnId, samples_total: u64) -> Result<()> {
         self.inner.tell(Input::Played { turn, samples_total })
     }
@@ -342,6 +370,12 @@ impl Inner {
             return Err(ErrorCode::QueueFull.into());
         }
         Ok(())
+    }
+
+    fn push_microphone<S: Sample>(&self, samples: &[S], channels: usize, rate: u32) -> Result<()> {
+        self.check_open()?;
+        let source = if self.is_continuous() { Source::OpenMicrophone } else { Source::PushToTalk };
+        self.session.microphone.push(source, samples, channels, rate)
     }
 
     fn is_continuous(&self) -> bool {

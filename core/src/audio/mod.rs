@@ -23,6 +23,7 @@ mod resample;
 
 pub use decode::{DECODE_SECONDS_MAX, decode, decode_limited};
 pub(crate) use echo::EchoCanceller;
+pub(crate) use pcm::Sample;
 pub use pcm::{Pcm, from_i16, to_i16, write_wav};
 pub(crate) use resample::AnyRate;
 pub use resample::{Resampler, resample};
@@ -39,9 +40,9 @@ pub const RATE_HZ_MAX: u32 = 192_000;
 pub const CHANNELS_MAX: usize = 8;
 
 /// Checks the rate and that every sample is finite.
-pub(crate) fn check_samples(block: &[f32], rate: u32) -> Result<()> {
+pub(crate) fn check_samples<S: Sample>(block: &[S], rate: u32) -> Result<()> {
     check_rate(rate)?;
-    match block.iter().position(|sample| !sample.is_finite()) {
+    match block.iter().position(|sample| !sample.value().is_finite()) {
         None => Ok(()),
         Some(index) => {
             Err(Error::new(ErrorCode::AudioInvalidSample, format!("sample {index} of the block is not finite")))
@@ -50,7 +51,7 @@ pub(crate) fn check_samples(block: &[f32], rate: u32) -> Result<()> {
 }
 
 /// Checks how many channels a block has, and that it ends with a whole frame.
-pub(crate) fn check_frames(block: &[f32], channels: usize) -> Result<()> {
+pub(crate) fn check_frames<S: Sample>(block: &[S], channels: usize) -> Result<()> {
     check_channels(channels)?;
     if !block.len().is_multiple_of(channels) {
         let detail = format!("{} samples are not whole frames of {channels} channels", block.len());
@@ -67,9 +68,9 @@ fn check_channels(channels: usize) -> Result<()> {
 }
 
 /// The mean of each frame's channels.
-pub(crate) fn mono(interleaved: &[f32], channels: usize) -> impl Iterator<Item = f32> + '_ {
+pub(crate) fn mono<S: Sample>(interleaved: &[S], channels: usize) -> impl Iterator<Item = f32> + '_ {
     let share = 1.0 / channels as f32;
-    interleaved.chunks_exact(channels).map(move |frame| frame.iter().sum::<f32>() * share)
+    interleaved.chunks_exact(channels).map(move |frame| frame.iter().map(|sample| sample.value()).sum::<f32>() * share)
 }
 
 fn check_rate(rate: u32) -> Result<()> {

@@ -27,7 +27,25 @@ pub fn to_i16(samples: &[f32]) -> Vec<i16> {
 
 /// 16-bit samples as floats, -1 to just under 1.
 pub fn from_i16(samples: &[i16]) -> Vec<f32> {
-    samples.iter().map(|&sample| f32::from(sample) / 32_768.0).collect()
+    samples.iter().map(Sample::value).collect()
+}
+
+/// A sample that a microphone gives.
+pub(crate) trait Sample {
+    /// Its value, from -1 to 1.
+    fn value(&self) -> f32;
+}
+
+impl Sample for f32 {
+    fn value(&self) -> f32 {
+        *self
+    }
+}
+
+impl Sample for i16 {
+    fn value(&self) -> f32 {
+        f32::from(*self) / 32_768.0
+    }
 }
 
 /// A WAV file of 16-bit mono samples. The format's sizes are 32 bits wide: what lies beyond 4 GiB is left out.

@@ -45,6 +45,10 @@ pub(crate) async fn listen(session: Arc<SessionShared>) {
                     session.send(Input::EndUtterance { reason, turn });
                 }
                 Piece::Mark(Mark::UtteranceEnd(turn)) => listening.end_utterance(turn).await,
+                Piece::Mark(Mark::Discard) => {
+                    listening.end_utterance(None).await;
+                    session.send(Input::DiscardUtterance);
+                }
             }
         }
         futures_lite::future::yield_now().await;
@@ -114,7 +118,11 @@ impl Listening {
 
     /// Hands the utterance over to its turn; where it has none, drops it.
     async fn end_utterance(&mut self, turn: Option<TurnId>) {
-        let utterance = self.utterance.take().unwrap_or_else(|| Err(ErrorCode::NoSpeech.into()));
+        let utterance = match self.utterance.take() {
+            Some(utterance) => utterance,
+            None if turn.is_none() => return,
+            None => Err(ErrorCode::NoSpeech.into()),
+        };
         let span =
             info_span!("turn_work", session = %self.session.id, turn = turn.map(|turn| turn.0), stage = ?Stage::Decode);
         let finish = async {

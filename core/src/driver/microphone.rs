@@ -3,7 +3,7 @@
 //!
 //! The host's audio threads only copy: they never wait, and allocate nothing once the buffers have grown.
 
-use crate::audio;
+use crate::audio::{self, Sample};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{EndReason, TurnId};
 use parking_lot::Mutex;
@@ -63,6 +63,8 @@ pub(crate) enum Mark {
     End { reason: EndReason, turn: Option<TurnId> },
     /// The utterance of push-to-talk is complete; without a turn it is dropped.
     UtteranceEnd(Option<TurnId>),
+    /// The utterance under way is dropped.
+    Discard,
     /// Another microphone may follow.
     Resumed,
 }
@@ -78,7 +80,7 @@ impl Microphone {
     /// [`ErrorCode::AudioInvalidRate`], [`ErrorCode::AudioInvalidSample`]: nothing of the block is kept.
     /// [`ErrorCode::AudioOverrun`]: the queue, or the utterance of push-to-talk, is as long as the longest utterance;
     /// of the latter what fits is kept.
-    pub(crate) fn push(&self, source: Source, samples: &[f32], channels: usize, rate: u32) -> Result<()> {
+    pub(crate) fn push<S: Sample>(&self, source: Source, samples: &[S], channels: usize, rate: u32) -> Result<()> {
         audio::check_samples(samples, rate)?;
         audio::check_frames(samples, channels)?;
         if samples.is_empty() {
@@ -165,7 +167,7 @@ impl Block {
         })
     }
 
-    fn push(&mut self, source: Source, samples: &[f32], channels: usize, rate: u32) {
+    fn push<S: Sample>(&mut self, source: Source, samples: &[S], channels: usize, rate: u32) {
         let frames = samples.len() / channels;
         self.samples.extend(audio::mono(samples, channels));
         if source == Source::PushToTalk {
@@ -180,7 +182,8 @@ impl Block {
     }
 
     fn is_due(&self) -> bool {
-        let is_end = |piece: &Piece| matches!(piece, Piece::Mark(Mark::End { .. } | Mark::UtteranceEnd(_)));
+        let is_end =
+            |piece: &Piece| matches!(piece, Piece::Mark(Mark::End { .. } | Mark::UtteranceEnd(_) | Mark::Discard));
         self.microphone_s >= WAKE_S || self.playback_s >= PLAYBACK_WAKE_S || self.pieces.iter().any(is_end)
     }
 

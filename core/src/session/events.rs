@@ -13,6 +13,13 @@ use std::task::{Context, Poll};
 ///
 /// Polled with [`try_next`](Events::try_next), waited for with `next_timeout` (native only), or read as a
 /// [`Stream`](futures_core::Stream).
+///
+/// Nothing that is computed is lost where the host stops reading; the session stops step by step instead. From 128 unread
+/// events on its recogniser, chat model and synthesizer pause between two steps, and an open microphone is no longer
+/// processed: [`push_audio`](crate::Session::push_audio) fails with [`ErrorCode::AudioOverrun`] once the longest utterance
+/// waits. Calls are still carried out, and control and final events are added without limit. Other sessions go on. A reply
+/// whose playback is therefore not [reported](crate::Session::played) ends as if it had been played. Unread partial
+/// transcripts of an utterance, and `model_loading` of a model, are replaced by newer ones.
 pub struct Events {
     pub(crate) queue: Arc<EventQueue>,
 }

@@ -92,7 +92,8 @@ pub struct TurnRecord {
     pub reply_text: String,
     /// The heard text, where it is not all of the reply.
     pub heard_text: Option<String>,
-    /// True where `heard_text` is an estimate, because the voice has no word times.
+    /// True where `heard_text` is an estimate, because the voice has no word times; without `heard_text`, where the host
+    /// did not report that all of the reply was played.
     pub heard_estimated: bool,
     /// How it ended.
     #[serde(flatten)]

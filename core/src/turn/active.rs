@@ -4,11 +4,13 @@ use super::endpoint::{SAMPLES_PER_MS, Utterance};
 use super::io::{Output, Redo, Report, Settings, Start, StartKind, Ticket, TurnFacts};
 use super::listener::{Draft, Spoken};
 use super::outbox::Outbox;
-use super::reply::{Reply, Step};
+use super::reply::{Reply, Step, duration_us};
 use super::turn_taking::{DraftTimes, TurnUnderWay};
 use crate::error::ErrorCode;
 use crate::event::{EndReason, ErrorInfo, EventKind, InterruptReason, Metrics, Stage, Transcript, TurnId, TurnState};
 
+/// How long after the end of its playback a reply waits for the host's report of it.
+const REPORT_WAIT_US: u64 = 5_000_000;
 /// How long a flushed turn waits for the host's last report of what was played.
 const LAST_PLAYED_WAIT_US: u64 = 100_000;
 
@@ -25,6 +27,10 @@ pub(super) struct ActiveTurn {
     recognize_at_us: u64,
     reply_at_us: u64,
     speak_at_us: u64,
+    /// When the reply will have been played, as far as its audio is there and the host's reports tell.
+    played_out_us: u64,
+    /// The host was told to pause the playback.
+    paused: bool,
     stopping: Option<Stopping>,
     /// From this one on writes may be the turn's.
     first_ticket: Ticket,
@@ -34,7 +40,7 @@ pub(super) struct ActiveTurn {
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) start: Start,
-    pub(super) interrupted: bool,
+    pub(super) interrupted: Option<InterruptReason>,
 }
 
 /// How the turn ends at the deadline.
@@ -48,6 +54,8 @@ struct Stopping {
 #[derive(Debug)]
 pub(super) enum Ending {
     Finished,
+    /// The host never reported the end of the playback.
+    Unreported,
     Interrupted(InterruptReason),
     Failed(Stage, ErrorInfo),
 }
@@ -87,11 +95,16 @@ impl ActiveTurn {
             recognize_at_us: now_us,
             reply_at_us: now_us,
             speak_at_us: now_us,
+            played_out_us: now_us,
+            paused: false,
             stopping: None,
             first_ticket: outbox.next_ticket(),
         };
+        if let Some(reason) = interrupted {
+            active.end_at(Ending::Interrupted(reason), now_us);
+            return active;
+        }
         match what {
-            _ if interrupted => active.end_at(Ending::Interrupted(InterruptReason::BargeIn), now_us),
             StartKind::Utterance(reason) => {
                 active.recording_ended = Some(reason);
                 outbox.push(Output::Listen { turn });
@@ -126,14 +139,29 @@ impl ActiveTurn {
 
     /// When the turn ends even without the host's last report.
     pub(super) fn deadline_us(&self) -> Option<u64> {
-        self.stopping.as_ref().map(|stopping| stopping.deadline_us)
+        let awaits_report = !self.paused && self.reply.awaits_playback();
+        let stopped_us = self.stopping.as_ref().map(|stopping| stopping.deadline_us);
+        stopped_us.or(awaits_report.then_some(self.played_out_us + REPORT_WAIT_US))
+    }
+
+    /// Takes note that the playback is paused, or goes on.
+    pub(super) fn set_paused(&mut self, paused: bool, now_us: u64) {
+        if std::mem::replace(&mut self.paused, paused) && !paused {
+            self.restart_playback(now_us);
+        }
+    }
+
+    /// Counts the time of the playback from now on.
+    fn restart_playback(&mut self, now_us: u64) {
+        self.played_out_us = now_us + self.reply.unplayed_us();
     }
 
     /// How the turn ends now, if it does.
     pub(super) fn take_ending(&mut self, now_us: u64) -> Option<Ending> {
         match &self.stopping {
             Some(_) => self.stopping.take_if(|stopping| stopping.deadline_us <= now_us).map(|stopping| stopping.ending),
-            None => self.reply.is_finished().then_some(Ending::Finished),
+            None if self.reply.is_finished() => Some(Ending::Finished),
+            None => self.deadline_us().filter(|deadline_us| *deadline_us <= now_us).map(|_| Ending::Unreported),
         }
     }
 
@@ -189,6 +217,7 @@ impl ActiveTurn {
                     let since_ms = self.since_reference_ms(now_us);
                     self.facts.metrics.first_audio_ms.get_or_insert(since_ms);
                     self.facts.metrics.reply_audio_ms = self.reply.audio_ms();
+                    self.played_out_us = self.played_out_us.max(now_us) + duration_us(pcm.len() as u64, rate);
                     outbox.push(Output::Keep { turn: self.turn(), pcm, rate });
                     outbox.emit(of, delta);
                 }
@@ -257,6 +286,7 @@ impl ActiveTurn {
 
     pub(super) fn on_played(&mut self, samples_total: u64, now_us: u64) {
         self.reply.on_played(samples_total);
+        self.restart_playback(now_us);
         if let Some(stopping) = &mut self.stopping {
             stopping.deadline_us = now_us;
         }
@@ -303,13 +333,19 @@ impl ActiveTurn {
         let of = Some(facts.turn);
         facts.reply_text = reply.text().to_owned();
         facts.ended_at_us = Some(now_us);
-        if !matches!(ending, Ending::Finished) {
+        if let Ending::Unreported = ending {
+            // All of it counts as heard, for all that is known.
+            facts.heard_estimated = true;
+            outbox.emit(of, EventKind::Error(ErrorInfo::from(&ErrorCode::PlaybackNotReported.into())));
+        } else if !matches!(ending, Ending::Finished) {
             let heard = reply.heard();
             facts.heard_text = Some(reply.text()[..heard.text_len].to_owned());
             facts.heard_estimated = heard.estimated;
         }
         let (state, kind) = match ending {
-            Ending::Finished => (TurnState::Finished, EventKind::TurnFinished { reply_text: facts.reply_text.clone() }),
+            Ending::Finished | Ending::Unreported => {
+                (TurnState::Finished, EventKind::TurnFinished { reply_text: facts.reply_text.clone() })
+            }
             Ending::Interrupted(reason) => {
                 let (heard_text, estimated) = (facts.heard_text.clone().unwrap_or_default(), facts.heard_estimated);
                 (TurnState::Interrupted { reason }, EventKind::TurnInterrupted { reason, heard_text, estimated })

@@ -116,6 +116,10 @@ pub(crate) enum Input {
     Start(Start),
     /// The host cancels the turn under way.
     Interrupt,
+    /// The host cancels every turn before this number, those that have not arrived included.
+    InterruptAll { before: TurnId },
+    /// Drops the open utterance.
+    DiscardUtterance,
     /// A VAD frame that ends at sample `end`, with its probability of speech.
     Speech { end: u64, probability: f32 },
     /// A backend's answer to an inquiry.

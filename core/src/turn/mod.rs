@@ -44,6 +44,8 @@ pub(crate) struct Machine {
     settings: Settings,
     active: Option<ActiveTurn>,
     waiting: VecDeque<Waiting>,
+    /// The host cancelled the turns before this one.
+    cancelled_before: TurnId,
     turn_taking: TurnTaking,
     outbox: Outbox,
     phase: Phase,
@@ -69,6 +71,7 @@ impl Machine {
             settings,
             active: None,
             waiting: VecDeque::new(),
+            cancelled_before: TurnId(0),
             turn_taking: TurnTaking::new(settings.listening),
             outbox: Outbox::default(),
             phase: Phase::Open,
@@ -87,6 +90,12 @@ impl Machine {
             }
             Input::Start(start) if is_open => self.accept(start, now_us),
             Input::Interrupt => self.interrupt(InterruptReason::Cancel, now_us),
+            Input::InterruptAll { before } => {
+                self.cancelled_before = before;
+                self.interrupt_waiting(InterruptReason::Cancel, |_| true);
+                self.interrupt(InterruptReason::Cancel, now_us);
+            }
+            Input::DiscardUtterance => self.turn_taking.discard_utterance(),
             Input::Speech { end, probability } if is_open => self.turn_taking.on_vad_frame(end, probability),
             Input::Answered { inquiry, answer } => self.turn_taking.on_answer(inquiry, answer),
             Input::EndUtterance { reason, turn } if is_open => self.turn_taking.end_utterance(reason, turn),
@@ -159,15 +168,14 @@ impl Machine {
         let interruptible = self.active.as_ref().is_none_or(|active| active.under_way().interruptible);
         if start.what.is_users() && interruptible {
             // The user's turn comes before those that the host asked for, and interrupts the one under way.
-            for waiting in &mut self.waiting {
-                waiting.interrupted |= !waiting.start.what.is_users();
-            }
+            self.interrupt_waiting(InterruptReason::BargeIn, |what| !what.is_users());
             self.interrupt(InterruptReason::BargeIn, now_us);
         }
         if let StartKind::Spoken(spoken) = &start.what {
             self.turn_taking.on_turn_accepted(start.turn, spoken);
         }
-        self.waiting.push_back(Waiting { start, interrupted: false });
+        let interrupted = (start.turn < self.cancelled_before).then_some(InterruptReason::Cancel);
+        self.waiting.push_back(Waiting { start, interrupted });
     }
 
     /// Applies the actions of turn-taking, ends the turn under way if it is time, and begins the next.
@@ -180,6 +188,7 @@ impl Machine {
                     Action::Recognised { turn, answer } => self.on_recognition(turn, answer, now_us),
                 }
             } else if let Some(active) = &mut self.active {
+                active.set_paused(self.turn_taking.pauses_playback(), now_us);
                 let Some(ending) = active.take_ending(now_us) else { return };
                 let active = self.active.take().expect("it is under way");
                 self.turn_taking.on_turn_ended(active.turn());
@@ -235,8 +244,13 @@ impl Machine {
         if let Some(active) = &mut self.active {
             active.close(&mut self.outbox, now_us);
         }
-        for waiting in &mut self.waiting {
-            waiting.interrupted = true;
+        self.interrupt_waiting(InterruptReason::Cancel, |_| true);
+    }
+
+    /// Interrupts turns that wait, unless they are; each ends once it is its time to begin.
+    fn interrupt_waiting(&mut self, reason: InterruptReason, which: impl Fn(&StartKind) -> bool) {
+        for waiting in self.waiting.iter_mut().filter(|waiting| which(&waiting.start.what)) {
+            waiting.interrupted.get_or_insert(reason);
         }
     }
 

@@ -33,6 +33,11 @@ pub(super) enum Step {
     Done,
 }
 
+/// The duration of so many samples, in microseconds.
+pub(super) fn duration_us(samples: u64, rate: u32) -> u64 {
+    samples * 1_000_000 / u64::from(rate.max(1))
+}
+
 impl Reply {
     pub(super) fn new(settings: Settings) -> Self {
         Self { settings, ..Self::default() }
@@ -112,6 +117,16 @@ impl Reply {
     /// All of it was synthesised and played.
     pub(super) fn is_finished(&self) -> bool {
         self.audio_done && self.samples_heard() >= self.samples_total()
+    }
+
+    /// All of it was synthesised, and the host is to report that it was played.
+    pub(super) fn awaits_playback(&self) -> bool {
+        self.audio_done && !self.is_finished()
+    }
+
+    /// How long playing the rest takes, in microseconds.
+    pub(super) fn unplayed_us(&self) -> u64 {
+        duration_us(self.samples_total().saturating_sub(self.played), self.rate)
     }
 
     /// Takes the host's count of samples played. Counts are cumulative: a late one takes nothing back.

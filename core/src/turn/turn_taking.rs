@@ -178,6 +178,16 @@ impl TurnTaking {
         }
     }
 
+    /// Drops the open utterance; over a reply it was no barge-in.
+    pub(super) fn discard_utterance(&mut self) {
+        self.reject_barge_in();
+    }
+
+    /// The playback is paused for a possible barge-in.
+    pub(super) fn pauses_playback(&self) -> bool {
+        self.barge_in.as_ref().is_some_and(|barge_in| barge_in.paused)
+    }
+
     /// Ends an utterance whose microphone has stalled.
     pub(super) fn tick(&mut self) {
         if self.stalled_us().is_some_and(|at_us| at_us <= self.now_us) {

@@ -1,6 +1,6 @@
 //! Push-to-talk without a VAD, with playback to cancel, and with a VAD that fails.
 
-use crate::support::{Reader, config, failure, type_of};
+use crate::support::{Host, Reader, config, failure, type_of};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tertulia::backend::{Backends, Model, Vad, VadModel};
@@ -179,4 +179,25 @@ fn a_vad_that_fails_in_mid_utterance_fails_the_turn_and_the_next_one_works() {
         let errors = reader.seen.iter().filter(|event| matches!(event.kind, EventKind::Error(_))).count();
         assert_eq!(errors, 0, "the turn alone tells of it");
     }
+}
+
+#[test]
+fn samples_of_16_bits_are_those_of_32() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    let floats = noise_16k(500);
+    let kept = [false, true].map(|as_i16| {
+        host.script_turn("Hola.", "Hola.");
+        match as_i16 {
+            true => session.push_audio_i16(&tertulia::audio::to_i16(&floats), 16_000).unwrap(),
+            false => session.push_audio(&floats, 16_000).unwrap(),
+        }
+        let turn = session.end_utterance().unwrap();
+        reader.until_end_of(turn);
+        session.audio(turn, AudioKind::User).unwrap().samples
+    });
+    assert_eq!((kept[0].len(), kept[1].len()), (8_000, 8_000));
+    let furthest = kept[0].iter().zip(&kept[1]).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+    assert!(furthest <= 2, "{furthest} steps apart");
+    assert_eq!(session.push_audio_i16(&[0], 7_999).unwrap_err().code(), ErrorCode::AudioInvalidRate);
 }

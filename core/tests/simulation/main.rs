@@ -10,14 +10,14 @@ mod world;
 use model::Model;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use tertulia::event::{InterruptReason, SpokenWord, TurnOrigin};
-use tertulia::{Event, EventKind, SessionConfig, TurnId};
+use tertulia::event::{ErrorInfo, InterruptReason, SpokenWord, TurnOrigin};
+use tertulia::{ErrorCode, Event, EventKind, SessionConfig, TurnId};
 use world::World;
 
 const LIFE_STEPS: u64 = 500;
 
 /// Events that happen in at least one simulation of twenty.
-const KINDS: [&str; 19] = [
+const KINDS: [&str; 20] = [
     r#""type":"turn_finished""#,
     r#""reason":"barge_in""#,
     r#""reason":"cancel""#,
@@ -33,6 +33,7 @@ const KINDS: [&str; 19] = [
     r#""type":"playback_resume""#,
     r#""type":"playback_flush""#,
     r#""type":"idle""#,
+    r#""name":"PlaybackNotReported""#,
     r#""resumed":true"#,
     r#""estimated":true"#,
     r#""retry_of""#,
@@ -152,8 +153,9 @@ fn the_invariant_checks_detect_violations() {
         let (heard_text, reason) = (text.to_owned(), InterruptReason::Cancel);
         EventKind::TurnInterrupted { reason, heard_text, estimated: false }
     };
+    let unreported = EventKind::Error(ErrorInfo::from(&ErrorCode::PlaybackNotReported.into()));
     type Change<'a> = Box<dyn FnOnce(&mut Vec<EventKind>) + 'a>;
-    let wrong: [(Change<'_>, &str); 8] = [
+    let wrong: [(Change<'_>, &str); 9] = [
         (Box::new(|kinds| kinds[5] = heard("uno dos")), "heard"),
         (Box::new(|kinds| kinds[5] = heard("")), "heard"),
         (Box::new(|kinds| kinds.swap(3, 4)), "sound after the flush"),
@@ -161,6 +163,7 @@ fn the_invariant_checks_detect_violations() {
         (Box::new(|kinds| kinds.insert(1, kinds[0].clone())), "begins during another"),
         (Box::new(|kinds| kinds.insert(3, kinds[2].clone())), "chunks are counted"),
         (Box::new(|kinds| kinds.insert(5, EventKind::PlaybackResume)), "goes on and was not held"),
+        (Box::new(|kinds| kinds.insert(4, unreported)), "too early"),
         (Box::new(|kinds| drop(kinds.pop())), "never ends"),
     ];
     for (change, noticed) in wrong {

@@ -8,7 +8,7 @@ use tertulia::catalog::Catalog;
 use tertulia::event::{InterruptReason, SpokenWord, Stage, TurnState};
 use tertulia::store::TurnRecord;
 use tertulia::testing::scripted::VOICE_RATE_HZ;
-use tertulia::{Event, EventKind, Playback, SessionConfig, TurnId, prompt};
+use tertulia::{ErrorCode, Event, EventKind, Playback, SessionConfig, TurnId, prompt};
 
 pub(crate) struct Model {
     playback_assumed: bool,
@@ -49,6 +49,10 @@ struct Turn {
     reports: Vec<(u64, u64)>,
     /// The user's words that were acknowledged as stored.
     transcript: Option<String>,
+    /// When its first audio came.
+    audio_ms: Option<u64>,
+    /// The engine told that the end of its playback was not reported.
+    unreported: bool,
     end: Option<End>,
     /// The process died before the turn, or its end, was acknowledged.
     may_be_lost: bool,
@@ -184,6 +188,7 @@ impl Model {
                 assert_eq!(chunk as usize, turn.chunks.len(), "chunks are counted");
                 let samples = turn.samples..turn.samples + pcm.len() as u64;
                 turn.samples = samples.end;
+                turn.audio_ms.get_or_insert(at_ms);
                 turn.chunks.push(Chunk { samples, text: text_span, words });
             }
             EventKind::ReplyAudioDone { samples_total } => turn.samples_total = Some(samples_total),
@@ -201,12 +206,22 @@ impl Model {
                 assert!(!is_late, "sound was given out after the flush: {json}");
                 (turn.flushed, self.paused) = (true, false);
             }
+            EventKind::Error(error) if error.code == ErrorCode::PlaybackNotReported => {
+                assert!(!self.playback_assumed && !self.paused && !turn.flushed, "a report is not due: {json}");
+                let first_ms =
+                    turn.audio_ms.map_or(at_ms, |first_ms| first_ms + turn.samples * 1000 / u64::from(VOICE_RATE_HZ));
+                let reports = turn.reports.iter().map(|(reported_ms, _)| *reported_ms);
+                let since_ms = reports.filter(|reported_ms| *reported_ms <= at_ms).max().unwrap_or(first_ms);
+                assert!(at_ms >= since_ms + 5_000, "too early, {since_ms} ms: {json}");
+                turn.unreported = true;
+            }
             EventKind::TurnFinished { reply_text } => {
                 assert_eq!(reply_text, turn.text);
                 assert!(!turn.flushed, "a turn that was flushed is finished: {json}");
                 assert_eq!(turn.samples_total, Some(turn.samples), "sound is missing: {json}");
                 let played = turn.played_until(at_ms);
-                assert!(self.playback_assumed || played >= turn.samples, "finished at {played} samples: {json}");
+                let was_played = self.playback_assumed || played >= turn.samples;
+                assert!(was_played || turn.unreported, "finished at {played} samples: {json}");
                 let heard = BTreeSet::from([reply_text]);
                 self.end(id, End { state: TurnState::Finished, heard });
             }
@@ -288,7 +303,10 @@ impl Model {
             // A reply of which no word was read may have been generated all the same.
             assert_eq!(record.reply_text, turn.text, "the reply of {id}");
             match end.state {
-                TurnState::Finished => assert_eq!(record.heard_text, None, "{id} was heard to the end"),
+                TurnState::Finished => {
+                    let heard = (&record.heard_text, record.heard_estimated);
+                    assert_eq!(heard, (&None, turn.unreported), "{id} was heard to the end");
+                }
                 _ => {
                     let heard = record.heard_text.as_ref().expect("the heard text of an interrupted turn");
                     assert!(end.heard.contains(heard), "{:?} was heard of {id}, not {heard:?}", end.heard);

@@ -27,6 +27,8 @@ pub(crate) struct World {
     hasty: bool,
     /// The host reads its events seldom.
     lazy: bool,
+    /// The host never reports what it played.
+    silent: bool,
     /// The store never fails, and neither does the power.
     calm: bool,
     /// The host tells what its speaker plays.
@@ -51,7 +53,7 @@ impl World {
         let (engine, driver) = engine(&clock, &scripted, has_turn_detector, &disk);
         let config = config(&mut random);
         let (hasty, lazy, calm) = (random.one_in(3), random.one_in(4), random.one_in(2));
-        let tells_echo = random.one_in(16);
+        let (tells_echo, silent) = (random.one_in(16), random.one_in(8));
         let session = engine.create_session(config.clone()).expect("a session");
         let events = session.events().expect("the first reader");
         Self {
@@ -66,6 +68,7 @@ impl World {
             events,
             hasty,
             lazy,
+            silent,
             calm,
             tells_echo,
             sound: (0.0, 20, 16_000),
@@ -104,7 +107,9 @@ impl World {
             60..78 => self.report_played(),
             78..84 => self.read(),
             84..91 => self.begin_turn(),
-            91..93 => self.session.interrupt().expect("an open session"),
+            91 => self.session.interrupt().expect("an open session"),
+            92 => self.session.interrupt_all().expect("an open session"),
+            93 if self.random.one_in(2) => self.session.discard_utterance().expect("an open session"),
             93 => self.session.input_interrupted().expect("an open session"),
             94..96 => self.update(),
             96 if !self.calm => {
@@ -231,6 +236,9 @@ impl World {
     }
 
     fn report(&mut self, turn: TurnId, samples: u64) {
+        if self.silent {
+            return;
+        }
         self.model.report(turn, samples, self.clock.monotonic_us() / 1000);
         self.session.played(turn, samples).expect("an open session");
     }

@@ -116,7 +116,9 @@ enum Call {
     EndUtterance,
     InputInterrupted,
     InputResumed,
+    DiscardUtterance,
     Interrupt,
+    InterruptAll,
     Played {
         turn: u64,
         samples_total: u64,

@@ -209,7 +209,9 @@ impl<'s> Stage<'s> {
             Call::EndUtterance => session.end_utterance().map(drop),
             Call::InputInterrupted => session.input_interrupted(),
             Call::InputResumed => session.input_resumed(),
+            Call::DiscardUtterance => session.discard_utterance(),
             Call::Interrupt => session.interrupt(),
+            Call::InterruptAll => session.interrupt_all(),
             Call::Played { turn, samples_total } => session.played(TurnId(*turn), *samples_total),
             Call::Update(update) => session.update(&SessionUpdate::from_json(&update.to_string())?),
             Call::Close => {
