@@ -567,6 +567,21 @@ fn fields_and_files_of_a_newer_version_are_skipped() {
 }
 
 #[test]
+fn instructions_in_an_archive_of_an_older_version_are_no_text_of_the_user() {
+    let archive = with_lines(|lines| {
+        lines[1]["origin"] = "reply".into();
+        lines[1]["user_text"] = "Pregunta otra vez.".into();
+    });
+    let store = memory();
+    import(&store, &archive).unwrap();
+    let turn = store.turn(kept(1).id, TurnId(1)).unwrap();
+    assert_eq!((turn.user_text.as_str(), turn.instructions.as_str()), ("", "Pregunta otra vez."));
+    let again = memory();
+    import(&again, &exported(&store, kept(1).id)).unwrap();
+    assert_eq!(again.turn(kept(1).id, TurnId(1)).unwrap(), turn);
+}
+
+#[test]
 fn a_file_that_does_not_match_the_manifest_is_refused() {
     let files = unpacked(&short_archive());
     let manifest: serde_json::Value = serde_json::from_slice(&files["manifest.json"]).unwrap();

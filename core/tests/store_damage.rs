@@ -56,7 +56,8 @@ fn pages(store: &Store, session: SessionId) -> TurnPage {
         let page = store.turns_page(session, all.next, 2).unwrap();
         assert!(page.next > all.next || page.next.is_none());
         all.turns.extend(page.turns);
-        (all.damaged, all.next) = (all.damaged + page.damaged, page.next);
+        all.damaged.extend(page.damaged);
+        (all.lost, all.next) = (all.lost + page.lost, page.next);
         if all.next.is_none() {
             return all;
         }
@@ -91,14 +92,20 @@ fn unreadable(bytes: Vec<u8>, contents: &Contents, context: &str) -> usize {
         if let Ok(found) = store.turns(expected.id) {
             let of_it: Vec<_> = contents.turns.iter().filter(|turn| turn.session == expected.id).collect();
             assert!(found.turns.iter().all(|turn| of_it.contains(&turn)), "{context}: a turn is wrong");
-            assert!(found.turns.len() as u64 + found.damaged >= of_it.len() as u64, "{context}: a turn is missing");
+            assert!(
+                found.turns.len() as u64 + found.damaged.len() as u64 + found.lost >= of_it.len() as u64,
+                "{context}: a turn is missing"
+            );
             let pages = pages(&store, expected.id);
-            assert_eq!((pages.turns, pages.damaged), (found.turns, found.damaged), "{context}: pages differ");
+            assert_eq!((&pages.turns, &pages.damaged), (&found.turns, &found.damaged), "{context}: pages differ");
+            let missing =
+                of_it.iter().map(|turn| turn.turn).filter(|turn| !found.turns.iter().any(|t| t.turn == *turn));
+            assert_eq!(found.damaged, missing.collect::<Vec<_>>(), "{context}: damaged turns");
         }
         if let Ok(found) = store.last_turns(expected.id, 2) {
             let last = contents.turns.iter().filter(|turn| turn.session == expected.id).rev().take(2);
             let missing = last.filter(|turn| !found.turns.contains(turn)).count() as u64;
-            assert!(missing <= found.damaged, "{context}: one of the last turns is missing");
+            assert!(missing <= found.damaged.len() as u64 + found.lost, "{context}: one of the last turns is missing");
         }
     }
     for expected in &contents.turns {

@@ -3,7 +3,7 @@
 mod store_support;
 
 use store_support::{MINUTE_MS, NOW_MS, code, memory, open_turn, reply_audio, samples, session, turn, user_audio};
-use tertulia::event::Stage;
+use tertulia::event::{Stage, TurnOrigin};
 use tertulia::store::{
     AudioKind, SessionRecord, Store, StoreLocation, StoreOptions, Summary, Swept, TurnRecord, TurnState, Write,
 };
@@ -43,6 +43,20 @@ fn has_text(turn: &TurnRecord) -> bool {
     assert!(texts.iter().all(|&has| has == texts[0]), "a text went without the others");
     assert_eq!(texts[0], !turn.text_gone);
     texts[0]
+}
+
+#[test]
+fn instructions_go_with_the_texts() {
+    let store = memory();
+    let s = session_with(1, Retention { text: Keep::ForMs(HOUR_MS), ..Retention::default() });
+    let mut reply = TurnRecord::new(s.id, TurnId(1), TurnOrigin::Reply, NOW_MS);
+    (reply.instructions, reply.reply_text) = ("Pregunta por Ana.".into(), "¿Y Ana?".into());
+    (reply.state, reply.ended_ms) = (TurnState::Finished, Some(NOW_MS));
+    store.apply(&[Write::PutSession(s.clone()), Write::PutTurn(reply.clone())]).unwrap();
+    assert_eq!(store.turn(s.id, TurnId(1)).unwrap(), reply);
+    assert_eq!(store.sweep(NOW_MS + HOUR_MS, false).unwrap().texts, 1);
+    let swept = store.turn(s.id, TurnId(1)).unwrap();
+    assert!(swept.text_gone && swept.instructions.is_empty() && swept.reply_text.is_empty());
 }
 
 #[test]

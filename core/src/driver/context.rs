@@ -104,11 +104,12 @@ impl Exchange {
     pub(crate) fn of(record: &TurnRecord) -> Option<Exchange> {
         let interrupted = record.state == TurnState::Interrupted { reason: InterruptReason::BargeIn };
         let reply = record.heard_text.as_ref().unwrap_or(&record.reply_text).clone();
-        let has_words = record.origin != TurnOrigin::Say && !record.user_text.is_empty();
+        let given = if record.origin == TurnOrigin::Reply { &record.instructions } else { &record.user_text };
+        let has_words = record.origin != TurnOrigin::Say && !given.is_empty();
         if reply.is_empty() && !(interrupted && has_words) {
             return None;
         }
-        let user = has_words.then(|| learners_message(record.origin, record.user_text.clone()));
+        let user = has_words.then(|| learners_message(record.origin, given.clone()));
         let is_learners = matches!(record.origin, TurnOrigin::Utterance | TurnOrigin::Text);
         Some(Exchange { turn: record.turn, user, is_learners, reply, interrupted })
     }
@@ -480,7 +481,7 @@ mod tests {
     fn instructions_of_the_host_are_nobodys_words() {
         let (config, catalog) = settings();
         let mut record = TurnRecord::new(crate::SessionId::new(0), TurnId(1), TurnOrigin::Reply, 0);
-        (record.user_text, record.reply_text) = ("Más despacio".into(), "Buenos días.".into());
+        (record.instructions, record.reply_text) = ("Más despacio".into(), "Buenos días.".into());
         record.state = TurnState::Finished;
         let lines = Exchange::of(&record).unwrap().lines((&config, &catalog));
         assert_eq!(lines, "(Más despacio)\nTutor: Buenos días.\n");

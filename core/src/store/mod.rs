@@ -240,7 +240,7 @@ impl Store {
         self.read(id, |snapshot| {
             let session = snapshot.load_session(id)?.record(id)?;
             let from = session.summary.as_ref().map_or(0, |summary| summary.through.0.saturating_add(1));
-            Ok((session, snapshot.turns_there(id, TurnId(from), None)?.turns))
+            Ok((session, snapshot.turns_there(id, TurnId(from), None)?.0))
         })
     }
 

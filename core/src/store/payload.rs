@@ -72,6 +72,8 @@ impl SessionPayload {
 /// The texts of a turn, without the rest of its record.
 #[derive(Deserialize)]
 pub(super) struct TextsPayload {
+    #[serde(rename = "o", default)]
+    pub(super) origin: u8,
     #[serde(rename = "u", default)]
     pub(super) user_text: String,
     #[serde(rename = "r", default)]
@@ -209,6 +211,7 @@ as_maps! {
         #[serde(rename = "s", default)] started_ms: u64,
         #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")] ended_ms: Option<u64>,
         #[serde(rename = "u", default, skip_serializing_if = "String::is_empty")] user_text: String,
+        #[serde(rename = "q", default, skip_serializing_if = "String::is_empty")] instructions: String,
         #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")] transcript: Option<Transcript>,
         #[serde(rename = "r", default, skip_serializing_if = "String::is_empty")] reply_text: String,
         #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")] heard_text: Option<String>,
@@ -225,7 +228,7 @@ as_maps! {
 /// The turn of a row.
 pub(super) fn decode_turn(sealing: &Sealing, key: &TurnKey, record: &[u8]) -> Result<TurnRecord> {
     let turn = TurnRecord::of(decode(sealing, Kind::Turn, key, record)?)?;
-    Ok(TurnRecord { session: session_of_key(key), turn: turn_of_key(key), ..turn })
+    Ok(TurnRecord { session: session_of_key(key), turn: turn_of_key(key), ..turn.with_instructions_apart() })
 }
 
 #[derive(Serialize, Deserialize)]
@@ -314,6 +317,12 @@ mod tests {
         assert_eq!(read.transcript.unwrap().words[0].end_ms, 2);
         assert_eq!(read.state, TurnState::Failed { stage: Stage::Recognise, code: ErrorCode::Unknown(4711) });
         assert_eq!(read.metrics.unwrap().transcript_ms, Some(9));
+    }
+
+    #[test]
+    fn instructions_that_an_older_version_stored_as_the_users_text_are_read_apart() {
+        let read = read(&json!({"o": 3, "u": "Más despacio.", "r": "Ho-la.", "z": {"k": 1}})).unwrap();
+        assert_eq!((read.user_text.as_str(), read.instructions.as_str()), ("", "Más despacio."));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The list of sessions: filters, pages, and the search in texts.
 
 use crate::error::Result;
-use crate::event::{SessionId, TurnId};
+use crate::event::{SessionId, TurnId, TurnOrigin};
 use crate::store::fault::Fault;
-use crate::store::payload::TextsPayload;
+use crate::store::payload::{Stored, TextsPayload};
 use crate::store::record::{SessionCursor, SessionPage, SessionSummary};
 use crate::store::schema::{
     Kind, TurnKey, UpdatedKey, bounds, decode, split_updated_key, turn_key, turn_of_key, updated_key,
@@ -181,7 +181,9 @@ impl Snapshot {
 
 impl TextsPayload {
     fn contain(&self, part: &str) -> bool {
-        folded(&self.user_text).contains(part) || folded(&self.reply_text).contains(part)
+        // Earlier versions stored the host's instructions as the user's text.
+        let is_users = self.origin != TurnOrigin::Reply.form();
+        is_users && folded(&self.user_text).contains(part) || folded(&self.reply_text).contains(part)
     }
 }
 

@@ -10,48 +10,57 @@ use crate::store::schema::{
 };
 use crate::store::tables::{Snapshot, turn_not_found, unless_damaged};
 use redb::AccessGuard;
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 impl Snapshot {
     /// The turns from `from` on, or the last `count` of them.
     pub(super) fn turns_of(&self, id: SessionId, from: TurnId, last_count: Option<usize>) -> Result<Turns, Fault> {
         let session = self.load_session(id)?;
-        let mut turns = self.turns_there(id, from, last_count)?;
-        turns.damaged += if session.turns + 1 == session.next_turn {
-            // Numbers were given out without a gap, so that no other turn need be looked at.
-            let read = turns.turns.len() as u64 + turns.damaged;
-            let first = match &turns.turns[..] {
-                [first, ..] if last_count.is_some_and(|count| count as u64 <= read) => first.turn,
-                _ => from,
-            };
-            (session.next_turn - first.0.clamp(1, session.next_turn)).saturating_sub(read)
-        } else {
-            self.missing_turns(id, &session)?
-        };
-        Ok(turns)
+        let (turns, mut damaged) = self.turns_there(id, from, last_count)?;
+        if session.has_no_gap() {
+            let first_read = turns.first().map_or(u64::MAX, |turn| turn.turn.0);
+            let of_the_last = |count: usize| first_read.min(session.next_turn.saturating_sub(count as u64));
+            damaged = missing(last_count.map_or(from.0, of_the_last)..=session.next_turn - 1, &turns);
+        }
+        let lost = if session.has_no_gap() { 0 } else { self.missing_turns(id, &session)? };
+        Ok(Turns { turns, damaged, lost })
     }
 
-    /// The turns from `from` on, or the last `count` of them; those that are lost are not looked for, so that no other
-    /// turn is touched.
-    pub(super) fn turns_there(&self, id: SessionId, from: TurnId, last_count: Option<usize>) -> Result<Turns, Fault> {
-        let mut turns = Turns::default();
+    /// The turns from `from` on, or the last `count` of them, and the numbers of damaged ones; those that are lost are not
+    /// looked for, so that no other turn is touched.
+    pub(super) fn turns_there(
+        &self,
+        id: SessionId,
+        from: TurnId,
+        last_count: Option<usize>,
+    ) -> Result<(Vec<TurnRecord>, Vec<TurnId>), Fault> {
+        let (mut turns, mut damaged) = (Vec::new(), Vec::new());
         let (_, last) = bounds::<24>(id.0.as_bytes());
-        let mut read = |row: Result<Row<'_>, redb::StorageError>| -> Result<(), Fault> {
-            let (key, value) = row?;
-            match unless_damaged(decode_turn(&self.sealing, key.value(), value.value()).map_err(Fault::from))? {
-                Some(record) => turns.turns.push(record),
-                None => turns.damaged += 1,
-            }
-            Ok(())
-        };
+        let mut read = |row: Result<Row<'_>, redb::StorageError>| self.read_turn(&row?, &mut turns, &mut damaged);
         let rows = self.turns.range::<&TurnKey>(&turn_key(id, from)..=&last)?;
         match last_count {
             None => rows.into_iter().try_for_each(&mut read)?,
             Some(count) => {
                 rows.rev().take(count).try_for_each(&mut read)?;
-                turns.turns.reverse();
+                turns.reverse();
+                damaged.reverse();
             }
         }
-        Ok(turns)
+        Ok((turns, damaged))
+    }
+
+    fn read_turn(
+        &self,
+        (key, value): &Row<'_>,
+        turns: &mut Vec<TurnRecord>,
+        damaged: &mut Vec<TurnId>,
+    ) -> Result<(), Fault> {
+        match unless_damaged(decode_turn(&self.sealing, key.value(), value.value()).map_err(Fault::from))? {
+            Some(record) => turns.push(record),
+            None => damaged.push(turn_of_key(key.value())),
+        }
+        Ok(())
     }
 
     pub(super) fn turns_page(&self, id: SessionId, after: Option<TurnId>, limit: usize) -> Result<TurnPage, Fault> {
@@ -64,19 +73,16 @@ impl Snapshot {
                 page.next = Some(TurnId(through));
                 break;
             }
-            let (key, value) = row?;
-            (through, left) = (through.max(turn_of_key(key.value()).0), left - 1);
-            match unless_damaged(decode_turn(&self.sealing, key.value(), value.value()).map_err(Fault::from))? {
-                Some(record) => page.turns.push(record),
-                None => page.damaged += 1,
-            }
+            let row = row?;
+            (through, left) = (through.max(turn_of_key(row.0.value()).0), left - 1);
+            self.read_turn(&row, &mut page.turns, &mut page.damaged)?;
         }
-        if session.turns + 1 == session.next_turn {
-            // Numbers were given out without a gap, so that lost ones show in their place.
-            let end = page.next.map_or(session.next_turn - 1, |next| next.0);
-            page.damaged = page.damaged.max(end.saturating_sub(before).saturating_sub(page.turns.len() as u64));
+        if session.has_no_gap() {
+            let last = session.next_turn - 1;
+            let end = page.next.map_or(last, |next| next.0.min(last));
+            page.damaged = missing(before.saturating_add(1)..=end, &page.turns);
         } else if page.next.is_none() {
-            page.damaged += self.missing_turns(id, &session)?;
+            page.lost = self.missing_turns(id, &session)?;
         }
         Ok(page)
     }
@@ -143,6 +149,19 @@ impl Snapshot {
             result => result,
         }
     }
+}
+
+impl SessionPayload {
+    /// Turns were given numbers without a gap, so that lost ones show in their place, and no other turn need be looked at.
+    fn has_no_gap(&self) -> bool {
+        self.turns + 1 == self.next_turn
+    }
+}
+
+/// The numbers without a turn.
+fn missing(numbers: RangeInclusive<u64>, turns: &[TurnRecord]) -> Vec<TurnId> {
+    let there: BTreeSet<TurnId> = turns.iter().map(|turn| turn.turn).collect();
+    numbers.map(TurnId).filter(|turn| turn.0 > 0 && !there.contains(turn)).collect()
 }
 
 type Row<'a> = (AccessGuard<'a, &'static TurnKey>, AccessGuard<'a, &'static [u8]>);

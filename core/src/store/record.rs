@@ -84,8 +84,11 @@ pub struct TurnRecord {
     pub started_ms: u64,
     /// When it ended, as a Unix time in ms.
     pub ended_ms: Option<u64>,
-    /// The text that the user said, typed or corrected, or that the host asked for; empty where there was none.
+    /// The text that the user said, typed or corrected; empty where there was none.
     pub user_text: String,
+    /// The host's instructions for a reply, as the chat model got them; empty in a turn of the user's.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub instructions: String,
     /// The recogniser's transcript.
     pub transcript: Option<Transcript>,
     /// The reply, as far as it was generated.
@@ -120,6 +123,7 @@ impl TurnRecord {
             started_ms: now_ms,
             ended_ms: None,
             user_text: String::new(),
+            instructions: String::new(),
             transcript: None,
             reply_text: String::new(),
             heard_text: None,
@@ -130,6 +134,14 @@ impl TurnRecord {
             metrics: None,
             text_gone: false,
         }
+    }
+
+    /// Earlier versions stored the instructions as the user's text.
+    pub(super) fn with_instructions_apart(mut self) -> Self {
+        if self.origin == TurnOrigin::Reply && self.instructions.is_empty() {
+            self.instructions = std::mem::take(&mut self.user_text);
+        }
+        self
     }
 
     /// The audio of this kind in the store.
@@ -257,8 +269,10 @@ pub struct SessionPage {
 pub struct Turns {
     /// The turns.
     pub turns: Vec<TurnRecord>,
-    /// How many more there should be, their records being damaged or lost.
-    pub damaged: u64,
+    /// The numbers of the others, whose records are damaged or lost.
+    pub damaged: Vec<TurnId>,
+    /// How many more are lost whose numbers are not known.
+    pub lost: u64,
 }
 
 /// Some turns of a session, in order.
@@ -266,9 +280,10 @@ pub struct Turns {
 pub struct TurnPage {
     /// The turns.
     pub turns: Vec<TurnRecord>,
-    /// How many more there should be on this page, their records being damaged or lost. Over all pages it is
-    /// [`Turns::damaged`].
-    pub damaged: u64,
+    /// The numbers of the others on this page, whose records are damaged or lost.
+    pub damaged: Vec<TurnId>,
+    /// How many more of the session are lost whose numbers are not known; on its last page.
+    pub lost: u64,
     /// The turn after which the next page starts; `None` where this is the last.
     pub next: Option<TurnId>,
 }
@@ -276,6 +291,6 @@ pub struct TurnPage {
 impl Turns {
     /// True where no turn is damaged or lost.
     pub fn is_complete(&self) -> bool {
-        self.damaged == 0
+        self.damaged.is_empty() && self.lost == 0
     }
 }

@@ -311,6 +311,7 @@ impl TurnRecord {
 
     pub(super) fn clear_text(&mut self) {
         self.user_text.clear();
+        self.instructions.clear();
         self.reply_text.clear();
         (self.transcript, self.heard_text) = (None, None);
         self.text_gone = true;

@@ -1,9 +1,9 @@
 //! Turns started by the user and by the host: order, context, metrics.
 
-use crate::support::{Host, config, conversation, failure, type_of};
+use crate::support::{Host, Reader, config, conversation, failure, type_of};
 use tertulia::backend::Role;
 use tertulia::event::{EventKind, InterruptReason, Stage};
-use tertulia::store::AudioKind;
+use tertulia::store::{AudioKind, SessionQuery, TurnRecord};
 use tertulia::testing::scripted::{Cue, Gate, noise_16k};
 use tertulia::{ErrorCode, Playback, SessionConfig, SessionEngine, SessionUpdate};
 
@@ -38,6 +38,38 @@ fn reply_then_utterance_then_text_share_one_conversation() {
         })
         .collect();
     assert_eq!(evaluated[1..], [1, 1]);
+}
+
+#[test]
+fn instructions_of_the_host_are_not_the_words_of_the_user() {
+    let host = Host::new();
+    let (session, mut reader) = host.session();
+    host.scripted.chat.then(["¿Y ", "Ana?"]);
+    let asked = session.reply(Some("Pregunta por Ana.")).unwrap();
+    reader.until_end_of(asked);
+    let said = session.say("Vale.").unwrap();
+    reader.until_end_of(said);
+    let text = |turn: &TurnRecord| (turn.user_text.clone(), turn.instructions.clone(), turn.reply_text.clone());
+    let texts: Vec<_> = session.turns().unwrap().iter().map(text).collect();
+    let expected = [("", "Pregunta por Ana.", "¿Y Ana?"), ("", "", "Vale.")];
+    assert_eq!(texts, expected.map(|(user, host, reply)| (user.into(), host.into(), reply.into())));
+    let id = session.id();
+    let found = |text: &str| {
+        let query = SessionQuery { text: Some(text.into()), ..SessionQuery::default() };
+        host.engine.sessions(&query, None, 1).unwrap().sessions.len()
+    };
+    assert_eq!((found("vale"), found("y ana"), found("pregunta")), (1, 1, 0));
+    assert_eq!(host.engine.sessions(&SessionQuery::default(), None, 1).unwrap().sessions[0].title, "");
+    // The chat model reads them as before when the session goes on.
+    drop((session, reader));
+    let session = host.engine.open_session(id, &SessionUpdate::new()).unwrap();
+    let mut reader = Reader::of(&session);
+    host.scripted.chat.then(["Hola."]);
+    let typed = session.send_text("Hola.").unwrap();
+    reader.until_end_of(typed);
+    let last = host.scripted.chat.requests().pop().unwrap();
+    let said: Vec<&str> = conversation(&last).iter().map(|message| message.content.as_str()).collect();
+    assert_eq!(said, ["(Pregunta por Ana.)", "¿Y Ana? Vale.", "Hola."]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::SessionCore;
 use crate::driver::Commit;
+use crate::event::TurnOrigin;
 use crate::store::{SessionRecord, TurnRecord, Write};
 use crate::turn::{Redo, Ticket, TurnFacts};
 
@@ -43,13 +44,19 @@ impl SessionCore {
 
     pub(super) fn turn_record(&self, facts: TurnFacts) -> TurnRecord {
         let now = (self.session.now_us(), self.session.engine.clock.unix_ms());
+        let (user_text, instructions) = match &facts.transcript {
+            Some(transcript) => (transcript.text.clone(), String::new()),
+            None if facts.origin == TurnOrigin::Reply => (String::new(), facts.given_text),
+            None => (facts.given_text, String::new()),
+        };
         let unix_ms = |at_us: u64| now.1.saturating_sub(now.0.saturating_sub(at_us) / 1000);
         TurnRecord {
             started_ms: unix_ms(facts.started_at_us),
             ended_ms: facts.ended_at_us.map(unix_ms),
             retry_of: facts.redoes.and_then(Redo::retry_of),
             corrects: facts.redoes.and_then(Redo::corrects),
-            user_text: facts.transcript.as_ref().map_or(facts.given_text, |transcript| transcript.text.clone()),
+            user_text,
+            instructions,
             transcript: facts.transcript,
             reply_text: facts.reply_text,
             heard_text: facts.heard_text,

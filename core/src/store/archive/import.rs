@@ -156,7 +156,8 @@ impl Import<'_> {
         Ok(self.report)
     }
 
-    fn turn(&mut self, mut turn: TurnRecord) -> Result<()> {
+    fn turn(&mut self, turn: TurnRecord) -> Result<()> {
+        let mut turn = turn.with_instructions_apart();
         let session = &self.contents.session;
         turn.session = self.id;
         if turn.state == TurnState::Open {
@@ -179,7 +180,7 @@ impl Import<'_> {
             turn.set_audio(kind, recording.map(|recording| recording.info));
         }
         let transcript = turn.transcript.as_ref().map_or(0, |transcript| transcript.words.len() * 64);
-        let bytes = turn.user_text.len() + turn.reply_text.len() + transcript;
+        let bytes = turn.user_text.len() + turn.instructions.len() + turn.reply_text.len() + transcript;
         self.push(Row::Turn(Box::new(turn)), bytes)
     }
 
