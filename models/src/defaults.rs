@@ -1,12 +1,12 @@
 //! [`default_backends`]: the models of a [`ModelStore`] as an engine takes them.
 
+use crate::Device;
 use crate::chat::{ChatOptions, GgufChat};
 use crate::files::{ModelStore, Role};
 use crate::kokoro::Kokoro;
 use crate::silero::SileroVad;
 use crate::smart_turn::SmartTurn;
 use crate::whisper::Whisper;
-use burn::tensor::Device;
 use std::sync::Arc;
 use tertulia::backend::{Backends, TurnDetector};
 use tertulia::{Error, ErrorCode, Result};
@@ -51,13 +51,12 @@ pub fn default_backends(store: &ModelStore, options: &BackendOptions) -> Result<
         Some(name) => store.path(name)?,
         None => default_path(Role::Chat)?,
     };
-    let device = || options.device.clone();
     Ok(Backends {
         vad: Some(Arc::new(SileroVad::new(default_path(Role::Vad)?))),
         turn_detector: turn_detector(store),
-        recognizer: Some(Arc::new(Whisper::new(default_path(Role::Recognizer)?, device()))),
-        chat: Some(Arc::new(GgufChat::new(chat, device(), options.chat.clone()))),
-        synthesizer: Some(Arc::new(Kokoro::new(default_path(Role::Synthesizer)?, device()))),
+        recognizer: Some(Arc::new(Whisper::new(default_path(Role::Recognizer)?, options.device))),
+        chat: Some(Arc::new(GgufChat::new(chat, options.device, options.chat.clone()))),
+        synthesizer: Some(Arc::new(Kokoro::new(default_path(Role::Synthesizer)?, options.device))),
     })
 }
 

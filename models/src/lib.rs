@@ -18,6 +18,8 @@ mod byte_level;
 pub mod chat;
 #[cfg(all(feature = "whisper", feature = "chat", feature = "kokoro", feature = "silero", feature = "smart-turn"))]
 mod defaults;
+#[cfg(feature = "burn")]
+mod device;
 pub mod files;
 pub mod gguf;
 mod kernels;
@@ -41,3 +43,5 @@ pub mod whisper;
 
 #[cfg(all(feature = "whisper", feature = "chat", feature = "kokoro", feature = "silero", feature = "smart-turn"))]
 pub use defaults::{BackendOptions, default_backends};
+#[cfg(feature = "burn")]
+pub use device::Device;

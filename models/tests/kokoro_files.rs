@@ -7,7 +7,7 @@ use tertulia_models::gguf::{GgmlType, GgufWriter, Value, quant};
 use tertulia_models::kokoro::{Kokoro, convert_onnx};
 
 fn open(path: &Path) -> Result<Kokoro, Error> {
-    let kokoro = Kokoro::new(path, burn::tensor::Device::flex());
+    let kokoro = Kokoro::new(path, Default::default());
     kokoro.check().map(|()| kokoro)
 }
 

@@ -37,7 +37,7 @@ fn golden() -> Vec<Case> {
 }
 
 fn open(path: &Path) -> Kokoro {
-    Kokoro::new(path, burn::tensor::Device::flex())
+    Kokoro::new(path, Default::default())
 }
 
 fn speak(kokoro: &Kokoro, case: &Case) -> Utterance {

@@ -9,7 +9,7 @@ use tertulia::backend::{Model, SpeechChunk, SynthesisRequest, Synthesizer, block
 use tertulia::{ErrorCode, LanguageTag, Result};
 use tertulia_models::kokoro::Kokoro;
 
-static KOKORO: LazyLock<Kokoro> = LazyLock::new(|| Kokoro::new(model_path("kokoro-82m"), burn::tensor::Device::flex()));
+static KOKORO: LazyLock<Kokoro> = LazyLock::new(|| Kokoro::new(model_path("kokoro-82m"), Default::default()));
 
 fn tags(tags: &[&str]) -> Vec<LanguageTag> {
     tags.iter().map(|tag| tag.parse().unwrap()).collect()

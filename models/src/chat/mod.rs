@@ -33,8 +33,8 @@ mod transformer;
 
 pub use tokenizer::{Token, Tokenizer};
 
+use crate::Device;
 use crate::gguf::Gguf;
-use burn::tensor::Device;
 use config::Config;
 use conversation::GgufConversation;
 use parking_lot::Mutex;
@@ -230,7 +230,8 @@ impl Shared {
         let template = Template::new(source, &tokenizer)?;
         file.forget_values();
         let file = Arc::new(file);
-        let transformer = Transformer::load(&file, config, tokenizer.vocabulary_len(), &self.device, progress)?;
+        let transformer =
+            Transformer::load(&file, config, tokenizer.vocabulary_len(), &self.device.of_tensors(), progress)?;
         let model = Arc::new(Loaded { tokenizer, template, transformer, context_len });
         *loaded = Some(model.clone());
         Ok(model)

@@ -4,9 +4,9 @@ use super::chunks::{Chunk, chunks};
 use super::network::Network;
 use super::vocab::Vocab;
 use super::{ARCHITECTURE, FRAME_SAMPLES, SAMPLE_RATE_HZ, STYLE_ROWS, STYLE_WIDTH, SYMBOLS_MAX, voice_language};
+use crate::Device;
 use crate::gguf::Gguf;
 use crate::text::{self, PhonemeWord, phonemize};
-use burn::tensor::Device;
 use parking_lot::Mutex;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -182,7 +182,7 @@ impl Shared {
         if let Some(network) = &*network {
             return Ok(network.clone());
         }
-        let loaded = Arc::new(Network::load(&self.opened()?.file, &self.device, progress)?);
+        let loaded = Arc::new(Network::load(&self.opened()?.file, &self.device.of_tensors(), progress)?);
         *network = Some(loaded.clone());
         Ok(loaded)
     }

@@ -37,8 +37,8 @@ mod voicing;
 
 pub use inspect::Inspector;
 
+use crate::Device;
 use crate::gguf::Gguf;
-use burn::tensor::Device;
 use model_file::{Head, Loaded};
 use parking_lot::Mutex;
 use recognition::Recognition;
@@ -107,7 +107,7 @@ impl Whisper {
         if let Some(loaded) = &*loaded {
             return Ok(Arc::clone(loaded));
         }
-        let fresh = Arc::new(model_file::load(&self.path, &self.device, progress)?);
+        let fresh = Arc::new(model_file::load(&self.path, &self.device.of_tensors(), progress)?);
         *loaded = Some(Arc::clone(&fresh));
         Ok(fresh)
     }
