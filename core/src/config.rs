@@ -415,7 +415,7 @@ impl SessionUpdate {
 }
 
 /// Merges a patch as RFC 7396 says.
-fn merge(target: &mut Value, patch: &Value) {
+pub(crate) fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else { return *target = patch.clone() };
     if !target.is_object() {
         *target = Value::Object(serde_json::Map::new());

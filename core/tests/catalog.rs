@@ -1,7 +1,7 @@
 //! The catalogue of levels and scenarios, and merging of an app's own.
 
-use tertulia::ErrorCode;
 use tertulia::catalog::Catalog;
+use tertulia::{ErrorCode, prompt};
 
 #[test]
 fn the_built_in_levels_are_those_of_the_cefr() {
@@ -52,6 +52,57 @@ fn catalog_entries_are_added_and_replaced_by_name() {
 }
 
 #[test]
+fn levels_and_scenarios_are_listed_in_the_language_of_the_app() {
+    let tag = |tag: &str| tag.parse().unwrap();
+    let own = r#"{
+        "levels": [{"name": "Kids", "description": {"en": "For children.", "de": "Für Kinder."}, "instructions": "Be kind."}],
+        "scenarios": [{"name": "zoo", "title": {"en": "At the zoo", "es": "En el zoo"}, "setting": "a zoo",
+            "tutor_role": "a keeper", "learner_role": "a visitor", "goals": ["name three animals"]}]
+    }"#;
+    let catalog = Catalog::from_json(own).unwrap();
+    let listed = |language: &str| -> serde_json::Value {
+        serde_json::from_str(&catalog.listing(&tag(language)).to_json()).unwrap()
+    };
+    let (english, spanish, german) = (listed("en"), listed("es-MX"), listed("de"));
+    assert_eq!((&spanish["levels"][1]["name"], &spanish["levels"][1]["title"]), (&"A2".into(), &"Elemental".into()));
+    assert_eq!(german["levels"][1]["title"], "Elementary", "English stands in");
+    assert_eq!(german["levels"][6]["description"], "Für Kinder.");
+    assert_eq!(spanish["levels"][6]["title"], "Kids");
+    let zoo = &spanish["scenarios"][10];
+    assert_eq!((&zoo["title"], &zoo["description"]), (&"En el zoo".into(), &"a zoo".into()));
+    assert_eq!(zoo["goals"], serde_json::json!(["name three animals"]));
+    for (index, scenario) in spanish["scenarios"].as_array().unwrap()[..10].iter().enumerate() {
+        for field in ["title", "description", "goals"] {
+            assert_ne!(scenario[field], english["scenarios"][index][field], "{}", scenario["name"]);
+        }
+    }
+    for (index, level) in spanish["levels"].as_array().unwrap()[..6].iter().enumerate() {
+        assert_ne!(level["title"], english["levels"][index]["title"]);
+        assert_ne!(level["description"], english["levels"][index]["description"]);
+    }
+    // The whole of it is JSON, too.
+    assert!(Catalog::from_json(&catalog.to_json()).unwrap() == catalog);
+}
+
+#[test]
+fn a_wording_that_lacks_a_text_takes_the_english_one() {
+    let wording =
+        r#"{"prompts": {"fr": {"system": "Tu es {tutor_role}. Parle {target}.", "languages": {"fr": "français"}}}}"#;
+    let catalog = Catalog::from_json(wording).unwrap();
+    let config = |target: &str| tertulia::SessionConfig::new("en".parse().unwrap(), target.parse().unwrap());
+    let system = |target: &str| prompt::system_messages(&config(target), &catalog).unwrap().remove(0).content;
+    assert_eq!(system("fr-CA"), "Tu es a friendly conversation partner. Parle français.");
+    let opening = prompt::opening_instruction(&config("fr"), &catalog).unwrap();
+    assert!(opening.starts_with("I am here. Begin the conversation"), "{opening}");
+    // A text of a known language is replaced by itself.
+    let spanish = r#"{"prompts": {"es": {"persona": "Eres serio."}}}"#;
+    let mut changed = Catalog::builtin();
+    changed.merge_json(spanish).unwrap();
+    let system = |catalog: &Catalog| prompt::system_messages(&config("es"), catalog).unwrap().remove(0).content;
+    assert_eq!(system(&changed), system(&Catalog::builtin()).replace("Eres amable y paciente.", "Eres serio."));
+}
+
+#[test]
 fn catalog_errors_name_the_field_and_change_nothing() {
     let good = r#"{"name": "ok", "description": "d", "instructions": {"en": "i"}}"#;
     let cases = [
@@ -88,7 +139,17 @@ fn catalog_errors_name_the_field_and_change_nothing() {
             "scenarios[0].examples.en[0].tutor: empty",
         ),
         (r#"{"prompts": {"Deutsch": {}}}"#, "prompts.Deutsch"),
-        (r#"{"prompts": {"de": {}}}"#, "prompts.de: missing field `system`"),
+        (r#"{"prompts": {"de": {"sytem": "x"}}}"#, "prompts.de: unknown field `sytem`"),
+        (r#"{"prompts": {"de": {"system": 5}}}"#, "prompts.de: invalid type"),
+        (r#"{"prompts": {"de": {"system": null}}}"#, "prompts.de: missing field `system`"),
+        (
+            r#"{"levels": [{"name": "x", "description": {"de": "d"}, "instructions": {"en": "i"}}]}"#,
+            "levels[0].description.en",
+        ),
+        (
+            r#"{"levels": [{"name": "x", "title": {"de": "t"}, "description": "d", "instructions": "i"}]}"#,
+            "levels[0].title.en",
+        ),
     ];
     let mut catalog = Catalog::builtin();
     for (json, named) in cases {

@@ -3,7 +3,8 @@
 //! The built-in data lie beside this file as JSON. [`Catalog::merge_json`] takes an object with any of the keys
 //! `levels`, `scenarios` (lists) and `prompts` (by language): an entry whose name is new is added, one whose name is
 //! known replaces the old one. Texts for several languages are objects by primary language subtag; `en` must be
-//! among them and stands in for those that are missing.
+//! among them and stands in for those that are missing, and a plain text is an English one. In `prompts` a text that is
+//! missing stays as it was, and is the English one in a new language.
 //!
 //! ```
 //! use tertulia::catalog::Catalog;
@@ -20,10 +21,15 @@
 //! # Ok::<(), tertulia::Error>(())
 //! ```
 
+mod listing;
+
+pub use listing::{LevelEntry, Listing, ScenarioEntry};
+
+use crate::config::merge;
 use crate::error::{Error, ErrorCode, Result};
 use crate::language::LanguageTag;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -34,7 +40,7 @@ pub const CATALOG_TEXT_LEN_MAX: usize = 4_000;
 const FALLBACK: &str = "en";
 
 /// All levels and scenarios that a session can be set to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Catalog {
     levels: Vec<Level>,
     scenarios: Vec<Scenario>,
@@ -47,8 +53,11 @@ pub struct Catalog {
 pub struct Level {
     /// The name that settings use, such as `A2`.
     pub name: String,
+    /// A heading for a person; without one the name stands for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<Localized<String>>,
     /// One sentence for a person.
-    pub description: String,
+    pub description: Localized<String>,
     /// Instructions for the chat model: length of sentences, words, tenses.
     pub instructions: Localized<String>,
     /// The recommended speed of speech, 0.5 to 2; the host sets the session's speed.
@@ -64,6 +73,9 @@ pub struct Scenario {
     pub name: String,
     /// A heading for a person.
     pub title: Localized<String>,
+    /// One sentence for a person; without one the setting stands for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<Localized<String>>,
     /// The place; continues "Place:".
     pub setting: Localized<String>,
     /// The tutor's role; continues "You are".
@@ -91,9 +103,19 @@ pub struct Exchange {
 }
 
 /// A text in several languages, English among them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Localized<T>(BTreeMap<String, T>);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Localized<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let read = match Value::deserialize(deserializer)? {
+            texts @ Value::Object(_) => serde_json::from_value(texts),
+            english => serde_json::from_value(english).map(|text| [(FALLBACK.to_owned(), text)].into()),
+        };
+        read.map(Self).map_err(serde::de::Error::custom)
+    }
+}
 
 impl<T> Localized<T> {
     /// The text in `language` (a primary subtag), or in English.
@@ -170,6 +192,21 @@ impl Catalog {
         catalog
     }
 
+    /// The built-in catalogue with the entries of `json`; see [`merge_json`](Self::merge_json).
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidConfig`] names the field.
+    pub fn from_json(json: &str) -> Result<Self> {
+        let mut catalog = Self::builtin();
+        catalog.merge_json(json)?;
+        Ok(catalog)
+    }
+
+    /// The whole catalogue in JSON, in the form that [`merge_json`](Self::merge_json) reads.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a catalogue holds only strings, numbers and plain structs")
+    }
+
     /// Adds the entries of `json`, replacing those of the same name. Nothing changes where one of them is wrong.
     ///
     /// # Errors
@@ -227,7 +264,10 @@ impl Catalog {
                 for (language, wording) in languages {
                     let path = format!("prompts.{language}");
                     check_language(&path, &language)?;
-                    self.prompts.insert(language, parse(&path, &wording)?);
+                    let base = self.prompts.get(&language).or_else(|| self.prompts.get(FALLBACK));
+                    let mut whole = serde_json::to_value(base).expect("a wording is a map of texts");
+                    merge(&mut whole, &wording);
+                    self.prompts.insert(language, parse(&path, &whole)?);
                 }
                 Ok(())
             }
@@ -238,7 +278,11 @@ impl Catalog {
 
 impl Level {
     fn check(&self, path: &str) -> Result<()> {
-        check_localized(&format!("{path}.instructions"), &self.instructions)?;
+        let description = ("description", &self.description);
+        for (field, texts) in [description, ("instructions", &self.instructions)] {
+            check_localized(&format!("{path}.{field}"), texts)?;
+        }
+        check_optional(&format!("{path}.title"), self.title.as_ref())?;
         if !(0.5..=2.0).contains(&self.speed) {
             return Err(invalid(format!("{path}.speed: outside 0.5 to 2")));
         }
@@ -257,6 +301,7 @@ impl Scenario {
             check_localized(&format!("{path}.{field}"), texts)?;
         }
         check_localized(&format!("{path}.goals"), &self.goals)?;
+        check_optional(&format!("{path}.description"), self.description.as_ref())?;
         if let Some((language, _)) = self.goals.0.iter().find(|(_, goals)| goals.is_empty()) {
             return Err(invalid(format!("{path}.goals.{language}: empty")));
         }
@@ -309,6 +354,10 @@ fn check_localized<T>(path: &str, texts: &Localized<T>) -> Result<()> {
         return Err(invalid(format!("{path}.{FALLBACK}: missing")));
     }
     texts.0.keys().try_for_each(|language| check_language(path, language))
+}
+
+fn check_optional(path: &str, texts: Option<&Localized<String>>) -> Result<()> {
+    texts.map_or(Ok(()), |texts| check_localized(path, texts))
 }
 
 fn check_language(path: &str, language: &str) -> Result<()> {

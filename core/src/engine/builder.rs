@@ -105,12 +105,16 @@ impl EngineBuilder {
     }
 
     /// The store, its key and quota, the memory limit and the longest utterance from options; they replace what was set
-    /// before. The models and threads are left to those who make the backends.
+    /// before, and so does a catalogue. The models and threads are left to those who make the backends.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidConfig`] names the option that is outside its range.
+    /// [`ErrorCode::InvalidConfig`] names the option that is outside its range, or the field of the catalogue that is
+    /// wrong.
     pub fn options(mut self, options: &EngineOptions) -> Result<Self> {
         options.check_ranges()?;
+        if let Some(own) = &options.catalog {
+            self.catalog = Catalog::from_json(&own.to_string())?;
+        }
         let EngineOptions { store, key, audio_bytes_max, memory_bytes_max, utterance_seconds_max, .. } =
             options.clone();
         self.store = store.into();

@@ -3,35 +3,37 @@
 use crate::backend::{Backends, Model, VoiceInfo};
 use crate::language::LanguageTag;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The abilities of an engine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Capabilities {
-    /// The languages, by tag.
+    /// The languages, by primary subtag.
     pub languages: Vec<LanguageCapability>,
     /// The names of the levels.
     pub levels: Vec<String>,
     /// The names of the scenarios.
     pub scenarios: Vec<String>,
-    /// The names of the models, by role; a missing one is null.
+    /// The names of the models, by role; a missing one is absent in JSON.
     pub models: ModelNames,
     /// True if sessions outlive the process.
     pub persistent: bool,
 }
 
-/// The abilities of an engine in one language.
+/// The abilities of an engine in one language, whatever its region.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LanguageCapability {
-    /// The language.
-    pub tag: LanguageTag,
+    /// The language's primary subtag, such as `es`.
+    pub language: String,
+    /// The tags of it that the backends name, such as `es` and `es-MX`.
+    pub tags: Vec<LanguageTag>,
     /// True if the recogniser knows it.
     pub recognise: bool,
     /// True if the synthesizer knows it.
     pub speak: bool,
     /// True if the chat model knows it.
     pub chat: bool,
-    /// The names of its voices.
+    /// The names of its voices; the first is the default one.
     pub voices: Vec<String>,
 }
 
@@ -39,14 +41,19 @@ pub struct LanguageCapability {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ModelNames {
     /// Voice activity detection.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub vad: Option<String>,
     /// End-of-turn detection.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub turn_detector: Option<String>,
     /// Speech to text.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub recognizer: Option<String>,
     /// Replies.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub chat: Option<String>,
     /// Text to speech.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub synthesizer: Option<String>,
 }
 
@@ -72,14 +79,20 @@ impl LanguageCapability {
         let chat = backends.chat.as_ref().map(|model| model.languages()).unwrap_or_default();
         let speak = backends.synthesizer.as_ref().map(|model| model.languages()).unwrap_or_default();
         let voices: Vec<VoiceInfo> = backends.synthesizer.as_ref().map(|model| model.voices()).unwrap_or_default();
-        let tags: BTreeSet<&LanguageTag> = recognise.iter().chain(&chat).chain(&speak).collect();
+        let spoken = voices.iter().map(|voice| &voice.language);
+        let mut tags: BTreeMap<&str, BTreeSet<&LanguageTag>> = BTreeMap::new();
+        for tag in recognise.iter().chain(&chat).chain(&speak).chain(spoken) {
+            tags.entry(tag.primary()).or_default().insert(tag);
+        }
+        let of = |language: &str, known: &[LanguageTag]| known.iter().any(|tag| tag.primary() == language);
         tags.into_iter()
-            .map(|tag| Self {
-                tag: tag.clone(),
-                recognise: recognise.contains(tag),
-                speak: speak.contains(tag),
-                chat: chat.contains(tag),
-                voices: voices.iter().filter(|v| v.language.same_language(tag)).map(|v| v.name.clone()).collect(),
+            .map(|(language, tags)| Self {
+                language: language.to_owned(),
+                tags: tags.into_iter().cloned().collect(),
+                recognise: of(language, &recognise),
+                speak: of(language, &speak),
+                chat: of(language, &chat),
+                voices: voices.iter().filter(|v| v.language.primary() == language).map(|v| v.name.clone()).collect(),
             })
             .collect()
     }

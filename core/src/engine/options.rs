@@ -44,6 +44,10 @@ pub struct EngineOptions {
     pub threads: Option<usize>,
     /// The model of each role.
     pub models: ModelChoices,
+    /// Levels, scenarios and prompts that are added to the built-in ones: an object as
+    /// [`Catalog::merge_json`](crate::catalog::Catalog::merge_json) reads it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<serde_json::Value>,
 }
 
 /// The place of an engine's store, as data; in JSON `"memory"` or `{"path": "…"}`.
@@ -120,6 +124,7 @@ impl Default for EngineOptions {
             utterance_seconds_max: 120,
             threads: None,
             models: ModelChoices::default(),
+            catalog: None,
         }
     }
 }

@@ -79,6 +79,13 @@ fn wrong_options_are_named_and_the_key_is_in_no_error() {
         assert!(error.detail().starts_with(detail), "{json}: {error}");
         assert!(!error.to_string().contains("c0ffee") && !error.to_string().contains("0c0d"), "{error}");
     }
+    let own =
+        r#"{"catalog": {"levels": [{"name": "Kids", "description": "For children.", "instructions": "Be kind."}]}}"#;
+    let engine = EngineBuilder::new().options(&EngineOptions::from_json(own).unwrap()).unwrap().build().unwrap();
+    assert_eq!(engine.capabilities().levels, ["A1", "A2", "B1", "B2", "C1", "C2", "Kids"]);
+    let own = EngineOptions::from_json(r#"{"catalog": {"levels": [{"name": "Kids"}]}}"#).unwrap();
+    let error = EngineBuilder::new().options(&own).err().unwrap();
+    assert!(error.detail().starts_with("catalog: levels[0]: missing field"), "{error}");
     let too_long = EngineOptions { utterance_seconds_max: 0, ..EngineOptions::default() };
     assert_eq!(EngineBuilder::new().options(&too_long).err().unwrap().code(), ErrorCode::InvalidConfig);
 }

@@ -1,9 +1,12 @@
 //! Settings changed between turns, and capabilities.
 
 use crate::support::Host;
-use tertulia::backend::Sampling;
+use tertulia::backend::{Backends, Model, RecognitionRequest, RecognitionStep, Recognizer, Sampling, Steps};
 use tertulia::store::SessionQuery;
-use tertulia::{ErrorCode, Keep, Listening, Retention, SessionConfig, SessionEngine, SessionUpdate};
+use tertulia::testing::scripted::Scripted;
+use tertulia::{
+    EngineBuilder, ErrorCode, Keep, LanguageTag, Listening, Retention, SessionConfig, SessionEngine, SessionUpdate,
+};
 
 #[test]
 fn an_update_applies_from_the_next_turn_and_is_stored() {
@@ -135,13 +138,45 @@ fn a_session_is_listed_under_the_title_and_with_the_metadata_of_the_host() {
 fn capabilities_come_from_the_backends() {
     let host = Host::new();
     let capabilities = host.engine.capabilities();
-    let tags: Vec<&str> = capabilities.languages.iter().map(|language| language.tag.as_str()).collect();
-    assert_eq!(tags, ["en", "es"]);
+    let languages: Vec<&str> = capabilities.languages.iter().map(|known| known.language.as_str()).collect();
+    assert_eq!(languages, ["en", "es"]);
     let spanish = &capabilities.languages[1];
     assert!(spanish.recognise && spanish.speak && spanish.chat);
     assert_eq!(spanish.voices, ["es_test"]);
     assert!(!capabilities.persistent);
     assert!(capabilities.levels.contains(&"A2".to_owned()) && capabilities.scenarios.contains(&"cafe".to_owned()));
+}
+
+/// A recogniser of two regions of one language, and of one that no other backend knows.
+struct Regional;
+
+impl Model for Regional {
+    fn name(&self) -> &str {
+        "regional"
+    }
+}
+
+impl Recognizer for Regional {
+    fn languages(&self) -> Vec<LanguageTag> {
+        ["es-MX", "pt-BR", "es-AR"].map(|tag| tag.parse().unwrap()).into()
+    }
+
+    fn recognize(&self, _: RecognitionRequest) -> tertulia::Result<Steps<'static, RecognitionStep>> {
+        Err(ErrorCode::RecognizerFailed.into())
+    }
+}
+
+#[test]
+fn capabilities_group_the_regions_of_a_language() {
+    let backends = Backends { recognizer: Some(std::sync::Arc::new(Regional)), ..Scripted::new().backends() };
+    let engine = EngineBuilder::new().backends(backends).build().unwrap();
+    let known = serde_json::to_value(engine.capabilities().languages).unwrap();
+    let expected = serde_json::json!([
+        {"language": "en", "tags": ["en"], "recognise": false, "speak": true, "chat": true, "voices": ["en_test"]},
+        {"language": "es", "tags": ["es", "es-AR", "es-MX"], "recognise": true, "speak": true, "chat": true, "voices": ["es_test"]},
+        {"language": "pt", "tags": ["pt-BR"], "recognise": true, "speak": false, "chat": false, "voices": []},
+    ]);
+    assert_eq!(known, expected);
 }
 
 #[test]

@@ -119,7 +119,7 @@ pub(crate) fn synthesize_learner(
 ) -> Result<(Vec<f32>, u32)> {
     let language = manner.language.as_ref().unwrap_or(target);
     let capabilities = engine.capabilities();
-    let known = capabilities.languages.iter().filter(|known| known.tag.same_language(language));
+    let known = capabilities.languages.iter().filter(|known| known.language == language.primary());
     let voice = manner.voice.as_ref().or_else(|| known.flat_map(|known| &known.voices).last());
     let voice =
         voice.ok_or_else(|| Error::new(ErrorCode::LanguageUnsupported, format!("no voice speaks {language}")))?;

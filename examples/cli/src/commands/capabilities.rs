@@ -15,9 +15,9 @@ fn as_text(capabilities: &Capabilities) -> String {
     let (full, recognised): (Vec<_>, Vec<_>) = capabilities.languages.iter().partition(|language| language.speak);
     for language in full {
         let voices = if language.voices.is_empty() { "-".to_owned() } else { language.voices.join(" ") };
-        lines.push(format!("{}: recognise, speak, chat; voices: {voices}", language.tag));
+        lines.push(format!("{}: recognise, speak, chat; voices: {voices}", language.language));
     }
-    let recognised: Vec<&str> = recognised.iter().map(|language| language.tag.as_str()).collect();
+    let recognised: Vec<&str> = recognised.iter().map(|language| language.language.as_str()).collect();
     lines.push(format!("recognise only: {}", recognised.join(" ")));
     lines.push(format!("levels: {}", capabilities.levels.join(" ")));
     lines.push(format!("scenarios: {}", capabilities.scenarios.join(" ")));

@@ -26,7 +26,7 @@ fn first_voice(engine: &tertulia::Engine, language: &tertulia::LanguageTag) -> R
     let voice = capabilities
         .languages
         .iter()
-        .filter(|known| known.tag.same_language(language))
+        .filter(|known| known.language == language.primary())
         .find_map(|known| known.voices.first());
     voice.cloned().ok_or_else(|| Error::new(ErrorCode::LanguageUnsupported, format!("no voice speaks {language}")))
 }
