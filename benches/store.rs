@@ -8,7 +8,7 @@ mod store_work;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use store_work::{Bare, NOW_MS, SAMPLES, Sqlite, noise, open, session, spoken, turn};
-use tertulia::store::{Store, StoreKey, StoreLocation, StoreOptions, Write};
+use tertulia::store::{SessionQuery, Store, StoreKey, StoreLocation, StoreOptions, Write};
 
 /// A turn with 200 KB of audio, made durable.
 fn commit(criterion: &mut Criterion) {
@@ -69,6 +69,10 @@ fn read(criterion: &mut Criterion) {
     let store = open(&path);
     group.bench_function("first page of 50 sessions", |bencher| {
         bencher.iter(|| black_box(store.sessions(&Default::default(), None, 50).expect("a page")));
+    });
+    let query = SessionQuery { text: Some("no such text".into()), ..SessionQuery::default() };
+    group.bench_function("page of a search without a match", |bencher| {
+        bencher.iter(|| black_box(store.sessions(&query, None, 50).expect("a page")));
     });
     group.bench_function("turns of a session", |bencher| {
         bencher.iter(|| black_box(store.turns(last).expect("turns")));

@@ -186,6 +186,9 @@ pub(crate) enum Sessions {
     List {
         #[command(flatten)]
         store: Store,
+        /// Only those with this part in the title or the texts
+        #[arg(long)]
+        text: Option<String>,
         /// The number of sessions, at most
         #[arg(long, default_value_t = 50)]
         limit: usize,

@@ -66,18 +66,12 @@ pub(crate) fn read_key(path: &Path) -> Result<StoreKey> {
     if bytes.len() == 32 {
         return StoreKey::from_slice(&bytes);
     }
-    let digits: Vec<u8> = bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    let value = |digit: &u8| char::from(*digit).to_digit(16).map(|value| value as u8);
-    let halves: Option<Vec<u8>> = digits.iter().map(value).collect();
-    match halves {
-        Some(halves) if halves.len() == 64 => {
-            StoreKey::from_slice(&halves.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect::<Vec<u8>>())
-        }
-        _ => {
-            let detail = format!("{} holds neither 32 bytes nor 64 hexadecimal digits", path.display());
-            Err(Error::new(ErrorCode::InvalidArgument, detail))
-        }
-    }
+    let digits: String =
+        bytes.iter().filter(|byte| !byte.is_ascii_whitespace()).map(|&byte| char::from(byte)).collect();
+    StoreKey::from_hex(&digits).map_err(|_| {
+        let detail = format!("{} holds neither 32 bytes nor 64 hexadecimal digits", path.display());
+        Error::new(ErrorCode::InvalidArgument, detail)
+    })
 }
 
 /// The resumed session, or a new one.

@@ -75,6 +75,9 @@ fn sessions_need_no_models() {
     let empty = sessions(&["list"]);
     assert_success(&empty);
     assert!(empty.stdout.is_empty());
+    let nothing = sessions(&["list", "--text", "playa"]);
+    assert_success(&nothing);
+    assert!(nothing.stdout.is_empty());
     let unknown = sessions(&["show", "0192f0c1-2345-7abc-8def-0123456789ab"]);
     assert_eq!((unknown.status.code(), lines(&unknown)[0]["name"].as_str()), (Some(11), Some("SessionNotFound")));
     let folder_as_store = tertulia(&["sessions", "list", "--store", path_text(folder.path())]).output().unwrap();

@@ -9,21 +9,13 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 use tertulia::event::TurnState;
-use tertulia::store::{ImportOptions, SessionRecord, StoreUsage, TurnRecord};
+use tertulia::store::{ImportOptions, SessionQuery, SessionRecord, StoreUsage, TurnRecord};
 use tertulia::{Engine, Error, ErrorCode, Playback, Result, Session, SessionEngine, SessionId, SessionUpdate, TurnId};
 
 pub(crate) fn run(command: args::Sessions, output: &Output) -> Result<()> {
     match command {
-        args::Sessions::List { store, limit } => {
-            let page = open(&store)?.sessions(&Default::default(), None, limit)?;
-            for session in &page.sessions {
-                let line = || {
-                    let (id, turns, title) = (session.id, session.turns, &session.title);
-                    format!("{id}  {} → {}  {turns} turns  {title}", session.native, session.target)
-                };
-                output.result(session, line)?;
-            }
-            Ok(())
+        args::Sessions::List { store, text, limit } => {
+            list(&open(&store)?, &SessionQuery { text, ..SessionQuery::default() }, limit, output)
         }
         args::Sessions::Show { session, store } => {
             let (record, turns) = open(&store)?.session(session)?;
@@ -142,6 +134,26 @@ fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
+fn list(engine: &Engine, query: &SessionQuery, limit: usize, output: &Output) -> Result<()> {
+    let (mut after, mut left) = (None, limit);
+    while left > 0 {
+        let page = engine.sessions(query, after, left)?;
+        for session in &page.sessions {
+            let line = || {
+                let (id, turns, title) = (session.id, session.turns, &session.title);
+                format!("{id}  {} → {}  {turns} turns  {title}", session.native, session.target)
+            };
+            output.result(session, line)?;
+        }
+        left -= page.sessions.len();
+        match page.next {
+            next @ Some(_) => after = next,
+            None => break,
+        }
+    }
+    Ok(())
+}
+
 /// Prints a session as it is stored.
 pub(crate) fn show(record: &SessionRecord, turns: &[TurnRecord], output: &Output) -> Result<()> {
     output.result(record, || {
@@ -166,6 +178,9 @@ fn turn_text(turn: &TurnRecord) -> String {
     }
     if matches!(turn.origin, TurnOrigin::Utterance | TurnOrigin::Text) {
         let _ = write!(text, "\n  learner: {}", turn.user_text);
+    }
+    if !turn.instructions.is_empty() {
+        let _ = write!(text, "\n  asked:   {}", turn.instructions);
     }
     let _ = write!(text, "\n  tutor:   {}", turn.reply_text);
     if let Some(heard) = &turn.heard_text {
