@@ -98,7 +98,7 @@ pub use driver::local::LocalDriver;
 pub use driver::recording::ListenRequest;
 pub use engine::{
     Capabilities, Engine, EngineBuilder, EngineOptions, LanguageCapability, ModelChoice, ModelChoices, ModelNames,
-    SessionEngine, StorePlace, TrimLevel,
+    SessionEngine, StillRunning, StorePlace, TrimLevel, Worker,
 };
 pub use error::{Error, ErrorCode, Result};
 pub use event::{Event, EventKind, SessionId, TurnId};

@@ -1,6 +1,7 @@
 //! The workers: an executor for each heavy backend, which does its work step by step.
 
 use super::pause::Pause;
+use super::worker::Worker;
 use crate::error::{Error, ErrorCode, Result};
 use crate::platform::{BoxFuture, Executor};
 use event_listener::Event;
@@ -10,32 +11,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::Poll;
 
-/// Which worker does a piece of work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Worker {
-    /// The microphone and its VAD: short steps only, so that no session's audio waits.
-    Microphone,
-    /// The turn detector.
-    TurnDetector,
-    /// Decoding, the recogniser.
-    Recognizer,
-    /// The chat model.
-    Chat,
-    /// The synthesizer.
-    Synthesizer,
-}
-
-impl Worker {
-    /// All of them, each with the name of its thread.
-    pub(crate) const ALL: [(Worker, &str); 5] = [
-        (Worker::Microphone, "tertulia-mic"),
-        (Worker::TurnDetector, "tertulia-turn-detector"),
-        (Worker::Recognizer, "tertulia-recognizer"),
-        (Worker::Chat, "tertulia-chat"),
-        (Worker::Synthesizer, "tertulia-synthesizer"),
-    ];
-}
-
 /// The executors of the workers. Whoever runs them decides on which thread; a piece of work that is not finished goes to
 /// the end of its queue when it can go on.
 pub(crate) struct Workers {
@@ -44,14 +19,14 @@ pub(crate) struct Workers {
     /// Tells the threads that they are.
     pub(crate) closed: Event,
     /// Closed while the host is suspended: no step begins.
-    pub(crate) pause: Arc<Pause>,
+    pub(crate) pause: Pause,
 }
 
 pub(crate) type Executors = [Executor; Worker::ALL.len()];
 
 impl Workers {
     pub(crate) fn new() -> Self {
-        Self { executors: Mutex::new(Some(Arc::default())), closed: Event::new(), pause: Arc::default() }
+        Self { executors: Mutex::new(Some(Arc::default())), closed: Event::new(), pause: Pause::default() }
     }
 
     /// Hands work over; drops it where the workers are closed.
@@ -59,7 +34,7 @@ impl Workers {
         let Some(executors) = self.executors() else { return };
         let pause = self.pause.clone();
         let steps = poll_fn(move |context| {
-            let _inside = pause.enter();
+            let _inside = pause.enter(worker);
             caught("a piece of work", || work.as_mut().poll(context)).unwrap_or_else(|error| {
                 tracing::error!(error = error.chain(), "work was lost");
                 Poll::Ready(())

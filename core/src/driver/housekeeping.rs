@@ -27,7 +27,7 @@ impl Shared {
         match self.store.sweep(self.clock.unix_ms(), false) {
             Ok(swept) if swept.is_empty() => {}
             Ok(swept) => tracing::info!(?swept, "what may not stay was deleted"),
-            Err(error) if error.code() == ErrorCode::Suspended => {
+            Err(error) if matches!(error.code(), ErrorCode::Suspended | ErrorCode::EngineClosed) => {
                 *self.tidied_us.lock() = None;
                 return true;
             }
@@ -49,7 +49,10 @@ impl Shared {
             Err(error)
                 if matches!(
                     error.code(),
-                    ErrorCode::SessionBusy | ErrorCode::StoreCannotReplace | ErrorCode::Suspended
+                    ErrorCode::SessionBusy
+                        | ErrorCode::StoreCannotReplace
+                        | ErrorCode::Suspended
+                        | ErrorCode::EngineClosed
                 ) => {}
             Err(error) => tracing::warn!(error = error.chain(), "the store could not be compacted"),
         }

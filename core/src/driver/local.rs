@@ -1,9 +1,12 @@
 //! The loop and the workers on the caller's thread: for browsers, and for tests that want no threads.
 
-use super::{EngineLoop, Shared};
+use super::pause::Inside;
+use super::worker::Worker;
+use super::{EngineLoop, Shared, callback};
 use futures_lite::future::or;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 /// Runs an engine that has no threads of its own; see [`EngineBuilder::build_local`](crate::EngineBuilder).
@@ -20,7 +23,7 @@ use std::task::Poll;
 ///     }
 /// }
 /// # let (engine, driver) = EngineBuilder::new().build_local().unwrap();
-/// # engine.shut_down();
+/// # engine.shut_down(std::time::Duration::ZERO).unwrap();
 /// # tertulia::backend::block_on(run(driver));
 /// ```
 pub struct LocalDriver {
@@ -28,20 +31,29 @@ pub struct LocalDriver {
     engine_loop: EngineLoop,
     /// The worker whose turn it is.
     worker: usize,
+    /// Until there is nothing to do any more.
+    running: Option<Inside>,
 }
 
 impl LocalDriver {
     pub(crate) fn new(shared: Arc<Shared>, engine_loop: EngineLoop) -> Self {
-        Self { shared, engine_loop, worker: 0 }
+        let running = Some(shared.running.enter(Worker::Engine));
+        Self { shared, engine_loop, worker: 0, running }
     }
 
     /// Does one bounded piece of work: handles one message, one deadline, or does one step of one backend; false where
     /// there is nothing to do now.
     pub fn step(&mut self) -> bool {
-        if self.shared.commit_pause.is_closed() {
+        if self.running.is_none() || self.shared.commit_pause.is_closed() {
             return false;
         }
-        self.engine_loop.try_turn() || self.engine_loop.tick() || self.work() || self.shared.tidy_if_due()
+        let _inside = callback::enter();
+        let stepped =
+            self.engine_loop.try_turn() || self.engine_loop.tick() || self.work() || self.shared.tidy_if_due();
+        if self.is_done() {
+            self.stop();
+        }
+        stepped
     }
 
     /// Does one step as soon as there is one to do: after a call of the host, or when a backend can go on. Deadlines pass
@@ -55,6 +67,7 @@ impl LocalDriver {
             let Some(executors) = self.shared.workers.executors() else { return };
             let mut work: Vec<_> = executors.iter().map(|executor| Box::pin(executor.tick())).collect();
             let worked = poll_fn(|context| {
+                let _inside = callback::enter();
                 let has_worked = work.iter_mut().any(|tick| tick.as_mut().poll(context).is_ready());
                 if has_worked { Poll::Ready(true) } else { Poll::Pending }
             });
@@ -86,6 +99,12 @@ impl LocalDriver {
         self.engine_loop.is_done()
     }
 
+    fn stop(&mut self) {
+        if let Some(_running) = self.running.take() {
+            self.shared.stop();
+        }
+    }
+
     /// Does a step of the next worker that has one.
     fn work(&mut self) -> bool {
         let Some(executors) = self.shared.workers.executors() else { return false };
@@ -99,6 +118,9 @@ impl LocalDriver {
 impl Drop for LocalDriver {
     fn drop(&mut self) {
         self.shared.workers.close();
+        if self.shared.shut_down.load(Ordering::Acquire) {
+            self.stop();
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! [`local`] on the caller's.
 
 mod background_gate;
+pub(crate) mod callback;
 mod context;
 pub(crate) mod exec;
 mod front_end;
@@ -26,6 +27,7 @@ mod summary;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub(crate) mod threaded;
 pub(crate) mod utterance;
+pub(crate) mod worker;
 
 use crate::backend::{Backends, Purpose, RequestContext};
 use crate::catalog::Catalog;
@@ -48,6 +50,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Weak};
 use utterance::{UtteranceAudio, UtteranceFile};
+use worker::Worker;
 
 /// Limits of an engine.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +86,8 @@ pub(crate) struct Shared {
     pub(crate) commits: Option<Sender<CommitOrder>>,
     /// Closed while the host is suspended.
     pub(crate) commit_pause: Pause,
+    /// Holds those that have not ended; never closed.
+    pub(crate) running: Pause,
     pub(crate) shut_down: AtomicBool,
     /// Notified by every message: an engine without threads is to look at it.
     pub(crate) called: event_listener::Event,
@@ -219,8 +224,10 @@ pub(crate) enum Message {
     Updated(SessionKey),
     /// A commit, with the writes that are still to be done where it failed.
     Committed(Commit, Option<Error>),
-    /// Answers once everything is committed that was sent before.
-    Flush(Sender<()>),
+    /// The machines stand still. Answers once everything is committed that was sent before.
+    Suspend(Sender<()>),
+    /// The machines go on.
+    Resume,
     /// Sessions between two turns drop caches that can be computed again.
     Trim,
     Summary(SessionKey, summary::News),
@@ -269,7 +276,7 @@ impl Shared {
     /// fault is not another's.
     pub(crate) fn commit_all(&self, mut commits: Vec<Commit>) {
         let _span = tracing::info_span!("commit", turns = commits.len()).entered();
-        let _inside = self.commit_pause.enter();
+        let _inside = self.commit_pause.enter(Worker::Store);
         if commits.len() > 1 {
             // Moved there and back: the writes hold whole recordings.
             let counts: Vec<usize> = commits.iter().map(|commit| commit.writes.len()).collect();
@@ -292,6 +299,17 @@ impl Shared {
         }
     }
 
+    /// Stops everything, once all sessions are closed.
+    pub(crate) fn stop(&self) {
+        self.workers.close();
+        self.engine_events.close(ErrorCode::EngineClosed);
+        match &self.commits {
+            // After what waits.
+            Some(commits) => _ = commits.send(CommitOrder::Stop),
+            None => self.store.close(),
+        }
+    }
+
     fn apply(&self, writes: &[Write]) -> Result<()> {
         caught("the store", || self.store.apply(writes)).flatten()
     }
@@ -302,12 +320,13 @@ pub(crate) struct EngineLoop {
     shared: Arc<Shared>,
     messages: Receiver<Message>,
     sessions: HashMap<SessionKey, SessionCore>,
+    suspended: bool,
     shutting_down: bool,
 }
 
 impl EngineLoop {
     pub(crate) fn new(shared: Arc<Shared>, messages: Receiver<Message>) -> Self {
-        Self { shared, messages, sessions: HashMap::new(), shutting_down: false }
+        Self { shared, messages, sessions: HashMap::new(), suspended: false, shutting_down: false }
     }
 
     /// Handles one message that is there; false where there is none.
@@ -322,11 +341,17 @@ impl EngineLoop {
 
     /// The next time, on the clock's monotonic scale, at which [`tick`](EngineLoop::tick) is due.
     pub(crate) fn next_deadline_us(&self) -> Option<u64> {
+        if self.suspended {
+            return None;
+        }
         self.sessions.values().filter_map(SessionCore::deadline_us).min()
     }
 
     /// Lets machines whose time has come go on; false where none was due.
     pub(crate) fn tick(&mut self) -> bool {
+        if self.suspended {
+            return false;
+        }
         let now_us = self.shared.clock.monotonic_us();
         let is_due = |session: &&mut SessionCore| session.deadline_us().is_some_and(|due_us| due_us <= now_us);
         let mut ticked = false;
@@ -344,6 +369,9 @@ impl EngineLoop {
                 let key = session.key();
                 self.sessions.insert(key, *session);
                 self.with_session(key, SessionCore::open);
+                if self.shutting_down {
+                    self.with_session(key, |session| session.handle(Input::Close { ended: false }));
+                }
             }
             Message::Machine(key, input) => self.with_session(key, |session| session.handle(input)),
             Message::Utterance(key, start, file) => {
@@ -356,16 +384,21 @@ impl EngineLoop {
             Message::Committed(commit, error) => {
                 self.with_session(commit.key, |session| session.handle_committed(commit, error));
             }
-            Message::Flush(done) => {
+            Message::Suspend(done) => {
+                self.suspended = true;
                 if let Some(commits) = &self.shared.commits {
                     let _ = commits.send(CommitOrder::Flush(done));
                 }
+            }
+            Message::Resume => {
+                self.suspended = false;
+                self.keys().into_iter().for_each(|key| self.with_session(key, |s| s.handle(Input::Resumed)));
             }
             Message::Trim => self.keys().into_iter().for_each(|key| self.with_session(key, SessionCore::trim)),
             Message::Summary(key, news) => self.with_session(key, |session| session.handle_summary(news)),
             Message::Turns(key, read) => self.with_session(key, |session| session.handle_turns(read)),
             Message::ShutDown => {
-                self.shutting_down = true;
+                (self.shutting_down, self.suspended) = (true, false);
                 for key in self.keys() {
                     self.with_session(key, |session| session.handle(Input::Close { ended: false }));
                 }

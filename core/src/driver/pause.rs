@@ -1,9 +1,15 @@
-//! A gate for everything that computes or writes: closed, it holds who comes and waits for who is inside.
+//! A gate for everything that computes or writes: closed, it holds who comes, and knows who is inside.
 
+use super::worker::Worker;
 use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
+use std::time::Duration;
+
+#[derive(Clone, Default)]
+pub(crate) struct Pause(Arc<Gate>);
 
 #[derive(Default)]
-pub(crate) struct Pause {
+struct Gate {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -11,45 +17,57 @@ pub(crate) struct Pause {
 #[derive(Default)]
 struct State {
     paused: bool,
-    inside: usize,
+    inside: Vec<Worker>,
 }
 
 /// A pass through the gate; dropping it leaves.
-pub(crate) struct Inside<'p>(&'p Pause);
+pub(crate) struct Inside(Pause, Worker);
 
 impl Pause {
     /// Waits until the gate is open, and goes in.
-    pub(crate) fn enter(&self) -> Inside<'_> {
-        let mut state = self.state.lock();
+    pub(crate) fn enter(&self, worker: Worker) -> Inside {
+        let mut state = self.0.state.lock();
         while state.paused {
-            self.changed.wait(&mut state);
+            self.0.changed.wait(&mut state);
         }
-        state.inside += 1;
-        Inside(self)
+        state.inside.push(worker);
+        Inside(self.clone(), worker)
     }
 
-    /// Closes the gate and waits until none is inside.
+    /// Lets nobody in any more.
     pub(crate) fn close(&self) {
-        let mut state = self.state.lock();
-        state.paused = true;
-        while state.inside > 0 {
-            self.changed.wait(&mut state);
+        self.0.state.lock().paused = true;
+    }
+
+    /// Waits until none is inside; the workers that still are when the time is over. Only a wait needs a platform with
+    /// threads and a clock.
+    pub(crate) fn wait(&self, timeout: Duration) -> Vec<Worker> {
+        let mut state = self.0.state.lock();
+        if !timeout.is_zero() {
+            self.0.changed.wait_while_for(&mut state, |state| !state.inside.is_empty(), timeout);
         }
+        let mut inside = state.inside.clone();
+        inside.sort_unstable();
+        inside.dedup();
+        inside
     }
 
     pub(crate) fn open(&self) {
-        self.state.lock().paused = false;
-        self.changed.notify_all();
+        self.0.state.lock().paused = false;
+        self.0.changed.notify_all();
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.state.lock().paused
+        self.0.state.lock().paused
     }
 }
 
-impl Drop for Inside<'_> {
+impl Drop for Inside {
     fn drop(&mut self) {
-        self.0.state.lock().inside -= 1;
-        self.0.changed.notify_all();
+        let mut state = self.0.0.state.lock();
+        let at = state.inside.iter().position(|worker| *worker == self.1).expect("it went in");
+        state.inside.swap_remove(at);
+        drop(state);
+        self.0.0.changed.notify_all();
     }
 }

@@ -1,5 +1,6 @@
 //! The queue of events between a session, or the engine, and its one reader.
 
+use super::callback;
 use super::exec::caught;
 use crate::backend::CancelFlag;
 use crate::error::{ErrorCode, Result};
@@ -174,6 +175,7 @@ impl EventQueue {
         let (wake, waker) = (inner.wake.clone(), inner.waker.take());
         drop(inner);
         self.arrived.notify_all();
+        let _inside = callback::enter();
         if let Some(waker) = waker {
             waker.wake();
         }

@@ -5,11 +5,11 @@ mod storing;
 mod summarising;
 
 use super::context::{Dialogue, Exchange, learners_message};
-use super::exec::Worker;
 use super::jobs::{self, ConversationSlot, Job};
 use super::listening;
 use super::recording::listening_settings;
 use super::utterance::{UtteranceAudio, UtteranceFile, samples_to_ms};
+use super::worker::Worker;
 use super::{Commit, SessionKey, SessionShared, Shared};
 use crate::audio::to_i16;
 use crate::backend::{CancelFlag, LISTEN_RATE_HZ, MaybeSend, Purpose, SynthesisRequest};
@@ -78,6 +78,18 @@ struct TurnWork {
     reply_pcm: Vec<i16>,
     reply_rate: Option<u32>,
     user_audio_saved: bool,
+}
+
+/// A session that is dropped with its engine is closed, so that nobody waits for its events.
+impl Drop for SessionCore {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.session.closing.store(true, Ordering::Release);
+            self.session.microphone.close();
+            self.session.events.close(ErrorCode::EngineClosed);
+            self.session.engine.open.release(self.session.id);
+        }
+    }
 }
 
 impl SessionCore {

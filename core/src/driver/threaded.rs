@@ -1,6 +1,7 @@
 //! Threads for the loop, for each worker and for commits.
 
-use super::exec::Worker;
+use super::callback;
+use super::worker::Worker;
 use super::{CommitOrder, EngineLoop, Shared};
 use crate::error::{Error, ErrorCode, Result};
 use crate::platform::Executor;
@@ -11,14 +12,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-/// The threads of one engine.
-pub(crate) struct Threads {
-    engine: JoinHandle<()>,
-    workers: Vec<JoinHandle<()>>,
-    commits: JoinHandle<()>,
-    keeper: JoinHandle<()>,
-    shared: Arc<Shared>,
-}
+/// The threads of one engine. Once it is shut down each ends by itself: the sessions' first, which stops the others.
+pub(crate) struct Threads(Vec<JoinHandle<()>>);
 
 impl Threads {
     /// # Errors
@@ -29,36 +24,30 @@ impl Threads {
         orders: Receiver<CommitOrder>,
     ) -> Result<Threads> {
         let executors = shared.workers.executors().expect("the workers are open");
-        let mut workers = Vec::new();
+        let mut threads = Vec::new();
         for (worker, name) in Worker::ALL {
             // Before the thread begins, so that it cannot miss it.
             let (executors, closed) = (executors.clone(), shared.workers.closed.listen());
-            workers.push(spawn(name, move || run_worker(&executors[worker as usize], closed))?);
+            threads.push(spawn(name, shared, worker, move |_| run_worker(&executors[worker as usize], closed))?);
         }
-        let (committer, (over_quota, knocks)) = (shared.clone(), channel());
-        let commits = spawn("tertulia-store", move || run_commits(&committer, &orders, &over_quota))?;
-        let house = shared.clone();
-        let keeper = spawn("tertulia-keeper", move || keep_tidy(&house, &knocks))?;
-        let engine = spawn("tertulia-engine", move || {
+        let (over_quota, knocks) = channel();
+        threads.push(spawn("tertulia-store", shared, Worker::Store, move |shared| {
+            run_commits(shared, &orders, &over_quota);
+            shared.store.close();
+        })?);
+        threads.push(spawn("tertulia-keeper", shared, Worker::Store, move |shared| keep_tidy(shared, &knocks))?);
+        threads.push(spawn("tertulia-engine", shared, Worker::Engine, move |shared| {
             while !engine_loop.is_done() {
                 engine_loop.turn();
             }
-        })?;
-        Ok(Threads { engine, workers, commits, keeper, shared: shared.clone() })
+            shared.stop();
+        })?);
+        Ok(Threads(threads))
     }
 
-    /// Waits until the loop has closed every session, then stops the rest.
+    /// Waits for the threads to end.
     pub(crate) fn join(self) {
-        let _ = self.engine.join();
-        self.shared.workers.close();
-        for worker in self.workers {
-            let _ = worker.join();
-        }
-        if let Some(commits) = &self.shared.commits {
-            let _ = commits.send(CommitOrder::Stop);
-        }
-        let _ = self.commits.join();
-        let _ = self.keeper.join();
+        self.0.into_iter().for_each(|thread| _ = thread.join());
     }
 }
 
@@ -100,7 +89,7 @@ fn keep_tidy(shared: &Shared, knocks: &Receiver<()>) {
             Ok(()) => {}
             Err(RecvTimeoutError::Timeout) => {
                 // Not while the host is suspended; but who suspends need not wait for the end of it.
-                drop(shared.commit_pause.enter());
+                drop(shared.commit_pause.enter(Worker::Store));
                 shared.tidy_if_due();
             }
             Err(RecvTimeoutError::Disconnected) => return,
@@ -131,9 +120,22 @@ fn run_commits(shared: &Shared, orders: &Receiver<CommitOrder>, over_quota: &Sen
     }
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+/// Starts a thread, which runs until its work ends.
+fn spawn(
+    name: &str,
+    shared: &Arc<Shared>,
+    worker: Worker,
+    work: impl FnOnce(&Shared) + Send + 'static,
+) -> Result<JoinHandle<()>> {
+    let (shared, running) = (shared.clone(), shared.running.enter(worker));
+    let run = move || {
+        let _inside = callback::enter();
+        work(&shared);
+        drop(shared);
+        drop(running);
+    };
     Builder::new()
         .name(name.to_owned())
-        .spawn(work)
+        .spawn(run)
         .map_err(|source| Error::new(ErrorCode::OutOfMemory, "a thread could not be started").with_source(source))
 }

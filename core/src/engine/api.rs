@@ -5,6 +5,7 @@ use crate::backend::{BoxFuture, MaybeSend, MaybeSync, SpeechChunk, Steps, Synthe
 use crate::catalog::Catalog;
 use crate::config::{SessionConfig, SessionUpdate};
 use crate::driver::recording::ListenRequest;
+use crate::driver::worker::Worker;
 use crate::error::Result;
 use crate::event::{Event, SessionId, TurnId};
 use crate::language::LanguageTag;
@@ -15,13 +16,15 @@ use crate::store::{
 };
 #[cfg(doc)]
 use crate::{backend::Model, error::ErrorCode, store::Store};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// The calls of an engine. Object safe; every call may come from any thread.
 ///
 /// # Errors
 /// Beside those named at each call: calls that read or write the store fail with its codes
 /// ([`ErrorCode::block`] 7), and with [`ErrorCode::Suspended`] between [`suspend`](Self::suspend) and
-/// [`resume`](Self::resume); calls that change something fail with [`ErrorCode::EngineClosed`] after
+/// [`resume`](Self::resume); they, and calls that change something, fail with [`ErrorCode::EngineClosed`] after
 /// [`shut_down`](Self::shut_down).
 pub trait SessionEngine: MaybeSend + MaybeSync {
     /// Creates a session and opens it.
@@ -150,9 +153,16 @@ pub trait SessionEngine: MaybeSend + MaybeSync {
     fn trim(&self, level: TrimLevel);
 
     /// Stops computing within one step and closes the store, so that its file is no longer locked: for an app that goes
-    /// to the background. Commits that wait are given a second; turns under way stand still. Sessions stay open, and
-    /// calls on them are carried out after [`resume`](Self::resume).
-    fn suspend(&self);
+    /// to the background. Turns under way stand still; commits that wait are written, within a second and the time
+    /// that is left. Sessions stay open, and calls on them are carried out after [`resume`](Self::resume).
+    ///
+    /// Returns when everything stands still, or after `deadline` with what did not: a step of a backend that takes
+    /// longer, a call that reads or writes the store. Nothing else begins then either, and the store closes when that
+    /// call ends.
+    ///
+    /// # Errors
+    /// [`ErrorCode::CalledFromCallback`] from a backend or a waker; nothing is suspended then.
+    fn suspend(&self, deadline: Duration) -> Result<StillRunning>;
 
     /// Opens the store again and lets turns go on. Fails as [`Store::open`] does; everything stands still as before
     /// then, and it can be tried again.
@@ -189,8 +199,31 @@ pub trait SessionEngine: MaybeSend + MaybeSync {
     /// [`ErrorCode::EventsTaken`] while there is another reader.
     fn events(&self) -> Result<Events>;
 
-    /// Suspends every session, waits until everything is stored, and stops.
-    fn shut_down(&self);
+    /// Closes every session, stores everything, and stops. The store is closed then, whoever still holds a
+    /// [`Session`] or [`Events`], and another engine can open its file.
+    ///
+    /// Returns when that is done, or after `timeout` with what still runs: a step of a backend that takes longer, or
+    /// the store. It goes on by itself, and the store need not wait for a backend; calling this again waits again. Without
+    /// [`Worker::Store`] in the answer the store is closed. An engine without threads ends while its driver is run.
+    ///
+    /// # Errors
+    /// [`ErrorCode::CalledFromCallback`] from a backend or a waker; nothing is shut down then.
+    fn shut_down(&self, timeout: Duration) -> Result<StillRunning>;
+}
+
+/// The parts of an engine that had not stopped when the time was over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StillRunning {
+    /// The workers, each once; [`Capabilities::models`] names their models.
+    pub workers: Vec<Worker>,
+}
+
+impl StillRunning {
+    /// True where everything has stopped.
+    pub fn is_empty(&self) -> bool {
+        self.workers.is_empty()
+    }
 }
 
 /// The memory that [`SessionEngine::trim`] frees.

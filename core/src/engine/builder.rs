@@ -24,7 +24,7 @@ use std::sync::mpsc::{Sender, channel};
 /// // In memory and without models; see `backends` and `store`.
 /// let engine = EngineBuilder::new().build()?;
 /// assert!(engine.capabilities().languages.is_empty());
-/// engine.shut_down();
+/// engine.shut_down(std::time::Duration::from_secs(1))?;
 /// # Ok(())
 /// # }
 /// ```
@@ -164,6 +164,7 @@ impl EngineBuilder {
             idle: Default::default(),
             commits,
             commit_pause: Default::default(),
+            running: Default::default(),
             shut_down: AtomicBool::new(false),
             called: event_listener::Event::new(),
         });

@@ -7,7 +7,8 @@ mod capabilities;
 mod native;
 mod options;
 
-pub use api::{SessionEngine, TrimLevel};
+pub use crate::driver::worker::Worker;
+pub use api::{SessionEngine, StillRunning, TrimLevel};
 pub use builder::EngineBuilder;
 pub use capabilities::{Capabilities, LanguageCapability, ModelNames};
 pub use options::{EngineOptions, ModelChoice, ModelChoices, StorePlace};
@@ -19,6 +20,7 @@ use crate::backend::{
 };
 use crate::catalog::Catalog;
 use crate::config::{ListeningMode, SessionConfig, SessionUpdate};
+use crate::driver::callback;
 use crate::driver::jobs::last_transcript;
 use crate::driver::recording::{ListenRequest, Recording};
 use crate::driver::{Message, SessionCore, SessionKey, SessionShared, Shared};
@@ -34,14 +36,20 @@ use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The longest wait for commits when the host is suspended; iOS gives an app a few seconds.
 const FLUSH_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait of a call that opens a session whose last handle was just dropped.
 const CLOSING_WAIT: Duration = Duration::from_secs(10);
 
-/// The engine. Dropping it shuts it down.
+/// How long dropping an engine waits for its end.
+const DROP_WAIT: Duration = Duration::from_secs(10);
+/// The longest time that is counted.
+const TIMEOUT_MAX: Duration = Duration::from_secs(86_400);
+
+/// The engine. Dropping it [shuts it down](SessionEngine::shut_down), and waits up to ten seconds; from a backend or a
+/// waker it does not wait.
 pub struct Engine {
     shared: Arc<Shared>,
     next_key: AtomicU64,
@@ -51,7 +59,11 @@ pub struct Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.shut_down();
+        self.begin_shut_down();
+        let running = if callback::is_inside() { StillRunning::default() } else { self.wait_for_end(DROP_WAIT) };
+        if !running.is_empty() && self.has_threads() {
+            tracing::warn!(?running, "the engine was dropped and has not ended");
+        }
     }
 }
 
@@ -217,15 +229,27 @@ impl SessionEngine for Engine {
         }
     }
 
-    fn suspend(&self) {
-        self.shared.workers.pause.close();
-        self.flush_commits();
-        self.shared.commit_pause.close();
-        self.shared.store.suspend();
+    fn suspend(&self, deadline: Duration) -> Result<StillRunning> {
+        callback::refuse()?;
+        let until = self.has_threads().then(|| Instant::now() + deadline.min(TIMEOUT_MAX));
+        let left = || until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+        let Shared { workers, commit_pause, store, .. } = &*self.shared;
+        workers.pause.close();
+        // The rest of the time is the store's, which need not wait for a backend.
+        workers.pause.wait(left() / 2);
+        self.flush_commits(left().min(FLUSH_WAIT));
+        commit_pause.close();
+        let mut running = commit_pause.wait(left());
+        if !store.suspend_within(left()) {
+            running = vec![Worker::Store];
+        }
+        running.extend(workers.pause.wait(left()));
+        Ok(StillRunning { workers: running })
     }
 
     fn resume(&self) -> Result<()> {
         self.shared.store.resume()?;
+        self.shared.send(Message::Resume);
         self.shared.commit_pause.open();
         self.shared.workers.pause.open();
         Ok(())
@@ -275,22 +299,10 @@ impl SessionEngine for Engine {
         Events::take(&self.shared.engine_events)
     }
 
-    fn shut_down(&self) {
-        if self.shared.shut_down.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        if self.shared.commit_pause.is_closed()
-            && let Err(error) = self.shared.store.resume()
-        {
-            tracing::warn!(error = error.chain(), "commits that waited since the suspension are lost");
-        }
-        self.shared.commit_pause.open();
-        self.shared.workers.pause.open();
-        self.shared.send(Message::ShutDown);
-        if let Some(join) = self.join.lock().take() {
-            join();
-        }
-        self.shared.engine_events.close(ErrorCode::EngineClosed);
+    fn shut_down(&self, timeout: Duration) -> Result<StillRunning> {
+        callback::refuse()?;
+        self.begin_shut_down();
+        Ok(self.wait_for_end(timeout))
     }
 }
 
@@ -303,18 +315,52 @@ impl Engine {
         if self.shared.shut_down.load(Ordering::Acquire) { Err(ErrorCode::EngineClosed.into()) } else { Ok(()) }
     }
 
-    /// Waits until what waits to be stored is, for a while.
-    fn flush_commits(&self) {
-        if self.shared.commits.is_some() {
-            let (done, is_done) = std::sync::mpsc::channel();
-            self.shared.send(Message::Flush(done));
-            let _ = is_done.recv_timeout(FLUSH_WAIT);
+    fn begin_shut_down(&self) {
+        if self.shared.shut_down.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if self.shared.commit_pause.is_closed()
+            && let Err(error) = self.shared.store.resume()
+        {
+            tracing::warn!(error = error.chain(), "commits that waited since the suspension are lost");
+        }
+        self.shared.commit_pause.open();
+        self.shared.workers.pause.open();
+        self.shared.send(Message::ShutDown);
+        if !self.has_threads() && self.shared.running.wait(Duration::ZERO).is_empty() {
+            // Its driver is gone, and did not know.
+            self.shared.stop();
         }
     }
 
-    /// An engine without threads cannot wait for work that only its caller can do.
+    /// Waits for the threads to end; what still runs after `timeout`.
+    fn wait_for_end(&self, timeout: Duration) -> StillRunning {
+        let timeout = if self.has_threads() { timeout.min(TIMEOUT_MAX) } else { Duration::ZERO };
+        let workers = self.shared.running.wait(timeout);
+        if workers.is_empty()
+            && let Some(join) = self.join.lock().take()
+        {
+            join();
+        }
+        StillRunning { workers }
+    }
+
+    /// Stops the machines, and waits until what waits to be stored is, for a while.
+    fn flush_commits(&self, timeout: Duration) {
+        let (done, is_done) = std::sync::mpsc::channel();
+        self.shared.send(Message::Suspend(done));
+        if self.has_threads() {
+            let _ = is_done.recv_timeout(timeout);
+        }
+    }
+
+    fn has_threads(&self) -> bool {
+        self.shared.commits.is_some()
+    }
+
+    /// An engine without threads cannot wait for work that only its caller can do, and neither can one of its callbacks.
     fn closing_wait(&self) -> Duration {
-        if self.shared.commits.is_some() { CLOSING_WAIT } else { Duration::ZERO }
+        if self.has_threads() && !callback::is_inside() { CLOSING_WAIT } else { Duration::ZERO }
     }
 
     /// Does the work on a session that is not open, and lets it not be opened meanwhile.

@@ -19,7 +19,7 @@ impl EngineBuilder {
     pub fn build(self) -> Result<Engine> {
         let (commits, orders) = channel();
         let (shared, engine_loop) = self.assemble(Some(commits))?;
-        let threads = Threads::start(&shared, engine_loop, orders)?;
+        let threads = Threads::start(&shared, engine_loop, orders).inspect_err(|_| shared.stop())?;
         Ok(Engine::new(shared, Some(Box::new(|| threads.join()))))
     }
 }

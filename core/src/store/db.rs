@@ -21,6 +21,7 @@ use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Memory that redb may use for pages, in bytes; its own default is a gibibyte.
 const CACHE_BYTES: usize = 16 << 20;
@@ -33,6 +34,8 @@ pub(super) struct Db {
     slot: RwLock<Option<Open>>,
     /// True while the database is closed on purpose.
     suspended: AtomicBool,
+    /// True once it is closed for good.
+    closed: AtomicBool,
     /// True where the database in the slot must not be used again. Set only under the slot's read lock.
     broken: AtomicBool,
     /// The unsynced ranges of the storage in the slot.
@@ -100,6 +103,7 @@ impl Db {
             factory,
             slot: RwLock::default(),
             suspended: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             unsynced: Mutex::default(),
             keys: Mutex::new(vec![key]),
@@ -111,6 +115,12 @@ impl Db {
 
     /// Runs the work on an open database; once more on a new one where another call has broken the database.
     pub(super) fn run<T>(&self, work: impl Fn(&Open) -> Result<T, Fault>) -> Result<T> {
+        let result = self.run_open(work);
+        self.close_if_asked();
+        result
+    }
+
+    fn run_open<T>(&self, work: impl Fn(&Open) -> Result<T, Fault>) -> Result<T> {
         let mut retried = false;
         loop {
             let slot = self.opened(None)?;
@@ -131,6 +141,7 @@ impl Db {
 
     /// The database in its slot, opened again where that is needed; a new store is created as of `new_ms`, if given.
     fn opened(&self, new_ms: Option<u64>) -> Result<RwLockReadGuard<'_, Option<Open>>> {
+        self.check_open()?;
         let slot = self.slot.read();
         if self.is_usable(&slot) {
             return Ok(slot);
@@ -141,9 +152,7 @@ impl Db {
 
     fn opened_exclusively(&self, new_ms: Option<u64>) -> Result<RwLockWriteGuard<'_, Option<Open>>> {
         let mut slot = self.slot.write();
-        if self.suspended.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorCode::Suspended, "the store is closed until the host resumes"));
-        }
+        self.check_open()?;
         if !self.is_usable(&slot) {
             close(slot.take());
             self.rewrite_unsynced()?;
@@ -158,6 +167,18 @@ impl Db {
             self.broken.store(false, Ordering::Release);
         }
         Ok(slot)
+    }
+
+    /// # Errors
+    /// [`ErrorCode::EngineClosed`], [`ErrorCode::Suspended`] where it is closed on purpose.
+    fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(ErrorCode::EngineClosed.into());
+        }
+        if self.suspended.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorCode::Suspended, "the store is closed until the host resumes"));
+        }
+        Ok(())
     }
 
     fn is_usable(&self, slot: &Option<Open>) -> bool {
@@ -231,15 +252,41 @@ impl Db {
     /// Closes the database, and keeps it closed until it is resumed. Waits for running calls.
     pub(super) fn suspend(&self) {
         self.suspended.store(true, Ordering::Release);
-        let mut slot = self.slot.write();
-        close(slot.take());
-        self.rewrite_unsynced_or_warn();
+        self.take_down(self.slot.write());
+    }
+
+    /// The same, waiting for so long; false where a call still runs, which closes the database when it ends.
+    pub(super) fn suspend_within(&self, timeout: Duration) -> bool {
+        self.suspended.store(true, Ordering::Release);
+        let slot = if timeout.is_zero() { self.slot.try_write() } else { self.slot.try_write_for(timeout) };
+        slot.map(|slot| self.take_down(slot)).is_some()
     }
 
     /// Opens it again.
     pub(super) fn resume(&self) -> Result<()> {
         self.suspended.store(false, Ordering::Release);
         self.opened(None).map(drop)
+    }
+
+    /// Closes the database for good. Waits for running calls.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.take_down(self.slot.write());
+    }
+
+    fn take_down(&self, mut slot: RwLockWriteGuard<'_, Option<Open>>) {
+        close(slot.take());
+        self.rewrite_unsynced_or_warn();
+    }
+
+    /// Closes the database where that was asked for during a call, unless another call still runs.
+    fn close_if_asked(&self) {
+        if self.check_open().is_err()
+            && let Some(slot) = self.slot.try_write()
+            && slot.is_some()
+        {
+            self.take_down(slot);
+        }
     }
 
     fn unsynced(&self) -> Arc<Unsynced> {
@@ -258,6 +305,15 @@ impl Db {
     /// Replaces the database by a new one, which `fill` fills from the old one and its key; it returns the new one's
     /// sealing and key. Exclusive: waits for running calls and pins. If it fails, the old database stays.
     pub(super) fn replace(
+        &self,
+        fill: impl FnOnce(&Open, &Database, Option<&StoreKey>) -> Result<(Arc<Sealing>, Option<StoreKey>), Fault>,
+    ) -> Result<()> {
+        let replaced = self.replace_open(fill);
+        self.close_if_asked();
+        replaced
+    }
+
+    fn replace_open(
         &self,
         fill: impl FnOnce(&Open, &Database, Option<&StoreKey>) -> Result<(Arc<Sealing>, Option<StoreKey>), Fault>,
     ) -> Result<()> {

@@ -67,6 +67,7 @@ use parking_lot::Mutex;
 use quota::Quota;
 use schema::blob_key;
 use std::sync::Arc;
+use std::time::Duration;
 use tables::Snapshot;
 use write::Budget;
 
@@ -131,6 +132,18 @@ impl Store {
     /// [`Store::resume`]. For phones: iOS ends apps that hold a file's lock while they are suspended.
     pub fn suspend(&self) {
         self.0.db.suspend();
+    }
+
+    /// Suspends it, waiting up to `timeout` for running calls; false where one still runs, which closes the storage when it
+    /// ends.
+    pub(crate) fn suspend_within(&self, timeout: Duration) -> bool {
+        self.0.db.suspend_within(timeout)
+    }
+
+    /// Closes the storage for good, whoever else has this store, after running calls; later ones fail with
+    /// [`ErrorCode::EngineClosed`].
+    pub(crate) fn close(&self) {
+        self.0.db.close();
     }
 
     /// Opens the storage again.

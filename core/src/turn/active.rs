@@ -152,7 +152,7 @@ impl ActiveTurn {
     }
 
     /// Counts the time of the playback from now on.
-    fn restart_playback(&mut self, now_us: u64) {
+    pub(super) fn restart_playback(&mut self, now_us: u64) {
         self.played_out_us = now_us + self.reply.unplayed_us();
     }
 

@@ -116,6 +116,8 @@ pub(crate) enum Input {
     Start(Start),
     /// The host cancels the turn under way.
     Interrupt,
+    /// The host was suspended, and goes on.
+    Resumed,
     /// The host cancels every turn before this number, those that have not arrived included.
     InterruptAll { before: TurnId },
     /// Drops the open utterance.

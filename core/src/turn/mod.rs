@@ -90,6 +90,11 @@ impl Machine {
             }
             Input::Start(start) if is_open => self.accept(start, now_us),
             Input::Interrupt => self.interrupt(InterruptReason::Cancel, now_us),
+            Input::Resumed => {
+                if let Some(active) = &mut self.active {
+                    active.restart_playback(now_us);
+                }
+            }
             Input::InterruptAll { before } => {
                 self.cancelled_before = before;
                 self.interrupt_waiting(InterruptReason::Cancel, |_| true);

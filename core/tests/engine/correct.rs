@@ -1,6 +1,7 @@
 //! Corrections and retries: a new turn supersedes others in the conversation.
 
 use crate::support::{Host, Reader, config, conversation, failure, type_of};
+use std::time::Duration;
 use tertulia::backend::Role;
 use tertulia::event::{EventKind, InterruptReason, Stage, TurnOrigin, TurnState};
 use tertulia::store::{AudioKind, StoreLocation};
@@ -257,7 +258,7 @@ fn a_correction_survives_export_and_import() {
     // A session that is open is there.
     let error = elsewhere.engine.import_session(&mut std::io::Cursor::new(&archive), &options).unwrap_err();
     assert_eq!(error.code(), ErrorCode::SessionExists);
-    elsewhere.engine.shut_down();
+    assert!(elsewhere.engine.shut_down(Duration::from_secs(10)).unwrap().is_empty());
     let error = elsewhere.engine.import_session(&mut std::io::Cursor::new(&archive), &options).unwrap_err();
     assert_eq!(error.code(), ErrorCode::EngineClosed);
 }

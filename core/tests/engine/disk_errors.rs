@@ -4,6 +4,7 @@
 use crate::support::config;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
+use std::time::Duration;
 use tertulia::event::{EventKind, TurnState};
 use tertulia::store::{AudioKind, Store};
 use tertulia::testing::clock::VirtualClock;
@@ -144,7 +145,7 @@ impl Host {
     /// Closes everything and looks at what there is.
     fn end(self) -> Told {
         let Host { disk, engine, mut driver, told, context, .. } = self;
-        engine.shut_down();
+        engine.shut_down(Duration::ZERO).unwrap();
         driver.run_until_idle();
         drop((engine, driver));
         // A fault at closing has no event.

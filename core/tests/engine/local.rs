@@ -5,9 +5,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake};
+use std::time::Duration;
 use tertulia::testing::clock::VirtualClock;
 use tertulia::testing::scripted::{Cue, Scripted, noise_16k};
-use tertulia::{EngineBuilder, ErrorCode, Playback, SessionConfig, SessionEngine, SessionUpdate};
+use tertulia::{EngineBuilder, ErrorCode, Playback, SessionConfig, SessionEngine, SessionUpdate, Worker};
 
 #[test]
 fn a_whole_turn_runs_on_the_callers_thread() {
@@ -81,10 +82,11 @@ fn the_local_driver_wakes_its_task_for_calls_and_for_backends() {
     assert_eq!(session.turns().unwrap()[0].reply_text, "Hola.");
 
     assert!(!driver.is_done());
-    engine.shut_down();
+    assert_eq!(engine.shut_down(Duration::from_secs(10)).unwrap().workers, [Worker::Engine], "its driver is to be run");
     while !driver.is_done() {
         assert_eq!(pin!(driver.next_step()).poll(&mut context), Poll::Ready(()));
     }
+    assert!(engine.shut_down(Duration::ZERO).unwrap().is_empty());
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod resume;
 mod seam;
 mod sessions;
 mod settings;
+mod shut_down;
 mod streaming;
 mod summary;
 mod support;

@@ -1,6 +1,7 @@
 //! The settings of an engine as JSON.
 
 use std::path::Path;
+use std::time::Duration;
 use tertulia::store::{Store, StoreKey, StoreLocation, StoreOptions};
 use tertulia::{EngineBuilder, EngineOptions, ErrorCode, ModelChoice, SessionConfig, SessionEngine, StorePlace};
 
@@ -34,7 +35,7 @@ fn an_engine_is_made_from_options_in_json() {
     let id = engine.create_session(config()).unwrap().id();
     assert_eq!(engine.store_usage().unwrap().audio_bytes_max, Some(1_000_000));
     assert!(engine.capabilities().persistent);
-    engine.shut_down();
+    assert!(engine.shut_down(Duration::from_secs(10)).unwrap().is_empty());
     drop(engine);
     assert_eq!(open(&path, None).unwrap_err().code(), ErrorCode::StoreWrongKey);
     let mut bytes = [0; 32];

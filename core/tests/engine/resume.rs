@@ -1,6 +1,7 @@
 //! Sessions resumed in another handle, engine or process; retention, quota and compaction.
 
 use crate::support::{Host, Reader, conversation, type_of};
+use std::time::Duration;
 use tertulia::event::{EventKind, TurnState};
 use tertulia::store::{AudioKind, StoreLocation, StoreOptions};
 use tertulia::testing::scripted::noise_16k;
@@ -116,7 +117,7 @@ fn shut_down_stores_everything() {
     let (session, _reader) = host.session();
     host.scripted.chat.then(["Hola."]);
     let turn = session.send_text("Hola").unwrap();
-    host.engine.shut_down();
+    assert!(host.engine.shut_down(Duration::from_secs(10)).unwrap().is_empty());
     assert_eq!(session.send_text("¿Hola?").unwrap_err().code(), ErrorCode::EngineClosed);
     drop(host);
     drop(session);
@@ -147,13 +148,13 @@ fn expired_audio_is_swept_soon_after_opening() {
     let id = session.id();
     session.audio(turn, AudioKind::User).unwrap();
     drop((session, reader, host));
-    std::thread::sleep(std::time::Duration::from_millis(400));
+    std::thread::sleep(Duration::from_millis(400));
     let host = Host::with_store(StoreLocation::File(path));
     let kept = || host.engine.session(id).unwrap().1.turns[0].user_audio.is_some();
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let until = std::time::Instant::now() + Duration::from_secs(10);
     while kept() {
         assert!(std::time::Instant::now() < until, "no sweep");
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5));
     }
     assert!(host.engine.session(id).unwrap().1.turns[0].reply_audio.is_some(), "only what aged out goes");
 }
@@ -176,10 +177,10 @@ fn the_engine_evicts_audio_over_the_quota() {
         reader.until_end_of(turn);
     }
     let kept = || session.turns().unwrap().iter().filter(|turn| turn.user_audio.is_some()).count();
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(15);
+    let until = std::time::Instant::now() + Duration::from_secs(15);
     while kept() > 2 {
         assert!(std::time::Instant::now() < until, "no eviction");
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(session.turns().unwrap().len(), 3);
     assert!(session.turns().unwrap()[2].user_audio.is_some(), "the oldest goes");
@@ -245,10 +246,10 @@ fn the_store_is_compacted_while_no_session_is_open() {
     let before = len();
     assert!(before > 24 << 20, "{before}");
     let host = Host::with_store(StoreLocation::File(path.clone()));
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let until = std::time::Instant::now() + Duration::from_secs(20);
     while len() > before / 4 {
         assert!(std::time::Instant::now() < until, "no compaction");
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(10));
     }
     let (_session, _reader) = host.session();
 }

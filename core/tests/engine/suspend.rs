@@ -44,7 +44,7 @@ fn suspend_and_resume_200_times_in_the_middle_of_turns() {
             3 => drop(reader.until("reply_text_delta")),
             _ => drop(reader.until("reply_audio_delta")),
         }
-        host.engine.suspend();
+        assert!(host.engine.suspend(Duration::from_secs(10)).unwrap().is_empty());
         // The file is unlocked and holds everything acknowledged.
         if round % 20 == 0 {
             let other = Store::open(StoreLocation::File(path.clone()), 0).unwrap();
@@ -84,7 +84,7 @@ fn nothing_computes_while_suspended() {
     host.scripted.chat.then(["Hola."]);
     let first = session.send_text("Hola").unwrap();
     reader.until_end_of(first);
-    host.engine.suspend();
+    assert!(host.engine.suspend(Duration::from_secs(10)).unwrap().is_empty());
     host.scripted.chat.then(["Adiós."]);
     let second = session.send_text("Adiós").unwrap();
     std::thread::sleep(Duration::from_millis(50));
@@ -92,10 +92,10 @@ fn nothing_computes_while_suspended() {
     host.engine.resume().unwrap();
     reader.until_end_of(second);
     assert_eq!(host.scripted.chat.requests().len(), 2);
-    host.engine.suspend();
+    assert!(host.engine.suspend(Duration::from_secs(10)).unwrap().is_empty());
     // Ending while suspended stores what there is all the same.
     session.close();
-    host.engine.shut_down();
+    assert!(host.engine.shut_down(Duration::from_secs(10)).unwrap().is_empty());
 }
 
 /// A recogniser that never comes to an end; it counts where each step begins and where it ends.
@@ -135,7 +135,7 @@ fn suspend_waits_for_the_step_under_way_and_lets_none_begin() {
         while ends.load(Ordering::SeqCst) < before + 2 {
             std::thread::sleep(Duration::from_millis(1));
         }
-        engine.suspend();
+        assert!(engine.suspend(Duration::from_secs(10)).unwrap().is_empty());
         let suspended = ends.load(Ordering::SeqCst);
         assert_eq!(suspended % 2, 0, "a step is under way in round {round}");
         std::thread::sleep(Duration::from_millis(2));
@@ -150,7 +150,7 @@ fn resume_can_be_retried_after_store_locked() {
     let path = folder.path().join("sessions.redb");
     let host = Host::with_store(StoreLocation::File(path.clone()));
     let (session, mut reader) = host.session();
-    host.engine.suspend();
+    assert!(host.engine.suspend(Duration::from_secs(10)).unwrap().is_empty());
     let other = Store::open_with(StoreLocation::File(path), StoreOptions::default(), 0).unwrap();
     assert_eq!(host.engine.resume().unwrap_err().code(), ErrorCode::StoreLocked);
     host.scripted.chat.then(["Hola."]);

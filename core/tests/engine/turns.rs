@@ -1,6 +1,7 @@
 //! Turns started by the user and by the host: order, context, metrics.
 
 use crate::support::{Host, Reader, config, conversation, failure, type_of};
+use std::time::Duration;
 use tertulia::backend::Role;
 use tertulia::event::{EventKind, InterruptReason, Stage};
 use tertulia::store::{AudioKind, SessionQuery, TurnRecord};
@@ -96,7 +97,7 @@ fn a_turn_finishes_when_its_audio_was_played() {
     let total = reader.samples_of(turn);
     session.played(turn, total - 1).unwrap();
     session.played(turn, 10).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(50));
+    std::thread::sleep(Duration::from_millis(50));
     assert_eq!(reader.events.try_next().unwrap(), None);
     session.played(turn, total).unwrap();
     assert_eq!(type_of(&reader.until_end_of(turn)), "turn_finished");
@@ -203,6 +204,6 @@ fn every_call_after_the_end_is_session_closed() {
     assert_eq!(session.end().unwrap_err().code(), ErrorCode::SessionClosed);
     drop(session);
     assert_eq!(host.engine.open_session(id, &SessionUpdate::new()).unwrap_err().code(), ErrorCode::SessionClosed);
-    host.engine.shut_down();
+    assert!(host.engine.shut_down(Duration::from_secs(10)).unwrap().is_empty());
     assert_eq!(host.engine.create_session(config()).unwrap_err().code(), ErrorCode::EngineClosed);
 }

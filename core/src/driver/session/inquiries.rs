@@ -3,10 +3,10 @@
 use super::SessionCore;
 use crate::backend::{CancelFlag, DetectionRequest, Purpose, RecognitionRequest};
 use crate::driver::context::learners_message;
-use crate::driver::exec::Worker;
 use crate::driver::history::CacheSlot;
 use crate::driver::jobs;
 use crate::driver::utterance::UtteranceAudio;
+use crate::driver::worker::Worker;
 use crate::error::{Error, ErrorCode};
 use crate::event::{ErrorInfo, TurnId, TurnOrigin};
 use crate::turn::{Answer, Input, Inquiry, SAMPLES_PER_MS, Spoken, Start, StartKind};

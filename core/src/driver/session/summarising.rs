@@ -3,9 +3,9 @@
 use super::SessionCore;
 use crate::backend::{CancelFlag, ChatRequest, Message, Purpose};
 use crate::driver::context::Exchange;
-use crate::driver::exec::Worker;
 use crate::driver::jobs;
 use crate::driver::summary::{self, News};
+use crate::driver::worker::Worker;
 use crate::error::Result;
 use crate::store::{TurnRecord, Turns, Write};
 use crate::turn::Ticket;

@@ -6,6 +6,7 @@ use crate::conversation::print_turn;
 use crate::output::{Output, read_file, write_file};
 use crate::script::Manner;
 use crate::setup;
+use std::time::Duration;
 use tertulia::{Error, ErrorCode, LanguageTag, Playback, Result, SessionConfig, SessionEngine, audio};
 
 pub(crate) fn run(options: &args::Demo, output: &Output) -> Result<()> {
@@ -44,7 +45,7 @@ pub(crate) fn run(options: &args::Demo, output: &Output) -> Result<()> {
 
     output.text("— the store is closed and opened again —")?;
     drop((events, session));
-    engine.shut_down();
+    engine.shut_down(Duration::from_secs(10))?;
     drop(engine);
     let (record, turns) = setup::engine_without_models(&options.store)?.session(id)?;
     sessions::show(&record, &turns.turns, output)
