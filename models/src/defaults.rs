@@ -7,32 +7,112 @@ use crate::kokoro::Kokoro;
 use crate::silero::SileroVad;
 use crate::smart_turn::SmartTurn;
 use crate::whisper::Whisper;
+use std::path::PathBuf;
 use std::sync::Arc;
-use tertulia::backend::{Backends, TurnDetector};
-use tertulia::{Error, ErrorCode, Result};
+use tertulia::backend::{Backends, ChatModel, Recognizer, Synthesizer, TurnDetector, VadModel};
+use tertulia::{Error, ErrorCode, ModelChoice, ModelChoices, Result};
 
-/// Which models, and where they compute.
+/// The backend of each role, and where models compute.
+///
+/// ```
+/// use tertulia::EngineOptions;
+/// use tertulia_models::{BackendChoice, BackendOptions};
+/// # fn main() -> tertulia::Result<()> {
+/// let options = EngineOptions::from_json(r#"{"models": {"chat": "smollm2-135m-instruct-q4_1"}}"#)?;
+/// let mut backends = BackendOptions::from(options.models);
+/// backends.synthesizer = BackendChoice::None; // or `BackendChoice::Own(…)`, the host's own
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct BackendOptions {
-    /// The chat model's name in the manifest; the default one where this is `None`.
-    pub chat_model: Option<String>,
-    /// How the chat model is used.
-    pub chat: ChatOptions,
-    /// Where tensors live and are computed.
+    /// Voice activity detection.
+    pub vad: BackendChoice<dyn VadModel>,
+    /// End-of-turn detection.
+    pub turn_detector: BackendChoice<dyn TurnDetector>,
+    /// Speech to text.
+    pub recognizer: BackendChoice<dyn Recognizer>,
+    /// Replies.
+    pub chat: BackendChoice<dyn ChatModel>,
+    /// Text to speech.
+    pub synthesizer: BackendChoice<dyn Synthesizer>,
+    /// How a chat model of the manifest is used.
+    pub chat_options: ChatOptions,
+    /// Where tensors lie and are computed.
     pub device: Device,
 }
 
-/// The default recogniser, chat model, synthesizer, voice activity detector and turn detector of `store`. No weights
-/// are loaded.
+/// The backend of a role.
+#[derive(Default)]
+pub enum BackendChoice<T: ?Sized> {
+    /// The manifest's default model.
+    #[default]
+    Default,
+    /// None: the engine lacks the role.
+    None,
+    /// The manifest's model of this name.
+    Named(String),
+    /// The host's own.
+    Own(Arc<T>),
+}
+
+impl<T: ?Sized> Clone for BackendChoice<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Default => Self::Default,
+            Self::None => Self::None,
+            Self::Named(name) => Self::Named(name.clone()),
+            Self::Own(backend) => Self::Own(backend.clone()),
+        }
+    }
+}
+
+impl<T: ?Sized> std::fmt::Debug for BackendChoice<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Default => "default",
+            Self::None => "none",
+            Self::Named(name) => name,
+            Self::Own(_) => "the host's own",
+        })
+    }
+}
+
+impl<T: ?Sized> From<ModelChoice> for BackendChoice<T> {
+    fn from(choice: ModelChoice) -> Self {
+        match choice {
+            ModelChoice::Default => Self::Default,
+            ModelChoice::None => Self::None,
+            ModelChoice::Named(name) => Self::Named(name),
+        }
+    }
+}
+
+impl From<ModelChoices> for BackendOptions {
+    fn from(choices: ModelChoices) -> Self {
+        Self {
+            vad: choices.vad.into(),
+            turn_detector: choices.turn_detector.into(),
+            recognizer: choices.recognizer.into(),
+            chat: choices.chat.into(),
+            synthesizer: choices.synthesizer.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// The backends that `options` asks for, out of `store`. Only the files of those models must be there. No weights are
+/// loaded; of each file the size is looked at.
 ///
-/// An engine works without a turn detector: where its file is not there or damaged, there is none, and the engine's
-/// capabilities say so.
+/// An engine works without a turn detector: where the default one's file is not there or damaged, there is none, and
+/// the engine's capabilities say so. One that is asked for by name must be there.
 ///
 /// ```no_run
 /// # fn main() -> tertulia::Result<()> {
-/// use tertulia_models::{BackendOptions, default_backends, files::ModelStore};
-/// let mut backends = default_backends(&ModelStore::open_default()?, &BackendOptions::default())?;
-/// backends.chat = None; // or the host's own
+/// use tertulia_models::{BackendChoice, BackendOptions, default_backends, files::ModelStore};
+/// let options = BackendOptions { chat: BackendChoice::None, ..Default::default() };
+/// let backends = default_backends(&ModelStore::open_default()?, &options)?;
+/// # let _ = backends;
 /// # Ok(())
 /// # }
 /// ```
@@ -40,33 +120,46 @@ pub struct BackendOptions {
 /// # Errors
 /// [`ErrorCode::ModelMissing`] where a file is not there, with the command that fetches it;
 /// [`ErrorCode::ModelTruncated`], [`ErrorCode::ModelCorrupt`] where one is damaged;
-/// [`ErrorCode::ModelUnknown`] where the manifest has no such chat model, [`ErrorCode::InvalidArgument`] where it
-/// is none.
+/// [`ErrorCode::ModelUnknown`] where the manifest has no such model, [`ErrorCode::InvalidArgument`] where it has
+/// another role.
 pub fn default_backends(store: &ModelStore, options: &BackendOptions) -> Result<Backends> {
-    let default_path = |role| store.path(&store.manifest().default_model(role)?.name);
-    let chat = match &options.chat_model {
-        Some(name) if store.manifest().model(name)?.role != Role::Chat => {
-            return Err(Error::new(ErrorCode::InvalidArgument, format!("not a chat model: {name}")));
-        }
-        Some(name) => store.path(name)?,
-        None => default_path(Role::Chat)?,
-    };
+    let device = options.device;
+    let turn_detector =
+        choose(store, Role::TurnDetector, &options.turn_detector, |path| Arc::new(SmartTurn::new(path)));
     Ok(Backends {
-        vad: Some(Arc::new(SileroVad::new(default_path(Role::Vad)?))),
-        turn_detector: turn_detector(store),
-        recognizer: Some(Arc::new(Whisper::new(default_path(Role::Recognizer)?, options.device))),
-        chat: Some(Arc::new(GgufChat::new(chat, options.device, options.chat.clone()))),
-        synthesizer: Some(Arc::new(Kokoro::new(default_path(Role::Synthesizer)?, options.device))),
+        vad: choose(store, Role::Vad, &options.vad, |path| Arc::new(SileroVad::new(path)))?,
+        turn_detector: match (turn_detector, &options.turn_detector) {
+            (Err(error), BackendChoice::Default) => {
+                tracing::warn!(error = error.chain(), "no turn detector");
+                None
+            }
+            (chosen, _) => chosen?,
+        },
+        recognizer: choose(store, Role::Recognizer, &options.recognizer, |path| Arc::new(Whisper::new(path, device)))?,
+        chat: choose(store, Role::Chat, &options.chat, |path| {
+            Arc::new(GgufChat::new(path, device, options.chat_options.clone()))
+        })?,
+        synthesizer: choose(store, Role::Synthesizer, &options.synthesizer, |path| {
+            Arc::new(Kokoro::new(path, device))
+        })?,
     })
 }
 
-fn turn_detector(store: &ModelStore) -> Option<Arc<dyn TurnDetector>> {
-    let path = store.manifest().default_model(Role::TurnDetector).and_then(|model| store.path(&model.name));
-    match path {
-        Ok(path) => Some(Arc::new(SmartTurn::new(path))),
-        Err(error) => {
-            tracing::warn!(error = error.chain(), "no turn detector");
-            None
-        }
+/// The backend of one role; `make` gets the path of a model's file.
+fn choose<T: ?Sized>(
+    store: &ModelStore,
+    role: Role,
+    choice: &BackendChoice<T>,
+    make: impl FnOnce(PathBuf) -> Arc<T>,
+) -> Result<Option<Arc<T>>> {
+    let entry = match choice {
+        BackendChoice::None => return Ok(None),
+        BackendChoice::Own(backend) => return Ok(Some(backend.clone())),
+        BackendChoice::Default => store.manifest().default_model(role)?,
+        BackendChoice::Named(name) => store.manifest().model(name)?,
+    };
+    if entry.role != role {
+        return Err(Error::new(ErrorCode::InvalidArgument, format!("{} is no {}", entry.name, role.title())));
     }
+    Ok(Some(make(store.path(&entry.name)?)))
 }

@@ -9,8 +9,9 @@
 //! | [`smart_turn`] | a [`TurnDetector`](tertulia::backend::TurnDetector) |
 //! | [`files`] | the manifest and the model folder; downloads and conversion with feature `download` |
 //!
-//! Each backend has a feature of its own, all on by default. [`default_backends`] makes all of them from a folder of
-//! model files.
+//! Each backend has a feature of its own, all on by default. [`default_backends`] makes those that [`BackendOptions`] asks
+//! for from a folder of model files. Where there are no files, as in a browser, each model takes a [`ModelSource`]: bytes
+//! in memory, or a reader of the host's.
 
 #[cfg(any(feature = "whisper", feature = "chat"))]
 mod byte_level;
@@ -36,12 +37,14 @@ mod sampling;
 pub mod silero;
 #[cfg(feature = "smart-turn")]
 pub mod smart_turn;
+mod source;
 #[cfg(feature = "kokoro")]
 pub mod text;
 #[cfg(feature = "whisper")]
 pub mod whisper;
 
 #[cfg(all(feature = "whisper", feature = "chat", feature = "kokoro", feature = "silero", feature = "smart-turn"))]
-pub use defaults::{BackendOptions, default_backends};
+pub use defaults::{BackendChoice, BackendOptions, default_backends};
 #[cfg(feature = "burn")]
 pub use device::Device;
+pub use source::{ModelReader, ModelSource};

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tertulia::{Error, ErrorCode, Result};
 
 #[cfg(feature = "download")]
@@ -12,10 +13,11 @@ pub(crate) const PYTHON_COMMANDS: &[&str] = if cfg!(windows) { &["py", "python"]
 #[cfg(feature = "download")]
 pub(crate) const NPM_COMMANDS: &[&str] = if cfg!(windows) { &["npm.cmd"] } else { &["npm"] };
 
-/// The bytes of a whole file: mapped into memory, or read where there are no memory maps, as in a browser.
+/// The bytes of a file: mapped into memory, read where there are no memory maps, as in a browser, or the host's.
 pub(crate) enum FileBytes {
     Mapped(memmap2::Mmap),
     Read(Vec<u8>),
+    Shared(Arc<[u8]>),
 }
 
 impl FileBytes {
@@ -58,6 +60,7 @@ impl Deref for FileBytes {
         match self {
             Self::Mapped(map) => map,
             Self::Read(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
         }
     }
 }

@@ -10,8 +10,8 @@ mod models;
 use chat::finish;
 use models::model_path;
 use serde_json::Value;
-use std::path::Path;
 use tertulia::backend::{ChatModel, ChatRequest, ChatUsage, Message, Model, Sampling};
+use tertulia_models::ModelSource;
 use tertulia_models::chat::{ChatOptions, GgufChat};
 use tertulia_models::gguf::{GgmlType, Gguf, GgufWriter, quant};
 
@@ -103,10 +103,9 @@ fn tokens_equal_the_reference_on_nasty_texts() {
     }
 }
 
-/// A copy of the model with every weight as a 32-bit float.
-fn unpacked(name: &str, folder: &Path) -> GgufChat {
+/// A copy of the model in memory, with every weight as a 32-bit float.
+fn unpacked(name: &str) -> GgufChat {
     let file = Gguf::open(&model_path(name)).unwrap();
-    let path = folder.join(name);
     let mut writer = GgufWriter::new();
     for key in file.keys() {
         writer.set(key, file.value(key).unwrap().clone());
@@ -115,25 +114,25 @@ fn unpacked(name: &str, folder: &Path) -> GgufChat {
         let data = quant::encode_f32(&tensor.to_f32().unwrap());
         writer.tensor(tensor.name, tensor.shape, GgmlType::F32, data).unwrap();
     }
-    writer.write(&path).unwrap();
-    GgufChat::new(path, Default::default(), ChatOptions::default())
+    let source = ModelSource::bytes(name, writer.to_bytes().unwrap());
+    GgufChat::new(source, Default::default(), ChatOptions::default())
 }
 
 /// The network itself: with unpacked weights nothing is rounded to eight bits on either side, and every choice is equal.
+/// The smaller model is enough, and fits into memory: the larger one's 2 GB would go through a file. What its
+/// architecture adds, biases of queries, keys and values, is in the tests of the quantised weights.
 #[test]
 fn with_unpacked_weights_every_choice_is_the_reference_s() {
-    let golden = golden();
-    for expected in golden["models"].as_array().unwrap() {
-        let folder = tempfile::tempdir().unwrap();
-        let chat = unpacked(name_of(expected), folder.path());
-        let (all, _) = text_agreement(&chat, expected, "floats");
-        assert!(all >= 0.99, "{all}");
-        let chats = expected["chats"].as_array().unwrap();
-        for (case, expected) in chats.iter().zip(expected["floats"]["replies"].as_array().unwrap()) {
-            let (text, usage) = reply(&chat, case, ids(&expected["reply"]).len());
-            assert_eq!(usage.prompt_tokens as usize, ids(&case["prompt"]).len(), "the template's tokens");
-            assert_eq!(text, expected["reply_text"].as_str().unwrap());
-        }
+    let expected = &golden()["models"][1];
+    assert_eq!(name_of(expected), SMOL);
+    let chat = unpacked(SMOL);
+    let (all, _) = text_agreement(&chat, expected, "floats");
+    assert!(all >= 0.99, "{all}");
+    let chats = expected["chats"].as_array().unwrap();
+    for (case, expected) in chats.iter().zip(expected["floats"]["replies"].as_array().unwrap()) {
+        let (text, usage) = reply(&chat, case, ids(&expected["reply"]).len());
+        assert_eq!(usage.prompt_tokens as usize, ids(&case["prompt"]).len(), "the template's tokens");
+        assert_eq!(text, expected["reply_text"].as_str().unwrap());
     }
 }
 

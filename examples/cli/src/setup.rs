@@ -12,7 +12,7 @@ use tertulia::{
     SessionEngine, SessionUpdate,
 };
 use tertulia_models::files::{ModelState, ModelStore, Phase, Progress, PullOptions};
-use tertulia_models::{BackendOptions, default_backends};
+use tertulia_models::{BackendChoice, BackendOptions, default_backends};
 
 /// An engine with the default models, and the chat model of that name.
 pub(crate) fn engine(store: &args::Store, chat: Option<&str>) -> Result<Engine> {
@@ -30,8 +30,9 @@ pub(crate) fn engine_in_memory() -> Result<Engine> {
 /// An engine that recognises and does not reply.
 pub(crate) fn engine_without_replies() -> Result<Engine> {
     let models = ModelStore::open_default()?;
-    let backends = default_backends(&models, &backend_options(None))?;
-    EngineBuilder::new().backends(Backends { chat: None, synthesizer: None, ..backends }).build()
+    let (chat, synthesizer) = (BackendChoice::None, BackendChoice::None);
+    let options = BackendOptions { chat, synthesizer, ..BackendOptions::default() };
+    EngineBuilder::new().backends(default_backends(&models, &options)?).build()
 }
 
 /// An engine without models, for the store alone.
@@ -173,7 +174,8 @@ pub(crate) fn pull(models: &ModelStore, names: &[&str], output: &Output) -> Resu
 }
 
 fn backend_options(chat: Option<&str>) -> BackendOptions {
-    BackendOptions { chat_model: chat.map(str::to_owned), ..BackendOptions::default() }
+    let chat = chat.map_or(BackendChoice::Default, |name| BackendChoice::Named(name.to_owned()));
+    BackendOptions { chat, ..BackendOptions::default() }
 }
 
 /// The store's path; creates its folder.

@@ -33,12 +33,11 @@ mod transformer;
 
 pub use tokenizer::{Token, Tokenizer};
 
-use crate::Device;
 use crate::gguf::Gguf;
+use crate::{Device, ModelSource};
 use config::Config;
 use conversation::GgufConversation;
 use parking_lot::Mutex;
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use template::Template;
 use tertulia::backend::{BoxFuture, CancelFlag, ChatModel, Conversation, Model, Progress};
@@ -75,7 +74,7 @@ pub struct GgufChat {
 /// State shared by the model and its conversations.
 #[derive(Debug)]
 struct Shared {
-    path: PathBuf,
+    source: ModelSource,
     name: String,
     device: Device,
     options: ChatOptions,
@@ -102,11 +101,11 @@ struct Loaded {
 
 impl GgufChat {
     /// A model that is loaded when it is first used.
-    pub fn new(path: impl Into<PathBuf>, device: Device, options: ChatOptions) -> Self {
-        let path = path.into();
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    pub fn new(source: impl Into<ModelSource>, device: Device, options: ChatOptions) -> Self {
+        let source = source.into();
+        let name = source.name();
         let (header, loaded) = (OnceLock::new(), Mutex::new(None));
-        Self { shared: Arc::new(Shared { path, name, device, options, header, loaded }) }
+        Self { shared: Arc::new(Shared { source, name, device, options, header, loaded }) }
     }
 
     /// The tokens of a text, without marks of the chat format.
@@ -195,7 +194,7 @@ impl Shared {
         if let Some(header) = self.header.get() {
             return Ok(header);
         }
-        let header = self.read_header(&Gguf::open(&self.path)?)?;
+        let header = self.read_header(&Gguf::open_head(&self.source)?)?;
         Ok(self.header.get_or_init(|| header))
     }
 
@@ -222,7 +221,7 @@ impl Shared {
             return Ok(loaded.clone());
         }
         progress(0.0);
-        let mut file = Gguf::open(&self.path)?;
+        let mut file = Gguf::open_source(&self.source)?;
         let config = Config::from_gguf(&file)?;
         let context_len = self.context_len(&config);
         let tokenizer = Tokenizer::from_gguf(&file)?;

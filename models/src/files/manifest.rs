@@ -77,6 +77,19 @@ pub enum Role {
     TurnDetector,
 }
 
+impl Role {
+    /// The role in words, for messages.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Recognizer => "recognizer",
+            Self::Chat => "chat model",
+            Self::Synthesizer => "synthesizer",
+            Self::Vad => "voice activity detector",
+            Self::TurnDetector => "turn detector",
+        }
+    }
+}
+
 /// How upstream files become one GGUF file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -211,7 +224,7 @@ impl Manifest {
     /// [`ErrorCode::ModelUnknown`] where the role has no default.
     pub fn default_model(&self, role: Role) -> Result<&ModelEntry> {
         let name = self.defaults.get(&role);
-        let name = name.ok_or_else(|| Error::new(ErrorCode::ModelUnknown, format!("no default model for {role:?}")))?;
+        let name = name.ok_or_else(|| Error::new(ErrorCode::ModelUnknown, format!("no default {}", role.title())))?;
         self.model(name)
     }
 

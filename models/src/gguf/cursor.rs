@@ -6,11 +6,13 @@ use tertulia::{Error, ErrorCode, Result};
 pub(crate) struct Cursor<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) at: usize,
+    /// Bytes of the whole file, of which `bytes` may be the first ones.
+    pub(super) file_len: usize,
 }
 
 impl<'a> Cursor<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes, at: 0, file_len: bytes.len() }
     }
 
     /// The next `len` bytes.

@@ -3,6 +3,7 @@
 use super::cursor::Cursor;
 use super::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, DIMENSIONS_MAX, GgmlType, MAGIC, Value, dequant};
 use crate::platform::FileBytes;
+use crate::source::{self, ModelSource};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
@@ -11,6 +12,8 @@ use tertulia::{Error, ErrorCode, Result};
 
 /// Arrays may hold arrays, but not deeper than this.
 const ARRAY_DEPTH_MAX: usize = 4;
+/// Metadata is read from a host's reader in so many bytes at first, then in four times as many.
+const HEAD_BYTES: usize = 1 << 20;
 /// Longer keys and tensor names are refused, as by ggml.
 const NAME_BYTES_MAX: usize = 65_535;
 
@@ -18,6 +21,7 @@ const NAME_BYTES_MAX: usize = 65_535;
 #[derive(Debug)]
 pub struct Gguf {
     bytes: FileBytes,
+    file_len: usize,
     file_name: String,
     values: HashMap<String, Value>,
     tensors: Vec<TensorRecord>,
@@ -63,6 +67,45 @@ impl Gguf {
         Self::parse(FileBytes::open(path)?, file_name)
     }
 
+    /// Opens a file by its source: a path is mapped, bytes are used where they lie, and a reader is read once.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open); the reader's; [`ErrorCode::OutOfMemory`].
+    pub fn open_source(source: &ModelSource) -> Result<Self> {
+        match source {
+            ModelSource::Path(path) => Self::open(path),
+            ModelSource::Bytes { bytes, .. } => Self::parse(FileBytes::Shared(bytes.clone()), source.file_name()),
+            ModelSource::Reader { reader, .. } => {
+                let len = reader_len(source, reader.byte_len()?)?;
+                Self::parse(FileBytes::Read(source::read_up_to(&**reader, len)?), source.file_name())
+            }
+        }
+    }
+
+    /// The metadata alone: a reader is read only as far as they go, and there are no tensors then.
+    #[allow(dead_code, reason = "backends use it, each of which is a feature")]
+    pub(crate) fn open_head(source: &ModelSource) -> Result<Self> {
+        let ModelSource::Reader { reader, .. } = source else {
+            return Self::open_source(source);
+        };
+        let file_len = reader_len(source, reader.byte_len()?)?;
+        let mut head_len = HEAD_BYTES.min(file_len);
+        loop {
+            let bytes = source::read_up_to(&**reader, head_len)?;
+            let cursor = Cursor { file_len, ..Cursor::new(&bytes) };
+            match cursor.file() {
+                Err(error) if error.code() == ErrorCode::ModelTruncated && head_len < file_len => {
+                    head_len = head_len.saturating_mul(4).min(file_len);
+                }
+                Err(error) => return Err(named(&source.file_name(), &error)),
+                Ok((values, _)) => {
+                    let (tensors, by_name, bytes) = (Vec::new(), HashMap::new(), FileBytes::Read(Vec::new()));
+                    return Ok(Self { bytes, file_len, file_name: source.file_name(), values, tensors, by_name });
+                }
+            }
+        }
+    }
+
     /// Reads a file that is in memory already.
     ///
     /// # Errors
@@ -78,7 +121,7 @@ impl Gguf {
 
     /// Bytes of the whole file.
     pub fn file_bytes(&self) -> usize {
-        self.bytes.len()
+        self.file_len
     }
 
     /// A value of the metadata.
@@ -223,15 +266,25 @@ impl Gguf {
 
     fn parse(bytes: FileBytes, file_name: String) -> Result<Self> {
         let parsed = Cursor::new(&bytes).file();
-        let (values, tensors) =
-            parsed.map_err(|error| Error::new(error.code(), format!("{file_name}: {}", error.detail())))?;
+        let (values, tensors) = parsed.map_err(|error| named(&file_name, &error))?;
         let names = tensors.iter().enumerate().map(|(index, record)| (record.name.clone(), index));
         let by_name: HashMap<_, _> = names.collect();
         if by_name.len() < tensors.len() {
             return Err(corrupt(format!("{file_name}: tensor name occurs twice")));
         }
-        Ok(Self { bytes, file_name, values, tensors, by_name })
+        Ok(Self { file_len: bytes.len(), bytes, file_name, values, tensors, by_name })
     }
+}
+
+/// A parser's error with the file's name.
+fn named(file_name: &str, error: &Error) -> Error {
+    Error::new(error.code(), format!("{file_name}: {}", error.detail()))
+}
+
+fn reader_len(source: &ModelSource, len: u64) -> Result<usize> {
+    usize::try_from(len).map_err(|_| {
+        Error::new(ErrorCode::OutOfMemory, format!("{}: {len} bytes do not fit into memory", source.file_name()))
+    })
 }
 
 impl TensorView<'_> {
@@ -372,7 +425,7 @@ impl<'a> Cursor<'a> {
             if !range.start.is_multiple_of(alignment) {
                 return Err(corrupt(format!("tensor {name} is not aligned")));
             }
-            let end = range.end.checked_add(data_start).filter(|&end| end <= self.bytes.len());
+            let end = range.end.checked_add(data_start).filter(|&end| end <= self.file_len);
             let end = end.ok_or_else(|| truncated(format!("tensor {name} ends behind the file's end")))?;
             *range = data_start + range.start..end;
         }

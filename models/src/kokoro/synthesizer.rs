@@ -4,12 +4,12 @@ use super::chunks::{Chunk, chunks};
 use super::network::Network;
 use super::vocab::Vocab;
 use super::{ARCHITECTURE, FRAME_SAMPLES, SAMPLE_RATE_HZ, STYLE_ROWS, STYLE_WIDTH, SYMBOLS_MAX, voice_language};
-use crate::Device;
 use crate::gguf::Gguf;
 use crate::text::{self, PhonemeWord, phonemize};
+use crate::{Device, ModelSource};
 use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use tertulia::backend::{
     BoxFuture, CancelFlag, Lexicon, Model, Progress, SpeechChunk, SpokenWord, Steps, SynthesisRequest, Synthesizer,
@@ -33,17 +33,24 @@ pub struct Kokoro {
 }
 
 struct Shared {
-    path: PathBuf,
+    source: ModelSource,
     device: Device,
     opened: OnceLock<Opened>,
-    network: Mutex<Option<Arc<Network>>>,
+    loaded: Mutex<Option<Arc<Loaded>>>,
 }
 
 /// A model file without its weights.
 struct Opened {
-    file: Gguf,
+    file_bytes: usize,
     vocab: Vocab,
     voices: Vec<VoiceInfo>,
+}
+
+/// The weights.
+struct Loaded {
+    network: Network,
+    /// Each voice's styles, row after row.
+    styles: HashMap<String, Vec<f32>>,
 }
 
 /// An utterance given in phonemes, spoken.
@@ -59,10 +66,11 @@ pub struct Utterance {
 }
 
 impl Kokoro {
-    /// A synthesizer that will read the GGUF file at `path`; nothing is read yet. Its weights go onto `device`.
-    pub fn new(path: impl Into<PathBuf>, device: Device) -> Self {
-        let (path, opened, network) = (path.into(), OnceLock::new(), Mutex::new(None));
-        Self { shared: Arc::new(Shared { path, device, opened, network }) }
+    /// A synthesizer that will read the GGUF file of `source`, such as a path; nothing is read yet. Its weights go onto
+    /// `device`.
+    pub fn new(source: impl Into<ModelSource>, device: Device) -> Self {
+        let (source, opened, loaded) = (source.into(), OnceLock::new(), Mutex::new(None));
+        Self { shared: Arc::new(Shared { source, device, opened, loaded }) }
     }
 
     /// Speaks Kokoro's own phoneme symbols, 1 to 510 of them, in one go; symbols that the voice does not know make
@@ -72,9 +80,10 @@ impl Kokoro {
     /// As [`Synthesizer::synthesize`] and its steps; [`ErrorCode::InvalidArgument`] for no or too many symbols.
     pub fn speak_phonemes(&self, phonemes: &str, voice: &str, speed: f32, cancel: &CancelFlag) -> Result<Utterance> {
         check_speed(speed)?;
-        let styles = self.shared.styles(voice)?;
+        self.shared.check_voice(voice)?;
         let ids = self.shared.opened()?.vocab.ids(phonemes);
-        let spoken = self.shared.network(&mut |_| {})?.speak(&ids, style(&styles, ids.len()), speed, cancel)?;
+        let loaded = self.shared.loaded(&mut |_| {})?;
+        let spoken = loaded.network.speak(&ids, loaded.style(voice, ids.len())?, speed, cancel)?;
         Ok(Utterance { samples: spoken.samples, durations: spoken.durations, pitch_hz: spoken.pitch_hz })
     }
 }
@@ -89,21 +98,21 @@ impl Model for Kokoro {
     }
 
     fn load<'a>(&'a self, progress: &'a mut Progress<'a>) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async { self.shared.network(progress).map(drop) })
+        Box::pin(async { self.shared.loaded(progress).map(drop) })
     }
 
     fn unload(&self) {
-        *self.shared.network.lock() = None;
+        *self.shared.loaded.lock() = None;
     }
 
     fn is_loaded(&self) -> bool {
-        self.shared.network.lock().is_some()
+        self.shared.loaded.lock().is_some()
     }
 
     /// 0 where the file cannot be read.
     fn memory_needed(&self) -> u64 {
         // Weights lie in the file as f16 and in memory as f32.
-        self.shared.opened().map_or(0, |opened| 2 * opened.file.file_bytes() as u64 + WORKING_BYTES)
+        self.shared.opened().map_or(0, |opened| 2 * opened.file_bytes as u64 + WORKING_BYTES)
     }
 }
 
@@ -127,11 +136,12 @@ impl Synthesizer for Kokoro {
             Some(voice) => voice,
             None => self.shared.default_voice(&request.languages)?,
         };
-        let styles = self.shared.styles(voice)?;
+        let voice = voice.to_owned();
+        self.shared.check_voice(&voice)?;
         let british = voice.starts_with('b');
         let words = phonemize(&request.text, &request.languages, &request.lexicon, british)?;
         let chunks = chunks(&request.text, &words, &self.shared.opened()?.vocab);
-        let network = self.shared.network(&mut |_| {})?;
+        let loaded = self.shared.loaded(&mut |_| {})?;
         if chunks.is_empty() {
             let mut silent = Some(SpeechChunk::new(Vec::new(), SAMPLE_RATE_HZ, 0..request.text.len()));
             return Ok(steps_from_fn(move || Ok(silent.take())));
@@ -140,8 +150,8 @@ impl Synthesizer for Kokoro {
         Ok(steps_from_fn(move || {
             let Some(chunk) = chunks.next() else { return Ok(None) };
             request.cancel.check()?;
-            let style = style(&styles, chunk.ids.len());
-            let spoken = network.speak(&chunk.ids, style, request.speed, &request.cancel)?;
+            let style = loaded.style(&voice, chunk.ids.len())?;
+            let spoken = loaded.network.speak(&chunk.ids, style, request.speed, &request.cancel)?;
             Ok(Some(trimmed(&chunk, &words, &spoken.samples, &spoken.durations)))
         }))
     }
@@ -151,8 +161,8 @@ impl Opened {
     /// # Errors
     /// Those of [`Gguf::open`]; [`ErrorCode::ModelUnsupported`] for a file of another architecture,
     /// [`ErrorCode::ModelCorrupt`] for one without symbols and voices.
-    fn read(path: &Path) -> Result<Self> {
-        let file = Gguf::open(path)?;
+    fn read(source: &ModelSource) -> Result<Self> {
+        let file = Gguf::open_head(source)?;
         if file.str("general.architecture")? != ARCHITECTURE {
             return Err(file.unsupported("not a Kokoro model"));
         }
@@ -164,7 +174,26 @@ impl Opened {
             known.then(|| VoiceInfo { name: name.to_owned(), language })
         });
         let voices = voices.collect();
-        Ok(Self { file, vocab, voices })
+        Ok(Self { file_bytes: file.file_bytes(), vocab, voices })
+    }
+}
+
+impl Loaded {
+    fn read(file: &Gguf, voices: &[VoiceInfo], device: Device, progress: &mut dyn FnMut(f32)) -> Result<Self> {
+        let styles = voices.iter().map(|voice| {
+            let tensor = file.tensor_of(&format!("voice.{}", voice.name), &[STYLE_ROWS, STYLE_WIDTH])?;
+            Ok((voice.name.clone(), tensor.to_f32()?))
+        });
+        Ok(Self {
+            styles: styles.collect::<Result<_>>()?,
+            network: Network::load(file, &device.of_tensors(), progress)?,
+        })
+    }
+
+    /// The voice's style for an utterance of this many symbols.
+    fn style(&self, voice: &str, symbols: usize) -> Result<&[f32]> {
+        let styles = self.styles.get(voice).ok_or_else(|| unknown_voice(voice))?;
+        Ok(&styles[symbols.min(SYMBOLS_MAX - 1) * STYLE_WIDTH..][..STYLE_WIDTH])
     }
 }
 
@@ -173,18 +202,19 @@ impl Shared {
         if let Some(opened) = self.opened.get() {
             return Ok(opened);
         }
-        let opened = Opened::read(&self.path)?;
+        let opened = Opened::read(&self.source)?;
         Ok(self.opened.get_or_init(|| opened))
     }
 
-    fn network(&self, progress: &mut dyn FnMut(f32)) -> Result<Arc<Network>> {
-        let mut network = self.network.lock();
-        if let Some(network) = &*network {
-            return Ok(network.clone());
+    fn loaded(&self, progress: &mut dyn FnMut(f32)) -> Result<Arc<Loaded>> {
+        let mut loaded = self.loaded.lock();
+        if let Some(loaded) = &*loaded {
+            return Ok(loaded.clone());
         }
-        let loaded = Arc::new(Network::load(&self.opened()?.file, &self.device.of_tensors(), progress)?);
-        *network = Some(loaded.clone());
-        Ok(loaded)
+        let voices = &self.opened()?.voices;
+        let fresh = Arc::new(Loaded::read(&Gguf::open_source(&self.source)?, voices, self.device, progress)?);
+        *loaded = Some(fresh.clone());
+        Ok(fresh)
     }
 
     /// The first voice of the first language.
@@ -195,19 +225,14 @@ impl Shared {
         voice.ok_or_else(|| Error::new(ErrorCode::LanguageUnsupported, "no Kokoro voice speaks the language"))
     }
 
-    /// A voice's styles, row after row.
-    fn styles(&self, voice: &str) -> Result<Vec<f32>> {
-        let Opened { file, voices, .. } = self.opened()?;
-        if !voices.iter().any(|known| known.name == voice) {
-            return Err(Error::new(ErrorCode::UnknownVoice, format!("unknown Kokoro voice: {voice:?}")));
-        }
-        file.tensor_of(&format!("voice.{voice}"), &[STYLE_ROWS, STYLE_WIDTH])?.to_f32()
+    fn check_voice(&self, voice: &str) -> Result<()> {
+        let is_known = self.opened()?.voices.iter().any(|known| known.name == voice);
+        if is_known { Ok(()) } else { Err(unknown_voice(voice)) }
     }
 }
 
-/// The style for an utterance of this many symbols.
-fn style(styles: &[f32], symbols: usize) -> &[f32] {
-    &styles[symbols.min(SYMBOLS_MAX - 1) * STYLE_WIDTH..][..STYLE_WIDTH]
+fn unknown_voice(voice: &str) -> Error {
+    Error::new(ErrorCode::UnknownVoice, format!("unknown Kokoro voice: {voice:?}"))
 }
 
 fn check_speed(speed: f32) -> Result<()> {

@@ -22,10 +22,10 @@ mod network;
 #[cfg(feature = "download")]
 pub use convert::convert_onnx;
 
+use crate::ModelSource;
 use crate::gguf::Gguf;
 use network::{State, Weights};
 use parking_lot::Mutex;
-use std::path::PathBuf;
 use std::sync::Arc;
 use tertulia::backend::{BoxFuture, Model, Progress, Vad, VadModel};
 use tertulia::{Error, ErrorCode, Result};
@@ -38,14 +38,14 @@ const ARCHITECTURE: &str = "silero-vad";
 
 /// The model; detectors that it opens share its weights.
 pub struct SileroVad {
-    path: PathBuf,
+    source: ModelSource,
     weights: Mutex<Option<Arc<Weights>>>,
 }
 
 impl SileroVad {
     /// The model in a GGUF file that [`convert_onnx`] made. The file is read by [`load`](Model::load).
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), weights: Mutex::new(None) }
+    pub fn new(source: impl Into<ModelSource>) -> Self {
+        Self { source: source.into(), weights: Mutex::new(None) }
     }
 
     fn weights(&self) -> Result<Arc<Weights>> {
@@ -53,7 +53,7 @@ impl SileroVad {
         if let Some(weights) = &*weights {
             return Ok(Arc::clone(weights));
         }
-        let loaded = Arc::new(Weights::read(&Gguf::open(&self.path)?)?);
+        let loaded = Arc::new(Weights::read(&Gguf::open_source(&self.source)?)?);
         *weights = Some(Arc::clone(&loaded));
         Ok(loaded)
     }
@@ -65,7 +65,7 @@ impl Model for SileroVad {
     }
 
     fn check(&self) -> Result<()> {
-        if self.is_loaded() { Ok(()) } else { Gguf::open(&self.path).map(drop) }
+        if self.is_loaded() { Ok(()) } else { Gguf::open_head(&self.source).map(drop) }
     }
 
     fn load<'a>(&'a self, progress: &'a mut Progress<'a>) -> BoxFuture<'a, Result<()>> {

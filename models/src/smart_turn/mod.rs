@@ -7,11 +7,11 @@
 //!
 //! ```no_run
 //! # fn main() -> tertulia::Result<()> {
-//! use tertulia::backend::{CancelFlag, TurnDetector, block_on};
+//! use tertulia::backend::{DetectionRequest, TurnDetector, block_on};
 //! use tertulia_models::smart_turn::SmartTurn;
 //! let detector = SmartTurn::new("smart-turn-v3.2.gguf");
 //! let audio = [0.0; 16_000]; // speech at 16 kHz, with 100 to 200 ms of silence after the last
-//! let probability = block_on(detector.probability_finished(&audio, &CancelFlag::new()))?;
+//! let probability = block_on(detector.probability_finished(DetectionRequest::new(audio)))?;
 //! assert!((0.0..=1.0).contains(&probability));
 //! # Ok(())
 //! # }
@@ -25,12 +25,12 @@ mod network;
 #[cfg(feature = "download")]
 pub use convert::convert_onnx;
 
+use crate::ModelSource;
 use crate::gguf::Gguf;
 use crate::mel::{HOP, MelFrontEnd};
 use arithmetic::pairwise_sum;
 use network::{FRAMES, MEL_BINS, Network};
 use parking_lot::Mutex;
-use std::path::PathBuf;
 use std::sync::Arc;
 use tertulia::backend::{BoxFuture, CancelFlag, DetectionRequest, Model, Progress, TurnDetector};
 use tertulia::{Error, ErrorCode, Result};
@@ -49,7 +49,7 @@ const MEMORY_BYTES: u64 = 16_000_000;
 /// A call takes one thread for some 35 ms, however short the audio. It looks at the cancel flag after the front end and
 /// before each of the encoder's four layers.
 pub struct SmartTurn {
-    path: PathBuf,
+    source: ModelSource,
     loaded: Mutex<Option<Arc<Loaded>>>,
 }
 
@@ -60,8 +60,8 @@ struct Loaded {
 
 impl SmartTurn {
     /// The model in a GGUF file that [`convert_onnx`] made. The file is read by [`load`](Model::load).
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), loaded: Mutex::new(None) }
+    pub fn new(source: impl Into<ModelSource>) -> Self {
+        Self { source: source.into(), loaded: Mutex::new(None) }
     }
 
     fn loaded(&self) -> Result<Arc<Loaded>> {
@@ -69,7 +69,7 @@ impl SmartTurn {
         if let Some(loaded) = &*loaded {
             return Ok(Arc::clone(loaded));
         }
-        let network = Network::read(&Gguf::open(&self.path)?)?;
+        let network = Network::read(&Gguf::open_source(&self.source)?)?;
         let fresh = Arc::new(Loaded { front_end: MelFrontEnd::new(MEL_BINS), network });
         *loaded = Some(Arc::clone(&fresh));
         Ok(fresh)
@@ -86,7 +86,7 @@ impl SmartTurn {
 
 impl std::fmt::Debug for SmartTurn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SmartTurn").field("path", &self.path).field("loaded", &self.is_loaded()).finish()
+        f.debug_struct("SmartTurn").field("source", &self.source).field("loaded", &self.is_loaded()).finish()
     }
 }
 
@@ -96,7 +96,7 @@ impl Model for SmartTurn {
     }
 
     fn check(&self) -> Result<()> {
-        if self.is_loaded() { Ok(()) } else { Gguf::open(&self.path).map(drop) }
+        if self.is_loaded() { Ok(()) } else { Gguf::open_head(&self.source).map(drop) }
     }
 
     fn load<'a>(&'a self, progress: &'a mut Progress<'a>) -> BoxFuture<'a, Result<()>> {

@@ -37,12 +37,11 @@ mod voicing;
 
 pub use inspect::Inspector;
 
-use crate::Device;
 use crate::gguf::Gguf;
+use crate::{Device, ModelSource};
 use model_file::{Head, Loaded};
 use parking_lot::Mutex;
 use recognition::Recognition;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use tertulia::backend::{BoxFuture, Model, Progress, RecognitionRequest, RecognitionStep, Recognizer, Steps};
 use tertulia::{Error, ErrorCode, LanguageTag, Result};
@@ -55,7 +54,7 @@ const WORKING_BYTES_PER_WIDTH: u64 = 200_000;
 ///
 /// Always transcribes, never translates. The weights are f32 in memory, and are read at the first use.
 pub struct Whisper {
-    path: PathBuf,
+    source: ModelSource,
     name: String,
     device: Device,
     timestamps: bool,
@@ -70,11 +69,17 @@ struct Facts {
 }
 
 impl Whisper {
-    /// A recogniser that will read the GGUF file at `path`; nothing is read yet.
-    pub fn new(path: impl AsRef<Path>, device: Device) -> Self {
-        let path = path.as_ref().to_owned();
-        let name = path.file_stem().map_or_else(|| "whisper".into(), |stem| stem.to_string_lossy().into_owned());
-        Self { path, name, device, timestamps: false, loaded: Mutex::new(None), facts: OnceLock::new() }
+    /// A recogniser that will read the GGUF file of `source`, such as a path; nothing is read yet.
+    pub fn new(source: impl Into<ModelSource>, device: Device) -> Self {
+        let source = source.into();
+        Self {
+            name: source.name(),
+            source,
+            device,
+            timestamps: false,
+            loaded: Mutex::new(None),
+            facts: OnceLock::new(),
+        }
     }
 
     /// Lets the model write times between its words, as it does when it subtitles; off by default, for text is better
@@ -107,7 +112,7 @@ impl Whisper {
         if let Some(loaded) = &*loaded {
             return Ok(Arc::clone(loaded));
         }
-        let fresh = Arc::new(model_file::load(&self.path, &self.device.of_tensors(), progress)?);
+        let fresh = Arc::new(model_file::load(&self.source, &self.device.of_tensors(), progress)?);
         *loaded = Some(Arc::clone(&fresh));
         Ok(fresh)
     }
@@ -116,7 +121,7 @@ impl Whisper {
         if let Some(facts) = self.facts.get() {
             return Ok(facts);
         }
-        let head = Head::read(&Gguf::open(&self.path)?)?;
+        let head = Head::read(&Gguf::open_head(&self.source)?)?;
         let languages = Vocabulary::new(&head.tokens)?.language_tags();
         let weights = head.shape.parameters() * size_of::<f32>() as u64;
         let memory_bytes = weights + head.shape.width as u64 * WORKING_BYTES_PER_WIDTH;
@@ -126,7 +131,7 @@ impl Whisper {
 
 impl std::fmt::Debug for Whisper {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Whisper").field("path", &self.path).field("loaded", &self.is_loaded()).finish()
+        f.debug_struct("Whisper").field("source", &self.source).field("loaded", &self.is_loaded()).finish()
     }
 }
 

@@ -5,10 +5,10 @@ use super::layers::Loader;
 use super::network::Network;
 use super::shape::Shape;
 use super::vocabulary::Vocabulary;
+use crate::ModelSource;
 use crate::gguf::Gguf;
 use crate::mel::MelFrontEnd;
 use burn::tensor::Device;
-use std::path::Path;
 use tertulia::{Error, ErrorCode, Result};
 
 /// `general.architecture`.
@@ -117,8 +117,8 @@ pub(super) struct Loaded {
 ///
 /// # Errors
 /// Those of [`tertulia::backend::Model::load`].
-pub(super) fn load(path: &Path, device: &Device, progress: &mut dyn FnMut(f32)) -> Result<Loaded> {
-    let file = Gguf::open(path)?;
+pub(super) fn load(source: &ModelSource, device: &Device, progress: &mut dyn FnMut(f32)) -> Result<Loaded> {
+    let file = Gguf::open_source(source)?;
     let head = Head::read(&file)?;
     let vocabulary = Vocabulary::new(&head.tokens)?;
     if vocabulary.timestamp_begin as usize >= head.shape.tokens {
