@@ -97,8 +97,8 @@ pub use config::{Keep, Listening, ListeningMode, Persona, Playback, Retention, S
 pub use driver::local::LocalDriver;
 pub use driver::recording::ListenRequest;
 pub use engine::{
-    Capabilities, Engine, EngineBuilder, EngineOptions, LanguageCapability, ModelChoice, ModelChoices, ModelNames,
-    SessionEngine, StillRunning, StorePlace, TrimLevel, Worker,
+    Capabilities, Command, CommandOutput, Engine, EngineBuilder, EngineOptions, LanguageCapability, ModelChoice,
+    ModelChoices, ModelNames, SessionEngine, StillRunning, StorePlace, TrimLevel, Worker,
 };
 pub use error::{Error, ErrorCode, Result};
 pub use event::{Event, EventKind, SessionId, TurnId};

@@ -15,7 +15,7 @@ use crate::prompt;
 use crate::store::{AudioKind, Lineage, StoredAudio, TurnRecord};
 use crate::turn::{Input, Redo, Start, StartKind, WAITING_TURNS_MAX};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The longest text of one turn, in bytes.
 pub const TEXT_BYTES_MAX: usize = 8_192;
@@ -33,17 +33,28 @@ pub struct Session {
 
 struct Inner {
     session: Arc<SessionShared>,
+    /// Dropping it closes the session.
+    keeps_open: AtomicBool,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.session.close(false);
+        if *self.keeps_open.get_mut() {
+            self.session.close(false);
+        }
     }
 }
 
 impl Session {
-    pub(crate) fn new(session: Arc<SessionShared>) -> Self {
-        Self { inner: Arc::new(Inner { session }) }
+    pub(crate) fn new(session: Arc<SessionShared>, keeps_open: bool) -> Self {
+        Self { inner: Arc::new(Inner { session, keeps_open: keeps_open.into() }) }
+    }
+
+    /// Lets the session stay open when this handle and its clones are dropped, until it is closed or ended: for languages
+    /// whose garbage collector decides when that is. [`SessionEngine::handle`](crate::SessionEngine::handle) gives another.
+    pub fn detach(self) -> SessionId {
+        self.inner.keeps_open.store(false, Ordering::Release);
+        self.id()
     }
 
     /// The session's id, with which it can be opened again.

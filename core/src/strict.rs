@@ -1,6 +1,7 @@
 //! Strict reading of settings and commands in JSON: a name that is not known is an error, and every error names its path.
 
 use crate::error::{Error, ErrorCode, Result};
+use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer};
 
 /// Reads a value from JSON.
@@ -28,6 +29,12 @@ pub(crate) fn from_deserializer<'de, T: DeserializeOwned, D: Deserializer<'de>>(
         Some(path) => Err(invalid(&format!("{path}: unknown field"))),
         None => Ok(value),
     }
+}
+
+/// Reads a part of a tagged value, whose tag hides from the reader what is unknown in it.
+pub(crate) fn nested<'de, T: DeserializeOwned, D: Deserializer<'de>>(reader: D) -> std::result::Result<T, D::Error> {
+    let part = serde_json::Value::deserialize(reader)?;
+    from_deserializer(part).map_err(|error| serde::de::Error::custom(error.detail()))
 }
 
 fn invalid(detail: &str) -> Error {

@@ -46,7 +46,7 @@ fn with(part: &str, other: &str) -> String {
     let text = r#"{
         "about": "The tutor speaks a text of the host.",
         "config": {"playback": "assumed"},
-        "calls": [{"at_ms": 100, "call": {"say": "Hola."}}],
+        "calls": [{"at_ms": 100, "call": {"type": "say", "text": "Hola."}}],
         "leave_out": ["session_opened", "reply_text_delta", "reply_text_done", "reply_audio_done", "metrics"],
         "events": [
             {"type": "turn_started", "turn": 1, "at_ms": 100, "origin": "say"},

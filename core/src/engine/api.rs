@@ -1,6 +1,6 @@
 //! [`SessionEngine`]: everything that a host can ask of an engine.
 
-use super::Capabilities;
+use super::{Capabilities, Command, CommandOutput};
 use crate::backend::{BoxFuture, MaybeSend, MaybeSync, SpeechChunk, Steps, SynthesisRequest, Transcript};
 use crate::catalog::Catalog;
 use crate::config::{SessionConfig, SessionUpdate};
@@ -19,14 +19,15 @@ use crate::{backend::Model, error::ErrorCode, store::Store};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The calls of an engine. Object safe; every call may come from any thread.
+/// The calls of an engine. Object safe; every call may come from any thread. Only [`Engine`](crate::Engine) implements it,
+/// so that calls can be added.
 ///
 /// # Errors
 /// Beside those named at each call: calls that read or write the store fail with its codes
 /// ([`ErrorCode::block`] 7), and with [`ErrorCode::Suspended`] between [`suspend`](Self::suspend) and
 /// [`resume`](Self::resume); they, and calls that change something, fail with [`ErrorCode::EngineClosed`] after
 /// [`shut_down`](Self::shut_down).
-pub trait SessionEngine: MaybeSend + MaybeSync {
+pub trait SessionEngine: Sealed + MaybeSend + MaybeSync {
     /// Creates a session and opens it.
     ///
     /// # Errors
@@ -42,6 +43,17 @@ pub trait SessionEngine: MaybeSend + MaybeSync {
     /// [`ErrorCode::SessionNotFound`]; [`ErrorCode::SessionBusy`] where it is open; [`ErrorCode::SessionClosed`]
     /// where it was ended; those of [`create_session`](Self::create_session) for the settings.
     fn open_session(&self, id: SessionId, update: &SessionUpdate) -> Result<Session>;
+
+    /// A handle of an open session, which does not keep it open.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SessionClosed`] where it is not open.
+    fn handle(&self, id: SessionId) -> Result<Session>;
+
+    /// Makes the call that a command stands for. Fails as that call does.
+    fn apply(&self, command: Command) -> Result<CommandOutput> {
+        command.apply_to(self)
+    }
 
     /// Closes a session without ending it, whatever handles of it there are; see [`Session::close`]. Returns at once.
     /// Does nothing where it is not open, or is being closed.
@@ -226,8 +238,13 @@ impl StillRunning {
     }
 }
 
+/// No type outside this crate is an engine.
+pub trait Sealed {}
+
 /// The memory that [`SessionEngine::trim`] frees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum TrimLevel {
     /// Caches of sessions between two turns: the chat model's KV cache of the conversation.
     Caches,

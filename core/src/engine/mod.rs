@@ -3,6 +3,7 @@
 mod api;
 mod builder;
 mod capabilities;
+mod command;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 mod native;
 mod options;
@@ -11,6 +12,7 @@ pub use crate::driver::worker::Worker;
 pub use api::{SessionEngine, StillRunning, TrimLevel};
 pub use builder::EngineBuilder;
 pub use capabilities::{Capabilities, LanguageCapability, ModelNames};
+pub use command::{Command, CommandOutput};
 pub use options::{EngineOptions, ModelChoice, ModelChoices, StorePlace};
 
 use crate::audio;
@@ -73,6 +75,8 @@ impl std::fmt::Debug for Engine {
     }
 }
 
+impl api::Sealed for Engine {}
+
 impl SessionEngine for Engine {
     fn create_session(&self, config: SessionConfig) -> Result<Session> {
         self.check_open()?;
@@ -94,6 +98,13 @@ impl SessionEngine for Engine {
                 Err(error)
             }
         }
+    }
+
+    fn handle(&self, id: SessionId) -> Result<Session> {
+        self.check_open()?;
+        let session = self.shared.open.get(id);
+        let session = session.ok_or_else(|| Error::new(ErrorCode::SessionClosed, "the session is not open"))?;
+        Ok(Session::new(session, false))
     }
 
     fn close_session(&self, id: SessionId) -> Result<()> {
@@ -392,6 +403,6 @@ impl Engine {
         self.shared.open.enter(&session);
         let core = SessionCore::new(session.clone(), record, turns, resumed);
         self.shared.send(Message::Open(Box::new(core)));
-        Session::new(session)
+        Session::new(session, true)
     }
 }

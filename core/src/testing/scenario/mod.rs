@@ -8,7 +8,7 @@
 //! let scenario = Scenario::from_json(r#"{
 //!     "about": "The tutor speaks a text of the host.",
 //!     "config": {"playback": "assumed"},
-//!     "calls": [{"at_ms": 100, "call": {"say": "Hola."}}],
+//!     "calls": [{"at_ms": 100, "call": {"type": "say", "text": "Hola."}}],
 //!     "leave_out": ["session_opened", "reply_text_delta", "reply_text_done", "reply_audio_done", "metrics"],
 //!     "events": [
 //!         {"type": "turn_started", "turn": 1, "at_ms": 100, "origin": "say"},
@@ -26,8 +26,10 @@ mod run;
 
 use super::clock::VirtualClock;
 use super::scripted::Cue;
-use crate::config::{SessionConfig, SessionUpdate};
+use crate::config::SessionConfig;
+use crate::engine::Command;
 use crate::error::{Error, ErrorCode, Result};
+use crate::event::SessionId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -102,32 +104,18 @@ struct TimedCall {
 
 /// A call of the host, or something else that happens around the engine.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[serde(untagged)]
 enum Call {
-    SendText(String),
-    Say(String),
-    Reply(Option<String>),
-    RetryTurn(u64),
-    Correct {
-        turn: u64,
-        text: String,
-    },
+    Around(Around),
+    /// A [`Command`] without its session.
+    Command(serde_json::Map<String, Value>),
+}
+
+/// Something that is no command.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Around {
     PushEncoded(String),
-    EndUtterance,
-    InputInterrupted,
-    InputResumed,
-    DiscardUtterance,
-    Interrupt,
-    InterruptAll,
-    Played {
-        turn: u64,
-        samples_total: u64,
-    },
-    Update(Value),
-    Close,
-    End,
-    /// Opens the session again.
-    Open,
     StopReading,
     StartReading,
     /// The process dies, and a new engine opens the session.
@@ -168,8 +156,8 @@ impl Scenario {
         let scenario: Scenario = serde_json::from_str(text).map_err(invalid)?;
         scenario.session_config()?;
         for timed in &scenario.calls {
-            if let Call::Update(update) = &timed.call {
-                SessionUpdate::from_json(&update.to_string())?;
+            if let Call::Command(command) = &timed.call {
+                of_session(command, SessionId::new(0))?;
             }
         }
         Ok(scenario)
@@ -206,6 +194,13 @@ impl<T: Clone> Line<T> {
 fn code_named(name: &str) -> Result<ErrorCode> {
     let code = ErrorCode::ALL.iter().find(|code| code.name() == name);
     code.copied().ok_or_else(|| Error::new(ErrorCode::InvalidArgument, format!("no error is named {name}")))
+}
+
+/// The command of a session.
+fn of_session(command: &serde_json::Map<String, Value>, session: SessionId) -> Result<Command> {
+    let mut command = command.clone();
+    command.insert("session".to_owned(), json!(session));
+    Command::from_json(&Value::Object(command).to_string())
 }
 
 fn no_fields() -> Value {

@@ -1,12 +1,11 @@
 //! The scenario runner: a host in virtual time, on an engine without threads.
 
-use super::{Call, Line, Outcome, Requests, Scenario, Span, code_named};
+use super::{Around, Call, Line, Outcome, Requests, Scenario, Span, code_named};
 use crate::backend::{ChatRequest, Message, Purpose, Role, SynthesisRequest};
 use crate::config::{SessionConfig, SessionUpdate};
 use crate::driver::local::LocalDriver;
-use crate::engine::{Engine, EngineBuilder, SessionEngine};
+use crate::engine::{Command, CommandOutput, Engine, EngineBuilder, SessionEngine};
 use crate::error::{Error, ErrorCode, Result};
-use crate::event::TurnId;
 use crate::platform::Clock;
 use crate::prompt;
 use crate::session::{Events, Session};
@@ -150,7 +149,7 @@ impl<'s> Stage<'s> {
         scripted.voice.set_word_times(!scripts.lacks_word_times);
         let (config, disk) = (scenario.session_config()?, FaultyDisk::new());
         let (engine, driver) = engine(scenario, &clock, &scripted, &disk)?;
-        let session = engine.create_session(config.clone())?;
+        let session = engine.handle(engine.create_session(config.clone())?.detach())?;
         let events = Some(session.events()?);
         let (reads, seq, outcome) = (true, 0, Outcome::default());
         Ok(Stage { scenario, clock, scripted, config, disk, engine, driver, session, events, reads, seq, outcome })
@@ -198,53 +197,35 @@ impl<'s> Stage<'s> {
 
     /// Makes a call and returns its result; fails where it cannot be made.
     fn call(&mut self, call: &Call) -> Result<Result<()>> {
-        let session = &self.session;
-        let given = match call {
-            Call::SendText(text) => session.send_text(text).map(drop),
-            Call::Say(text) => session.say(text).map(drop),
-            Call::Reply(instructions) => session.reply(instructions.as_deref()).map(drop),
-            Call::RetryTurn(turn) => session.retry_turn(TurnId(*turn)).map(drop),
-            Call::Correct { turn, text } => session.correct(TurnId(*turn), text).map(drop),
-            Call::PushEncoded(bytes) => session.push_encoded(bytes.as_bytes()).map(drop),
-            Call::EndUtterance => session.end_utterance().map(drop),
-            Call::InputInterrupted => session.input_interrupted(),
-            Call::InputResumed => session.input_resumed(),
-            Call::DiscardUtterance => session.discard_utterance(),
-            Call::Interrupt => session.interrupt(),
-            Call::InterruptAll => session.interrupt_all(),
-            Call::Played { turn, samples_total } => session.played(TurnId(*turn), *samples_total),
-            Call::Update(update) => session.update(&SessionUpdate::from_json(&update.to_string())?),
-            Call::Close => {
-                session.close();
-                Ok(())
-            }
-            Call::End => session.end(),
-            Call::Open => self.open(),
-            Call::StopReading | Call::StartReading => {
-                self.reads = matches!(call, Call::StartReading);
-                Ok(())
-            }
-            Call::Crash => {
-                self.crash()?;
-                self.open()
-            }
-            Call::FailStore => {
-                self.disk.fail_from_operation(0, std::io::ErrorKind::StorageFull);
-                Ok(())
-            }
-            Call::MendStore => {
-                self.disk.recover();
-                Ok(())
-            }
+        let around = match call {
+            Call::Command(command) => return self.apply(super::of_session(command, self.session.id())?),
+            Call::Around(around) => around,
         };
-        Ok(given)
+        match around {
+            Around::PushEncoded(bytes) => return Ok(self.session.push_encoded(bytes.as_bytes()).map(drop)),
+            Around::StopReading => self.reads = false,
+            Around::StartReading => self.reads = true,
+            Around::Crash => {
+                self.crash()?;
+                let (session, update) = (self.session.id(), SessionUpdate::new());
+                return self.apply(Command::OpenSession { session, update });
+            }
+            Around::FailStore => self.disk.fail_from_operation(0, std::io::ErrorKind::StorageFull),
+            Around::MendStore => self.disk.recover(),
+        }
+        Ok(Ok(()))
     }
 
-    fn open(&mut self) -> Result<()> {
-        self.session = self.engine.open_session(self.session.id(), &SessionUpdate::new())?;
-        self.events = Some(self.session.events()?);
-        self.seq = 0;
-        Ok(())
+    fn apply(&mut self, command: Command) -> Result<Result<()>> {
+        match self.engine.apply(command) {
+            Ok(CommandOutput::Session { session }) => {
+                self.session = self.engine.handle(session)?;
+                self.events = Some(self.session.events()?);
+                self.seq = 0;
+                Ok(Ok(()))
+            }
+            output => Ok(output.map(drop)),
+        }
     }
 
     fn crash(&mut self) -> Result<()> {
