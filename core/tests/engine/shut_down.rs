@@ -1,7 +1,7 @@
 //! Shutting down and suspending are bounded, say what still runs, and never wait for their own caller.
 
 use crate::support::{Host, Reader, config};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -83,7 +83,7 @@ fn file() -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-fn engine(backends: Backends, path: &PathBuf) -> Engine {
+fn engine(backends: Backends, path: &Path) -> Engine {
     EngineBuilder::new().backends(backends).store(StoreLocation::File(path.clone())).build().unwrap()
 }
 
