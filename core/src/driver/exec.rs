@@ -1,9 +1,10 @@
 //! The workers: an executor for each heavy backend, which does its work step by step.
 
+use super::executor::Executor;
 use super::pause::Pause;
 use super::worker::Worker;
 use crate::error::{Error, ErrorCode, Result};
-use crate::platform::{BoxFuture, Executor};
+use crate::platform::BoxFuture;
 use event_listener::Event;
 use parking_lot::Mutex;
 use std::future::poll_fn;
@@ -40,7 +41,7 @@ impl Workers {
                 Poll::Ready(())
             })
         });
-        executors[worker as usize].spawn(steps).detach();
+        executors[worker as usize].spawn(Box::pin(steps));
     }
 
     pub(crate) fn executors(&self) -> Option<Arc<Executors>> {

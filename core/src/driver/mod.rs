@@ -9,10 +9,12 @@ mod background_gate;
 pub(crate) mod callback;
 mod context;
 pub(crate) mod exec;
+mod executor;
 mod front_end;
 mod history;
 mod housekeeping;
 mod idle;
+mod inbox;
 pub(crate) mod jobs;
 mod listening;
 pub(crate) mod local;
@@ -40,6 +42,7 @@ use crate::turn::{EndpointWeights, Input, Start, Ticket};
 use exec::{Workers, caught};
 use history::History;
 use idle::IdleGate;
+use inbox::Inbox;
 use microphone::Microphone;
 use parking_lot::{Condvar, Mutex};
 use pause::Pause;
@@ -47,7 +50,7 @@ use queue::EventQueue;
 pub(crate) use session::SessionCore;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Weak};
 use utterance::{UtteranceAudio, UtteranceFile};
 use worker::Worker;
@@ -80,7 +83,7 @@ pub(crate) struct Shared {
     pub(crate) engine_events: Arc<EventQueue>,
     pub(crate) opened_us: u64,
     pub(crate) open: OpenSessions,
-    pub(crate) messages: Sender<Message>,
+    pub(crate) inbox: Inbox<Message>,
     pub(crate) idle: IdleGate,
     /// Without it the loop's own thread commits.
     pub(crate) commits: Option<Sender<CommitOrder>>,
@@ -257,7 +260,7 @@ pub(crate) enum CommitOrder {
 impl Shared {
     pub(crate) fn send(&self, message: Message) {
         // An engine that has stopped takes no more.
-        let _ = self.messages.send(message);
+        self.inbox.push(message);
         self.called.notify(usize::MAX);
     }
 
@@ -318,20 +321,19 @@ impl Shared {
 /// The machines of all open sessions.
 pub(crate) struct EngineLoop {
     shared: Arc<Shared>,
-    messages: Receiver<Message>,
     sessions: HashMap<SessionKey, SessionCore>,
     suspended: bool,
     shutting_down: bool,
 }
 
 impl EngineLoop {
-    pub(crate) fn new(shared: Arc<Shared>, messages: Receiver<Message>) -> Self {
-        Self { shared, messages, sessions: HashMap::new(), suspended: false, shutting_down: false }
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, sessions: HashMap::new(), suspended: false, shutting_down: false }
     }
 
     /// Handles one message that is there; false where there is none.
     pub(crate) fn try_turn(&mut self) -> bool {
-        self.messages.try_recv().map(|message| self.handle(message)).is_ok()
+        self.shared.inbox.try_pop().map(|message| self.handle(message)).is_some()
     }
 
     /// True once the engine was shut down and every session is closed.
@@ -419,5 +421,11 @@ impl EngineLoop {
         if session.is_closed() {
             self.sessions.remove(&key);
         }
+    }
+}
+
+impl Drop for EngineLoop {
+    fn drop(&mut self) {
+        self.shared.inbox.close();
     }
 }

@@ -1,10 +1,10 @@
 //! Threads for the loop, for each worker and for commits.
 
 use super::callback;
+use super::executor::Executor;
 use super::worker::Worker;
 use super::{CommitOrder, EngineLoop, Shared};
 use crate::error::{Error, ErrorCode, Result};
-use crate::platform::Executor;
 use event_listener::EventListener;
 use futures_lite::future::{block_on, or};
 use std::sync::Arc;
@@ -55,11 +55,8 @@ impl EngineLoop {
     /// Waits for a message, or until a machine's deadline, and handles it.
     fn turn(&mut self) {
         let now_us = self.shared.clock.monotonic_us();
-        let message = match self.next_deadline_us() {
-            Some(deadline) => self.messages.recv_timeout(Duration::from_micros(deadline.saturating_sub(now_us))).ok(),
-            None => self.messages.recv().ok(),
-        };
-        match message {
+        let wait = self.next_deadline_us().map(|deadline| Duration::from_micros(deadline.saturating_sub(now_us)));
+        match self.shared.inbox.pop_within(wait) {
             Some(message) => self.handle(message),
             None => _ = self.tick(),
         }

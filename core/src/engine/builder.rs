@@ -14,7 +14,7 @@ use crate::store::{Store, StoreLocation, StoreOptions};
 use crate::turn::EndpointWeights;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::Sender;
 
 /// Builds an [`Engine`].
 ///
@@ -147,7 +147,6 @@ impl EngineBuilder {
         };
         let persistent = !matches!(self.store, StoreLocation::Memory);
         let store = Store::open_with(self.store, self.store_options, clock.unix_ms())?;
-        let (messages, received) = channel();
         let shared = Arc::new(Shared {
             backends: seam::checked(self.backends),
             store,
@@ -160,7 +159,7 @@ impl EngineBuilder {
             tidied_us: Default::default(),
             engine_events: Arc::default(),
             open: Default::default(),
-            messages,
+            inbox: Default::default(),
             idle: Default::default(),
             commits,
             commit_pause: Default::default(),
@@ -168,7 +167,7 @@ impl EngineBuilder {
             shut_down: AtomicBool::new(false),
             called: event_listener::Event::new(),
         });
-        let engine_loop = EngineLoop::new(shared.clone(), received);
+        let engine_loop = EngineLoop::new(shared.clone());
         Ok((shared, engine_loop))
     }
 }

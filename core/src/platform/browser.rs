@@ -2,6 +2,7 @@
 
 use super::Clock;
 use crate::error::{Error, ErrorCode, Result};
+use async_task::{Runnable, Task};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -19,8 +20,12 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 /// A function that is told progress, from 0 to 1; `Send` on native platforms.
 pub type Progress<'a> = dyn FnMut(f32) + 'a;
 
-/// Runs futures step by step, on the one thread.
-pub(crate) type Executor = async_executor::LocalExecutor<'static>;
+pub(crate) fn spawn(
+    work: BoxFuture<'static, ()>,
+    schedule: impl Fn(Runnable) + Send + Sync + 'static,
+) -> (Runnable, Task<()>) {
+    async_task::spawn_local(work, schedule)
+}
 
 pub(crate) fn default_clock() -> Result<Arc<dyn Clock>> {
     Err(Error::new(ErrorCode::InvalidConfig, "no clock was given, and a browser build has none of its own"))

@@ -2,6 +2,7 @@
 
 use super::Clock;
 use crate::error::Result;
+use async_task::{Runnable, Task};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -20,8 +21,12 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// A function that is told progress, from 0 to 1; `Send` on native platforms.
 pub type Progress<'a> = dyn FnMut(f32) + Send + 'a;
 
-/// Runs futures step by step, on whichever thread ticks it.
-pub(crate) type Executor = async_executor::Executor<'static>;
+pub(crate) fn spawn(
+    work: BoxFuture<'static, ()>,
+    schedule: impl Fn(Runnable) + Send + Sync + 'static,
+) -> (Runnable, Task<()>) {
+    async_task::spawn(work, schedule)
+}
 
 /// The operating system's clock; native only.
 #[derive(Debug)]

@@ -84,7 +84,7 @@ fn file() -> (tempfile::TempDir, PathBuf) {
 }
 
 fn engine(backends: Backends, path: &Path) -> Engine {
-    EngineBuilder::new().backends(backends).store(StoreLocation::File(path.clone())).build().unwrap()
+    EngineBuilder::new().backends(backends).store(StoreLocation::File(path.to_path_buf())).build().unwrap()
 }
 
 /// A session with a turn that the chat model is at work on.
