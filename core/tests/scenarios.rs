@@ -71,7 +71,7 @@ fn a_failed_expectation_is_shown_as_a_diff() {
         (r#""session_opened", "#, "", r#"+ {"at_ms":0,"resumed":false"#),
         (r#""heard_text": null"#, r#""heard_text": "Ho""#, "turns in the store"),
         (r#"[{"text": "Hola."}]"#, "[]", "requests to the voice"),
-        (r#"{"say": "Hola."}}"#, r#"{"say": "Hola."}, "fails": "TextEmpty"}"#, "gives None, not Some(TextEmpty)"),
+        (r#""Hola."}}]"#, r#""Hola."}, "fails": "TextEmpty"}]"#, "gives None, not Some(TextEmpty)"),
         (r#""calls""#, r#""backends": {"chat": [[{"give": "Sí."}]]}, "calls""#, "were never asked for"),
     ] {
         let difference = check(&with(part, other)).expect_err(other);
@@ -81,12 +81,14 @@ fn a_failed_expectation_is_shown_as_a_diff() {
 
 #[test]
 fn unknown_scenario_fields_are_refused() {
+    const SAY: &str = r#"{"type": "say", "text": "Hola."}"#;
     for (part, other) in [
         (r#""calls""#, r#""cals": [], "calls""#),
         (r#""playback""#, r#""play_back""#),
-        (r#"{"say": "Hola."}"#, r#"{"shout": "Hola."}"#),
-        (r#"{"say": "Hola."}"#, r#"{"played": {"turn": 1, "samples": 9}}"#),
-        (r#"{"say": "Hola."}"#, r#"{"update": {"sped": 2}}"#),
+        (SAY, r#"{"type": "shout", "text": "Hola."}"#),
+        (SAY, r#"{"type": "played", "turn": 1, "samples": 9}"#),
+        (SAY, r#"{"type": "update", "update": {"sped": 2}}"#),
+        (SAY, r#""shout""#),
         (r#""at_ms": 100, "call""#, r#""at_ms": 100, "when": 3, "call""#),
     ] {
         assert!(Scenario::from_json(&with(part, other)).is_err(), "{other} was taken");
