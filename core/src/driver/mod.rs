@@ -355,14 +355,11 @@ impl EngineLoop {
             return false;
         }
         let now_us = self.shared.clock.monotonic_us();
-        let is_due = |session: &&mut SessionCore| session.deadline_us().is_some_and(|due_us| due_us <= now_us);
-        let mut ticked = false;
-        for session in self.sessions.values_mut().filter(is_due) {
-            session.tick();
-            ticked = true;
-        }
-        self.sessions.retain(|_, session| !session.is_closed());
-        ticked
+        let is_due = |session: &SessionCore| session.deadline_us().is_some_and(|due_us| due_us <= now_us);
+        let due: Vec<SessionKey> =
+            self.sessions.iter().filter(|(_, session)| is_due(session)).map(|(key, _)| *key).collect();
+        due.iter().for_each(|key| self.with_session(*key, SessionCore::tick));
+        !due.is_empty()
     }
 
     fn handle(&mut self, message: Message) {

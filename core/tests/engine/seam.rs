@@ -204,17 +204,29 @@ impl Clock for BrokenClock {
 
 #[test]
 fn a_panic_in_the_engine_closes_one_session_and_the_others_go_on() {
+    panic_closes_one_session(assumed(), |lost| _ = lost.say("Adiós.").unwrap());
+}
+
+#[test]
+fn a_panic_at_a_deadline_closes_one_session_and_the_others_go_on() {
+    // The turn ends a tenth of a second after its interruption, since its playback is not reported.
+    panic_closes_one_session(config(), |lost| lost.interrupt().unwrap());
+}
+
+/// Panics in the engine after `act`, in a session with a turn that has spoken.
+fn panic_closes_one_session(config: SessionConfig, act: impl FnOnce(&tertulia::Session)) {
     let (scripted, breaks) = (Scripted::new(), Arc::<AtomicBool>::default());
     let clock = BrokenClock(Arc::new(SystemClock::new()), breaks.clone());
     let builder = EngineBuilder::new().backends(scripted.backends()).clock(Arc::new(clock));
     let engine = builder.build().unwrap();
     let engine_events = engine.events().unwrap();
-    let (lost, other) = (engine.create_session(assumed()).unwrap(), engine.create_session(assumed()).unwrap());
+    let (lost, other) = (engine.create_session(config).unwrap(), engine.create_session(assumed()).unwrap());
     let (mut lost_reader, mut other_reader) = (Reader::of(&lost), Reader::of(&other));
-    let turn = lost.say("Hola.").unwrap();
-    lost_reader.until_end_of(turn);
+    let assumed = lost.config().playback == Playback::Assumed;
+    lost.say("Hola.").unwrap();
+    lost_reader.until(if assumed { "turn_finished" } else { "reply_audio_done" });
     breaks.store(true, Ordering::SeqCst);
-    lost.say("Adiós.").unwrap();
+    act(&lost);
     lost_reader.read_to_the_end();
     let types = lost_reader.types();
     assert_eq!(types[types.len() - 2..], ["error", "session_closed"]);
