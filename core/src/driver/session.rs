@@ -80,14 +80,11 @@ struct TurnWork {
     user_audio_saved: bool,
 }
 
-/// A session that is dropped with its engine is closed, so that nobody waits for its events.
+/// A session that is dropped with its engine is closed, so that no reader waits for its events.
 impl Drop for SessionCore {
     fn drop(&mut self) {
         if !self.closed {
-            self.session.closing.store(true, Ordering::Release);
-            self.session.microphone.close();
-            self.session.events.close(ErrorCode::EngineClosed);
-            self.session.engine.open.release(self.session.id);
+            self.leave(ErrorCode::EngineClosed);
         }
     }
 }
@@ -271,9 +268,6 @@ impl SessionCore {
     /// is stored.
     pub(crate) fn abandon(&mut self, error: &Error) {
         tracing::error!(session = %self.session.id, error = error.chain(), "a session was lost");
-        self.closed = true;
-        self.session.closing.store(true, Ordering::Release);
-        self.session.microphone.close();
         self.stop_summarising();
         if let Some(work) = &self.turn {
             work.cancel.cancel();
@@ -282,17 +276,23 @@ impl SessionCore {
         engine.engine_events.push(Some(self.session.id), None, engine.uptime_ms(), kind.clone());
         self.session.emit(None, kind);
         self.session.emit(None, EventKind::SessionClosed { ended: false });
-        self.session.events.close(ErrorCode::SessionClosed);
-        engine.open.release(self.session.id);
+        self.leave(ErrorCode::SessionClosed);
     }
 
     fn finish_closing(&mut self) {
         if !self.unsaved.is_empty() {
             tracing::warn!("a session was closed and not all of it stored");
         }
-        self.session.events.close(ErrorCode::SessionClosed);
-        self.session.engine.open.release(self.session.id);
+        self.leave(ErrorCode::SessionClosed);
+    }
+
+    /// Takes no more calls, ends the events, whose reader then fails with `code`, and frees the id.
+    fn leave(&mut self, code: ErrorCode) {
         self.closed = true;
+        self.session.closing.store(true, Ordering::Release);
+        self.session.microphone.close();
+        self.session.events.close(code);
+        self.session.engine.open.release(self.session.id);
     }
 
     fn emit(&mut self, turn: Option<TurnId>, mut kind: EventKind) {
@@ -359,14 +359,15 @@ impl SessionCore {
             voices.iter().find(|voice| voice.language.same_language(&config.target)).map(|voice| voice.name.clone())
         });
         self.spawn_job(Worker::Synthesizer, Stage::Speak, turn, move |job| {
+            let (context, languages) = (job.context(&config, Purpose::Speech), config.languages());
             let request = SynthesisRequest {
                 voice,
                 speed: config.speed,
-                context: job.context(&config, Purpose::Speech),
+                lexicon: Arc::new(config.lexicon),
+                context,
                 cancel: job.cancel.clone(),
-                ..SynthesisRequest::new(text, config.languages())
+                ..SynthesisRequest::new(text, languages)
             };
-            let request = SynthesisRequest { lexicon: Arc::new(config.lexicon), ..request };
             jobs::speak(job, request, reply_rate)
         });
     }
