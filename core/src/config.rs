@@ -335,7 +335,7 @@ macro_rules! session_update {
         /// # }
         /// ```
         #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-        #[serde(transparent)]
+        #[serde(try_from = "serde_json::Map<String, Value>", into = "serde_json::Map<String, Value>")]
         pub struct SessionUpdate(serde_json::Map<String, Value>);
 
         impl SessionUpdate {
@@ -382,10 +382,7 @@ impl SessionUpdate {
     /// # Errors
     /// [`ErrorCode::InvalidConfig`] with the path of a setting that is unknown, of another type, or cannot be reset.
     pub fn from_json(json: &str) -> Result<Self> {
-        let update: Self = strict::from_json(json)?;
-        let tag = || "en".parse::<LanguageTag>();
-        update.applied_to(&SessionConfig::new(tag()?, tag()?))?;
-        Ok(update)
+        strict::from_json(json)
     }
 
     /// The changes in JSON.
@@ -411,6 +408,25 @@ impl SessionUpdate {
         let value = serde_json::to_value(value).expect("settings hold only strings, numbers and plain structs");
         self.0.insert(name.to_owned(), value);
         self
+    }
+}
+
+/// Reads changes, whose names and types must be those of settings.
+impl TryFrom<serde_json::Map<String, Value>> for SessionUpdate {
+    type Error = String;
+
+    fn try_from(changes: serde_json::Map<String, Value>) -> Result<Self, String> {
+        let update = Self(changes);
+        let checked =
+            "en".parse::<LanguageTag>().and_then(|tag| update.applied_to(&SessionConfig::new(tag.clone(), tag)));
+        checked.map_err(|error| error.detail().to_owned())?;
+        Ok(update)
+    }
+}
+
+impl From<SessionUpdate> for serde_json::Map<String, Value> {
+    fn from(update: SessionUpdate) -> Self {
+        update.0
     }
 }
 

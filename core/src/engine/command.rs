@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::event::{SessionId, TurnId};
 use crate::store::{SessionCursor, SessionPage, SessionQuery, SessionRecord, StoreUsage, Swept, TurnPage};
 use crate::strict;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 /// A call of the host as data; in JSON an object whose `type` is the call's name. [`SessionEngine::apply`] makes it.
 ///
@@ -42,7 +42,7 @@ pub enum Command {
         /// The session.
         session: SessionId,
         /// Changes of its settings.
-        #[serde(default, deserialize_with = "strict_update")]
+        #[serde(default)]
         update: SessionUpdate,
     },
     /// [`SessionEngine::close_session`].
@@ -119,7 +119,6 @@ pub enum Command {
         /// The session.
         session: SessionId,
         /// The changes.
-        #[serde(deserialize_with = "strict_update")]
         update: SessionUpdate,
     },
     /// [`Session::send_text`](crate::Session::send_text).
@@ -199,11 +198,6 @@ pub enum Command {
         /// Samples of its reply that were played in total.
         samples_total: u64,
     },
-}
-
-fn strict_update<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<SessionUpdate, D::Error> {
-    let update = serde_json::Value::deserialize(deserializer)?;
-    SessionUpdate::from_json(&update.to_string()).map_err(|error| serde::de::Error::custom(error.detail()))
 }
 
 /// The answer to a [`Command`]; in JSON an object, empty where there is nothing to say.
