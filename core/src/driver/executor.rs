@@ -37,9 +37,11 @@ impl Executor {
         };
         let (runnable, task) = platform::spawn(work, schedule);
         let mut unfinished = self.unfinished.lock();
-        // So seldom that it costs little, so often that few finished ones stay.
+        // Next when as many again have come: so seldom that it costs little, so often that few finished ones stay.
         if unfinished.len() == unfinished.capacity() {
             unfinished.extract_if(.., |task| task.is_finished()).for_each(Task::detach);
+            let left = unfinished.len();
+            unfinished.reserve(left + 16);
         }
         unfinished.push(task);
         drop(unfinished);

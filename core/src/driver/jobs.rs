@@ -88,8 +88,13 @@ pub(crate) async fn recognise(job: Job, utterance: UtteranceAudio, config: Sessi
         part => utterance.audio[part].into(),
     };
     let (context, cancel) = (job.context(&config, Purpose::Final), job.cancel.clone());
-    let request = RecognitionRequest::new(audio, config.languages());
-    let request = RecognitionRequest { vocabulary: config.vocabulary, context, cancel, ..request };
+    let languages = config.languages();
+    let request = RecognitionRequest {
+        vocabulary: config.vocabulary,
+        context,
+        cancel,
+        ..RecognitionRequest::new(audio, languages)
+    };
     let mut transcript = transcript_of(&job.session, request, |step| {
         if let RecognitionStep::Partial { text, stable_len } = step {
             job.report(Report::Partial { text, stable_len });

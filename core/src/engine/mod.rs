@@ -185,9 +185,7 @@ impl SessionEngine for Engine {
             if samples.is_empty() {
                 return Err(ErrorCode::AudioEmpty.into());
             }
-            if samples.iter().any(|sample| !sample.is_finite()) {
-                return Err(ErrorCode::AudioInvalidSample.into());
-            }
+            audio::check_samples(&samples, rate)?;
             let audio = audio::resample(&samples, rate, LISTEN_RATE_HZ)?;
             shared.ensure_loaded(&**recognizer).await?;
             last_transcript(recognizer.recognize(RecognitionRequest::new(audio, languages))?).await

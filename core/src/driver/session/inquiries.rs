@@ -46,14 +46,15 @@ impl SessionCore {
             false => self.inquiries.partial.insert((inquiry, CancelFlag::new())).1.clone(),
         };
         let config = self.session.config.lock().clone();
+        let (context, languages) = (self.session.context(&config, purpose, None), config.languages());
         let request = RecognitionRequest {
-            context: self.session.context(&config, purpose, None),
+            vocabulary: config.vocabulary,
+            context,
             word_times: is_draft,
             cache: Some(self.inquiries.cache.since(span.start)),
             cancel,
-            ..RecognitionRequest::new(self.audio(span), config.languages())
+            ..RecognitionRequest::new(self.audio(span), languages)
         };
-        let request = RecognitionRequest { vocabulary: config.vocabulary, ..request };
         self.spawn(Worker::Recognizer, jobs::answer_words(self.session.clone(), inquiry, request));
     }
 
