@@ -25,7 +25,7 @@ struct Hostile {
     polite: Arc<AtomicBool>,
 }
 
-/// What a step does instead of giving an answer.
+/// A failure of a step instead of an answer.
 fn mishap<T>(hostile: &Hostile, code: ErrorCode) -> Option<Result<T>> {
     match hostile.below(40) {
         0 => Some(Err(Error::new(code, "hostile"))),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestContext {
-    /// What the answer is for.
+    /// The purpose of the answer.
     pub purpose: Purpose,
     /// The session; `None` for work without one.
     pub session: Option<SessionId>,
@@ -17,7 +17,7 @@ pub struct RequestContext {
     pub tag: Arc<str>,
 }
 
-/// What an answer is for.
+/// The purpose of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Purpose {

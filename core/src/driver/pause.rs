@@ -34,7 +34,7 @@ impl Pause {
         Inside(self.clone(), worker)
     }
 
-    /// Lets nobody in any more.
+    /// Lets no more in.
     pub(crate) fn close(&self) {
         self.0.state.lock().paused = true;
     }

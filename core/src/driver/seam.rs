@@ -45,7 +45,7 @@ struct Checked<M: ?Sized> {
     facts: Mutex<Result<Facts>>,
 }
 
-/// What a backend says of itself.
+/// A backend's statements about itself.
 #[derive(Clone, Default)]
 struct Facts {
     languages: Vec<LanguageTag>,

@@ -109,7 +109,7 @@ fn run_commits(shared: &Shared, orders: &Receiver<CommitOrder>, over_quota: &Sen
         if !group.is_empty() {
             shared.commit_all(group);
         }
-        // Who asked may have given up waiting.
+        // The caller may have given up waiting.
         flushed.into_iter().for_each(|done| _ = done.send(()));
         if shared.store.may_exceed_quota() {
             let _ = over_quota.send(());

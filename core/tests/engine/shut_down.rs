@@ -175,7 +175,7 @@ fn a_slow_disk_delays_shut_down_no_longer_than_its_timeout() {
 /// Where a callback finds its engine.
 type Slot = Arc<Mutex<Option<Engine>>>;
 
-/// What a callback is refused, and then that dropping the engine in it returns.
+/// The calls that a callback is refused; dropping the engine in it returns.
 fn act(slot: &Slot, refused: &Mutex<Vec<ErrorCode>>, dropped: &AtomicBool) {
     let Some(engine) = slot.lock().unwrap().take() else { return };
     refused.lock().unwrap().extend([code(engine.suspend(SOON)), code(engine.shut_down(SOON))]);
