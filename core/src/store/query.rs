@@ -5,10 +5,8 @@ use crate::event::{SessionId, TurnId, TurnOrigin};
 use crate::store::fault::Fault;
 use crate::store::payload::{Stored, TextsPayload};
 use crate::store::record::{SessionCursor, SessionPage, SessionSummary};
-use crate::store::schema::{
-    Kind, TurnKey, UpdatedKey, bounds, decode, split_updated_key, turn_key, turn_of_key, updated_key,
-};
-use crate::store::tables::{Snapshot, unless_damaged};
+use crate::store::schema::{Kind, UpdatedKey, bounds, decode, split_updated_key, turn_key, turn_of_key, updated_key};
+use crate::store::tables::{Snapshot, rows, unless_damaged};
 use crate::strict;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -163,8 +161,8 @@ impl Snapshot {
         if folded(&session.title).contains(&part) {
             return Ok(Found::Match);
         }
-        let (_, last) = bounds::<24>(session.id.0.as_bytes());
-        for row in self.turns.range::<&TurnKey>(&turn_key(session.id, from)..=&last)? {
+        let (_, last) = bounds(session.id.0.as_bytes());
+        for row in rows(&self.turns, (turn_key(session.id, from), last))? {
             let (key, value) = row?;
             if *left == 0 {
                 return Ok(Found::Unfinished(turn_of_key(key.value())));

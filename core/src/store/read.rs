@@ -5,11 +5,8 @@ use crate::event::{SessionId, TurnId};
 use crate::store::fault::Fault;
 use crate::store::payload::{SessionPayload, decode_turn};
 use crate::store::record::{AudioInfo, AudioKind, StoredAudio, TurnPage, TurnRecord, Turns};
-use crate::store::schema::{
-    CHUNK_BYTES, Kind, TurnKey, blob_key, bounds, chunk_key, damaged, turn_key, turn_of_key, unseal,
-};
-use crate::store::tables::{Snapshot, turn_not_found, unless_damaged};
-use redb::AccessGuard;
+use crate::store::schema::{CHUNK_BYTES, Kind, blob_key, bounds, chunk_key, damaged, turn_key, turn_of_key, unseal};
+use crate::store::tables::{Row, Snapshot, rows, turn_not_found, unless_damaged};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
@@ -36,11 +33,12 @@ impl Snapshot {
         last_count: Option<usize>,
     ) -> Result<(Vec<TurnRecord>, Vec<TurnId>), Fault> {
         let (mut turns, mut damaged) = (Vec::new(), Vec::new());
-        let (_, last) = bounds::<24>(id.0.as_bytes());
-        let mut read = |row: Result<Row<'_>, redb::StorageError>| self.read_turn(&row?, &mut turns, &mut damaged);
-        let rows = self.turns.range::<&TurnKey>(&turn_key(id, from)..=&last)?;
+        let (_, last) = bounds(id.0.as_bytes());
+        let mut read =
+            |row: Result<Row<'_, 24, &[u8]>, redb::StorageError>| self.read_turn(&row?, &mut turns, &mut damaged);
+        let mut rows = rows(&self.turns, (turn_key(id, from), last))?;
         match last_count {
-            None => rows.into_iter().try_for_each(&mut read)?,
+            None => rows.try_for_each(read)?,
             Some(count) => {
                 rows.rev().take(count).try_for_each(&mut read)?;
                 turns.reverse();
@@ -52,7 +50,7 @@ impl Snapshot {
 
     fn read_turn(
         &self,
-        (key, value): &Row<'_>,
+        (key, value): &Row<'_, 24, &'static [u8]>,
         turns: &mut Vec<TurnRecord>,
         damaged: &mut Vec<TurnId>,
     ) -> Result<(), Fault> {
@@ -66,16 +64,14 @@ impl Snapshot {
     pub(super) fn turns_page(&self, id: SessionId, after: Option<TurnId>, limit: usize) -> Result<TurnPage, Fault> {
         let session = self.load_session(id)?;
         let before = after.map_or(0, |turn| turn.0);
-        let (mut page, mut through, mut left) = (TurnPage::default(), before, limit.max(1));
-        let (_, last) = bounds::<24>(id.0.as_bytes());
-        for row in self.turns.range::<&TurnKey>(&turn_key(id, TurnId(before.saturating_add(1)))..=&last)? {
-            if left == 0 {
-                page.next = Some(TurnId(through));
+        let (mut page, (_, last)) = (TurnPage::default(), bounds(id.0.as_bytes()));
+        for row in rows(&self.turns, (turn_key(id, TurnId(before.saturating_add(1))), last))? {
+            if page.turns.len() >= limit.max(1) {
+                // Only a sound record says where the page ends: a damaged key may have any number.
+                page.next = page.turns.last().map(|record| record.turn);
                 break;
             }
-            let row = row?;
-            (through, left) = (through.max(turn_of_key(row.0.value()).0), left - 1);
-            self.read_turn(&row, &mut page.turns, &mut page.damaged)?;
+            self.read_turn(&row?, &mut page.turns, &mut page.damaged)?;
         }
         if session.has_no_gap() {
             let last = session.next_turn - 1;
@@ -136,8 +132,7 @@ impl Snapshot {
 
     /// The numbers of the session's turns, damaged ones too.
     pub(super) fn turn_numbers(&self, id: SessionId) -> Result<Vec<TurnId>, Fault> {
-        let (first, last) = bounds::<24>(id.0.as_bytes());
-        self.turns.range::<&TurnKey>(&first..=&last)?.map(|row| Ok(turn_of_key(row?.0.value()))).collect()
+        rows(&self.turns, bounds(id.0.as_bytes()))?.map(|row| Ok(turn_of_key(row?.0.value()))).collect()
     }
 
     /// Reports a session that is listed but not there as damaged.
@@ -163,5 +158,3 @@ fn missing(numbers: RangeInclusive<u64>, turns: &[TurnRecord]) -> Vec<TurnId> {
     let there: BTreeSet<TurnId> = turns.iter().map(|turn| turn.turn).collect();
     numbers.map(TurnId).filter(|turn| turn.0 > 0 && !there.contains(turn)).collect()
 }
-
-type Row<'a> = (AccessGuard<'a, &'static TurnKey>, AccessGuard<'a, &'static [u8]>);

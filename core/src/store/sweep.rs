@@ -8,10 +8,9 @@ use crate::store::payload::SessionPayload;
 use crate::store::record::{AudioKind, TurnRecord, TurnState};
 use crate::store::retention::{audio_rule, expired, may_expire};
 use crate::store::schema::{
-    BlobKey, DELETES_MAX, Kind, SessionKey, TurnKey, blob_bytes, bounds, decode, kind_of_key, session_of_key, turn_key,
-    turn_of_key,
+    BlobKey, DELETES_MAX, Kind, blob_bytes, bounds, decode, kind_of_key, session_of_key, turn_key, turn_of_key,
 };
-use crate::store::tables::{Rows, Snapshot, Tables, Transaction, unless_damaged, write};
+use crate::store::tables::{Rows, Snapshot, Tables, Transaction, rows, unless_damaged, write};
 use crate::store::write::Budget;
 use redb::ReadableTable;
 use std::collections::BTreeSet;
@@ -192,8 +191,7 @@ impl Snapshot {
         only: Option<SessionId>,
         mut each: impl FnMut(SessionId, &SessionPayload) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let (first, last) = bounds::<16>(only.as_ref().map_or(&[], |id| id.0.as_bytes()));
-        for row in self.sessions.range::<&SessionKey>(&first..=&last)? {
+        for row in rows(&self.sessions, bounds(only.as_ref().map_or(&[], |id| id.0.as_bytes())))? {
             let (key, value) = row?;
             let session = decode(&self.sealing, Kind::Session, key.value(), value.value()).map_err(Fault::from);
             if let Some(session) = unless_damaged(session)? {
@@ -215,8 +213,7 @@ fn expired_items(
     let (retention, ended) = (&session.config.retention, session.ended_ms.is_some());
     let mut items = Vec::new();
     if may_expire(retention.user_audio, ended) || may_expire(retention.reply_audio, ended) {
-        let (first, last) = bounds::<25>(id.0.as_bytes());
-        for row in records.blob_refs.range::<&BlobKey>(&first..=&last)? {
+        for row in rows(&records.blob_refs, bounds(id.0.as_bytes()))? {
             if items.len() == max {
                 return Ok(items);
             }
@@ -231,8 +228,8 @@ fn expired_items(
     }
     if may_expire(retention.text, ended) {
         let mut leads = true;
-        let (_, last) = bounds::<24>(id.0.as_bytes());
-        for row in records.turns.range::<&TurnKey>(&turn_key(id, TurnId(session.text_from))..=&last)? {
+        let (_, last) = bounds(id.0.as_bytes());
+        for row in rows(&records.turns, (turn_key(id, TurnId(session.text_from)), last))? {
             if items.len() == max {
                 return Ok(items);
             }

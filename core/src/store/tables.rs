@@ -12,7 +12,8 @@ use crate::store::schema::{
     TURNS, TurnKey, UpdatedKey, decode, session_key, split_updated_key, turn_key,
 };
 use redb::{
-    Key, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, TableError, Value, WriteTransaction,
+    AccessGuard, Key, ReadOnlyTable, ReadTransaction, ReadableTable, StorageError, Table, TableDefinition, TableError,
+    Value, WriteTransaction,
 };
 use std::sync::Arc;
 
@@ -55,6 +56,20 @@ pub(super) struct Rows<T: Transaction> {
     pub(super) open_turns: T::Table<&'static TurnKey, ()>,
     pub(super) tombstones: T::Table<&'static [u8], ()>,
     transaction: T,
+}
+
+pub(super) type Row<'a, const N: usize, V> = (AccessGuard<'a, &'static [u8; N]>, AccessGuard<'a, V>);
+
+/// The rows with keys from `first` to `last`. One damaged key misleads a search in the tree; keys outside, which are
+/// records of others, are left out.
+pub(super) fn rows<'a, const N: usize, V: Value + 'static>(
+    table: &'a impl ReadableTable<&'static [u8; N], V>,
+    (first, last): ([u8; N], [u8; N]),
+) -> Result<impl DoubleEndedIterator<Item = Result<Row<'a, N, V>, StorageError>>, StorageError> {
+    let is_inside = move |row: &Result<Row<'a, N, V>, StorageError>| {
+        row.as_ref().map_or(true, |(key, _)| (first..=last).contains(key.value()))
+    };
+    Ok(table.range::<&[u8; N]>(&first..=&last)?.filter(is_inside))
 }
 
 /// The tables, to write.

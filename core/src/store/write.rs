@@ -10,8 +10,8 @@ use crate::store::schema::{
     BlobKey, CHUNK_BYTES, Kind, TurnKey, blob_key, bounds, chunk_key, encode, kind_of_key, seal, session_key,
     session_of_key, turn_key, turn_of_key, updated_key,
 };
-use crate::store::tables::{Tables, session_not_found, turn_not_found, unless_damaged};
-use redb::{ReadableTable, Table};
+use crate::store::tables::{Tables, rows, session_not_found, turn_not_found, unless_damaged};
+use redb::Table;
 use std::borrow::Cow;
 
 /// One change. The changes of one [`Store::apply`](super::Store::apply) are committed together, in their order.
@@ -282,12 +282,12 @@ pub(super) fn little_endian(samples: &[i16]) -> Cow<'_, [u8]> {
 /// Removes rows within the budget; true where none is left.
 fn remove_range<const N: usize, V: redb::Value + 'static>(
     table: &mut Table<'_, &'static [u8; N], V>,
-    (first, last): ([u8; N], [u8; N]),
+    bounds: ([u8; N], [u8; N]),
     budget: &mut Budget,
 ) -> Result<bool, Fault> {
     let mut keys = Vec::new();
     let mut all = true;
-    for row in table.range::<&[u8; N]>(&first..=&last)? {
+    for row in rows(table, bounds)? {
         all = keys.len() < budget.0;
         if !all {
             break;
