@@ -299,7 +299,28 @@ pub(crate) enum Sessions {
 pub(crate) enum Models {
     /// Fetch models; without names, the default ones
     Pull {
+        /// Fetch from a bundle that is served at this address; without names, all of it
+        #[arg(long, value_name = "URL")]
+        from: Option<String>,
         /// Names of models
+        names: Vec<String>,
+    },
+    /// List the files that a pull would fetch; without names, of the default models
+    Plan {
+        /// Names of models
+        names: Vec<String>,
+    },
+    /// Take a GGUF file as a model
+    Install {
+        /// The model's name
+        name: String,
+        /// The file
+        path: PathBuf,
+    },
+    /// Remove models' files
+    Remove {
+        /// Names of models
+        #[arg(required = true)]
         names: Vec<String>,
     },
     /// List the models of the manifest

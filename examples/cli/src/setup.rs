@@ -143,7 +143,7 @@ pub(crate) fn pull_missing(chat: Option<&str>, output: &Output) -> Result<()> {
         names.retain(|name| *name != default_chat);
         names.push(chat);
     }
-    let ready = |name: &str, list: &[tertulia_models::files::ModelStatus]| {
+    let ready = |name: &str, list: &[tertulia_models::files::ModelInfo]| {
         list.iter().any(|model| model.name == name && model.state == ModelState::Ready)
     };
     let list = models.list()?;
@@ -156,6 +156,11 @@ pub(crate) fn pull_missing(chat: Option<&str>, output: &Output) -> Result<()> {
 
 /// Fetches models, with a progress bar.
 pub(crate) fn pull(models: &ModelStore, names: &[&str], output: &Output) -> Result<()> {
+    with_progress(output, |options| models.pull(names, options))
+}
+
+/// Runs a pull with a progress bar.
+pub(crate) fn with_progress<T>(output: &Output, pull: impl FnOnce(PullOptions<'_>) -> Result<T>) -> Result<T> {
     let mut bar = output.progress();
     let mut show = |progress: &Progress| {
         let doing = match progress.phase {
@@ -168,7 +173,7 @@ pub(crate) fn pull(models: &ModelStore, names: &[&str], output: &Output) -> Resu
         };
         bar.show(&format!("{}: {doing} {}", progress.model, progress.file), progress.done_bytes, progress.total_bytes);
     };
-    let pulled = models.pull(names, PullOptions::new().on_progress(&mut show));
+    let pulled = pull(PullOptions::new().on_progress(&mut show));
     bar.finish();
     pulled
 }

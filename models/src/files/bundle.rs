@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tertulia::{Error, ErrorCode, LanguageTag, Result};
 
 /// The name of a bundle's manifest.
@@ -51,7 +51,8 @@ impl ModelStore {
             }
             let path = self.path(name)?;
             let record = self.expected_record(entry, &path)?;
-            copy(&path, &out.join(&entry.output), &record)?;
+            let place = out.join(&entry.output);
+            disk::rename(&copy_checked(&path, &place, &record)?, &place)?;
             manifest.defaults.insert(entry.role, entry.name.clone());
             manifest.models.push(entry.clone());
             records.insert(entry.name.clone(), record);
@@ -72,18 +73,37 @@ impl Bundle {
             }
             Err(error) => return Err(disk::failed(&path)(error)),
         };
-        let invalid = |what: &str| Error::new(ErrorCode::InvalidConfig, format!("{}: {what}", path.display()));
-        let bundle: Self = serde_json::from_slice(&json).map_err(|error| invalid("malformed").with_source(error))?;
+        Self::parse(&json, &path.display().to_string()).map(Some)
+    }
+
+    /// A bundle's manifest; `origin` is for messages.
+    pub(super) fn parse(json: &[u8], origin: &str) -> Result<Self> {
+        let invalid = |what: &str| Error::new(ErrorCode::InvalidConfig, format!("{origin}: {what}"));
+        let bundle: Self = serde_json::from_slice(json).map_err(|error| invalid("malformed").with_source(error))?;
         if bundle.format != FORMAT {
             return Err(invalid("made by a newer version"));
         }
         bundle.manifest.check()?;
-        Ok(Some(bundle))
+        Ok(bundle)
+    }
+
+    /// Writes the manifest into `folder`; models of a bundle that lies there stay known.
+    #[cfg(feature = "download")]
+    pub(super) fn add_to(mut self, folder: &Path) -> Result<()> {
+        if let Some(mut there) = Self::read(folder)? {
+            there.manifest.merge(self.manifest)?;
+            there.records.extend(self.records);
+            let new = self.languages.into_iter().filter(|language| !there.languages.contains(language));
+            let new: Vec<_> = new.collect();
+            there.languages.extend(new);
+            self = there;
+        }
+        disk::write_json(&folder.join(BUNDLE_FILE), &self)
     }
 }
 
-/// Copies a model whole or not at all, comparing it with its record on the way.
-fn copy(from: &Path, to: &Path, record: &Record) -> Result<()> {
+/// Copies a model beside the place `to`, comparing it with its record on the way; a rename completes it.
+pub(super) fn copy_checked(from: &Path, to: &Path, record: &Record) -> Result<PathBuf> {
     let part = disk::with_suffix(to, ".part");
     let mut file = File::create(&part).map_err(disk::failed(&part))?;
     let mut hasher = Sha256::new();
@@ -96,5 +116,5 @@ fn copy(from: &Path, to: &Path, record: &Record) -> Result<()> {
         disk::remove_file(&part)?;
         return Err(Error::new(ErrorCode::ModelCorrupt, format!("SHA-256 mismatch: {}", from.display())));
     }
-    disk::rename(&part, to)
+    Ok(part)
 }

@@ -39,6 +39,14 @@ pub(super) fn remove_file(path: &Path) -> Result<()> {
     }
 }
 
+/// Removes a folder that may be absent.
+pub(super) fn remove_folder(path: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(path)(error)),
+        _ => Ok(()),
+    }
+}
+
 /// The size of a file; `None` where there is none.
 pub(super) fn file_bytes(path: &Path) -> Result<Option<u64>> {
     match std::fs::metadata(path) {

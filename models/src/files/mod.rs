@@ -2,8 +2,14 @@
 //!
 //! A [`Manifest`] knows each model: its upstream files with sizes and hashes, where to get them, and how they become
 //! one GGUF file. A [`ModelStore`] is a folder of such GGUF files. [`ModelStore::pull`] fetches and converts what is
-//! missing; afterwards nothing here touches the network. [`ModelStore::bundle`] copies what is ready, for apps that
-//! ship models as assets: a phone neither converts nor runs a package client.
+//! missing, and [`ModelStore::plan`] says beforehand how much that is; afterwards nothing here touches the network.
+//! [`ModelStore::list`] gives each model's licence and languages as data. [`ModelStore::install`] takes a file that the
+//! host has fetched itself, [`ModelStore::remove`] removes one.
+//!
+//! Some models are published as packages of Python or npm only, the default voice among them, and most are converted.
+//! A phone neither converts nor runs a package client: the app's developer pulls once, [`ModelStore::bundle`] copies what
+//! is ready into a folder, and the app ships that folder as assets, or serves it from any web server, from where
+//! [`ModelStore::pull_bundle`] fetches it.
 //!
 //! ```no_run
 //! # fn main() -> tertulia::Result<()> {
@@ -27,7 +33,9 @@ mod disk;
 #[cfg(feature = "download")]
 mod download;
 mod folder;
+mod install;
 mod manifest;
+mod plan;
 mod record;
 mod store;
 
@@ -38,5 +46,6 @@ pub use download::{
 };
 pub use folder::default_folder;
 pub use manifest::{Conversion, Manifest, ModelEntry, Role, Source, UpstreamFile};
+pub use plan::{PlannedFile, PullPlan};
 pub use record::Record;
-pub use store::{ModelState, ModelStatus, ModelStore};
+pub use store::{ModelInfo, ModelState, ModelStore};

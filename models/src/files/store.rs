@@ -3,7 +3,7 @@
 use super::bundle::Bundle;
 use super::{Manifest, ModelEntry, Record, Role, default_folder, disk};
 use std::path::{Path, PathBuf};
-use tertulia::{Error, ErrorCode, Result};
+use tertulia::{Error, ErrorCode, LanguageTag, Result};
 
 /// A folder of models, and the manifest that says which there may be.
 #[derive(Clone, Debug)]
@@ -13,17 +13,20 @@ pub struct ModelStore {
     bundle: Option<Bundle>,
 }
 
-/// One model of the manifest, and how it stands.
+/// One model of the manifest, and how it stands; its JSON form is for an app to show.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct ModelStatus {
+#[non_exhaustive]
+pub struct ModelInfo {
     /// Its name.
     pub name: String,
     /// Its role.
     pub role: Role,
     /// One line for a person.
     pub title: String,
-    /// The weights' licence.
+    /// The weights' licence, as an SPDX expression.
     pub licence: String,
+    /// Its languages; empty where it is not bound to any.
+    pub languages: Vec<LanguageTag>,
     /// True if it is the default of its role.
     pub is_default: bool,
     /// Bytes to fetch for it.
@@ -81,6 +84,12 @@ impl ModelStore {
         Ok(Self { folder, manifest, bundle })
     }
 
+    /// The models in `folder` that `manifest` names, whatever a bundle there says.
+    #[cfg(feature = "download")]
+    pub(super) fn without_bundle(folder: PathBuf, manifest: Manifest) -> Self {
+        Self { folder, manifest, bundle: None }
+    }
+
     /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -95,8 +104,8 @@ impl ModelStore {
     ///
     /// # Errors
     /// [`ErrorCode::ModelStoreFailed`].
-    pub fn list(&self) -> Result<Vec<ModelStatus>> {
-        self.manifest.models.iter().map(|entry| self.status(entry)).collect()
+    pub fn list(&self) -> Result<Vec<ModelInfo>> {
+        self.manifest.models.iter().map(|entry| self.info(entry)).collect()
     }
 
     /// Where the GGUF file of a model lies. Its size is checked, its content is not.
@@ -132,6 +141,16 @@ impl ModelStore {
         }
     }
 
+    /// Verifies every model whose file is there, and says of each what [`verify`](Self::verify) found.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ModelStoreFailed`] where the folder cannot be read.
+    pub fn verify_all(&self) -> Result<Vec<(String, Result<()>)>> {
+        let models = self.list()?.into_iter();
+        let there = models.filter(|model| !matches!(model.state, ModelState::Missing | ModelState::Partial));
+        Ok(there.map(|model| (model.name.clone(), self.verify(&model.name))).collect())
+    }
+
     /// Where the GGUF file of a model lies or will lie.
     pub(super) fn output_path(&self, entry: &ModelEntry) -> PathBuf {
         self.folder.join(&entry.output)
@@ -152,11 +171,14 @@ impl ModelStore {
         let path = self.record_path(entry);
         match std::fs::read(&path) {
             Ok(json) => Ok(serde_json::from_slice(&json).ok()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(self.bundle.as_ref().and_then(|bundle| bundle.records.get(&entry.name).cloned()))
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(self.bundled_record(entry)),
             Err(error) => Err(disk::failed(&path)(error)),
         }
+    }
+
+    /// What a bundle in the folder says of the model.
+    pub(super) fn bundled_record(&self, entry: &ModelEntry) -> Option<Record> {
+        self.bundle.as_ref().and_then(|bundle| bundle.records.get(&entry.name).cloned())
     }
 
     /// The record to compare a model's file at `path` with.
@@ -185,12 +207,13 @@ impl ModelStore {
         })
     }
 
-    fn status(&self, entry: &ModelEntry) -> Result<ModelStatus> {
-        Ok(ModelStatus {
+    fn info(&self, entry: &ModelEntry) -> Result<ModelInfo> {
+        Ok(ModelInfo {
             name: entry.name.clone(),
             role: entry.role,
             title: entry.title.clone(),
             licence: entry.licence.clone(),
+            languages: entry.languages.clone(),
             is_default: self.manifest.defaults.get(&entry.role) == Some(&entry.name),
             download_bytes: entry.download_bytes(),
             path: self.output_path(entry),

@@ -4,16 +4,31 @@ use crate::args;
 use crate::output::Output;
 use crate::setup;
 use tertulia::Result;
-use tertulia_models::files::{ModelState, ModelStatus, ModelStore};
+use tertulia_models::files::{ModelInfo, ModelState, ModelStore};
 
 pub(crate) fn run(command: args::Models, output: &Output) -> Result<()> {
     let models = ModelStore::open_default()?;
     match command {
-        args::Models::Pull { names } => {
+        args::Models::Pull { from: Some(url), names } => {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let pull = |options| ModelStore::pull_bundle(models.folder(), &url, &names, options);
+            let models = setup::with_progress(output, pull)?;
+            list(&models, |model| model.state == ModelState::Ready, output)
+        }
+        args::Models::Pull { from: None, names } => {
             let defaults = models.manifest().default_names();
             let names: Vec<&str> = if names.is_empty() { defaults } else { names.iter().map(String::as_str).collect() };
             setup::pull(&models, &names, output)?;
             list(&models, |model| names.contains(&model.name.as_str()), output)
+        }
+        args::Models::Plan { names } => plan(&models, &names, output),
+        args::Models::Install { name, path } => {
+            models.install(&name, &path)?;
+            list(&models, |model| model.name == name, output)
+        }
+        args::Models::Remove { names } => {
+            names.iter().try_for_each(|name| models.remove(name))?;
+            list(&models, |model| names.contains(&model.name), output)
         }
         args::Models::List => list(&models, |_| true, output),
         args::Models::Verify { names } => verify(&models, names, output),
@@ -33,7 +48,7 @@ pub(crate) fn run(command: args::Models, output: &Output) -> Result<()> {
     }
 }
 
-fn list(models: &ModelStore, wanted: impl Fn(&ModelStatus) -> bool, output: &Output) -> Result<()> {
+fn list(models: &ModelStore, wanted: impl Fn(&ModelInfo) -> bool, output: &Output) -> Result<()> {
     for model in models.list()?.iter().filter(|model| wanted(model)) {
         output.result(model, || {
             let state = match model.state {
@@ -51,15 +66,27 @@ fn list(models: &ModelStore, wanted: impl Fn(&ModelStatus) -> bool, output: &Out
     Ok(())
 }
 
+fn plan(models: &ModelStore, names: &[String], output: &Output) -> Result<()> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let plan = models.plan(&names)?;
+    output.result(&plan, || {
+        let mut text = String::new();
+        for file in &plan.files {
+            let from = file.sources.first().map(ToString::to_string).unwrap_or_default();
+            text += &format!("{}: {}, {} bytes, {}, {from}\n", file.model, file.name, file.bytes, file.licence);
+        }
+        text + &format!("{} bytes in all", plan.bytes)
+    })
+}
+
 fn verify(models: &ModelStore, names: Vec<String>, output: &Output) -> Result<()> {
-    let names = if names.is_empty() {
-        let there = models.list()?.into_iter().filter(|model| model.state != ModelState::Missing);
-        there.map(|model| model.name).collect()
+    let verified = if names.is_empty() {
+        models.verify_all()?
     } else {
-        names
+        names.into_iter().map(|name| (name.clone(), models.verify(&name))).collect()
     };
-    for name in names {
-        models.verify(&name)?;
+    for (name, result) in verified {
+        result?;
         output.result(&serde_json::json!({"name": name, "verified": true}), || format!("{name}: verified"))?;
     }
     Ok(())

@@ -7,9 +7,12 @@ use std::io::Read;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
+use tertulia::backend::CancelFlag;
 use tertulia::{Error, ErrorCode, Result};
 
 const BLOCK_BYTES: usize = 1 << 16;
+/// The most bytes of a file that is read into memory.
+const SMALL_BYTES_MAX: usize = 1 << 20;
 /// Blocks that may wait between the connection and the disk.
 const BLOCKS_WAITING: usize = 8;
 /// How often a download that broke off after some bytes goes on by itself.
@@ -82,6 +85,29 @@ impl HttpFetcher {
             part.report(Phase::Downloading, part.len())?;
         }
         Ok(())
+    }
+
+    /// The whole of a small file, at most 1 MiB.
+    pub(super) fn small_file(&self, url: &str, cancel: &CancelFlag) -> Result<Vec<u8>> {
+        let failed = |why: String| failed(format!("{url}: {why}"));
+        let messages = self.request(url, 0)?;
+        let mut bytes = Vec::new();
+        loop {
+            cancel.check()?;
+            match messages.recv_timeout(CANCEL_LATENCY) {
+                Ok(Ok(Message::Head { status: 200, .. })) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Ok(Message::Head { status, .. })) => return Err(failed(format!("server answered {status}"))),
+                Ok(Ok(Message::Data(block))) => bytes.extend_from_slice(&block),
+                Ok(Err(Failure::Unreachable(error))) => return Err(failed(error.to_string()).with_source(error)),
+                Ok(Err(Failure::Broken(why))) => return Err(failed(why)),
+                Ok(Err(Failure::Final(error))) => return Err(error),
+                Ok(Err(Failure::WrongRange(_))) => return Err(failed("server sent a range".into())),
+                Err(RecvTimeoutError::Disconnected) => return Ok(bytes),
+            }
+            if bytes.len() > SMALL_BYTES_MAX {
+                return Err(failed("file is too large: 1 MiB at most expected".into()));
+            }
+        }
     }
 
     /// Starts a request for the bytes from `start` on. It runs on a thread of its own, because a read cannot be

@@ -8,6 +8,7 @@ mod packages;
 mod part;
 mod progress;
 mod pull;
+mod served;
 
 pub use fetch::{DefaultFetcher, Fetcher};
 pub use http::{HttpFetcher, HttpTimeouts};
@@ -16,16 +17,6 @@ pub use part::Part;
 pub use progress::{Phase, Progress};
 pub use pull::PullOptions;
 
+use super::disk::remove_folder;
 use super::store::{ModelState, ModelStore};
-use super::{Conversion, ModelEntry, Record, Source, UpstreamFile, disk};
-use std::io::ErrorKind;
-use std::path::Path;
-use tertulia::Result;
-
-/// Removes a folder that may be absent.
-pub(super) fn remove_folder(path: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(disk::failed(path)(error)),
-        _ => Ok(()),
-    }
-}
+use super::{Conversion, Manifest, ModelEntry, Record, Source, UpstreamFile, disk};

@@ -43,6 +43,10 @@ impl<'a> PullOptions<'a> {
         self
     }
 
+    pub(super) fn cancel_flag(&self) -> &CancelFlag {
+        &self.cancel
+    }
+
     /// Fetches with the host's own fetcher.
     pub fn fetcher(mut self, fetcher: &'a dyn Fetcher) -> Self {
         self.fetcher = Some(fetcher);
