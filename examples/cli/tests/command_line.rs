@@ -3,6 +3,10 @@
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::{Mutex, PoisonError};
+
+/// Held by tests that compute with models: a conversation in real time needs the processors for itself.
+static MODELS: Mutex<()> = Mutex::new(());
 
 fn tertulia(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tertulia"));
@@ -87,6 +91,7 @@ fn sessions_need_no_models() {
 /// Needs the models.
 #[test]
 fn transcribe_gives_back_the_text_of_say() {
+    let _alone = MODELS.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let wav = folder.path().join("said.wav");
     let said = run(&["say", "Buenos días, me llamo Carmen.", "--language", "es", "--out", path_text(&wav), "--json"]);
@@ -200,6 +205,7 @@ fn encrypt_and_decrypt(store: &Path, key: &Path, id: &str) {
 /// Needs the models.
 #[test]
 fn simulated_talk_resumes_after_a_backchannel_and_flushes_on_barge_in() {
+    let _alone = MODELS.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let tutor = "Hola, soy tu profesora. Hoy hablamos del fin de semana. El sábado fui al mercado con mi hermana y \
                  compramos mucha fruta, y el domingo dimos un paseo muy largo por la playa, hasta que empezó a llover.";
