@@ -1,7 +1,8 @@
-//! The project's tasks: `cargo xtask ci | echo | endpoint | heard | latency | noise | speech | wer`.
+//! The project's tasks: `cargo xtask api | ci | echo | endpoint | heard | latency | noise | speech | wer`.
 
 #![allow(clippy::print_stdout, reason = "a task prints its result to stdout")]
 
+mod api;
 mod ci;
 mod echo;
 mod endpoint;
@@ -26,6 +27,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Write the public API of the libraries to docs/api.txt, or compare it
+    Api(api::Arguments),
     /// Run everything that CI checks
     Ci,
     /// Score end-of-turn decisions: false cut-offs and delay, in hesitant speech and in noise
@@ -45,7 +48,11 @@ enum Task {
 }
 
 fn main() -> ExitCode {
+    if std::env::var_os(api::RUSTDOC).is_some() {
+        return api::rustdoc();
+    }
     let (name, outcome) = match Arguments::parse().task {
+        Task::Api(arguments) => ("api", api::run(&arguments)),
         Task::Ci => ("ci", ci::run()),
         Task::Endpoint(arguments) => ("endpoint", endpoint::run(&arguments)),
         Task::Echo(arguments) => ("echo", echo::run(&arguments)),
