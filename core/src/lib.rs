@@ -79,6 +79,7 @@ mod driver;
 mod engine;
 pub mod error;
 pub mod event;
+mod job;
 mod language;
 mod platform;
 #[doc(hidden)]
@@ -102,6 +103,7 @@ pub use engine::{
 };
 pub use error::{Error, ErrorCode, Result};
 pub use event::{Event, EventKind, SessionId, TurnId};
+pub use job::{Job, JobControl};
 pub use language::LanguageTag;
 pub use platform::Clock;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]

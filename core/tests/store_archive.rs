@@ -3,9 +3,9 @@
 mod store_support;
 
 use sha2::{Digest, Sha256};
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{Cursor, ErrorKind, Read, Seek, SeekFrom, Write as _};
+use std::sync::Mutex;
 use store_support::{
     MINUTE_MS, NOW_MS, code, memory, open_turn, reply_audio, rounds, samples, session, turn, user_audio,
 };
@@ -56,7 +56,7 @@ fn kept(n: u64) -> SessionRecord {
 
 fn exported(store: &Store, id: SessionId) -> Vec<u8> {
     let mut archive = Vec::new();
-    let report = store.export_to(id, &mut archive).unwrap();
+    let report = store.export_to(id, Box::new(&mut archive)).wait().unwrap();
     assert_eq!(report.bytes, archive.len() as u64);
     archive
 }
@@ -75,7 +75,7 @@ fn short_archive() -> Vec<u8> {
 }
 
 fn import(store: &Store, archive: &[u8]) -> Result<ImportReport> {
-    store.import_from(Cursor::new(archive), &ImportOptions::default(), NOW_MS)
+    store.import_from(Box::new(Cursor::new(archive)), ImportOptions::default(), NOW_MS).wait()
 }
 
 /// The code with which the archive is refused. Nothing of it is in the store then, and what was there still is.
@@ -86,7 +86,7 @@ fn refused(archive: &[u8]) -> ErrorCode {
 fn refused_with(archive: &[u8], options: &ImportOptions) -> ErrorCode {
     let store = memory();
     short_talk(&store, &kept(9));
-    let code = code(store.import_from(Cursor::new(archive), options, NOW_MS));
+    let code = code(store.import_from(Box::new(Cursor::new(archive)), options.clone(), NOW_MS).wait());
     let page = store.sessions(&Default::default(), None, 10).unwrap();
     assert_eq!(page.sessions.iter().map(|s| s.id).collect::<Vec<_>>(), [kept(9).id], "something was left");
     code
@@ -163,7 +163,7 @@ fn an_archive_is_json_lines_wav_files_and_a_manifest() {
     let s = kept(1);
     talk(&store, &s);
     let mut bytes = Vec::new();
-    let report = store.export_to(s.id, &mut bytes).unwrap();
+    let report = store.export_to(s.id, Box::new(&mut bytes)).wait().unwrap();
     let len = bytes.len() as u64;
     assert_eq!(report, ExportReport { turns: 5, audio: 8, turns_missing: 0, audio_missing: 0, bytes: len });
     let files = unpacked(&bytes);
@@ -273,7 +273,7 @@ fn an_import_does_not_overwrite_a_session() {
 
     let new_id = Some(kept(2).id);
     let options = ImportOptions { new_id, ..ImportOptions::default() };
-    let report = store.import_from(Cursor::new(&archive), &options, NOW_MS).unwrap();
+    let report = store.import_from(Box::new(Cursor::new(&archive)), options.clone(), NOW_MS).wait().unwrap();
     assert_eq!(report.session, kept(2).id);
     let (copy, turns, audio) = contents(&store, kept(2).id);
     assert_eq!(
@@ -281,7 +281,10 @@ fn an_import_does_not_overwrite_a_session() {
         SessionRecord { turns: 5, next_turn: 6, ..store.session(s.id).unwrap() }
     );
     assert!(turns.iter().all(|turn| turn.session == kept(2).id) && audio.len() == 8);
-    assert_eq!(code(store.import_from(Cursor::new(&archive), &options, NOW_MS)), ErrorCode::SessionExists);
+    assert_eq!(
+        code(store.import_from(Box::new(Cursor::new(&archive)), options.clone(), NOW_MS).wait()),
+        ErrorCode::SessionExists
+    );
 }
 
 #[test]
@@ -326,7 +329,7 @@ fn an_import_keeps_to_the_retention_of_the_session() {
         let disk = FaultyDisk::new();
         let store = Store::open(disk.location(), NOW_MS).unwrap();
         let source = Cursor::new(archive(retention, ended));
-        let report = store.import_from(source, &ImportOptions::default(), NOW_MS + later_ms).unwrap();
+        let report = store.import_from(Box::new(source), ImportOptions::default(), NOW_MS + later_ms).wait().unwrap();
         assert_eq!((report.audio, report.audio_forbidden), (audio, 8 - audio), "{retention:?}");
         assert_eq!(report.texts_forbidden, 5 - texts);
         let (session, turns, sound) = contents(&store, kept(1).id);
@@ -361,7 +364,7 @@ fn an_export_leaves_out_and_counts_damaged_records() {
     flip("Muy bien, gracias. ¿Y tú? (2)".as_bytes());
     let store = Store::open(disk.location(), NOW_MS).unwrap();
     let mut bytes = Vec::new();
-    let report = store.export_to(s.id, &mut bytes).unwrap();
+    let report = store.export_to(s.id, Box::new(&mut bytes)).wait().unwrap();
     assert_eq!((report.turns, report.turns_missing, report.audio_missing), (4, 1, 1));
     assert_eq!(report.audio, 6, "the recording of the damaged turn cannot be reached");
     let manifest: serde_json::Value = serde_json::from_slice(&unpacked(&bytes)["manifest.json"]).unwrap();
@@ -375,7 +378,7 @@ fn an_export_leaves_out_and_counts_damaged_records() {
 }
 
 /// A writer that does something else at each write.
-struct Meddler<'a>(Vec<u8>, Box<dyn FnMut(usize) -> std::io::Result<()> + 'a>);
+struct Meddler<'a>(Vec<u8>, Box<dyn FnMut(usize) -> std::io::Result<()> + Send + 'a>);
 
 impl std::io::Write for Meddler<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -407,9 +410,9 @@ fn an_export_is_a_snapshot() {
             Ok(())
         }),
     );
-    store.export_to(s.id, &mut out).unwrap();
+    store.export_to(s.id, Box::new(&mut out)).wait().unwrap();
     assert!(out.0 == before);
-    assert_eq!(code(store.export_to(s.id, &mut Vec::new())), ErrorCode::SessionNotFound);
+    assert_eq!(code(store.export_to(s.id, Box::new(&mut Vec::new())).wait()), ErrorCode::SessionNotFound);
 }
 
 #[test]
@@ -422,13 +425,13 @@ fn a_compaction_waits_for_an_export() {
         Box::new(|written| {
             if compacting.is_none() && written > 1000 {
                 let store = store.clone();
-                compacting = Some(std::thread::spawn(move || store.compact()));
+                compacting = Some(std::thread::spawn(move || store.compact().wait()));
                 std::thread::sleep(std::time::Duration::from_millis(50));
             }
             Ok(())
         }),
     );
-    store.export_to(kept(1).id, &mut out).unwrap();
+    store.export_to(kept(1).id, Box::new(&mut out)).wait().unwrap();
     let archive = std::mem::take(&mut out.0);
     drop(out);
     assert!(archive == expected);
@@ -444,7 +447,7 @@ fn a_writer_that_fails_ends_the_export_and_gets_no_whole_archive() {
     for room in [0, 10, 100, len / 2, len - 30] {
         let fail = |len| if len >= room { Err(ErrorKind::StorageFull.into()) } else { Ok(()) };
         let mut out = Meddler(Vec::new(), Box::new(fail));
-        let error = store.export_to(kept(1).id, &mut out).unwrap_err();
+        let error = store.export_to(kept(1).id, Box::new(&mut out)).wait().unwrap_err();
         assert_eq!(error.code(), ErrorCode::ArchiveIo);
         assert!(error.is_retryable());
         assert!([ErrorCode::ImportDamaged, ErrorCode::ImportNotAnArchive].contains(&refused(&out.0)), "{room}");
@@ -474,10 +477,10 @@ fn a_store_that_fails_ends_the_export_without_a_whole_archive() {
             Ok(())
         }),
     );
-    assert_eq!(code(store.export_to(s.id, &mut out)), ErrorCode::StoreIo);
+    assert_eq!(code(store.export_to(s.id, Box::new(&mut out)).wait()), ErrorCode::StoreIo);
     assert_eq!(refused(&out.0), ErrorCode::ImportDamaged);
     drop(out);
-    assert!(broken && store.export_to(s.id, &mut Vec::new()).unwrap().turns == 6);
+    assert!(broken && store.export_to(s.id, Box::new(&mut Vec::new())).wait().unwrap().turns == 6);
 }
 
 #[test]
@@ -682,7 +685,7 @@ fn a_zip_bomb_is_refused_before_it_is_inflated() {
     assert!(bomb.len() < 1 << 20);
     assert_eq!(refused(&bomb), ErrorCode::ImportTooLarge);
     let roomy = ImportOptions { ratio_max: 10_000, ..ImportOptions::default() };
-    memory().import_from(Cursor::new(&bomb), &roomy, NOW_MS).unwrap();
+    memory().import_from(Box::new(Cursor::new(&bomb)), roomy.clone(), NOW_MS).wait().unwrap();
     let tight = ImportOptions { bytes_max: 99 << 20, ..roomy };
     assert_eq!(refused_with(&bomb, &tight), ErrorCode::ImportTooLarge);
     assert_eq!(refused_with(&short_archive(), &ImportOptions { bytes_max: 5_000, ..tight }), ErrorCode::ImportTooLarge);
@@ -807,20 +810,20 @@ fn an_archive_that_was_unpacked_and_packed_again_is_the_same() {
 }
 
 /// A change to a block that is read.
-type Then = dyn FnMut(&mut [u8]) -> std::io::Result<()>;
+type Then = dyn FnMut(&mut [u8]) -> std::io::Result<()> + Send;
 
 /// A source that fails, or changes, after so many bytes were read.
 struct Fickle<'a> {
     bytes: Cursor<&'a [u8]>,
     left: usize,
-    then: &'a RefCell<Then>,
+    then: &'a Mutex<Then>,
 }
 
 impl Read for Fickle<'_> {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
         let len = self.bytes.read(out)?;
         if self.left < len {
-            (self.then.borrow_mut())(&mut out[..len])?;
+            (self.then.lock().unwrap())(&mut out[..len])?;
         }
         self.left = self.left.saturating_sub(len);
         Ok(len)
@@ -836,19 +839,18 @@ impl Seek for Fickle<'_> {
 #[test]
 fn a_source_that_fails_or_changes_leaves_nothing() {
     let archive = archive();
-    let fails = RefCell::new(|_: &mut [u8]| Err(ErrorKind::PermissionDenied.into()));
-    let changes = RefCell::new(|out: &mut [u8]| {
+    let fails = Mutex::new(|_: &mut [u8]| Err(ErrorKind::PermissionDenied.into()));
+    let changes = Mutex::new(|out: &mut [u8]| {
         out.iter_mut().step_by(200).for_each(|byte| *byte ^= 0x10);
         Ok(())
     });
     let (mut failed, mut imported) = (0, 0);
     for left in (0..3 * archive.len()).step_by(archive.len() / 10) {
-        for (then, expected) in [(&fails as &RefCell<Then>, ErrorCode::ArchiveIo), (&changes, ErrorCode::ImportDamaged)]
-        {
+        for (then, expected) in [(&fails as &Mutex<Then>, ErrorCode::ArchiveIo), (&changes, ErrorCode::ImportDamaged)] {
             let disk = FaultyDisk::new();
             let store = Store::open(disk.location(), NOW_MS).unwrap();
             let source = Fickle { bytes: Cursor::new(&archive), left, then };
-            match store.import_from(source, &ImportOptions::default(), NOW_MS) {
+            match store.import_from(Box::new(source), ImportOptions::default(), NOW_MS).wait() {
                 Ok(_) => {
                     imported += 1;
                     assert!(exported(&store, kept(1).id) == archive);
@@ -1006,7 +1008,7 @@ fn a_session_created_during_its_import_wins() {
     let then = {
         let (store, s) = (store.clone(), s.clone());
         let mut done = false;
-        RefCell::new(move |_: &mut [u8]| {
+        Mutex::new(move |_: &mut [u8]| {
             if !std::mem::replace(&mut done, true) {
                 store.apply(&[Write::PutSession(s.clone()), Write::PutTurn(turn(s.id, 1))]).unwrap();
             }
@@ -1015,7 +1017,10 @@ fn a_session_created_during_its_import_wins() {
     };
     // Verified, half of it written, and then there is a session with its id.
     let source = Fickle { bytes: Cursor::new(&archive), left: archive.len() * 17 / 10, then: &then };
-    assert_eq!(code(store.import_from(source, &ImportOptions::default(), NOW_MS)), ErrorCode::SessionExists);
+    assert_eq!(
+        code(store.import_from(Box::new(source), ImportOptions::default(), NOW_MS).wait()),
+        ErrorCode::SessionExists
+    );
     let (session, turns, audio) = contents(&store, s.id);
     assert_eq!((session.turns, turns.len(), audio.len()), (1, 1, 0));
     drop((then, store));
@@ -1029,14 +1034,14 @@ fn sweeping_and_deleting_do_not_disturb_an_import() {
     talk(&store, &kept(9));
     let then = {
         let store = store.clone();
-        RefCell::new(move |_: &mut [u8]| {
+        Mutex::new(move |_: &mut [u8]| {
             store.sweep(NOW_MS, false).map_err(std::io::Error::other)?;
             let drop_audio = Write::DropAudio { session: kept(9).id, turn: TurnId(1), kind: AudioKind::User };
             store.apply(&[drop_audio]).map_err(std::io::Error::other)
         })
     };
     let source = Fickle { bytes: Cursor::new(&archive), left: archive.len() * 12 / 10, then: &then };
-    store.import_from(source, &ImportOptions::default(), NOW_MS).unwrap();
+    store.import_from(Box::new(source), ImportOptions::default(), NOW_MS).wait().unwrap();
     assert!(exported(&store, kept(1).id) == archive);
 }
 

@@ -165,7 +165,7 @@ fn a_bit_flipped_in_a_record_costs_that_record_only() {
     let (bytes, contents) = closed_store();
     // Without stale copies, which are never read.
     let disk = FaultyDisk::from_bytes(bytes);
-    Store::open(disk.location(), NOW_MS).unwrap().compact().unwrap();
+    Store::open(disk.location(), NOW_MS).unwrap().compact().wait().unwrap();
     let bytes = disk.bytes();
     let mut random = Random::new(2);
     let find = |needle: &[u8]| bytes.windows(needle.len()).rposition(|window| window == needle).expect("it is stored");

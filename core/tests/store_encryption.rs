@@ -124,7 +124,7 @@ fn a_key_rotation_waits_for_readers_and_writers_and_leaves_nothing_of_the_time_b
             let store = store.clone();
             move || (0..200).for_each(|_| assert_eq!(store.turns(session(1).id).unwrap().turns.len(), 4))
         });
-        store.rotate_key(next.clone()).unwrap();
+        store.rotate_key(next.clone()).wait().unwrap();
         let meanwhile = writer.join().unwrap();
         reader.join().unwrap();
         assert_eq!(store.is_encrypted(), next.is_some());
@@ -153,7 +153,7 @@ fn a_power_loss_in_every_step_of_a_key_rotation_leaves_one_key_and_everything() 
         let disk = FaultyDisk::from_bytes(bytes.clone());
         let store = open(&disk, Some(key(1))).unwrap();
         let before = disk.operations();
-        store.rotate_key(Some(key(2))).unwrap();
+        store.rotate_key(Some(key(2))).wait().unwrap();
         disk.operations() - before
     };
     assert!(operations > 10);
@@ -166,7 +166,7 @@ fn a_power_loss_in_every_step_of_a_key_rotation_leaves_one_key_and_everything() 
                 0 => disk.fail_from_operation(nth, ErrorKind::Other),
                 _ => disk.lose_power(nth),
             }
-            let acknowledged = store.rotate_key(Some(key(2))).is_ok();
+            let acknowledged = store.rotate_key(Some(key(2))).wait().is_ok();
             let crashed = disk.crashed(seed / 2);
             let context = format!("operation {nth}, seed {seed}");
             let (opened, other) = match open(&crashed, Some(key(2))) {
@@ -189,12 +189,12 @@ fn a_power_loss_in_every_step_of_a_key_rotation_leaves_one_key_and_everything() 
         let disk = FaultyDisk::from_bytes(bytes.clone());
         let store = open(&disk, Some(key(1))).unwrap();
         disk.fail_operation(nth, ErrorKind::Other);
-        let rotated = store.rotate_key(Some(key(2)));
+        let rotated = store.rotate_key(Some(key(2))).wait();
         expected.assert_in(&store, "failed");
         let more = talk(&store, 5, 1..=1);
         // Where only closing the old file failed, nothing did.
         if rotated.is_err() {
-            store.rotate_key(Some(key(2))).unwrap();
+            store.rotate_key(Some(key(2))).wait().unwrap();
         }
         drop(store);
         let store = open(&disk, Some(key(2))).unwrap();
@@ -246,7 +246,7 @@ fn a_damaged_record_stays_damaged_through_a_key_rotation_and_shows_nothing() {
     found.for_each(|(at, _)| disk.flip_bit(at + 11, 6));
     let store = open(&disk, None).unwrap();
     assert_eq!(code(store.turn(session(1).id, TurnId(2))), ErrorCode::RecordCorrupt);
-    store.rotate_key(Some(key(1))).unwrap();
+    store.rotate_key(Some(key(1))).wait().unwrap();
     assert_eq!(code(store.turn(session(1).id, TurnId(2))), ErrorCode::RecordCorrupt);
     assert_eq!(store.turn(session(1).id, TurnId(1)).unwrap().user_text, "murcielago 1");
     let turns = store.turns(session(1).id).unwrap();
@@ -264,7 +264,7 @@ fn a_swap_that_fails_leaves_an_erased_or_a_whole_store_that_takes_writes() {
         talk(&store, 1, 1..=1);
         let before = disk.operations();
         disk.fail_operation(nth, ErrorKind::Other);
-        let erased = store.erase_all();
+        let erased = store.erase_all().wait();
         let is_over = disk.operations() - before <= nth;
         disk.recover();
         let more = talk(&store, 2, 1..=1);

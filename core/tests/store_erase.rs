@@ -64,7 +64,7 @@ fn an_erased_session_leaves_no_byte_and_others_stay() {
     assert!(traces_in(folder.path()) > 100);
     store.delete_session(session(1).id).unwrap();
     assert!(traces_in(folder.path()) > 0, "deleting alone leaves traces, or this shows nothing");
-    store.erase(&[session(1).id]).unwrap();
+    store.erase(&[session(1).id]).wait().unwrap();
     assert_eq!(traces_in(folder.path()), 0);
     others.assert_in(&store, "erased");
     // The same store goes on, in the same file.
@@ -90,7 +90,7 @@ fn erasing_everything_leaves_no_byte() {
         let store = open();
         talk_secretly(&store);
         talk(&store, 2, SECRET, &SECRET_SAMPLES);
-        store.erase_all().unwrap();
+        store.erase_all().wait().unwrap();
         assert_eq!(traces(&disk.bytes()), 0);
         assert!(store.sessions(&Default::default(), None, 10).unwrap().sessions.is_empty());
         let next = talk(&store, 3, b"de nuevo", &[5]);
@@ -108,7 +108,7 @@ fn erasing_shrinks_the_storage() {
     let ids: Vec<SessionId> = (1..=8).map(|n| session(n).id).collect();
     (1..=8).for_each(|n| drop(talk(&store, n, b"algo", &[1])));
     let full = disk.len();
-    store.erase(&ids).unwrap();
+    store.erase(&ids).wait().unwrap();
     assert!(disk.len() <= empty.max(full / 4), "{empty} {full} {}", disk.len());
 }
 
@@ -124,7 +124,7 @@ fn a_crash_at_any_operation_of_an_erasing_leaves_the_old_or_the_new_store() {
         let disk = FaultyDisk::from_bytes(bytes.clone());
         let store = Store::open(disk.location(), NOW_MS).unwrap();
         let before = disk.operations();
-        store.erase(&[session(1).id]).unwrap();
+        store.erase(&[session(1).id]).wait().unwrap();
         disk.operations() - before
     };
     let mut outcomes = [0, 0];
@@ -134,7 +134,7 @@ fn a_crash_at_any_operation_of_an_erasing_leaves_the_old_or_the_new_store() {
             let store = Store::open(disk.location(), NOW_MS).unwrap();
             disk.fail_from_operation(nth, ErrorKind::Other);
             let context = format!("operation {nth} of {operations}, seed {seed}");
-            let told = store.erase(&[session(1).id]).map_err(|error| error.code());
+            let told = store.erase(&[session(1).id]).wait().map_err(|error| error.code());
             let crashed = disk.crashed(seed);
             let found = Store::open(crashed.location(), NOW_MS).unwrap();
             others.assert_in(&found, &context);
@@ -146,7 +146,7 @@ fn a_crash_at_any_operation_of_an_erasing_leaves_the_old_or_the_new_store() {
             }
             outcomes[usize::from(is_there)] += 1;
             // Done once more, it is done.
-            found.erase(&[session(1).id]).unwrap();
+            found.erase(&[session(1).id]).wait().unwrap();
             assert_eq!(traces(&crashed.bytes()), 0, "{context}");
             others.assert_in(&found, &context);
         }
@@ -154,11 +154,11 @@ fn a_crash_at_any_operation_of_an_erasing_leaves_the_old_or_the_new_store() {
         let disk = FaultyDisk::from_bytes(bytes.clone());
         let store = Store::open(disk.location(), NOW_MS).unwrap();
         disk.fail_operation(nth, ErrorKind::Other);
-        if store.erase(&[session(1).id]).is_ok() {
+        if store.erase(&[session(1).id]).wait().is_ok() {
             assert_eq!(traces(&disk.bytes()), 0, "operation {nth}");
         }
         others.assert_in(&store, "failed");
-        store.erase(&[session(1).id]).unwrap();
+        store.erase(&[session(1).id]).wait().unwrap();
         assert_eq!(traces(&disk.bytes()), 0, "operation {nth}");
         others.assert_in(&store, "once more");
     }
@@ -171,10 +171,10 @@ fn a_full_disk_fails_a_compaction_and_changes_nothing() {
     let store = Store::open(disk.location(), NOW_MS).unwrap();
     let others = talk(&store, 2, b"otra cosa", &[1, 2, 3]);
     disk.set_capacity(Some(disk.bytes_used() + 10_000));
-    assert_eq!(code(store.compact()), ErrorCode::StoreFull);
+    assert_eq!(code(store.compact().wait()), ErrorCode::StoreFull);
     others.assert_in(&store, "full");
     disk.set_capacity(None);
-    store.compact().unwrap();
+    store.compact().wait().unwrap();
     others.assert_in(&store, "freed");
 }
 
@@ -184,7 +184,7 @@ fn a_storage_that_cannot_be_replaced_refuses_compaction() {
     let location = StoreLocation::backend(move || BackendFactory::open(&disk));
     let store = Store::open(location, NOW_MS).unwrap();
     let others = talk(&store, 2, b"otra cosa", &[1, 2, 3]);
-    assert_eq!(code(store.compact()), ErrorCode::StoreCannotReplace);
-    assert_eq!(code(store.erase_all()), ErrorCode::StoreCannotReplace);
+    assert_eq!(code(store.compact().wait()), ErrorCode::StoreCannotReplace);
+    assert_eq!(code(store.erase_all().wait()), ErrorCode::StoreCannotReplace);
     others.assert_in(&store, "refused");
 }

@@ -254,14 +254,14 @@ fn a_read_only_storage_is_read_if_it_was_closed_cleanly_and_refused_if_not() {
     for refused in [
         store.apply(&[Write::PutTurn(turn(s.id, 2))]),
         store.delete_session(s.id),
-        store.erase_all(),
-        store.compact(),
-        store.rotate_key(Some(StoreKey::new([1; 32]))),
+        store.erase_all().wait(),
+        store.compact().wait(),
+        store.rotate_key(Some(StoreKey::new([1; 32]))).wait(),
     ] {
         assert_eq!(code(refused), ErrorCode::StoreReadOnly);
     }
     assert_eq!(store.usage().unwrap().turns, 1);
-    assert!(store.verify().unwrap().is_sound());
+    assert!(store.verify().wait().unwrap().is_sound());
     drop(store);
     assert_eq!(disk.bytes(), before, "nothing was written");
     crashed.protect();
@@ -286,7 +286,7 @@ fn usage_counts_records_and_verify_lists_damage() {
     assert_eq!((usage.user_audio_bytes, usage.reply_audio_bytes), (200_000, 2_000));
     assert_eq!(usage.storage_bytes, disk.len());
     assert!(usage.unused_bytes < usage.storage_bytes, "{usage:?}");
-    let verified = store.verify().unwrap();
+    let verified = store.verify().wait().unwrap();
     assert!(verified.is_sound());
     assert_eq!((verified.sessions, verified.turns, verified.recordings), (1, 1, 2));
     drop(store);
@@ -295,7 +295,7 @@ fn usage_counts_records_and_verify_lists_damage() {
     let runs: Vec<usize> =
         (0..bytes.len() - 4_000).step_by(4_000).filter(|&at| bytes[at..at + 4_000] == [0x0c; 4_000]).collect();
     runs.iter().for_each(|&run| disk.flip_bit(run, 1));
-    let verified = Store::open(disk.location(), NOW_MS).unwrap().verify().unwrap();
+    let verified = Store::open(disk.location(), NOW_MS).unwrap().verify().wait().unwrap();
     let damage =
         Damage { session: s.id, turn: Some(said.turn), audio: Some(AudioKind::User), code: ErrorCode::RecordCorrupt };
     assert_eq!((verified.damaged, verified.recordings), (vec![damage], 1));

@@ -72,7 +72,7 @@ fn missing_records_have_their_own_codes() {
     let unknown = SessionId::new(NOW_MS);
     assert_eq!(code(store.session(unknown)), ErrorCode::SessionNotFound);
     assert_eq!(code(store.turns(unknown)), ErrorCode::SessionNotFound);
-    assert_eq!(code(store.export_to(unknown, &mut Vec::new())), ErrorCode::SessionNotFound);
+    assert_eq!(code(store.export_to(unknown, Box::new(&mut Vec::new())).wait()), ErrorCode::SessionNotFound);
     assert_eq!(code(store.delete_session(unknown)), ErrorCode::SessionNotFound);
     store.apply(&[Write::PutSession(s.clone()), Write::PutTurn(turn(s.id, 3))]).unwrap();
     for missing in [0, 1, 2, 4, u64::MAX] {

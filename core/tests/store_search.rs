@@ -104,8 +104,8 @@ fn sessions_are_found_by_title_text_scenario_date_and_metadata() {
     let elsewhere = memory();
     for n in [3, 1, 2] {
         let mut file = Vec::new();
-        store.export_to(session(n).id, &mut file).unwrap();
-        elsewhere.import_from(std::io::Cursor::new(file), &ImportOptions::default(), NOW_MS).unwrap();
+        store.export_to(session(n).id, Box::new(&mut file)).wait().unwrap();
+        elsewhere.import_from(Box::new(std::io::Cursor::new(file)), ImportOptions::default(), NOW_MS).wait().unwrap();
     }
     check(&elsewhere);
 }

@@ -58,13 +58,13 @@ fn a_file_of_every_version_reads_as_it_was_written_and_can_be_written_on() {
         expected.assert_in(&store, name);
         let crashed = store.turn(session(2).id, TurnId(1)).unwrap();
         assert_eq!(crashed.state, TurnState::Interrupted { reason: InterruptReason::Crash });
-        assert!(store.verify().unwrap().is_sound());
+        assert!(store.verify().wait().unwrap().is_sound());
         let more = [Write::PutTurn(turn(session(2).id, 2))];
         store.apply(&more).unwrap();
         expected.acknowledge(&more);
-        store.compact().unwrap();
+        store.compact().wait().unwrap();
         // Encrypting an old file, and taking that back, is the same.
-        store.rotate_key(Some(StoreKey::new([9; 32]))).unwrap();
+        store.rotate_key(Some(StoreKey::new([9; 32]))).wait().unwrap();
         drop(store);
         let store = Store::open_with(disk.location(), options(Some(StoreKey::new([9; 32]))), NOW_MS).unwrap();
         expected.assert_in(&store, name);

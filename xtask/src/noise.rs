@@ -10,7 +10,7 @@ use clap::Args;
 use std::f32::consts::TAU;
 use std::io::Write;
 use std::sync::Arc;
-use tertulia::backend::{Backends, LISTEN_RATE_HZ, Vad, VadModel, run_steps};
+use tertulia::backend::{Backends, LISTEN_RATE_HZ, Vad, VadModel};
 use tertulia::{Engine, EngineBuilder, EventKind, ListenRequest, SessionEngine};
 use tertulia_models::files::ModelStore;
 use tertulia_models::silero::SileroVad;
@@ -66,7 +66,7 @@ fn transcripts(engine: &Engine, sound: &[f32]) -> Result<Vec<String>, Failure> {
     let languages = vec!["en".parse()?, "es".parse()?];
     let request = ListenRequest::new(sound.to_vec(), LISTEN_RATE_HZ, languages);
     let mut texts = Vec::new();
-    run_steps(engine.listen(request)?, |event| {
+    engine.listen(request)?.run(|event| {
         if let EventKind::TranscriptDone { transcript, .. } = event.kind {
             texts.push(transcript.text);
         }

@@ -179,17 +179,7 @@ async fn transcript_of(
     transcript.ok_or_else(no_transcript)
 }
 
-/// The transcript that a recognition without a session ends with.
-pub(crate) async fn last_transcript(mut steps: Steps<'_, RecognitionStep>) -> Result<Transcript> {
-    while let Some(step) = steps.step().await? {
-        if let RecognitionStep::Final(transcript) = step {
-            return Ok(transcript);
-        }
-    }
-    Err(no_transcript())
-}
-
-fn no_transcript() -> Error {
+pub(crate) fn no_transcript() -> Error {
     Error::new(ErrorCode::RecognizerFailed, "the recogniser ended without a transcript")
 }
 

@@ -3,7 +3,9 @@
 use super::pause::Inside;
 use super::worker::Worker;
 use super::{EngineLoop, Shared, callback};
-use futures_lite::future::or;
+use crate::backend::block_on;
+use crate::job::Job;
+use futures_lite::future::{or, poll_once};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -31,6 +33,8 @@ pub struct LocalDriver {
     engine_loop: EngineLoop,
     /// The worker whose turn it is.
     worker: usize,
+    /// Housekeeping that has begun.
+    tidying: Option<Job<'static, ()>>,
     /// Until there is nothing to do any more.
     running: Option<Inside>,
 }
@@ -38,7 +42,7 @@ pub struct LocalDriver {
 impl LocalDriver {
     pub(crate) fn new(shared: Arc<Shared>, engine_loop: EngineLoop) -> Self {
         let running = Some(shared.running.enter(Worker::Engine));
-        Self { shared, engine_loop, worker: 0, running }
+        Self { shared, engine_loop, worker: 0, tidying: None, running }
     }
 
     /// Does one bounded piece of work: handles one message, one deadline, or does one step of one backend; false where
@@ -48,8 +52,7 @@ impl LocalDriver {
             return false;
         }
         let _inside = callback::enter();
-        let stepped =
-            self.engine_loop.try_turn() || self.engine_loop.tick() || self.work() || self.shared.tidy_if_due();
+        let stepped = self.engine_loop.try_turn() || self.engine_loop.tick() || self.work() || self.tidy();
         if self.is_done() {
             self.stop();
         }
@@ -97,6 +100,17 @@ impl LocalDriver {
     /// True once the engine was shut down and every session is closed: there is nothing to do any more.
     pub fn is_done(&self) -> bool {
         self.engine_loop.is_done()
+    }
+
+    /// Does a piece of the store's housekeeping.
+    fn tidy(&mut self) -> bool {
+        self.tidying = self.tidying.take().or_else(|| self.shared.tidying_if_due());
+        let Some(job) = &mut self.tidying else { return false };
+        // It waits for nothing: what is not ready is only between two pieces.
+        if let Some(_over) = block_on(poll_once(job.next())) {
+            self.tidying = None;
+        }
+        true
     }
 
     fn stop(&mut self) {

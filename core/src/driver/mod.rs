@@ -11,6 +11,7 @@ mod context;
 pub(crate) mod exec;
 mod executor;
 mod front_end;
+pub(crate) mod gate;
 mod history;
 mod housekeeping;
 mod idle;
@@ -20,6 +21,7 @@ mod listening;
 pub(crate) mod local;
 pub(crate) mod microphone;
 mod models;
+pub(crate) mod open_sessions;
 mod pause;
 pub(crate) mod queue;
 pub(crate) mod recording;
@@ -44,14 +46,15 @@ use history::History;
 use idle::IdleGate;
 use inbox::Inbox;
 use microphone::Microphone;
-use parking_lot::{Condvar, Mutex};
+use open_sessions::OpenSessions;
+use parking_lot::Mutex;
 use pause::Pause;
 use queue::EventQueue;
 pub(crate) use session::SessionCore;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Weak};
 use utterance::{UtteranceAudio, UtteranceFile};
 use worker::Worker;
 
@@ -94,53 +97,6 @@ pub(crate) struct Shared {
     pub(crate) shut_down: AtomicBool,
     /// Notified by every message: an engine without threads is to look at it.
     pub(crate) called: event_listener::Event,
-}
-
-/// The sessions that are open, or reserved for a call; an id leaves when everything of it is stored.
-#[derive(Default)]
-pub(crate) struct OpenSessions {
-    sessions: Mutex<HashMap<SessionId, Weak<SessionShared>>>,
-    closed: Condvar,
-}
-
-impl OpenSessions {
-    /// Reserves the session. One that is just being closed is waited for, up to `patience`.
-    pub(crate) fn reserve(&self, id: SessionId, patience: std::time::Duration) -> Result<()> {
-        let mut sessions = self.sessions.lock();
-        if !patience.is_zero() {
-            let is_closing = |sessions: &mut HashMap<_, Weak<SessionShared>>| {
-                let session = sessions.get(&id).and_then(Weak::upgrade);
-                session.is_some_and(|session| session.closing.load(Ordering::Acquire))
-            };
-            self.closed.wait_while_for(&mut sessions, is_closing, patience);
-        }
-        if sessions.contains_key(&id) {
-            return Err(ErrorCode::SessionBusy.into());
-        }
-        sessions.insert(id, Weak::new());
-        Ok(())
-    }
-
-    /// Enters a session whose id was reserved.
-    pub(crate) fn enter(&self, session: &Arc<SessionShared>) {
-        self.sessions.lock().insert(session.id, Arc::downgrade(session));
-    }
-
-    /// The session, where it is open.
-    pub(crate) fn get(&self, id: SessionId) -> Option<Arc<SessionShared>> {
-        self.sessions.lock().get(&id)?.upgrade()
-    }
-
-    /// Does the work while no session is open, and lets none be opened meanwhile.
-    pub(crate) fn while_none_is_open<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let open = self.sessions.lock();
-        if open.is_empty() { work() } else { Err(ErrorCode::SessionBusy.into()) }
-    }
-
-    pub(crate) fn release(&self, id: SessionId) {
-        self.sessions.lock().remove(&id);
-        self.closed.notify_all();
-    }
 }
 
 /// The state that the loop, the jobs and the handles of one open session share.

@@ -1,6 +1,7 @@
 //! A gate for everything that computes or writes: closed, it holds who comes, and knows who is inside.
 
 use super::worker::Worker;
+use event_listener::Event;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ pub(crate) struct Pause(Arc<Gate>);
 struct Gate {
     state: Mutex<State>,
     changed: Condvar,
+    opened: Event,
 }
 
 #[derive(Default)]
@@ -32,6 +34,25 @@ impl Pause {
         }
         state.inside.push(worker);
         Inside(self.clone(), worker)
+    }
+
+    /// The same without blocking the thread.
+    pub(crate) async fn entered(self, worker: Worker) -> Inside {
+        loop {
+            let opened = self.0.opened.listen();
+            if let Some(inside) = self.try_enter(worker) {
+                return inside;
+            }
+            opened.await;
+        }
+    }
+
+    fn try_enter(&self, worker: Worker) -> Option<Inside> {
+        let mut state = self.0.state.lock();
+        (!state.paused).then(|| {
+            state.inside.push(worker);
+            Inside(self.clone(), worker)
+        })
     }
 
     /// Lets no more in.
@@ -55,6 +76,7 @@ impl Pause {
     pub(crate) fn open(&self) {
         self.0.state.lock().paused = false;
         self.0.changed.notify_all();
+        self.0.opened.notify(usize::MAX);
     }
 
     pub(crate) fn is_closed(&self) -> bool {

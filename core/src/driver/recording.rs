@@ -16,11 +16,13 @@ use crate::backend::{
 use crate::config::{Listening, ListeningMode, check_range};
 use crate::error::{ErrorCode, Result};
 use crate::event::{EndReason, ErrorInfo, Event, EventKind, Transcript, TurnId};
+use crate::job::{Job, JobControl};
 use crate::language::LanguageTag;
 use crate::turn::{
     Action, Answer, Draft, EndpointSettings, EndpointWeights, Inquiry, ListeningSettings, Output, SAMPLES_PER_MS,
     Spoken, TurnTaking,
 };
+use futures_lite::future::yield_now;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -97,6 +99,7 @@ impl Default for CueLatency {
 pub(crate) struct Recording {
     shared: Arc<Shared>,
     request: ListenRequest,
+    control: JobControl,
     front_end: Option<FrontEnd>,
     turn_taking: TurnTaking,
     history: History,
@@ -115,7 +118,12 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    pub(crate) fn new(shared: Arc<Shared>, request: ListenRequest) -> Result<Self> {
+    pub(crate) fn job(shared: &Arc<Shared>, request: ListenRequest) -> Result<Job<'static, Event>> {
+        let control = JobControl::new(request.cancel.clone());
+        Ok(Job::new(control.clone(), Box::new(Self::new(shared.clone(), request, control)?)))
+    }
+
+    fn new(shared: Arc<Shared>, request: ListenRequest, control: JobControl) -> Result<Self> {
         request.listening.check_ranges()?;
         check_range("patience", request.patience, 0.0..=1.0)?;
         audio::check_samples(&request.samples, request.rate)?;
@@ -132,6 +140,7 @@ impl Recording {
         Ok(Self {
             shared,
             request,
+            control,
             front_end: None,
             turn_taking: TurnTaking::new(settings),
             history: History::default(),
@@ -161,6 +170,7 @@ impl Recording {
                 self.history.evict_before(needed.saturating_sub(self.preroll()));
                 self.cache.evict_before(needed);
             } else if self.taken < self.request.samples.len() {
+                self.control.piece(self.taken as f32 / self.request.samples.len() as f32).await?;
                 self.take_block().await?;
             } else if self.turn_taking.stalled_us().is_some() {
                 self.turn_taking.end_utterance(EndReason::Recording, None);
@@ -257,6 +267,7 @@ impl Recording {
         let mut steps = recognizer.recognize(request)?;
         let mut last = None;
         while let Some(step) = steps.step().await? {
+            yield_now().await;
             match step {
                 RecognitionStep::FirstPass(transcript) => {
                     self.answers.push((due, inquiry, Answer::FirstPass(transcript)));

@@ -5,6 +5,7 @@ use super::executor::Executor;
 use super::worker::Worker;
 use super::{CommitOrder, EngineLoop, Shared};
 use crate::error::{Error, ErrorCode, Result};
+use crate::job::Job;
 use event_listener::EventListener;
 use futures_lite::future::{block_on, or};
 use std::sync::Arc;
@@ -80,14 +81,16 @@ fn run_worker(executor: &Executor, mut closed: EventListener) {
 }
 
 /// Tidies up the store whenever it is due, which it may be at a knock, until no commits follow.
-fn keep_tidy(shared: &Shared, knocks: &Receiver<()>) {
+fn keep_tidy(shared: &Arc<Shared>, knocks: &Receiver<()>) {
     loop {
         match knocks.recv_timeout(Duration::from_micros(shared.tidying_due_in_us())) {
             Ok(()) => {}
             Err(RecvTimeoutError::Timeout) => {
                 // Not while the host is suspended; but who suspends need not wait for the end of it.
                 drop(shared.commit_pause.enter(Worker::Store));
-                shared.tidy_if_due();
+                if let Some(Err(error)) = shared.tidying_if_due().map(Job::wait) {
+                    tracing::warn!(error = error.chain(), "the store could not be tidied up");
+                }
             }
             Err(RecvTimeoutError::Disconnected) => return,
         }
@@ -122,7 +125,7 @@ fn spawn(
     name: &str,
     shared: &Arc<Shared>,
     worker: Worker,
-    work: impl FnOnce(&Shared) + Send + 'static,
+    work: impl FnOnce(&Arc<Shared>) + Send + 'static,
 ) -> Result<JoinHandle<()>> {
     let (shared, running) = (shared.clone(), shared.running.enter(worker));
     let run = move || {

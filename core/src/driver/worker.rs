@@ -21,6 +21,8 @@ pub enum Worker {
     Engine,
     /// Commits, and the store's housekeeping.
     Store,
+    /// A job, on the thread that runs it.
+    Job,
 }
 
 impl Worker {

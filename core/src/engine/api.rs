@@ -1,18 +1,19 @@
 //! [`SessionEngine`]: everything that a host can ask of an engine.
 
 use super::{Capabilities, Command, CommandOutput};
-use crate::backend::{BoxFuture, MaybeSend, MaybeSync, SpeechChunk, Steps, SynthesisRequest, Transcript};
+use crate::backend::{MaybeSend, MaybeSync, SpeechChunk, SynthesisRequest, Transcript};
 use crate::catalog::Catalog;
 use crate::config::{SessionConfig, SessionUpdate};
 use crate::driver::recording::ListenRequest;
 use crate::driver::worker::Worker;
 use crate::error::Result;
 use crate::event::{Event, SessionId, TurnId};
+use crate::job::Job;
 use crate::language::LanguageTag;
 use crate::session::{Events, Session};
 use crate::store::{
-    ArchiveSource, AudioKind, ExportReport, ImportOptions, ImportReport, SessionCursor, SessionPage, SessionQuery,
-    SessionRecord, StoreKey, StoreUsage, StoredAudio, Swept, TurnPage, Turns, Verified,
+    ArchiveOutput, ArchiveSource, AudioKind, ExportReport, ImportOptions, ImportReport, SessionCursor, SessionPage,
+    SessionQuery, SessionRecord, StoreKey, StoreUsage, StoredAudio, Swept, TurnPage, Turns, Verified,
 };
 #[cfg(doc)]
 use crate::{backend::Model, error::ErrorCode, store::Store};
@@ -89,10 +90,10 @@ pub trait SessionEngine: Sealed + MaybeSend + MaybeSync {
     /// Writes a session as an archive; see [`Store::export_to`]. An open session is exported as it is stored now.
     ///
     /// # Errors
-    /// [`ErrorCode::SessionNotFound`], [`ErrorCode::ArchiveIo`].
-    fn export_session_to(&self, id: SessionId, out: &mut dyn std::io::Write) -> Result<ExportReport>;
+    /// The job fails with [`ErrorCode::SessionNotFound`], [`ErrorCode::ArchiveIo`].
+    fn export_session_to<'a>(&self, id: SessionId, out: Box<dyn ArchiveOutput + 'a>) -> Job<'a, ExportReport>;
 
-    /// Stores a session from its archive; see [`Store::import_from`], errors included.
+    /// Stores a session from its archive; see [`Store::import_from`], errors of the job included.
     ///
     /// ```
     /// # use tertulia::{EngineBuilder, SessionConfig, SessionEngine, SessionUpdate};
@@ -101,14 +102,14 @@ pub trait SessionEngine: Sealed + MaybeSend + MaybeSync {
     /// # let engine = EngineBuilder::new().build()?;
     /// # let id = engine.create_session(SessionConfig::new("en".parse()?, "es".parse()?))?.id();
     /// let mut file = Vec::new();
-    /// engine.export_session_to(id, &mut file)?;
+    /// engine.export_session_to(id, Box::new(&mut file)).wait()?;
     /// engine.delete_session(id)?;
-    /// engine.import_session(&mut std::io::Cursor::new(file), &ImportOptions::default())?;
+    /// engine.import_session(Box::new(std::io::Cursor::new(file)), ImportOptions::default()).wait()?;
     /// engine.open_session(id, &SessionUpdate::new())?;
     /// # Ok(())
     /// # }
     /// ```
-    fn import_session(&self, source: &mut dyn ArchiveSource, options: &ImportOptions) -> Result<ImportReport>;
+    fn import_session<'a>(&self, source: Box<dyn ArchiveSource + 'a>, options: ImportOptions) -> Job<'a, ImportReport>;
 
     /// Deletes a session.
     ///
@@ -122,37 +123,32 @@ pub trait SessionEngine: Sealed + MaybeSend + MaybeSync {
     /// The levels and scenarios.
     fn catalog(&self) -> &Catalog;
 
-    /// Transcribes mono audio of any length without a session, on the thread that polls the future. `rate` is in Hz;
-    /// `languages` as in [`RecognitionRequest`](crate::backend::RecognitionRequest).
+    /// Transcribes mono audio of any length without a session. `rate` is in Hz; `languages` as in
+    /// [`RecognitionRequest`](crate::backend::RecognitionRequest).
     ///
     /// # Errors
-    /// [`ErrorCode::BackendMissing`], [`ErrorCode::AudioEmpty`], [`ErrorCode::AudioInvalidRate`],
-    /// [`ErrorCode::AudioInvalidSample`]; those of [`Recognizer`](crate::backend::Recognizer).
-    fn transcribe(
-        &self,
-        samples: Vec<f32>,
-        rate: u32,
-        languages: Vec<LanguageTag>,
-    ) -> BoxFuture<'static, Result<Transcript>>;
+    /// The job fails with [`ErrorCode::BackendMissing`], [`ErrorCode::AudioEmpty`], [`ErrorCode::AudioInvalidRate`],
+    /// [`ErrorCode::AudioInvalidSample`], and those of [`Recognizer`](crate::backend::Recognizer).
+    fn transcribe(&self, samples: Vec<f32>, rate: u32, languages: Vec<LanguageTag>) -> Job<'static, Transcript>;
 
     /// Runs VAD, endpointing and recognition over a recording as over an open microphone, without a session and without
-    /// replies, on the thread that polls the steps. Each step gives one event; its `at_ms` is its place in the audio,
-    /// its `turn` the number of the utterance.
+    /// replies. The job gives one event after the other; its `at_ms` is its place in the audio, its `turn` the number of
+    /// the utterance.
     ///
     /// # Errors
     /// [`ErrorCode::BackendMissing`], [`ErrorCode::AudioEmpty`], [`ErrorCode::AudioInvalidRate`],
-    /// [`ErrorCode::AudioInvalidSample`], [`ErrorCode::InvalidConfig`]; those of the backends.
-    fn listen(&self, request: ListenRequest) -> Result<Steps<'static, Event>>;
+    /// [`ErrorCode::AudioInvalidSample`], [`ErrorCode::InvalidConfig`]; the job's are those of the backends.
+    fn listen(&self, request: ListenRequest) -> Result<Job<'static, Event>>;
 
-    /// Synthesises a text of any length without a session, on the thread that polls the steps.
+    /// Synthesises a text of any length without a session. The job gives one chunk of audio after the other.
     ///
     /// # Errors
-    /// [`ErrorCode::BackendMissing`]; those of [`Synthesizer`](crate::backend::Synthesizer).
-    fn synthesize(&self, request: SynthesisRequest) -> Result<Steps<'static, SpeechChunk>>;
+    /// [`ErrorCode::BackendMissing`]; the job's are those of [`Synthesizer`](crate::backend::Synthesizer).
+    fn synthesize(&self, request: SynthesisRequest) -> Result<Job<'static, SpeechChunk>>;
 
-    /// Loads every model on the thread that polls the future, so that the first turn need not wait; progress shows as
-    /// `model_loading`. Fails as [`Model::load`] does.
-    fn preload(&self) -> BoxFuture<'static, Result<()>>;
+    /// Loads every model, so that the first turn need not wait; progress shows as `model_loading`, too. The job fails as
+    /// [`Model::load`] does.
+    fn preload(&self) -> Job<'static, ()>;
 
     /// Frees the models' memory; they are loaded again when they are needed.
     fn unload(&self);
@@ -187,22 +183,25 @@ pub trait SessionEngine: Sealed + MaybeSend + MaybeSync {
     fn store_usage(&self) -> Result<StoreUsage>;
 
     /// Reads everything in the store and reports damage; see [`Store::verify`].
-    fn verify_store(&self) -> Result<Verified>;
+    fn verify_store(&self) -> Job<'static, Verified>;
 
-    /// Gives the space of deleted data back to the file system; see [`Store::compact`], errors included.
-    fn compact_store(&self) -> Result<()>;
+    /// Gives the space of deleted data back to the file system; see [`Store::compact`], errors of
+    /// the job included.
+    fn compact_store(&self) -> Job<'static, ()>;
 
-    /// Deletes sessions so that no byte of them is left in the store; see [`Store::erase`], errors included. With
-    /// [`ErrorCode::SessionBusy`], where one of them is open, nothing is deleted.
-    fn erase_sessions(&self, ids: &[SessionId]) -> Result<()>;
+    /// Deletes sessions so that no byte of them is left in the store; see [`Store::erase`], errors of the job included.
+    /// With [`ErrorCode::SessionBusy`], where one of them is open, nothing is deleted. None of them can be opened until
+    /// the job is dropped.
+    fn erase_sessions(&self, ids: &[SessionId]) -> Result<Job<'static, ()>>;
 
-    /// Deletes everything in the store so that no byte is left; see [`Store::erase_all`], errors included. With
-    /// [`ErrorCode::SessionBusy`], where a session is open, nothing is deleted.
-    fn erase_everything(&self) -> Result<()>;
+    /// Deletes everything in the store so that no byte is left; see [`Store::erase_all`], errors of the job included. With
+    /// [`ErrorCode::SessionBusy`], where a session is open, nothing is deleted. No session can be opened or created until
+    /// the job is dropped.
+    fn erase_everything(&self) -> Result<Job<'static, ()>>;
 
-    /// Gives the store another key, or none; see [`Store::rotate_key`], errors included. Fails with
-    /// [`ErrorCode::SessionBusy`] where a session is open.
-    fn rotate_store_key(&self, key: Option<StoreKey>) -> Result<()>;
+    /// Gives the store another key, or none; see [`Store::rotate_key`], errors of the job included. Fails with
+    /// [`ErrorCode::SessionBusy`] where a session is open. No session can be opened or created until the job is dropped.
+    fn rotate_store_key(&self, key: Option<StoreKey>) -> Result<Job<'static, ()>>;
 
     /// The one reader of the engine's own events: models being loaded, and errors outside sessions. Reading fails with
     /// [`ErrorCode::EngineClosed`] once the engine was shut down and the last event read.

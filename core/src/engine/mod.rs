@@ -15,24 +15,27 @@ pub use capabilities::{Capabilities, LanguageCapability, ModelNames};
 pub use command::{Command, CommandOutput};
 pub use options::{EngineOptions, ModelChoice, ModelChoices, StorePlace};
 
-use crate::audio;
+use crate::audio::{self, Resampler};
 use crate::backend::{
-    Backends, BoxFuture, LISTEN_RATE_HZ, RecognitionRequest, SpeechChunk, Steps, SynthesisRequest, Transcript,
+    Backends, LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, SpeechChunk, SynthesisRequest, Transcript,
     steps_opened_by,
 };
 use crate::catalog::Catalog;
 use crate::config::{ListeningMode, SessionConfig, SessionUpdate};
 use crate::driver::callback;
-use crate::driver::jobs::last_transcript;
+use crate::driver::jobs::no_transcript;
+use crate::driver::open_sessions::Reserved;
 use crate::driver::recording::{ListenRequest, Recording};
 use crate::driver::{Message, SessionCore, SessionKey, SessionShared, Shared};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{Event, SessionId, TurnId};
+use crate::job::{Job, JobControl};
 use crate::language::LanguageTag;
 use crate::session::{Events, Session};
 use crate::store::{
-    ArchiveSource, AudioKind, ExportReport, ImportOptions, ImportReport, SessionCursor, SessionPage, SessionQuery,
-    SessionRecord, StoreKey, StoreUsage, StoredAudio, Swept, TurnPage, TurnRecord, Turns, Verified, Write,
+    ArchiveOutput, ArchiveSource, AudioKind, ExportReport, ImportOptions, ImportReport, SessionCursor, SessionPage,
+    SessionQuery, SessionRecord, StoreKey, StoreUsage, StoredAudio, Swept, TurnPage, TurnRecord, Turns, Verified,
+    Write,
 };
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -47,6 +50,8 @@ const CLOSING_WAIT: Duration = Duration::from_secs(10);
 
 /// How long dropping an engine waits for its end.
 const DROP_WAIT: Duration = Duration::from_secs(10);
+/// Audio that is resampled in one piece.
+const RESAMPLED_SECONDS: usize = 30;
 /// The longest time that is counted.
 const TIMEOUT_MAX: Duration = Duration::from_secs(86_400);
 
@@ -144,13 +149,12 @@ impl SessionEngine for Engine {
         self.shared.store.audio(id, turn, kind)
     }
 
-    fn export_session_to(&self, id: SessionId, out: &mut dyn std::io::Write) -> Result<ExportReport> {
-        self.shared.store.export_to(id, out)
+    fn export_session_to<'a>(&self, id: SessionId, out: Box<dyn ArchiveOutput + 'a>) -> Job<'a, ExportReport> {
+        self.shared.gated(self.shared.store.export_to(id, out))
     }
 
-    fn import_session(&self, source: &mut dyn ArchiveSource, options: &ImportOptions) -> Result<ImportReport> {
-        self.check_open()?;
-        self.shared.store.import_from(source, options, self.shared.clock.unix_ms())
+    fn import_session<'a>(&self, source: Box<dyn ArchiveSource + 'a>, options: ImportOptions) -> Job<'a, ImportReport> {
+        self.shared.gated(self.shared.store.import_from(source, options, self.shared.clock.unix_ms()))
     }
 
     fn delete_session(&self, id: SessionId) -> Result<()> {
@@ -173,47 +177,37 @@ impl SessionEngine for Engine {
         &self.shared.catalog
     }
 
-    fn transcribe(
-        &self,
-        samples: Vec<f32>,
-        rate: u32,
-        languages: Vec<LanguageTag>,
-    ) -> BoxFuture<'static, Result<Transcript>> {
-        let shared = self.shared.clone();
-        Box::pin(async move {
-            let recognizer = Backends::require(&shared.backends.recognizer, "recogniser")?;
-            if samples.is_empty() {
-                return Err(ErrorCode::AudioEmpty.into());
-            }
-            audio::check_samples(&samples, rate)?;
-            let audio = audio::resample(&samples, rate, LISTEN_RATE_HZ)?;
-            shared.ensure_loaded(&**recognizer).await?;
-            last_transcript(recognizer.recognize(RecognitionRequest::new(audio, languages))?).await
-        })
+    fn transcribe(&self, samples: Vec<f32>, rate: u32, languages: Vec<LanguageTag>) -> Job<'static, Transcript> {
+        let (shared, control) = (self.shared.clone(), JobControl::default());
+        let job = transcription(shared, samples, rate, languages, control.clone());
+        self.shared.gated(Job::once(control, job))
     }
 
-    fn listen(&self, request: ListenRequest) -> Result<Steps<'static, Event>> {
+    fn listen(&self, request: ListenRequest) -> Result<Job<'static, Event>> {
         self.check_open()?;
-        Ok(Box::new(Recording::new(self.shared.clone(), request)?))
+        Ok(self.shared.gated(Recording::job(&self.shared, request)?))
     }
 
-    fn synthesize(&self, request: SynthesisRequest) -> Result<Steps<'static, SpeechChunk>> {
+    fn synthesize(&self, request: SynthesisRequest) -> Result<Job<'static, SpeechChunk>> {
         let synthesizer = Backends::require(&self.shared.backends.synthesizer, "synthesizer")?.clone();
-        let shared = self.shared.clone();
-        Ok(steps_opened_by(async move {
+        let (shared, control) = (self.shared.clone(), JobControl::new(request.cancel.clone()));
+        let steps = steps_opened_by(async move {
             shared.ensure_loaded(&*synthesizer).await?;
             synthesizer.synthesize(request)
-        }))
+        });
+        Ok(self.shared.gated(Job::new(control, steps)))
     }
 
-    fn preload(&self) -> BoxFuture<'static, Result<()>> {
-        let shared = self.shared.clone();
-        Box::pin(async move {
-            for model in shared.backends.models() {
+    fn preload(&self) -> Job<'static, ()> {
+        let (shared, control) = (self.shared.clone(), JobControl::default());
+        let models = shared.backends.models().count();
+        self.shared.gated(Job::once(control.clone(), async move {
+            for (loaded, model) in shared.backends.models().enumerate() {
+                control.piece(loaded as f32 / models as f32).await?;
                 shared.ensure_loaded(&*model).await?;
             }
             Ok(())
-        })
+        }))
     }
 
     fn unload(&self) {
@@ -272,36 +266,29 @@ impl SessionEngine for Engine {
         self.shared.store.usage()
     }
 
-    fn verify_store(&self) -> Result<Verified> {
-        self.shared.store.verify()
+    fn verify_store(&self) -> Job<'static, Verified> {
+        self.shared.gated(self.shared.store.verify())
     }
 
-    fn compact_store(&self) -> Result<()> {
-        self.shared.store.compact()
+    fn compact_store(&self) -> Job<'static, ()> {
+        self.shared.gated(self.shared.store.compact())
     }
 
-    fn erase_sessions(&self, ids: &[SessionId]) -> Result<()> {
+    fn erase_sessions(&self, ids: &[SessionId]) -> Result<Job<'static, ()>> {
         self.check_open()?;
-        let mut reserved = Vec::new();
         let unique: BTreeSet<SessionId> = ids.iter().copied().collect();
-        let result = unique.into_iter().try_for_each(|id| {
-            self.shared.open.reserve(id, self.closing_wait())?;
-            reserved.push(id);
-            Ok(())
-        });
-        let erased = result.and_then(|()| self.shared.store.erase(ids));
-        reserved.into_iter().for_each(|id| self.shared.open.release(id));
-        erased
+        let reserved = Reserved::new(&self.shared, unique, self.closing_wait())?;
+        Ok(self.with_reserved(reserved, self.shared.store.erase(ids)))
     }
 
-    fn erase_everything(&self) -> Result<()> {
+    fn erase_everything(&self) -> Result<Job<'static, ()>> {
         self.check_open()?;
-        self.shared.open.while_none_is_open(|| self.shared.store.erase_all())
+        Ok(self.with_reserved(Reserved::all(&self.shared)?, self.shared.store.erase_all()))
     }
 
-    fn rotate_store_key(&self, key: Option<StoreKey>) -> Result<()> {
+    fn rotate_store_key(&self, key: Option<StoreKey>) -> Result<Job<'static, ()>> {
         self.check_open()?;
-        self.shared.open.while_none_is_open(|| self.shared.store.rotate_key(key))
+        Ok(self.with_reserved(Reserved::all(&self.shared)?, self.shared.store.rotate_key(key)))
     }
 
     fn events(&self) -> Result<Events> {
@@ -318,6 +305,15 @@ impl SessionEngine for Engine {
 impl Engine {
     fn new(shared: Arc<Shared>, join: Option<Box<dyn FnOnce() + Send>>) -> Self {
         Self { shared, next_key: AtomicU64::new(0), join: Mutex::new(join) }
+    }
+
+    /// The job, which keeps sessions from being opened until it is dropped.
+    fn with_reserved(&self, reserved: Reserved, job: Job<'static, ()>) -> Job<'static, ()> {
+        let control = job.control();
+        self.shared.gated(Job::once(control, async move {
+            let _reserved = reserved;
+            job.result().await
+        }))
     }
 
     fn check_open(&self) -> Result<()> {
@@ -403,4 +399,36 @@ impl Engine {
         self.shared.send(Message::Open(Box::new(core)));
         Session::new(session, true)
     }
+}
+
+/// Recognises a recording as one utterance.
+async fn transcription(
+    shared: Arc<Shared>,
+    samples: Vec<f32>,
+    rate: u32,
+    languages: Vec<LanguageTag>,
+    control: JobControl,
+) -> Result<Transcript> {
+    let recognizer = Backends::require(&shared.backends.recognizer, "recogniser")?;
+    if samples.is_empty() {
+        return Err(ErrorCode::AudioEmpty.into());
+    }
+    audio::check_samples(&samples, rate)?;
+    let mut resampler = Resampler::new(rate, LISTEN_RATE_HZ)?;
+    let mut audio = Vec::with_capacity(resampler.output_len(samples.len() as u64) as usize);
+    for block in samples.chunks(rate as usize * RESAMPLED_SECONDS) {
+        resampler.push(block, &mut audio);
+        control.piece(0.0).await?;
+    }
+    resampler.finish(&mut audio);
+    shared.ensure_loaded(&**recognizer).await?;
+    let cancel = control.cancel_flag().clone();
+    let mut steps = recognizer.recognize(RecognitionRequest { cancel, ..RecognitionRequest::new(audio, languages) })?;
+    while let Some(step) = steps.step().await? {
+        if let RecognitionStep::Final(transcript) = step {
+            return Ok(transcript);
+        }
+        control.piece(0.0).await?;
+    }
+    Err(no_transcript())
 }

@@ -2,12 +2,13 @@
 
 use crate::error::{ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
+use crate::job::JobControl;
 use crate::store::db::{Db, Open};
 use crate::store::fault::Fault;
 use crate::store::payload::SessionPayload;
 use crate::store::quota::bytes_of;
 use crate::store::record::AudioKind;
-use crate::store::schema::{Kind, decode, session_of_key, turn_of_key};
+use crate::store::schema::{Kind, TurnKey, decode, session_of_key, turn_of_key};
 use crate::store::tables::Snapshot;
 use redb::{ReadableTable, ReadableTableMetadata};
 use serde::{Deserialize, Serialize};
@@ -134,10 +135,14 @@ pub(super) fn usage(db: &Db, audio_bytes_max: Option<u64>) -> Result<StoreUsage>
     })
 }
 
-pub(super) fn verify(db: &Db) -> Result<Verified> {
-    db.run(|open| {
-        let snapshot = Snapshot::of(open)?;
-        let mut verified = Verified::default();
+/// Bytes of audio, and turns, that are read in one piece.
+const PIECE_BYTES: u64 = 1 << 20;
+const PIECE_TURNS: usize = 200;
+
+pub(super) async fn verify(db: &Db, control: &JobControl) -> Result<Verified> {
+    let pin = db.pin();
+    let (snapshot, mut verified, turns) = pin.run(|open| {
+        let (snapshot, mut verified) = (Snapshot::of(open)?, Verified::default());
         for row in snapshot.sessions.iter()? {
             let (key, value) = row?;
             let id = session_of_key(key.value());
@@ -149,31 +154,55 @@ pub(super) fn verify(db: &Db) -> Result<Verified> {
                 Err(error) => verified.damage(error.into(), id, None, None)?,
             }
         }
-        for row in snapshot.turns.iter()? {
-            let key = *row?.0.value();
-            let (session, turn) = (session_of_key(&key), turn_of_key(&key));
-            let read = match snapshot.find_turn(session, turn) {
-                Ok(Some(read)) => read,
-                Ok(None) => continue,
-                Err(fault) => {
-                    verified.damage(fault, session, Some(turn), None)?;
-                    continue;
-                }
-            };
-            verified.turns += 1;
-            for kind in [AudioKind::User, AudioKind::Reply] {
-                match read.audio(kind).map(|_| snapshot.audio_of(session, turn, kind)) {
-                    Some(Ok(_)) => verified.recordings += 1,
-                    Some(Err(fault)) => verified.damage(fault, session, Some(turn), Some(kind))?,
-                    None => {}
-                }
-            }
+        let turns = snapshot.turns.iter()?.map(|row| Ok(*row?.0.value())).collect::<Result<Vec<TurnKey>, Fault>>()?;
+        Ok((snapshot, verified, turns))
+    })?;
+    let (mut bytes, mut since) = (0, 0);
+    for (read, key) in turns.iter().enumerate() {
+        let (found, samples) = pin.run(|_| verify_turn(&snapshot, key))?;
+        verified.add(found);
+        (bytes, since) = (bytes + samples * 2, since + 1);
+        if bytes > PIECE_BYTES || since == PIECE_TURNS {
+            (bytes, since) = (0, 0);
+            control.piece(read as f32 / turns.len() as f32).await?;
         }
-        Ok(verified)
-    })
+    }
+    Ok(verified)
+}
+
+/// Reads a turn and its audio; the samples that were read, too.
+fn verify_turn(snapshot: &Snapshot, key: &TurnKey) -> Result<(Verified, u64), Fault> {
+    let (session, turn) = (session_of_key(key), turn_of_key(key));
+    let (mut verified, mut samples) = (Verified::default(), 0);
+    let read = match snapshot.find_turn(session, turn) {
+        Ok(Some(read)) => read,
+        Ok(None) => return Ok((verified, samples)),
+        Err(fault) => {
+            verified.damage(fault, session, Some(turn), None)?;
+            return Ok((verified, samples));
+        }
+    };
+    verified.turns += 1;
+    for kind in [AudioKind::User, AudioKind::Reply] {
+        match read.audio(kind).map(|_| snapshot.audio_of(session, turn, kind)) {
+            Some(Ok(audio)) => {
+                verified.recordings += 1;
+                samples += audio.samples.len() as u64;
+            }
+            Some(Err(fault)) => verified.damage(fault, session, Some(turn), Some(kind))?,
+            None => {}
+        }
+    }
+    Ok((verified, samples))
 }
 
 impl Verified {
+    fn add(&mut self, found: Verified) {
+        self.turns += found.turns;
+        self.recordings += found.recordings;
+        self.damaged.extend(found.damaged);
+    }
+
     /// Adds a record that cannot be read.
     fn damage(
         &mut self,

@@ -12,6 +12,7 @@ use crate::store::keys::{Sealing, StoreKey};
 use crate::store::location::BackendFactory;
 use crate::store::meta;
 use crate::store::unsynced::{Storage, Unsynced};
+use event_listener::Event;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use redb::{
     BackendError, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, StorageBackend, WriteTransaction,
@@ -20,18 +21,18 @@ use std::io::ErrorKind;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Memory that redb may use for pages, in bytes; its own default is a gibibyte.
 const CACHE_BYTES: usize = 16 << 20;
 
 /// The invariant of [`Db::opened`].
-const OPENED: &str = "opening left a database in the slot";
+pub(super) const OPENED: &str = "opening left a database in the slot";
 
 pub(super) struct Db {
-    factory: Box<dyn BackendFactory>,
-    slot: RwLock<Option<Open>>,
+    pub(super) factory: Box<dyn BackendFactory>,
+    pub(super) slot: RwLock<Option<Open>>,
     /// True while the database is closed on purpose.
     suspended: AtomicBool,
     /// True once it is closed for good.
@@ -39,22 +40,31 @@ pub(super) struct Db {
     /// True where the database in the slot must not be used again. Set only under the slot's read lock.
     broken: AtomicBool,
     /// The unsynced ranges of the storage in the slot.
-    unsynced: Mutex<Arc<Unsynced>>,
+    pub(super) unsynced: Mutex<Arc<Unsynced>>,
     /// The host's key. After a swap that failed there are two: which storage is there shows at the next opening.
-    keys: Mutex<Vec<Option<StoreKey>>>,
-    /// Held to read one snapshot in several calls of `run`: the storage is not replaced meanwhile.
-    pin: RwLock<()>,
+    pub(super) keys: Mutex<Vec<Option<StoreKey>>>,
+    /// How many read one snapshot in several calls of `run`: the storage is not replaced meanwhile.
+    pub(super) pins: AtomicUsize,
+    /// How often it was closed on purpose: the end of every snapshot.
+    pub(super) closings: AtomicU64,
+    pub(super) unpinned: Event,
+    /// Held by the one that makes a copy.
+    pub(super) replacing: async_lock::Mutex<()>,
+    /// The copy under way. Who closes the database takes it away.
+    pub(super) fresh: Mutex<Option<Database>>,
 }
 
 /// The open database, and how its records are sealed.
 pub(super) struct Open {
-    access: Access,
+    pub(super) access: Access,
     pub(super) sealing: Arc<Sealing>,
-    unsynced: Arc<Unsynced>,
+    pub(super) unsynced: Arc<Unsynced>,
+    /// How many writes began.
+    pub(super) writes: Arc<AtomicU64>,
 }
 
 /// The database; a read-only one where the storage cannot be written.
-enum Access {
+pub(super) enum Access {
     Writable(Database),
     ReadOnly(ReadOnlyDatabase),
 }
@@ -67,7 +77,7 @@ impl Access {
         })
     }
 
-    fn writable(&self) -> Result<&Database, Fault> {
+    pub(super) fn writable(&self) -> Result<&Database, Fault> {
         match self {
             Access::Writable(database) => Ok(database),
             Access::ReadOnly(_) => Err(Error::new(ErrorCode::StoreReadOnly, "the store cannot be written").into()),
@@ -76,6 +86,10 @@ impl Access {
 }
 
 impl Open {
+    pub(super) fn new(access: Access, sealing: Arc<Sealing>, unsynced: Arc<Unsynced>) -> Self {
+        Self { access, sealing, unsynced, writes: Arc::default() }
+    }
+
     pub(super) fn begin_read(&self) -> Result<ReadTransaction, Fault> {
         self.access.begin_read()
     }
@@ -83,6 +97,7 @@ impl Open {
     /// # Errors
     /// [`ErrorCode::StoreReadOnly`].
     pub(super) fn begin_write(&self) -> Result<WriteTransaction, Fault> {
+        self.writes.fetch_add(1, Ordering::AcqRel);
         Ok(self.access.writable()?.begin_write()?)
     }
 
@@ -107,9 +122,15 @@ impl Db {
             broken: AtomicBool::new(false),
             unsynced: Mutex::default(),
             keys: Mutex::new(vec![key]),
-            pin: RwLock::new(()),
+            pins: AtomicUsize::new(0),
+            closings: AtomicU64::new(0),
+            unpinned: Event::new(),
+            replacing: async_lock::Mutex::new(()),
+            fresh: Mutex::new(None),
         };
         drop(db.opened(Some(now_ms))?);
+        // A crash may have left an unfinished copy, with data that was deleted since.
+        db.factory.discard();
         Ok(db)
     }
 
@@ -140,7 +161,7 @@ impl Db {
     }
 
     /// The database in its slot, opened again where that is needed; a new store is created as of `new_ms`, if given.
-    fn opened(&self, new_ms: Option<u64>) -> Result<RwLockReadGuard<'_, Option<Open>>> {
+    pub(super) fn opened(&self, new_ms: Option<u64>) -> Result<RwLockReadGuard<'_, Option<Open>>> {
         self.check_open()?;
         let slot = self.slot.read();
         if self.is_usable(&slot) {
@@ -150,7 +171,7 @@ impl Db {
         Ok(RwLockWriteGuard::downgrade(self.opened_exclusively(new_ms)?))
     }
 
-    fn opened_exclusively(&self, new_ms: Option<u64>) -> Result<RwLockWriteGuard<'_, Option<Open>>> {
+    pub(super) fn opened_exclusively(&self, new_ms: Option<u64>) -> Result<RwLockWriteGuard<'_, Option<Open>>> {
         let mut slot = self.slot.write();
         self.check_open()?;
         if !self.is_usable(&slot) {
@@ -158,7 +179,7 @@ impl Db {
             self.rewrite_unsynced()?;
             let access = self.open_database()?;
             match contain(|| self.load_sealing(&access, new_ms)) {
-                Ok(sealing) => *slot = Some(Open { access, sealing: Arc::new(sealing), unsynced: self.unsynced() }),
+                Ok(sealing) => *slot = Some(Open::new(access, Arc::new(sealing), self.unsynced())),
                 Err(fault) => {
                     close(access);
                     return Err(fault.into_error());
@@ -171,7 +192,7 @@ impl Db {
 
     /// # Errors
     /// [`ErrorCode::EngineClosed`], [`ErrorCode::Suspended`] where it is closed on purpose.
-    fn check_open(&self) -> Result<()> {
+    pub(super) fn check_open(&self) -> Result<()> {
         if self.closed.load(Ordering::Acquire) {
             return Err(ErrorCode::EngineClosed.into());
         }
@@ -275,12 +296,14 @@ impl Db {
     }
 
     fn take_down(&self, mut slot: RwLockWriteGuard<'_, Option<Open>>) {
+        self.closings.fetch_add(1, Ordering::AcqRel);
+        close(self.fresh.lock().take());
         close(slot.take());
         self.rewrite_unsynced_or_warn();
     }
 
     /// Closes the database where that was asked for during a call, unless another call still runs.
-    fn close_if_asked(&self) {
+    pub(super) fn close_if_asked(&self) {
         if self.check_open().is_err()
             && let Some(slot) = self.slot.try_write()
             && slot.is_some()
@@ -291,56 +314,6 @@ impl Db {
 
     fn unsynced(&self) -> Arc<Unsynced> {
         self.unsynced.lock().clone()
-    }
-
-    /// Keeps the storage from being replaced.
-    pub(super) fn pin(&self) -> RwLockReadGuard<'_, ()> {
-        self.pin.read_recursive()
-    }
-
-    pub(super) fn is_pinned(&self) -> bool {
-        self.pin.try_write().is_none()
-    }
-
-    /// Replaces the database by a new one, which `fill` fills from the old one and its key; it returns the new one's
-    /// sealing and key. Exclusive: waits for running calls and pins. If it fails, the old database stays.
-    pub(super) fn replace(
-        &self,
-        fill: impl FnOnce(&Open, &Database, Option<&StoreKey>) -> Result<(Arc<Sealing>, Option<StoreKey>), Fault>,
-    ) -> Result<()> {
-        let replaced = self.replace_open(fill);
-        self.close_if_asked();
-        replaced
-    }
-
-    fn replace_open(
-        &self,
-        fill: impl FnOnce(&Open, &Database, Option<&StoreKey>) -> Result<(Arc<Sealing>, Option<StoreKey>), Fault>,
-    ) -> Result<()> {
-        let _unpinned = self.pin.write();
-        let mut slot = self.opened_exclusively(None)?;
-        let open = slot.as_ref().expect(OPENED);
-        open.access.writable().map_err(Fault::into_error)?;
-        let fresh = self.factory.fresh()?.ok_or(ErrorCode::StoreCannotReplace)?;
-        let unsynced: Arc<Unsynced> = Arc::default();
-        let key = self.keys.lock()[0].clone();
-        let filled = contain(|| {
-            let new = database(Storage::new(fresh, unsynced.clone()))?;
-            let (sealing, key) = fill(open, &new, key.as_ref())?;
-            Ok((Open { access: Access::Writable(new), sealing, unsynced: unsynced.clone() }, key))
-        });
-        let (new, key) = filled.map_err(Fault::into_error)?;
-        if let Err(error) = self.factory.swap() {
-            close(new);
-            close(slot.take());
-            *self.unsynced.lock() = Arc::default();
-            self.keys.lock().push(key);
-            return Err(error);
-        }
-        *self.unsynced.lock() = unsynced;
-        *self.keys.lock() = vec![key];
-        close(slot.replace(new));
-        Ok(())
     }
 
     /// Makes durable what a failed sync may have lost.
@@ -378,7 +351,7 @@ impl Drop for Db {
 }
 
 /// Drops a database, whose last writes may fail or panic.
-fn close<T>(database: T) {
+pub(super) fn close<T>(database: T) {
     let closed = contain(|| {
         drop(database);
         Ok(())
@@ -388,11 +361,11 @@ fn close<T>(database: T) {
     }
 }
 
-fn contain<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+pub(super) fn contain<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Fault::Panic))
 }
 
-fn database(storage: Storage) -> Result<Database, Fault> {
+pub(super) fn database(storage: Storage) -> Result<Database, Fault> {
     Ok(redb::Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(storage)?)
 }
 

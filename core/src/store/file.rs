@@ -65,6 +65,15 @@ impl BackendFactory for Files {
             Error::new(ErrorCode::StoreIo, detail).with_source(error)
         })
     }
+
+    fn discard(&self) {
+        match std::fs::remove_file(&self.fresh) {
+            Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported) => {
+                tracing::warn!(%error, "an unfinished copy of the store could not be removed");
+            }
+            _ => {}
+        }
+    }
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

@@ -80,6 +80,9 @@ pub trait BackendFactory: Send + Sync {
     fn swap(&self) -> Result<()> {
         Err(crate::ErrorCode::StoreCannotReplace.into())
     }
+
+    /// Removes the fresh storage, if there is one: it does not replace the other.
+    fn discard(&self) {}
 }
 
 impl<F: Fn() -> Result<Arc<dyn StorageBackend>> + Send + Sync> BackendFactory for F {
@@ -111,5 +114,9 @@ impl BackendFactory for Memory {
             *self.current.lock() = fresh;
         }
         Ok(())
+    }
+
+    fn discard(&self) {
+        *self.fresh.lock() = None;
     }
 }

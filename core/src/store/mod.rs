@@ -14,9 +14,9 @@
 //! let store = Store::open(StoreLocation::Memory, now_ms)?;
 //! for session in store.sessions(&SessionQuery::default(), None, 50)?.sessions {
 //!     let mut file = Vec::new();
-//!     store.export_to(session.id, &mut file)?;
+//!     store.export_to(session.id, Box::new(&mut file)).wait()?;
 //!     let elsewhere = Store::open(StoreLocation::Memory, now_ms)?;
-//!     elsewhere.import_from(std::io::Cursor::new(file), &ImportOptions::default(), now_ms)?;
+//!     elsewhere.import_from(Box::new(std::io::Cursor::new(file)), ImportOptions::default(), now_ms).wait()?;
 //! }
 //! # Ok(())
 //! # }
@@ -38,6 +38,7 @@ mod quota;
 mod read;
 mod record;
 mod recover;
+mod replace;
 mod retention;
 mod schema;
 mod sweep;
@@ -45,7 +46,7 @@ mod tables;
 mod unsynced;
 mod write;
 
-pub use archive::{ArchiveSource, ExportReport, ImportOptions, ImportReport};
+pub use archive::{ArchiveOutput, ArchiveSource, ExportReport, ImportOptions, ImportReport};
 pub use check::{Damage, StoreUsage, Verified};
 pub use keys::StoreKey;
 pub(crate) use lineage::Lineage;
@@ -61,9 +62,10 @@ pub use write::Write;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SessionId, TurnId};
+use crate::job::{Job, JobControl};
+use compact::Contents;
 use db::Db;
 use fault::Fault;
-use parking_lot::Mutex;
 use quota::Quota;
 use schema::blob_key;
 use std::sync::Arc;
@@ -89,7 +91,7 @@ struct Inner {
     db: Db,
     quota: Quota,
     /// Held during an import.
-    importing: Mutex<()>,
+    importing: async_lock::Mutex<()>,
 }
 
 impl Store {
@@ -117,7 +119,7 @@ impl Store {
             unless_corrupt(recover::close_open_turns(&db))?;
         }
         let quota = Quota::new(options.audio_bytes_max);
-        Ok(Store(Arc::new(Inner { db, quota, importing: Mutex::default() })))
+        Ok(Store(Arc::new(Inner { db, quota, importing: async_lock::Mutex::new(()) })))
     }
 
     /// Reports whether the storage can only be read.
@@ -167,8 +169,9 @@ impl Store {
     ///
     /// # Errors
     /// [`ErrorCode::StoreIo`]; [`ErrorCode::StoreCorrupt`] where the damage is not in single records.
-    pub fn verify(&self) -> Result<Verified> {
-        check::verify(&self.0.db)
+    pub fn verify(&self) -> Job<'static, Verified> {
+        let (control, inner) = (JobControl::default(), self.0.clone());
+        Job::once(control.clone(), async move { check::verify(&inner.db, &control).await })
     }
 
     /// Reports whether records are encrypted.
@@ -178,17 +181,19 @@ impl Store {
 
     /// Gives the store another key, encrypts it with its first, or with `None` takes the encryption away: copies what
     /// lives into a fresh storage, sealed with the new key, which replaces the old one. After a crash the store opens with
-    /// the old key or the new one, whole. Exclusive, and takes as long as copying the store. A damaged record stays
-    /// damaged, without its bytes.
+    /// the old key or the new one, whole. A damaged record stays damaged, without its bytes.
     ///
     /// # Errors
     /// Those of [`Store::compact`]. After [`ErrorCode::StoreIo`] the key may be the new one nevertheless: keep both until
     /// the call was made once more and succeeded.
-    pub fn rotate_key(&self, key: Option<StoreKey>) -> Result<()> {
-        if key.is_none() && !self.is_encrypted() {
-            return Ok(());
-        }
-        compact::rotate_key(&self.0.db, key)
+    pub fn rotate_key(&self, key: Option<StoreKey>) -> Job<'static, ()> {
+        let (control, inner) = (JobControl::default(), self.0.clone());
+        Job::once(control.clone(), async move {
+            if key.is_none() && !inner.db.is_encrypted() {
+                return Ok(());
+            }
+            compact::replace(&inner.db, &control, Contents::Resealed(key)).await
+        })
     }
 
     /// Commits all of `writes` or nothing, in one transaction with one sync, and returns when they are durable. After
@@ -337,33 +342,47 @@ impl Store {
     /// # Errors
     /// [`ErrorCode::StoreCannotReplace`] for storage of the host that has no [`BackendFactory::fresh`], and those of
     /// [`Store::delete_session`]: the sessions may be deleted then, but not every byte of them.
-    pub fn erase(&self, ids: &[SessionId]) -> Result<()> {
-        for &id in ids {
-            match self.delete_session(id) {
-                Err(error) if error.code() == ErrorCode::SessionNotFound => {}
-                result => result?,
+    pub fn erase(&self, ids: &[SessionId]) -> Job<'static, ()> {
+        let (control, store, ids) = (JobControl::default(), self.clone(), ids.to_vec());
+        Job::once(control.clone(), async move {
+            for id in ids {
+                match store.delete_session(id) {
+                    Err(error) if error.code() == ErrorCode::SessionNotFound => {}
+                    result => result?,
+                }
+                control.piece(0.0).await?;
             }
-        }
-        self.compact()
+            compact::replace(&store.0.db, &control, Contents::All).await
+        })
     }
 
     /// Deletes all sessions, turns and audio, so that no byte of them is left. An encrypted store keeps its key.
     ///
     /// # Errors
     /// Those of [`Store::erase`]; nothing is deleted then.
-    pub fn erase_all(&self) -> Result<()> {
-        compact::clear(&self.0.db)
+    pub fn erase_all(&self) -> Job<'static, ()> {
+        let (control, inner) = (JobControl::default(), self.0.clone());
+        Job::once(control.clone(), async move { compact::replace(&inner.db, &control, Contents::Nothing).await })
     }
 
     /// Copies the live rows into a fresh storage, which replaces the old one: frees the room, and the last bytes, of
-    /// deleted data. A crash leaves one or the other, whole. Exclusive, and takes as long as copying the store.
+    /// deleted data. A crash leaves one or the other, whole. Other calls run between the pieces of the copy; where one
+    /// writes meanwhile, it is made again, the third time in one piece while all other calls wait. Exports are waited for.
     ///
     /// # Errors
     /// [`ErrorCode::StoreCannotReplace`], [`ErrorCode::StoreFull`], [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`];
     /// the store is unchanged then.
-    pub fn compact(&self) -> Result<()> {
-        sweep::purge(&self.0.db)?;
-        compact::compact(&self.0.db)
+    pub fn compact(&self) -> Job<'static, ()> {
+        let (control, inner) = (JobControl::default(), self.0.clone());
+        Job::once(control.clone(), async move {
+            sweep::purge(&inner.db)?;
+            compact::replace(&inner.db, &control, Contents::All).await
+        })
+    }
+
+    /// Compacts it, unless something is written meanwhile.
+    pub(crate) async fn compact_if_idle(&self, control: &JobControl) -> Result<()> {
+        compact::replace_if_idle(&self.0.db, control).await
     }
 
     /// True where more than two thirds of the storage, and 16 MB, are unused, and a compaction need not wait for an export.
@@ -405,14 +424,17 @@ impl Store {
     ///
     /// # Errors
     /// [`ErrorCode::ArchiveIo`] where `out` fails; those of [`Store::turns`].
-    pub fn export_to(&self, id: SessionId, out: &mut dyn std::io::Write) -> Result<ExportReport> {
-        let _pinned = self.0.db.pin();
-        let (snapshot, session) = self.0.db.run(|open| {
-            let snapshot = Snapshot::of(open)?;
-            let session = snapshot.unless_lost(id, snapshot.load_session(id))?.record(id)?;
-            Ok((snapshot, session))
-        })?;
-        archive::export(&self.0.db, &snapshot, session, out)
+    pub fn export_to<'a>(&self, id: SessionId, mut out: Box<dyn ArchiveOutput + 'a>) -> Job<'a, ExportReport> {
+        let (control, inner) = (JobControl::default(), self.0.clone());
+        Job::once(control.clone(), async move {
+            let pin = inner.db.pin();
+            let (snapshot, session) = pin.run(|open| {
+                let snapshot = Snapshot::of(open)?;
+                let session = snapshot.unless_lost(id, snapshot.load_session(id))?.record(id)?;
+                Ok((snapshot, session))
+            })?;
+            archive::export(&pin, &snapshot, session, &mut *out, &control).await
+        })
     }
 
     /// Imports a session that [`Store::export_to`] wrote; `now_ms` is Unix time. All of the archive is verified before
@@ -429,16 +451,19 @@ impl Store {
     /// [`ImportOptions::new_id`] gives another id; [`ErrorCode::ArchiveIo`] where `source` fails;
     /// [`ErrorCode::StoreFull`], [`ErrorCode::StoreIo`], [`ErrorCode::StoreCorrupt`]. After one of the last three the
     /// session may be there nevertheless, all of it.
-    pub fn import_from(
+    pub fn import_from<'a>(
         &self,
-        mut source: impl ArchiveSource,
-        options: &ImportOptions,
+        mut source: Box<dyn ArchiveSource + 'a>,
+        options: ImportOptions,
         now_ms: u64,
-    ) -> Result<ImportReport> {
-        let _exclusive = self.0.importing.lock();
-        let imported = archive::import(&self.0.db, &mut source, options, now_ms);
-        self.0.quota.forget_count();
-        imported
+    ) -> Job<'a, ImportReport> {
+        let (control, inner) = (JobControl::default(), self.0.clone());
+        Job::once(control.clone(), async move {
+            let _exclusive = inner.importing.lock().await;
+            let imported = archive::import(&inner.db, &mut *source, &options, now_ms, &control).await;
+            inner.quota.forget_count();
+            imported
+        })
     }
 
     /// Reads of one session from one snapshot.

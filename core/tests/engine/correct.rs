@@ -244,21 +244,24 @@ fn a_correction_survives_export_and_import() {
     let misheard = speak(&host, &session, &mut reader, "Tengo un hombre.", "¿Quién es?");
     correct(&host, &session, &mut reader, misheard, "Tengo hambre.", "¡Vamos a comer!");
     let mut archive = Vec::new();
-    host.engine.export_session_to(session.id(), &mut archive).unwrap();
+    host.engine.export_session_to(session.id(), Box::new(&mut archive)).wait().unwrap();
     let elsewhere = Host::new();
     let options = tertulia::store::ImportOptions::default();
-    let report = elsewhere.engine.import_session(&mut std::io::Cursor::new(&archive), &options).unwrap();
+    let report =
+        elsewhere.engine.import_session(Box::new(std::io::Cursor::new(&archive)), options.clone()).wait().unwrap();
     let mut again = Vec::new();
-    elsewhere.engine.export_session_to(report.session, &mut again).unwrap();
+    elsewhere.engine.export_session_to(report.session, Box::new(&mut again)).wait().unwrap();
     assert!(again == archive);
     let session = elsewhere.engine.open_session(report.session, &SessionUpdate::new()).unwrap();
     let mut reader = Reader::of(&session);
     write(&elsewhere, &session, &mut reader, "¿Dónde?", "Aquí.");
     assert_eq!(asked(&elsewhere), said(&["Tengo hambre.", "¡Vamos a comer!", "¿Dónde?"]));
     // A session that is open is there.
-    let error = elsewhere.engine.import_session(&mut std::io::Cursor::new(&archive), &options).unwrap_err();
+    let error =
+        elsewhere.engine.import_session(Box::new(std::io::Cursor::new(&archive)), options.clone()).wait().unwrap_err();
     assert_eq!(error.code(), ErrorCode::SessionExists);
     assert!(elsewhere.engine.shut_down(Duration::from_secs(10)).unwrap().is_empty());
-    let error = elsewhere.engine.import_session(&mut std::io::Cursor::new(&archive), &options).unwrap_err();
+    let error =
+        elsewhere.engine.import_session(Box::new(std::io::Cursor::new(&archive)), options.clone()).wait().unwrap_err();
     assert_eq!(error.code(), ErrorCode::EngineClosed);
 }

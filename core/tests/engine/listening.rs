@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tertulia::backend::{
-    Backends, Model, Purpose, RecognitionRequest, RecognitionStep, Recognizer, Steps, Transcript, run_steps,
-    steps_from_fn,
+    Backends, Model, Purpose, RecognitionRequest, RecognitionStep, Recognizer, Steps, Transcript, steps_from_fn,
 };
 use tertulia::event::{EndReason, EventKind, InterruptReason, Stage};
 use tertulia::testing::scripted::{Cue, Gate, SAMPLES_PER_BYTE, Scripted, noise_16k};
@@ -492,11 +491,14 @@ fn continuous_listening_without_vad_is_backend_missing() {
 fn heard_in(host: &Host, samples: Vec<f32>) -> Vec<serde_json::Value> {
     let request = ListenRequest::new(samples, 16_000, vec!["es".parse().unwrap()]);
     let mut events = Vec::new();
-    run_steps(host.engine.listen(request).unwrap(), |event| {
-        events.push(serde_json::from_str(&event.to_json()).unwrap());
-        Ok(())
-    })
-    .unwrap();
+    host.engine
+        .listen(request)
+        .unwrap()
+        .run(|event| {
+            events.push(serde_json::from_str(&event.to_json()).unwrap());
+            Ok(())
+        })
+        .unwrap();
     events
 }
 

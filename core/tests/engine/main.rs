@@ -7,6 +7,7 @@ mod failures;
 mod full_disk;
 mod house;
 mod interrupt;
+mod jobs;
 mod listening;
 mod local;
 mod memory;

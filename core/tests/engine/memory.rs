@@ -147,7 +147,7 @@ fn models_over_the_memory_limit_are_out_of_memory_errors() {
     assert_eq!(engine.memory_needed(Some(&SessionConfig { listening: hands_free, ..config() })), 100);
     assert_eq!(engine.memory_needed(Some(&config())), 70, "push-to-talk needs no turn detector");
     assert!(!recognizer.is_loaded(), "asking loads nothing");
-    let error = block_on(engine.preload()).unwrap_err();
+    let error = engine.preload().wait().unwrap_err();
     assert_eq!(error.code(), ErrorCode::OutOfMemory, "{error}");
     assert!(detector.is_loaded() && !recognizer.is_loaded(), "what did not fit was not loaded");
     // Room is made, and it fits.
@@ -158,6 +158,6 @@ fn models_over_the_memory_limit_are_out_of_memory_errors() {
     detector.unload();
     recognizer.unload();
     let roomy = build(100);
-    block_on(roomy.preload()).unwrap();
+    roomy.preload().wait().unwrap();
     assert!(detector.is_loaded() && recognizer.is_loaded());
 }

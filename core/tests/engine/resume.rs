@@ -43,7 +43,7 @@ fn a_session_resumes_in_another_engine_with_its_context() {
     session.audio(first, AudioKind::Reply).unwrap();
     session.end().unwrap();
     reader.read_to_the_end();
-    let gone = host.engine.export_session_to(id, &mut Vec::new()).unwrap();
+    let gone = host.engine.export_session_to(id, Box::new(&mut Vec::new())).wait().unwrap();
     assert_eq!((gone.turns, gone.audio), (2, 0), "no audio outlives the session, its text does");
 }
 
@@ -205,15 +205,15 @@ fn erase_refuses_open_sessions_and_leaves_no_trace_of_closed_ones() {
     assert_eq!(host.engine.rotate_store_key(None).unwrap_err().code(), ErrorCode::SessionBusy);
     assert!(traces() > 0);
     assert_eq!(host.engine.store_usage().unwrap().turns, 1);
-    assert!(host.engine.verify_store().unwrap().is_sound());
+    assert!(host.engine.verify_store().wait().unwrap().is_sound());
     drop((session, reader));
-    host.engine.erase_sessions(&[id, id]).unwrap();
+    host.engine.erase_sessions(&[id, id]).unwrap().wait().unwrap();
     assert_eq!(traces(), 0);
     assert_eq!(host.engine.open_session(id, &SessionUpdate::new()).unwrap_err().code(), ErrorCode::SessionNotFound);
     let key = tertulia::store::StoreKey::generate().unwrap();
-    host.engine.rotate_store_key(Some(key)).unwrap();
-    host.engine.erase_everything().unwrap();
-    host.engine.compact_store().unwrap();
+    host.engine.rotate_store_key(Some(key)).unwrap().wait().unwrap();
+    host.engine.erase_everything().unwrap().wait().unwrap();
+    host.engine.compact_store().wait().unwrap();
     let (_session, _reader) = host.session();
 }
 

@@ -266,8 +266,8 @@ fn turn_300_knows_the_name_told_in_turn_1_and_so_does_another_process() {
     assert!((280..300).contains(&summary.through.0), "{:?}", summary.through);
     assert_eq!(turns.turns.len(), 300, "the turns themselves stay");
     let mut archive = Vec::new();
-    talk.engine.export_session_to(id, &mut archive).unwrap();
-    talk.engine.import_session(&mut std::io::Cursor::new(archive), &new_id(7)).unwrap();
+    talk.engine.export_session_to(id, Box::new(&mut archive)).wait().unwrap();
+    talk.engine.import_session(Box::new(std::io::Cursor::new(archive)), new_id(7)).wait().unwrap();
     let imported = talk.engine.session(new_id(7).new_id.unwrap()).unwrap().0;
     assert_eq!(imported.summary, Some(summary.clone()), "it is exported and imported");
     assert!((10..100).contains(&model.summaries()), "{} summaries", model.summaries());

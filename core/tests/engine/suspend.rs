@@ -48,7 +48,7 @@ fn suspend_and_resume_200_times_in_the_middle_of_turns() {
         // The file is unlocked and holds everything acknowledged.
         if round % 20 == 0 {
             let other = Store::open(StoreLocation::File(path.clone()), 0).unwrap();
-            assert!(other.verify().unwrap().is_sound());
+            assert!(other.verify().wait().unwrap().is_sound());
             drop(other);
         }
         assert_eq!(host.engine.sessions(&Default::default(), None, 1).unwrap_err().code(), ErrorCode::Suspended);

@@ -5,7 +5,7 @@ use crate::output::{Output, file_error, read_file};
 use crate::script::Manner;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-use tertulia::backend::{Backends, SynthesisRequest, run_steps};
+use tertulia::backend::{Backends, SynthesisRequest};
 use tertulia::store::{Store, StoreKey, StoreLocation, StoreOptions};
 use tertulia::{
     Engine, EngineBuilder, Error, ErrorCode, LanguageTag, Listening, Playback, Result, Session, SessionConfig,
@@ -126,7 +126,7 @@ pub(crate) fn synthesize_learner(
 /// The samples of a text's speech, and their rate.
 pub(crate) fn synthesize(engine: &Engine, request: SynthesisRequest) -> Result<(Vec<f32>, u32)> {
     let (mut samples, mut rate) = (Vec::new(), 0);
-    run_steps(engine.synthesize(request)?, |chunk| {
+    engine.synthesize(request)?.run(|chunk| {
         samples.extend(chunk.samples);
         rate = chunk.rate;
         Ok(())

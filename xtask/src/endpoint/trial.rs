@@ -4,7 +4,7 @@ use super::cues::{CachedDetector, CachedRecognizer, NoWords, Replay, SharedAnswe
 use super::dialogue::{Dialogue, MS};
 use crate::wer::Failure;
 use std::sync::{Arc, PoisonError};
-use tertulia::backend::{Backends, LISTEN_RATE_HZ, Recognizer, TurnDetector, VadModel, run_steps};
+use tertulia::backend::{Backends, LISTEN_RATE_HZ, Recognizer, TurnDetector, VadModel};
 use tertulia::store::StoreLocation;
 use tertulia::tuning::EndpointWeights;
 use tertulia::{Engine, EngineBuilder, Event, EventKind, LanguageTag, ListenRequest, SessionEngine};
@@ -140,7 +140,7 @@ impl Stage {
         (request.weights, request.patience) = (strategy.weights, strategy.patience);
         request.partials = strategy.cues == Cues::All;
         let mut events = Vec::new();
-        run_steps(self.engines[strategy.cues as usize].listen(request)?, |event| {
+        self.engines[strategy.cues as usize].listen(request)?.run(|event| {
             events.push(event);
             Ok(())
         })?;

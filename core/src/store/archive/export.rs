@@ -1,20 +1,22 @@
 //! Export of a session as an archive, written from front to back.
 
 use super::{
-    FORMAT, FORMAT_VERSION, FileEntry, Hasher, LINES, Line, MANIFEST, Manifest, TurnLine, archive_io, audio_name,
+    ArchiveOutput, FORMAT, FORMAT_VERSION, FileEntry, Hasher, LINES, Line, MANIFEST, Manifest, TurnLine, archive_io,
+    audio_name,
 };
 use crate::error::{Error, ErrorCode, Result};
-use crate::event::SessionId;
-use crate::store::db::Db;
-use crate::store::record::{AudioKind, SessionRecord, StoredAudio, TurnRecord};
+use crate::event::TurnId;
+use crate::job::JobControl;
+use crate::store::record::{AudioKind, SessionRecord, TurnRecord};
+use crate::store::replace::Pin;
 use crate::store::tables::{Snapshot, unless_damaged};
 use crate::store::write::little_endian;
 use crate::wav::wav_header;
 use serde::Serialize;
-use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use zip::write::{SimpleFileOptions, StreamWriter};
 use zip::{CompressionMethod, ZipWriter};
 
@@ -37,87 +39,123 @@ pub struct ExportReport {
 const AUDIO_LEVEL: i64 = 1;
 const TEXT_LEVEL: i64 = 6;
 
-/// Writes the session of this snapshot.
-pub(crate) fn export(
-    db: &Db,
-    snapshot: &Snapshot,
-    mut session: SessionRecord,
-    out: &mut dyn Write,
-) -> Result<ExportReport> {
-    let id = session.id;
-    let mut report = ExportReport::default();
-    let mut archive = Archive::new(out);
+/// Turns whose text is written in one piece.
+const LINES_OF_PIECE: usize = 50;
 
+/// Samples that are written in one piece.
+const PIECE_SAMPLES: usize = 1 << 20;
+
+/// Writes the session of this snapshot. The database is not held while the host's writer takes its time.
+pub(crate) async fn export(
+    pin: &Pin<'_>,
+    snapshot: &Snapshot,
+    session: SessionRecord,
+    out: &mut dyn ArchiveOutput,
+    control: &JobControl,
+) -> Result<ExportReport> {
+    let numbers = pin.run(|_| snapshot.turn_numbers(session.id))?;
+    let archive = Archive::new(out);
+    let mut export = Export { pin, snapshot, session, archive, report: ExportReport::default() };
     let mut in_archive = BTreeSet::new();
-    let turns_counted = session.turns;
-    for_each_turn(db, snapshot, id, |turn| {
-        let Some(turn) = turn else {
-            report.turns_missing += 1;
+    let recordings_share = 0.8 / numbers.len().max(1) as f32;
+    for (done, &turn) in numbers.iter().enumerate() {
+        control.piece(done as f32 * recordings_share).await?;
+        export.recordings(turn, &mut in_archive, control).await?;
+    }
+    export.lines(&numbers, &in_archive, control).await?;
+    export.finish()
+}
+
+/// An export being made.
+struct Export<'a> {
+    pin: &'a Pin<'a>,
+    snapshot: &'a Snapshot,
+    session: SessionRecord,
+    archive: Archive<'a>,
+    report: ExportReport,
+}
+
+impl Export<'_> {
+    /// `None` for a damaged one.
+    fn turn(&self, turn: TurnId) -> Result<Option<TurnRecord>> {
+        self.pin.run(|_| self.snapshot.sound_turn(self.session.id, turn))
+    }
+
+    /// Writes the recordings of a turn.
+    async fn recordings(
+        &mut self,
+        turn: TurnId,
+        in_archive: &mut BTreeSet<(TurnId, AudioKind)>,
+        control: &JobControl,
+    ) -> Result<()> {
+        let Some(record) = self.turn(turn)? else {
+            self.report.turns_missing += 1;
             return Ok(());
         };
-        report.turns += 1;
-        for kind in [AudioKind::User, AudioKind::Reply] {
-            if turn.audio(kind).is_none() {
+        self.report.turns += 1;
+        for kind in [AudioKind::User, AudioKind::Reply].into_iter().filter(|&kind| record.audio(kind).is_some()) {
+            let Some(audio) = self.pin.run(|_| unless_damaged(self.snapshot.audio_of(self.session.id, turn, kind)))?
+            else {
+                self.report.audio_missing += 1;
                 continue;
+            };
+            self.archive.begin_file(AUDIO_LEVEL, &audio_name(turn, kind))?;
+            self.archive.write(&wav_header(audio.rate, audio.samples.len() as u64))?;
+            for samples in audio.samples.chunks(PIECE_SAMPLES) {
+                self.archive.write(&little_endian(samples))?;
+                control.piece(0.0).await?;
             }
-            match db.run(|_| unless_damaged(snapshot.audio_of(id, turn.turn, kind)))? {
-                Some(audio) => {
-                    archive.file(&audio_name(turn.turn, kind), AUDIO_LEVEL, |file| write_wav(file, &audio))?;
-                    in_archive.insert((turn.turn, kind));
-                    report.audio += 1;
-                }
-                None => report.audio_missing += 1,
-            }
+            self.archive.end_file(&audio_name(turn, kind));
+            in_archive.insert((turn, kind));
+            self.report.audio += 1;
         }
         Ok(())
-    })?;
-    // Turns whose rows are lost altogether.
-    report.turns_missing += turns_counted.saturating_sub(report.turns + report.turns_missing);
+    }
 
-    session.turns = report.turns;
-    archive.file(LINES, TEXT_LEVEL, |file| {
-        write_line(file, &Line::<_, &TurnRecord>::Session(&session))?;
-        for_each_turn(db, snapshot, id, |turn| {
-            let Some(mut turn) = turn else { return Ok(()) };
-            let file_of = |kind| in_archive.contains(&(turn.turn, kind)).then(|| audio_name(turn.turn, kind));
+    /// Writes the session and its turns.
+    async fn lines(
+        &mut self,
+        numbers: &[TurnId],
+        in_archive: &BTreeSet<(TurnId, AudioKind)>,
+        control: &JobControl,
+    ) -> Result<()> {
+        // Turns whose rows are lost altogether.
+        let found = self.report.turns + self.report.turns_missing;
+        self.report.turns_missing += self.session.turns.saturating_sub(found);
+        self.session.turns = self.report.turns;
+        self.archive.begin_file(TEXT_LEVEL, LINES)?;
+        write_line(&mut self.archive, &Line::<_, &TurnRecord>::Session(&self.session))?;
+        for (done, &number) in numbers.iter().enumerate() {
+            if done % LINES_OF_PIECE == 0 {
+                control.piece(0.8 + 0.2 * done as f32 / numbers.len() as f32).await?;
+            }
+            let Some(mut turn) = self.turn(number)? else { continue };
+            let file_of = |kind| in_archive.contains(&(number, kind)).then(|| audio_name(number, kind));
             let (user_audio_file, reply_audio_file) = (file_of(AudioKind::User), file_of(AudioKind::Reply));
             turn.user_audio = turn.user_audio.filter(|_| user_audio_file.is_some());
             turn.reply_audio = turn.reply_audio.filter(|_| reply_audio_file.is_some());
-            write_line(
-                file,
-                &Line::<&SessionRecord, _>::Turn(TurnLine { turn: &turn, user_audio_file, reply_audio_file }),
-            )
-        })
-    })?;
+            let line = TurnLine { turn: &turn, user_audio_file, reply_audio_file };
+            write_line(&mut self.archive, &Line::<&SessionRecord, _>::Turn(line))?;
+        }
+        self.archive.end_file(LINES);
+        Ok(())
+    }
 
-    let manifest = Manifest {
-        format: FORMAT.into(),
-        format_version: FORMAT_VERSION,
-        engine_version: env!("CARGO_PKG_VERSION").into(),
-        files: std::mem::take(&mut archive.files),
-        turns_missing: report.turns_missing,
-        audio_missing: report.audio_missing,
-    };
-    archive.file(MANIFEST, TEXT_LEVEL, |file| write_line(file, &manifest))?;
-    report.bytes = archive.finish()?;
-    Ok(report)
-}
-
-/// Iterates over the turns in order; `None` for a damaged one. The database is not held while the host's writer takes
-/// its time.
-fn for_each_turn(
-    db: &Db,
-    snapshot: &Snapshot,
-    id: SessionId,
-    mut each: impl FnMut(Option<TurnRecord>) -> Result<()>,
-) -> Result<()> {
-    let numbers = db.run(|_| snapshot.turn_numbers(id))?;
-    numbers.into_iter().try_for_each(|turn| each(db.run(|_| snapshot.sound_turn(id, turn))?))
-}
-
-fn write_wav(file: &mut Archive<'_>, audio: &StoredAudio) -> Result<()> {
-    file.write(&wav_header(audio.rate, audio.samples.len() as u64))?;
-    file.write(&little_endian(&audio.samples))
+    /// Writes the manifest and the end.
+    fn finish(mut self) -> Result<ExportReport> {
+        let manifest = Manifest {
+            format: FORMAT.into(),
+            format_version: FORMAT_VERSION,
+            engine_version: env!("CARGO_PKG_VERSION").into(),
+            files: std::mem::take(&mut self.archive.files),
+            turns_missing: self.report.turns_missing,
+            audio_missing: self.report.audio_missing,
+        };
+        self.archive.begin_file(TEXT_LEVEL, MANIFEST)?;
+        write_line(&mut self.archive, &manifest)?;
+        self.report.bytes = self.archive.finish()?;
+        Ok(self.report)
+    }
 }
 
 fn write_line(file: &mut Archive<'_>, line: &impl Serialize) -> Result<()> {
@@ -138,21 +176,22 @@ struct Archive<'o> {
 }
 
 impl<'o> Archive<'o> {
-    fn new(out: &'o mut dyn Write) -> Self {
-        let closed = Rc::<Cell<bool>>::default();
+    fn new(out: &'o mut dyn ArchiveOutput) -> Self {
+        let closed = Arc::<AtomicBool>::default();
         let zip = ZipWriter::new_stream(Sink { out, bytes: 0, closed: closed.clone() });
         Self { _closes: CloseOnDrop(closed), zip, files: Vec::new(), hasher: Hasher::default() }
     }
 
-    fn file(&mut self, name: &str, level: i64, write: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+    fn begin_file(&mut self, level: i64, name: &str) -> Result<()> {
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Deflated)
             .compression_level(Some(level))
             .unix_permissions(0o644);
-        self.zip.start_file(name, options).map_err(archive_io)?;
-        write(self)?;
+        self.zip.start_file(name, options).map_err(archive_io)
+    }
+
+    fn end_file(&mut self, name: &str) {
         self.files.push(std::mem::take(&mut self.hasher).finish(name));
-        Ok(())
     }
 
     /// Writes bytes of a file.
@@ -170,27 +209,29 @@ impl<'o> Archive<'o> {
 }
 
 /// Closes the sink of an archive.
-struct CloseOnDrop(Rc<Cell<bool>>);
+struct CloseOnDrop(Arc<AtomicBool>);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        self.0.set(true);
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
 /// The host's writer, to which nothing more is written once it failed or the sink was closed.
 struct Sink<'o> {
-    out: &'o mut dyn Write,
+    out: &'o mut dyn ArchiveOutput,
     bytes: u64,
-    closed: Rc<Cell<bool>>,
+    closed: Arc<AtomicBool>,
 }
 
 impl Sink<'_> {
     fn unless_closed<T>(&mut self, closed: T, work: impl FnOnce(&mut dyn Write) -> io::Result<T>) -> io::Result<T> {
-        if self.closed.get() {
+        if self.closed.load(Ordering::Relaxed) {
             return Ok(closed);
         }
-        work(self.out).inspect_err(|error| self.closed.set(error.kind() != io::ErrorKind::Interrupted))
+        work(&mut self.out).inspect_err(|error| {
+            self.closed.store(error.kind() != io::ErrorKind::Interrupted, Ordering::Relaxed);
+        })
     }
 }
 

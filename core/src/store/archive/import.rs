@@ -5,6 +5,7 @@ use super::read::{Archive, Contents, Recording};
 use super::{ArchiveSource, audio_name};
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{InterruptReason, SessionId};
+use crate::job::JobControl;
 use crate::store::db::Db;
 use crate::store::fault::Fault;
 use crate::store::payload::{SessionPayload, Stored};
@@ -71,14 +72,15 @@ const BATCH_BYTES: usize = 1 << 20;
 const ROW_BYTES: usize = 512;
 
 /// Imports a session, all of it or nothing visible. One import runs at a time.
-pub(crate) fn import(
+pub(crate) async fn import(
     db: &Db,
     source: &mut dyn ArchiveSource,
     options: &ImportOptions,
     now_ms: u64,
+    control: &JobControl,
 ) -> Result<ImportReport> {
-    let mut archive = Archive::open(source, options)?;
-    let mut contents = archive.verify()?;
+    let mut archive = Archive::open(source, options, control)?;
+    let mut contents = archive.verify().await?;
     let id = options.new_id.unwrap_or(contents.session.id);
     let audio_found = contents.recordings.len();
     let (retention, ended) = (contents.session.config.retention, contents.session.ended_ms.is_some());
@@ -97,14 +99,24 @@ pub(crate) fn import(
     };
     let (contents, text_from, batch, batch_bytes) = (&contents, u64::MAX, Vec::new(), 0);
     let import = Import { db, contents, id, now_ms, text_from, report, batch, batch_bytes };
-    let begun = db.run(|open| write(open, |tables| tables.begin_import(id)));
-    let imported = begun.and_then(|()| import.run(&mut archive));
-    if imported.is_err()
-        && let Err(error) = give_up(db, id)
-    {
-        tracing::warn!(error = error.chain(), "rows of a failed import are still to be removed");
+    let mut unfinished = Unfinished(Some((db, id)));
+    db.run(|open| write(open, |tables| tables.begin_import(id)))?;
+    let report = import.run(&mut archive).await?;
+    unfinished.0 = None;
+    Ok(report)
+}
+
+/// An import that is given up where it is dropped.
+struct Unfinished<'d>(Option<(&'d Db, SessionId)>);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if let Some((db, id)) = self.0
+            && let Err(error) = give_up(db, id)
+        {
+            tracing::warn!(error = error.chain(), "rows of a failed import are still to be removed");
+        }
     }
-    imported
 }
 
 /// Turns the marks that imports left into tombstones. Not during an import.
@@ -146,11 +158,13 @@ enum Row {
 }
 
 impl Import<'_> {
-    fn run(mut self, archive: &mut Archive<'_>) -> Result<ImportReport> {
-        archive.turns(self.contents, |turn| self.turn(turn))?;
-        archive.audio(self.contents, CHUNK_BYTES, |recording, chunk, bytes| {
-            self.push(Row::Chunk { recording: *recording, chunk, bytes: bytes.to_vec() }, bytes.len())
-        })?;
+    async fn run(mut self, archive: &mut Archive<'_>) -> Result<ImportReport> {
+        archive.turns(self.contents, |turn| self.turn(turn)).await?;
+        archive
+            .audio(self.contents, CHUNK_BYTES, |recording, chunk, bytes| {
+                self.push(Row::Chunk { recording: *recording, chunk, bytes: bytes.to_vec() }, bytes.len())
+            })
+            .await?;
         self.flush()?;
         self.finish()?;
         Ok(self.report)

@@ -14,10 +14,11 @@ pub(super) use import::{adopt_leftovers, import};
 
 use crate::error::{Error, ErrorCode};
 use crate::event::TurnId;
+use crate::platform::MaybeSend;
 use crate::store::record::AudioKind;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::io::{Read, Seek};
+use std::io::{Read, Seek, Write};
 
 /// The format name in the manifest.
 const FORMAT: &str = "tertulia-session";
@@ -29,9 +30,14 @@ const LINES: &str = "session.jsonl";
 const AUDIO_FOLDER: &str = "audio/";
 
 /// An archive to import: read in any order, more than once.
-pub trait ArchiveSource: Read + Seek {}
+pub trait ArchiveSource: Read + Seek + MaybeSend {}
 
-impl<T: Read + Seek + ?Sized> ArchiveSource for T {}
+impl<T: Read + Seek + MaybeSend + ?Sized> ArchiveSource for T {}
+
+/// The place that an archive is written to, from front to back.
+pub trait ArchiveOutput: Write + MaybeSend {}
+
+impl<T: Write + MaybeSend + ?Sized> ArchiveOutput for T {}
 
 /// The manifest.
 #[derive(Debug, Serialize, Deserialize)]

@@ -7,16 +7,19 @@ use super::{
 };
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::TurnId;
+use crate::job::JobControl;
 use crate::store::record::{AudioInfo, AudioKind, SessionRecord, TurnRecord, TurnState};
 use crate::wav::{WAV_HEADER_LEN, wav_header};
 use serde::Deserialize;
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use zip::ZipArchive;
 use zip::read::{ArchiveOffset, Config};
 
+/// Bytes that are inflated in one piece.
+const PIECE_BYTES: u64 = 1 << 20;
 /// Bytes inflated at a time.
 pub(super) const BLOCK_BYTES: usize = 1 << 16;
 /// Inflated bytes up to which the compression ratio is not limited: silence compresses well.
@@ -55,24 +58,33 @@ pub(super) struct Recording {
 /// An open archive.
 pub(super) struct Archive<'s> {
     zip: ZipArchive<BufReader<Watched<'s>>>,
-    reader_failed: Rc<Cell<bool>>,
+    reader_failed: Arc<AtomicBool>,
     bytes: u64,
     /// The files, by name, and their places in the zip archive.
     files: BTreeMap<String, usize>,
     options: ImportOptions,
+    control: &'s JobControl,
+    /// Bytes that were inflated, and those of all files once.
+    inflated: u64,
+    total: u64,
 }
 
 impl<'s> Archive<'s> {
     /// Opens an archive, and checks the names in it.
-    pub(super) fn open(source: &'s mut dyn ArchiveSource, options: &ImportOptions) -> Result<Self> {
+    pub(super) fn open(
+        source: &'s mut dyn ArchiveSource,
+        options: &ImportOptions,
+        control: &'s JobControl,
+    ) -> Result<Self> {
         let bytes = source.seek(SeekFrom::End(0)).map_err(archive_io)?;
         check_directory(source, bytes, options)?;
-        let reader_failed = Rc::<Cell<bool>>::default();
+        let reader_failed = Arc::<AtomicBool>::default();
         let watched = Watched { source, failed: reader_failed.clone() };
         let config = Config { archive_offset: ArchiveOffset::Known(0) };
         let zip = ZipArchive::with_config(config, BufReader::new(watched))
             .map_err(|error| failed(&reader_failed, "its directory cannot be read", error))?;
-        let mut archive = Archive { zip, reader_failed, bytes, files: BTreeMap::new(), options: options.clone() };
+        let (files, options) = (BTreeMap::new(), options.clone());
+        let mut archive = Archive { zip, reader_failed, bytes, files, options, control, inflated: 0, total: 0 };
         archive.check_names()?;
         Ok(archive)
     }
@@ -107,9 +119,9 @@ impl<'s> Archive<'s> {
     }
 
     /// Reads all of it once, and checks it against the manifest.
-    pub(super) fn verify(&mut self) -> Result<Contents> {
+    pub(super) async fn verify(&mut self) -> Result<Contents> {
         let mut meter = self.meter();
-        let manifest = self.manifest(&mut meter)?;
+        let manifest = self.manifest(&mut meter).await?;
         let mut listed = BTreeMap::new();
         let mut total = 0u64;
         for file in manifest.files {
@@ -127,10 +139,11 @@ impl<'s> Archive<'s> {
         if total > self.options.bytes_max {
             return Err(too_large("it holds too many bytes"));
         }
+        self.total = total;
         let lines = listed.remove(LINES).ok_or_else(|| damaged("the session itself is missing"))?;
 
         let mut reader = LineChecks::default();
-        self.for_each_line(&lines, &mut meter, |line| reader.add(line))?;
+        self.for_each_line(&lines, &mut meter, |line| reader.add(line)).await?;
         let LineChecks { session, turns, recordings, .. } = reader;
         let session = session.ok_or_else(|| damaged("the session itself is missing"))?;
         if session.turns != turns {
@@ -139,7 +152,7 @@ impl<'s> Archive<'s> {
         let mut audio = Vec::with_capacity(recordings.len());
         for (name, recording) in &recordings {
             let file = listed.remove(name).ok_or_else(|| damaged("a recording is missing"))?;
-            self.check_wav(&file, recording.info, &mut meter)?;
+            self.check_wav(&file, recording.info, &mut meter).await?;
             audio.push(file);
         }
         for file in listed.values() {
@@ -147,24 +160,29 @@ impl<'s> Archive<'s> {
                 return Err(damaged("there is a recording of no turn"));
             }
             // A newer version may add files that this one does not need.
-            self.read(file, &mut meter, |_| Ok(()))?;
+            self.read(file, &mut meter, |_| Ok(())).await?;
         }
         let (turns_missing, audio_missing) = (manifest.turns_missing, manifest.audio_missing);
         Ok(Contents { session, turns, recordings, turns_missing, audio_missing, lines, audio })
     }
 
     /// Iterates over the turns of a verified archive.
-    pub(super) fn turns(&mut self, contents: &Contents, mut each: impl FnMut(TurnRecord) -> Result<()>) -> Result<()> {
+    pub(super) async fn turns(
+        &mut self,
+        contents: &Contents,
+        mut each: impl FnMut(TurnRecord) -> Result<()>,
+    ) -> Result<()> {
         let mut meter = self.meter();
         self.for_each_line(&contents.lines, &mut meter, |line| match line {
             Line::Session(_) => Ok(()),
             Line::Turn(line) => each(*line.turn),
         })
+        .await
     }
 
     /// Iterates over the audio of a verified archive, of the recordings that are left of its contents: each in runs of
     /// little-endian samples that are `run_bytes` long except for the last.
-    pub(super) fn audio(
+    pub(super) async fn audio(
         &mut self,
         contents: &Contents,
         run_bytes: usize,
@@ -188,7 +206,8 @@ impl<'s> Archive<'s> {
                     }
                 }
                 Ok(())
-            })?;
+            })
+            .await?;
             if !run.is_empty() {
                 each(recording, runs, &run)?;
             }
@@ -196,7 +215,7 @@ impl<'s> Archive<'s> {
         Ok(())
     }
 
-    fn manifest(&mut self, meter: &mut Meter) -> Result<Manifest> {
+    async fn manifest(&mut self, meter: &mut Meter) -> Result<Manifest> {
         /// The fields of every version's manifest; the others are skipped, whatever they have become.
         #[derive(Deserialize)]
         struct Head {
@@ -214,7 +233,8 @@ impl<'s> Archive<'s> {
             }
             json.extend_from_slice(bytes);
             Ok(())
-        })?;
+        })
+        .await?;
         let not_json = |error: serde_json::Error| damaged("its manifest cannot be read").with_source(error);
         let head: Head = serde_json::from_slice(&json).map_err(not_json)?;
         if head.format.as_deref() != Some(FORMAT) {
@@ -230,7 +250,7 @@ impl<'s> Archive<'s> {
         }
     }
 
-    fn for_each_line(
+    async fn for_each_line(
         &mut self,
         file: &FileEntry,
         meter: &mut Meter,
@@ -255,11 +275,12 @@ impl<'s> Archive<'s> {
                 }
             }
             Ok(())
-        })?;
+        })
+        .await?;
         if line.is_empty() { Ok(()) } else { parse(&line) }
     }
 
-    fn check_wav(&mut self, file: &FileEntry, info: AudioInfo, meter: &mut Meter) -> Result<()> {
+    async fn check_wav(&mut self, file: &FileEntry, info: AudioInfo, meter: &mut Meter) -> Result<()> {
         let samples_bytes = info.samples.checked_mul(2).and_then(|bytes| bytes.checked_add(WAV_HEADER_LEN as u64));
         if info.rate == 0 || samples_bytes != Some(file.bytes) {
             return Err(damaged("a recording is not as long as its turn says"));
@@ -268,7 +289,8 @@ impl<'s> Archive<'s> {
         self.read(file, meter, |bytes| {
             header.extend_from_slice(&bytes[..bytes.len().min(WAV_HEADER_LEN - header.len())]);
             Ok(())
-        })?;
+        })
+        .await?;
         if header == wav_header(info.rate, info.samples) {
             Ok(())
         } else {
@@ -277,7 +299,12 @@ impl<'s> Archive<'s> {
     }
 
     /// Reads a file, and checks it against the manifest.
-    fn read(&mut self, file: &FileEntry, meter: &mut Meter, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    async fn read(
+        &mut self,
+        file: &FileEntry,
+        meter: &mut Meter,
+        mut each: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
         let mut hasher = Hasher::default();
         self.inflate(&file.name, meter, |bytes| {
             hasher.update(bytes);
@@ -285,14 +312,20 @@ impl<'s> Archive<'s> {
                 return Err(damaged("a file is longer than the manifest says"));
             }
             each(bytes)
-        })?;
+        })
+        .await?;
         match hasher.finish(&file.name) == *file {
             true => Ok(()),
             false => Err(damaged("a file is not what the manifest says")),
         }
     }
 
-    fn inflate(&mut self, name: &str, meter: &mut Meter, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    async fn inflate(
+        &mut self,
+        name: &str,
+        meter: &mut Meter,
+        mut each: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
         let index = *self.files.get(name).ok_or_else(|| damaged("a file is missing"))?;
         let reader = &self.reader_failed;
         let mut file = self.zip.by_index(index).map_err(|error| failed(reader, "a file cannot be read", error))?;
@@ -303,6 +336,12 @@ impl<'s> Archive<'s> {
                 Ok(len) => {
                     meter.count(len)?;
                     each(&block[..len])?;
+                    let pieces = self.inflated / PIECE_BYTES;
+                    self.inflated += len as u64;
+                    if self.inflated / PIECE_BYTES > pieces {
+                        // All of it is read twice.
+                        self.control.piece(self.inflated as f32 / (2 * self.total.max(1)) as f32).await?;
+                    }
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(failed(reader, "a file cannot be inflated", error)),
@@ -420,14 +459,14 @@ fn unsafe_path(detail: &str) -> Error {
 }
 
 /// The error of the host's reader, where it failed, else of the archive.
-fn failed(reader: &Cell<bool>, detail: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    if reader.get() { archive_io(error) } else { damaged(detail).with_source(error) }
+fn failed(reader: &AtomicBool, detail: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    if reader.load(Ordering::Relaxed) { archive_io(error) } else { damaged(detail).with_source(error) }
 }
 
 /// The host's reader, which notes that it failed.
 struct Watched<'s> {
     source: &'s mut dyn ArchiveSource,
-    failed: Rc<Cell<bool>>,
+    failed: Arc<AtomicBool>,
 }
 
 impl Watched<'_> {
@@ -435,7 +474,7 @@ impl Watched<'_> {
         // Kinds that an offset in a damaged archive causes.
         let of_archive = [ErrorKind::Interrupted, ErrorKind::InvalidInput, ErrorKind::UnexpectedEof];
         if !of_archive.contains(&error.kind()) {
-            self.failed.set(true);
+            self.failed.store(true, Ordering::Relaxed);
         }
     }
 }

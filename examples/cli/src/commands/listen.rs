@@ -5,7 +5,7 @@ use crate::live::Live;
 use crate::output::{Output, read_file};
 use crate::setup;
 use std::path::Path;
-use tertulia::backend::{block_on, run_steps};
+
 use tertulia::event::Stage;
 use tertulia::{
     Event, EventKind, ListenRequest, Listening, ListeningMode, Result, SessionConfig, SessionEngine, audio,
@@ -29,7 +29,7 @@ fn listen_to_microphone(options: &args::Listen, output: &Output) -> Result<()> {
     let session = engine.create_session(config)?;
     let events = session.events()?;
     let live = Live::open(&session, None, false)?;
-    block_on(engine.preload())?;
+    engine.preload().wait()?;
     let mut partial = String::new();
     live.run(output, |live| {
         while let Some(event) = events.try_next()? {
@@ -59,7 +59,7 @@ fn listen_to_file(file: &Path, options: args::Listen, output: &Output) -> Result
         partials: options.partials,
         ..ListenRequest::new(pcm.samples, pcm.rate, options.language)
     };
-    run_steps(engine.listen(request)?, |event| print(&event, output))
+    engine.listen(request)?.run(|event| print(&event, output))
 }
 
 fn print(event: &Event, output: &Output) -> Result<()> {

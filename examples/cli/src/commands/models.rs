@@ -4,14 +4,14 @@ use crate::args;
 use crate::output::Output;
 use crate::setup;
 use tertulia::Result;
-use tertulia_models::files::{ModelInfo, ModelState, ModelStore};
+use tertulia_models::files::{ModelInfo, ModelState, ModelStore, PullOptions};
 
 pub(crate) fn run(command: args::Models, output: &Output) -> Result<()> {
     let models = ModelStore::open_default()?;
     match command {
         args::Models::Pull { from: Some(url), names } => {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            let pull = |options| ModelStore::pull_bundle(models.folder(), &url, &names, options);
+            let pull = |options: PullOptions<'_>| ModelStore::pull_bundle(models.folder(), &url, &names, options);
             let models = setup::with_progress(output, pull)?;
             list(&models, |model| model.state == ModelState::Ready, output)
         }

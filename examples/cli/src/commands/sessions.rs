@@ -28,14 +28,14 @@ pub(crate) fn run(command: args::Sessions, output: &Output) -> Result<()> {
             if erase {
                 // Fails for an unknown session, which erasing would ignore.
                 engine.session(session)?;
-                engine.erase_sessions(&[session])?;
+                engine.erase_sessions(&[session])?.wait()?;
             } else {
                 engine.delete_session(session)?;
             }
             output.result(&serde_json::json!({"deleted": session}), || format!("deleted {session}"))
         }
         args::Sessions::DeleteEverything { store } => {
-            open(&store)?.erase_everything()?;
+            open(&store)?.erase_everything()?.wait()?;
             output.result(&serde_json::json!({"deleted": "everything"}), || "deleted everything".to_owned())
         }
         args::Sessions::Retry { session, turn, store, chat } => {
@@ -56,7 +56,7 @@ pub(crate) fn run(command: args::Sessions, output: &Output) -> Result<()> {
         args::Sessions::Rekey { store, new_key_file } => {
             let key = new_key_file.as_deref().map(setup::read_key).transpose()?;
             let encrypted = key.is_some();
-            open(&store)?.rotate_store_key(key)?;
+            open(&store)?.rotate_store_key(key)?.wait()?;
             let text = if encrypted { "encrypted with the new key" } else { "decrypted" };
             output.result(&serde_json::json!({"encrypted": encrypted}), || text.to_owned())
         }
@@ -65,7 +65,7 @@ pub(crate) fn run(command: args::Sessions, output: &Output) -> Result<()> {
 
 fn compact(engine: &Engine, output: &Output) -> Result<()> {
     let before = engine.store_usage()?.storage_bytes;
-    engine.compact_store()?;
+    engine.compact_store().wait()?;
     let after = engine.store_usage()?.storage_bytes;
     let json = serde_json::json!({"storage_bytes_before": before, "storage_bytes": after});
     output.result(&json, || format!("{} before, {} now", megabytes(before), megabytes(after)))
@@ -92,7 +92,7 @@ fn redo(engine: &Engine, id: SessionId, output: &Output, begin: impl FnOnce(&Ses
 }
 
 fn verify(engine: &Engine, output: &Output) -> Result<()> {
-    let verified = engine.verify_store()?;
+    let verified = engine.verify_store().wait()?;
     output.result(&verified, || {
         let (sessions, turns, recordings) = (verified.sessions, verified.turns, verified.recordings);
         let mut text = format!("sound: {sessions} sessions, {turns} turns, {recordings} recordings");
@@ -193,7 +193,7 @@ fn export(engine: &Engine, session: SessionId, out: &Path, output: &Output) -> R
     // Looked up first: an unknown session must not leave an empty file.
     engine.session(session)?;
     let file = File::create_new(out).map_err(|source| file_error("made", out, source))?;
-    let exported = engine.export_session_to(session, &mut BufWriter::new(file));
+    let exported = engine.export_session_to(session, Box::new(&mut BufWriter::new(file))).wait();
     let report = match exported {
         Ok(report) => report,
         Err(error) => {
@@ -212,7 +212,7 @@ fn export(engine: &Engine, session: SessionId, out: &Path, output: &Output) -> R
 fn import(engine: &Engine, archive: &Path, id: Option<SessionId>, output: &Output) -> Result<()> {
     let mut file = File::open(archive).map_err(|source| file_error("read", archive, source))?;
     let options = ImportOptions { new_id: id, ..ImportOptions::default() };
-    let report = engine.import_session(&mut file, &options)?;
+    let report = engine.import_session(Box::new(file), options.clone()).wait()?;
     output.result(&report, || {
         let left_out = report.audio_forbidden + report.texts_forbidden;
         let note = if left_out == 0 { String::new() } else { format!(", {left_out} left out by the session's rules") };

@@ -37,7 +37,7 @@ fn converse(options: &args::Talk, output: &Output) -> Result<()> {
     let mut talk = open(&engine, options, player.clone(), output)?;
     let live = Live::open(&talk.session, Some(player), !options.no_echo_canceller)?;
     output.text("loading the models …")?;
-    tertulia::backend::block_on(engine.preload())?;
+    engine.preload().wait()?;
     output.text("listening; the space bar interrupts, Ctrl-C ends")?;
     if options.session.id.is_none() {
         talk.session.reply(None)?;
@@ -57,7 +57,7 @@ fn simulate(path: &Path, options: &args::Talk, output: &Output) -> Result<()> {
     // Synthesised and loaded before the clock starts.
     let target = &options.session.languages.target;
     let sounds = script.lines.iter().map(|line| script.sound(line, &engine, target)).collect::<Result<Vec<_>>>()?;
-    tertulia::backend::block_on(engine.preload())?;
+    engine.preload().wait()?;
 
     let mut room = Room::new(script.echo_gain, script.echo_delay_ms);
     if let Some(folder) = &options.record_dir {

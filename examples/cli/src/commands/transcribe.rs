@@ -3,11 +3,11 @@
 use crate::args;
 use crate::output::{Output, read_file};
 use crate::setup;
-use tertulia::{Result, SessionEngine, audio, backend};
+use tertulia::{Result, SessionEngine, audio};
 
 pub(crate) fn run(options: &args::Transcribe, output: &Output) -> Result<()> {
     let pcm = audio::decode(&read_file(&options.file)?)?;
     let engine = setup::engine_in_memory()?;
-    let transcript = backend::block_on(engine.transcribe(pcm.samples, pcm.rate, options.language.clone()))?;
+    let transcript = engine.transcribe(pcm.samples, pcm.rate, options.language.clone()).wait()?;
     output.result(&transcript, || transcript.text.clone())
 }

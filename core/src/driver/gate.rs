@@ -1,0 +1,46 @@
+//! Jobs of the host, on the host's own threads: while the engine is suspended they stand still, and they end with it.
+
+use super::exec::caught;
+use super::worker::Worker;
+use super::{Shared, callback};
+use crate::backend::{BoxFuture, MaybeSend, StepStream, Steps};
+use crate::error::{ErrorCode, Result};
+use crate::job::Job;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+
+impl Shared {
+    pub(crate) fn gated<'a, T: MaybeSend + 'a>(self: &Arc<Self>, job: Job<'a, T>) -> Job<'a, T> {
+        job.wrap(|steps| Box::new(Gated { steps, shared: self.clone() }))
+    }
+}
+
+struct Gated<'a, T> {
+    steps: Steps<'a, T>,
+    shared: Arc<Shared>,
+}
+
+impl<T: MaybeSend> StepStream for Gated<'_, T> {
+    type Item = T;
+
+    fn step(&mut self) -> BoxFuture<'_, Result<Option<T>>> {
+        let shared = self.shared.clone();
+        let mut step = self.steps.step();
+        let mut entering = None;
+        Box::pin(poll_fn(move |context| {
+            let pause = &shared.workers.pause;
+            let mut entry = entering.take().unwrap_or_else(|| Box::pin(pause.clone().entered(Worker::Job)));
+            let Poll::Ready(_inside) = entry.as_mut().poll(context) else {
+                entering = Some(entry);
+                return Poll::Pending;
+            };
+            if shared.shut_down.load(Ordering::Acquire) {
+                return Poll::Ready(Err(ErrorCode::EngineClosed.into()));
+            }
+            let _callback = callback::enter();
+            caught("a job", || step.as_mut().poll(context)).unwrap_or_else(|error| Poll::Ready(Err(error)))
+        }))
+    }
+}
