@@ -162,7 +162,7 @@ fn stages(built: &[Built]) -> Vec<Vec<Lane>> {
     let alone = tests(&["models", "cli", "xtask"]).map(test_step);
     let benches = built.iter().filter(|built| built.kind == "bench").map(|bench| bench.command(&["--bench", "--test"]));
     let alone = alone.chain([step("benches run", benches.collect())]).collect();
-    let mut stages = vec![vec![models, sources, tests(&["core"]).map(test_step).collect()], vec![alone]];
+    let mut stages = vec![vec![models, sources, tests(&["core", "rust"]).map(test_step).collect()], vec![alone]];
     if Path::new("../shared/speech/manifest.json").exists() {
         let lane = |lane: &&[(&str, &[&str])]| {
             lane.iter().map(|(name, arguments)| step(name, program("xtask", arguments))).collect()
