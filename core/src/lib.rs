@@ -54,7 +54,9 @@
 //!
 //! # Rules
 //!
-//! - Every call returns at once; its results arrive as [`Event`]s, read by one reader ([`Session::events`]).
+//! - Calls that drive a conversation return at once; its results arrive as [`Event`]s, read by one reader
+//!   ([`Session::events`]). Calls that read or write the store, and work without a session, take the caller's thread for as
+//!   long as [a table](#calls-time-disk-threads) says.
 //! - A turn starts with [`Session::end_utterance`], [`push_encoded`](Session::push_encoded),
 //!   [`send_text`](Session::send_text), [`say`](Session::say) or [`reply`](Session::reply), and ends exactly once:
 //!   `turn_finished`, `turn_interrupted` or `turn_failed`. A turn that fails leaves the session usable and can be
@@ -70,6 +72,8 @@
 //! - With a `tracing` subscriber each stage of a turn is a span (`turn_work`, `turn_detector`, `partial_recognition`,
 //!   `prefill`, `summary`, `commit`). No span or log holds words of the user.
 //! - Errors are an [`ErrorCode`] with context; the numbers are the same in every language.
+#![doc = ""]
+#![doc = include_str!("../docs/calls.md")]
 
 pub mod audio;
 pub mod backend;

@@ -23,9 +23,10 @@ pub const TEXT_BYTES_MAX: usize = 8_192;
 /// A conversation that is open. Clones are the same session; [`close`](Session::close), or dropping the last one, closes it (it
 /// can be opened again), and only [`end`](Session::end) ends it.
 ///
-/// Every call returns at once and may come from any thread; its results arrive as [`Event`](crate::Event)s. After
-/// either every call fails with [`ErrorCode::SessionClosed`], after the engine's end with
-/// [`ErrorCode::EngineClosed`].
+/// Calls may come from any thread, and their results arrive as [`Event`](crate::Event)s. All return at once but those that
+/// read the store: [`turns`](Session::turns), [`audio`](Session::audio), [`retry_turn`](Session::retry_turn) and
+/// [`correct`](Session::correct); see [the table](crate#calls-time-disk-threads). After close or end calls that change
+/// something fail with [`ErrorCode::SessionClosed`], after the engine's end with [`ErrorCode::EngineClosed`].
 #[derive(Clone)]
 pub struct Session {
     inner: Arc<Inner>,

@@ -45,8 +45,8 @@ impl LocalDriver {
         Self { shared, engine_loop, worker: 0, tidying: None, running }
     }
 
-    /// Does one bounded piece of work: handles one message, one deadline, or does one step of one backend; false where
-    /// there is nothing to do now.
+    /// Does one piece of work: handles one message, one deadline, does one step of one backend, or the store's housekeeping,
+    /// which takes longer where it compacts a large store; false where there is nothing to do now.
     pub fn step(&mut self) -> bool {
         if self.running.is_none() || self.shared.commit_pause.is_closed() {
             return false;

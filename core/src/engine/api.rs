@@ -20,8 +20,8 @@ use crate::{backend::Model, error::ErrorCode, store::Store};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The calls of an engine. Object safe; every call may come from any thread. Only [`Engine`](crate::Engine) implements it,
-/// so that calls can be added.
+/// The calls of an engine. Object safe; every call may come from any thread, and [a table](crate#calls-time-disk-threads)
+/// says how long it takes. Only [`Engine`](crate::Engine) implements it, so that calls can be added.
 ///
 /// # Errors
 /// Beside those named at each call: calls that read or write the store fail with its codes
