@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("list", [text]) => list(&engine, Some(text.clone()))?,
         ("show", [id]) => show(&engine, id.parse()?)?,
         ("export", [id, file]) => {
-            let report = engine.export_session_to(id.parse()?, &mut BufWriter::new(File::create(file)?))?;
+            let report = engine.export_session_to(id.parse()?, Box::new(BufWriter::new(File::create(file)?))).wait()?;
             println!("{file}: {} turns, {} recordings", report.turns, report.audio);
         }
         _ => return Err("list [TEXT], show SESSION or export SESSION FILE".into()),
