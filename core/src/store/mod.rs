@@ -352,6 +352,8 @@ impl Store {
                 }
                 control.piece(0.0).await?;
             }
+            // Rows that were left to a later sweep, too.
+            sweep::purge(&store.0.db)?;
             compact::replace(&store.0.db, &control, Contents::All).await
         })
     }

@@ -210,7 +210,7 @@ fn export(engine: &Engine, session: SessionId, out: &Path, output: &Output) -> R
 }
 
 fn import(engine: &Engine, archive: &Path, id: Option<SessionId>, output: &Output) -> Result<()> {
-    let mut file = File::open(archive).map_err(|source| file_error("read", archive, source))?;
+    let file = File::open(archive).map_err(|source| file_error("read", archive, source))?;
     let options = ImportOptions { new_id: id, ..ImportOptions::default() };
     let report = engine.import_session(Box::new(file), options.clone()).wait()?;
     output.result(&report, || {
