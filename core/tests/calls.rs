@@ -222,7 +222,7 @@ fn measure_builder(medians: &mut Medians) {
     medians.of_each("EngineBuilder::memory_bytes_max", builders(), |builder| builder.memory_bytes_max(1 << 30));
     let options = EngineOptions::default();
     medians.of_each("EngineBuilder::options", builders(), |builder| builder.options(&options).unwrap());
-    let (_engine, driver) = EngineBuilder::new().build_local().unwrap();
+    let (_engine, driver) = block_on(EngineBuilder::new().build_local()).unwrap();
     medians.of("LocalDriver::due_in_us", || driver.due_in_us());
     medians.of("LocalDriver::is_done", || driver.is_done());
 }

@@ -6,6 +6,7 @@ mod random;
 use random::Random;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tertulia::backend::block_on;
 use tertulia::testing::clock::VirtualClock;
 use tertulia::testing::scripted::{Scripted, noise_16k};
 use tertulia::{
@@ -34,7 +35,7 @@ impl Host {
     fn new() -> Self {
         let (scripted, clock) = (Scripted::new(), VirtualClock::new());
         let builder = EngineBuilder::new().backends(scripted.backends()).clock(Arc::new(clock.clone()));
-        let (engine, driver) = builder.build_local().unwrap();
+        let (engine, driver) = block_on(builder.build_local()).unwrap();
         let session = engine.create_session(config()).unwrap().detach();
         let events = Some(engine.handle(session).unwrap().events().unwrap());
         Self { scripted, clock, engine, driver, session, events, trace: Vec::new() }

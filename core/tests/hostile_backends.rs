@@ -271,7 +271,7 @@ impl World {
             synthesizer: Some(Arc::new(hostile.clone())),
         };
         let builder = EngineBuilder::new().backends(backends).clock(Arc::new(clock.clone()));
-        let (engine, driver) = builder.build_local().expect("an engine");
+        let (engine, driver) = block_on(builder.build_local()).expect("an engine");
         let engine_events = engine.events().expect("the first reader");
         Self { random: Random::new(seed), clock, engine, driver, engine_events, sessions: Vec::new() }
     }

@@ -5,6 +5,7 @@
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
+use tertulia::backend::block_on;
 use tertulia::testing::scripted::{Cue, Scripted, noise_16k};
 use tertulia::{EngineBuilder, ErrorCode, Playback, SessionConfig, SessionEngine};
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -33,7 +34,7 @@ fn each_stage_is_a_tracing_span_without_words_of_the_conversation() {
         .finish();
     tracing::subscriber::with_default(subscriber, || {
         let scripted = Scripted::new();
-        let (engine, mut driver) = EngineBuilder::new().backends(scripted.backends()).build_local().unwrap();
+        let (engine, mut driver) = block_on(EngineBuilder::new().backends(scripted.backends()).build_local()).unwrap();
         let config = SessionConfig::new("en".parse().unwrap(), "es".parse().unwrap());
         let session = engine.create_session(SessionConfig { playback: Playback::Assumed, ..config }).unwrap();
         scripted.recognizer.then("Vivo en Utrecht.");

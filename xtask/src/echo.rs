@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tertulia::backend::{
     Backends, LISTEN_RATE_HZ, RecognitionRequest, RecognitionStep, Recognizer, SpeechChunk, Steps, SynthesisRequest,
-    Synthesizer, Transcript, VoiceInfo, steps_from_fn, steps_once,
+    Synthesizer, Transcript, VoiceInfo, block_on, steps_from_fn, steps_once,
 };
 use tertulia::{
     Clock, Engine, EngineBuilder, EventKind, Events, LanguageTag, Listening, ListeningMode, LocalDriver, Session,
@@ -231,7 +231,7 @@ impl Room {
             synthesizer: Some(voice.clone()),
             ..Backends::default()
         };
-        let (engine, driver) = EngineBuilder::new().backends(backends).clock(clock.clone()).build_local()?;
+        let (engine, driver) = block_on(EngineBuilder::new().backends(backends).clock(clock.clone()).build_local())?;
         let listening = Listening { mode: ListeningMode::Continuous, ..Listening::default() };
         let session =
             engine.create_session(SessionConfig { listening, ..SessionConfig::new("en".parse()?, "es".parse()?) })?;

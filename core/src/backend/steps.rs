@@ -130,9 +130,9 @@ pub(crate) fn steps_opened_by<T: MaybeSend + 'static>(
 /// run_steps(steps, |n| Ok(sum += n)).unwrap();
 /// assert_eq!(sum, 6);
 /// ```
-pub fn steps_channel<T: Send + 'static>() -> (StepSender<T>, Steps<'static, T>) {
+pub fn steps_channel<T: MaybeSend + 'static>() -> (StepSender<T>, Steps<'static, T>) {
     struct Pushed<T>(async_channel::Receiver<Result<T>>);
-    impl<T: Send> StepStream for Pushed<T> {
+    impl<T: MaybeSend> StepStream for Pushed<T> {
         type Item = T;
         fn step(&mut self) -> BoxFuture<'_, Result<Option<T>>> {
             Box::pin(async { self.0.recv().await.ok().transpose() })
@@ -163,10 +163,12 @@ impl<T> StepSender<T> {
     }
 }
 
-/// Drives `steps` to the end on this thread, handing each item to `each`; for tests, tools and synchronous hosts.
+/// Drives `steps` to the end on this thread, handing each item to `each`; for tests, tools and synchronous hosts, not in
+/// browsers, where no thread may wait.
 ///
 /// # Errors
 /// The step's, or `each`'s.
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub fn run_steps<T>(mut steps: Steps<'_, T>, mut each: impl FnMut(T) -> Result<()>) -> Result<()> {
     while let Some(item) = block_on(steps.step())? {
         each(item)?;
@@ -174,7 +176,8 @@ pub fn run_steps<T>(mut steps: Steps<'_, T>, mut each: impl FnMut(T) -> Result<(
     Ok(())
 }
 
-/// Polls a future on this thread until it is ready, sleeping while it waits.
+/// Polls a future on this thread until it is ready, sleeping while it waits. Not in browsers.
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     futures_lite::future::block_on(future)
 }

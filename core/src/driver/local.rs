@@ -3,9 +3,8 @@
 use super::pause::Inside;
 use super::worker::Worker;
 use super::{EngineLoop, Shared, callback};
-use crate::backend::block_on;
 use crate::job::Job;
-use futures_lite::future::{or, poll_once};
+use futures_lite::future::{block_on, or, poll_once};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,7 +23,7 @@ use std::task::Poll;
 ///         yield_to_the_event_loop().await;
 ///     }
 /// }
-/// # let (engine, driver) = EngineBuilder::new().build_local().unwrap();
+/// # let (engine, driver) = tertulia::backend::block_on(EngineBuilder::new().build_local()).unwrap();
 /// # engine.shut_down(std::time::Duration::ZERO).unwrap();
 /// # tertulia::backend::block_on(run(driver));
 /// ```

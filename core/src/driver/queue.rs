@@ -5,17 +5,14 @@ use super::exec::caught;
 use crate::backend::CancelFlag;
 use crate::error::{ErrorCode, Result};
 use crate::event::{Event, EventKind, SessionId, TurnId};
+use crate::platform::WakeFn;
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
 /// Unread events from which on the backends pause. Control and final events are always taken.
 const UNREAD_MAX: usize = 128;
-
-/// Wakes a host that waits for events; it is called on any thread and must only notify.
-pub(crate) type WakeFn = Arc<dyn Fn() + Send + Sync>;
 
 #[derive(Default)]
 pub(crate) struct EventQueue {

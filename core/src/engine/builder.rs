@@ -130,11 +130,14 @@ impl EngineBuilder {
         self
     }
 
-    /// An engine without threads: it works while the [`LocalDriver`] is run.
+    /// An engine without threads: it works while the [`LocalDriver`] is run. The future waits for storage of the host's to
+    /// be [prepared](crate::store::BackendFactory::prepare).
     ///
     /// # Errors
-    /// Those of [`Store::open`]; [`ErrorCode::InvalidConfig`] without a clock where the platform has none.
-    pub fn build_local(self) -> Result<(Engine, LocalDriver)> {
+    /// Those of [`Store::open`] and of the preparation; [`ErrorCode::InvalidConfig`] without a clock where the platform
+    /// has none.
+    pub async fn build_local(self) -> Result<(Engine, LocalDriver)> {
+        self.store.prepare().await?;
         let (shared, engine_loop) = self.assemble(None)?;
         let engine = Engine::new(shared.clone(), None);
         Ok((engine, LocalDriver::new(shared, engine_loop)))

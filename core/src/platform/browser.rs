@@ -17,6 +17,9 @@ impl<T: ?Sized> MaybeSync for T {}
 /// A boxed future, `Send` on native platforms.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
+/// Wakes a host that waits for events; it must only notify.
+pub(crate) type WakeFn = Arc<dyn Fn()>;
+
 /// A function that is told progress, from 0 to 1; `Send` on native platforms.
 pub type Progress<'a> = dyn FnMut(f32) + 'a;
 

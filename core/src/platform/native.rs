@@ -18,6 +18,9 @@ impl<T: Sync + ?Sized> MaybeSync for T {}
 /// A boxed future, `Send` on native platforms.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// Wakes a host that waits for events; it is called on any thread and must only notify.
+pub(crate) type WakeFn = Arc<dyn Fn() + Send + Sync>;
+
 /// A function that is told progress, from 0 to 1; `Send` on native platforms.
 pub type Progress<'a> = dyn FnMut(f32) + Send + 'a;
 

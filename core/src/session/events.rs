@@ -5,6 +5,7 @@ use crate::driver::queue::EventQueue;
 use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::event::Event;
+use crate::platform::{MaybeSend, MaybeSync};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -43,7 +44,7 @@ impl Events {
 
     /// Sets a function that is called, on any thread, whenever there may be an event. It must only notify: neither call
     /// the engine nor block.
-    pub fn set_waker(&self, wake: impl Fn() + Send + Sync + 'static) {
+    pub fn set_waker(&self, wake: impl Fn() + MaybeSend + MaybeSync + 'static) {
         self.queue.set_wake(Arc::new(wake));
     }
 }

@@ -4,7 +4,6 @@
 //! A copy is made of a snapshot, in pieces, while other calls go on. If something was written meanwhile it is made again,
 //! the last time while everything else waits.
 
-use crate::backend::block_on;
 use crate::error::{Error, ErrorCode, Result};
 use crate::job::JobControl;
 use crate::store::db::Db;
@@ -15,6 +14,7 @@ use crate::store::replace::Copying;
 use crate::store::schema::{
     AUDIO, BLOB_REFS, BY_UPDATED, IMPORTS, Kind, META, META_COPY, OPEN_TURNS, SESSIONS, TOMBSTONES, TURNS, reseal,
 };
+use futures_lite::future::block_on;
 use redb::{Database, Key, ReadableTableMetadata, TableDefinition, TableHandle, Value};
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! The location of a store, and the factory that opens its storage.
 
 use crate::error::Result;
+use crate::platform::{BoxFuture, MaybeSend, MaybeSync};
 use crate::store::file::Files;
 use parking_lot::Mutex;
 use redb::StorageBackend;
@@ -23,8 +24,18 @@ pub enum StoreLocation {
 impl StoreLocation {
     /// A store in a redb backend. `open` is called again after an IO error, once the backend before was dropped. Its
     /// storage cannot be replaced: see [`BackendFactory::fresh`].
-    pub fn backend(open: impl Fn() -> Result<Arc<dyn StorageBackend>> + Send + Sync + 'static) -> StoreLocation {
+    pub fn backend(
+        open: impl Fn() -> Result<Arc<dyn StorageBackend>> + MaybeSend + MaybeSync + 'static,
+    ) -> StoreLocation {
         StoreLocation::Backend(Box::new(open))
+    }
+
+    /// Waits until the storage can be opened.
+    pub(crate) async fn prepare(&self) -> Result<()> {
+        match self {
+            StoreLocation::Backend(factory) => factory.prepare().await,
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn into_factory(self) -> Box<dyn BackendFactory> {
@@ -47,7 +58,16 @@ impl std::fmt::Debug for StoreLocation {
 }
 
 /// Opens the storage of a store; any closure that does is one. It may be used from any thread.
-pub trait BackendFactory: Send + Sync {
+pub trait BackendFactory: MaybeSend + MaybeSync {
+    /// Waits for what the other calls need and cannot wait for, as a browser gives the handles of its files.
+    /// [`build_local`](crate::EngineBuilder::build_local) waits for it once.
+    ///
+    /// # Errors
+    /// As in [`open`](BackendFactory::open).
+    fn prepare(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Opens the storage.
     ///
     /// # Errors
@@ -85,7 +105,7 @@ pub trait BackendFactory: Send + Sync {
     fn discard(&self) {}
 }
 
-impl<F: Fn() -> Result<Arc<dyn StorageBackend>> + Send + Sync> BackendFactory for F {
+impl<F: Fn() -> Result<Arc<dyn StorageBackend>> + MaybeSend + MaybeSync> BackendFactory for F {
     fn open(&self) -> Result<Arc<dyn StorageBackend>> {
         self()
     }

@@ -14,7 +14,7 @@ use super::clock::Nap;
 use crate::backend::{
     Backends, BoxFuture, ChatModel, ChatRequest, ChatStep, ChatUsage, Conversation, DetectionRequest, Lexicon, Model,
     RecognitionRequest, RecognitionStep, Recognizer, SpeechChunk, StepStream, Steps, StopReason, SynthesisRequest,
-    Synthesizer, TurnDetector, Vad, VadModel, VoiceInfo, block_on, steps_from_fn,
+    Synthesizer, TurnDetector, Vad, VadModel, VoiceInfo, steps_from_fn,
 };
 use crate::error::{Error, ErrorCode, Result};
 use crate::event::{SpokenWord, Transcript, Word};
@@ -42,7 +42,7 @@ impl Gate {
     /// Opens the gate for good.
     pub fn open(&self) {
         // It may be open already.
-        let _ = block_on(self.0.set(()));
+        let _ = futures_lite::future::block_on(self.0.set(()));
     }
 }
 

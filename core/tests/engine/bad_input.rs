@@ -1,6 +1,7 @@
 //! Invalid input: error codes, no panic, and the session stays usable.
 
 use crate::support::{Host, Reader, config, failure, type_of};
+use tertulia::backend::block_on;
 use tertulia::event::Stage;
 use tertulia::testing::scripted::{SPEECH_LEVEL, Scripted, noise_16k, sound};
 use tertulia::{
@@ -53,7 +54,7 @@ fn invalid_sample_rates_and_samples_are_refused() {
 #[test]
 fn overrun_of_an_open_microphone_keeps_nothing_of_the_block() {
     let builder = EngineBuilder::new().backends(Scripted::new().backends()).utterance_seconds_max(1);
-    let (engine, mut driver) = builder.build_local().unwrap();
+    let (engine, mut driver) = block_on(builder.build_local()).unwrap();
     let listening = Listening { mode: ListeningMode::Continuous, ..Listening::default() };
     let session = engine.create_session(SessionConfig { listening, ..config() }).unwrap();
     session.push_audio(&[0.1; 10_000], 16_000).unwrap();

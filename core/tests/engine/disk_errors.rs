@@ -5,6 +5,7 @@ use crate::support::config;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::time::Duration;
+use tertulia::backend::block_on;
 use tertulia::event::{EventKind, TurnState};
 use tertulia::store::{AudioKind, Store};
 use tertulia::testing::clock::VirtualClock;
@@ -53,7 +54,7 @@ impl Host {
         let mut told = Told { seconds, ..Told::default() };
         let build = || {
             let builder = EngineBuilder::new().backends(scripted.backends()).clock(std::sync::Arc::new(clock.clone()));
-            builder.store(disk.location()).build_local()
+            block_on(builder.store(disk.location()).build_local())
         };
         let (engine, driver) = build().unwrap_or_else(|error| {
             told.fault(disk, error.code());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake};
 use std::time::Duration;
+use tertulia::backend::block_on;
 use tertulia::testing::clock::VirtualClock;
 use tertulia::testing::scripted::{Cue, Scripted, noise_16k};
 use tertulia::{EngineBuilder, ErrorCode, Playback, SessionConfig, SessionEngine, SessionUpdate, Worker};
@@ -13,7 +14,7 @@ use tertulia::{EngineBuilder, ErrorCode, Playback, SessionConfig, SessionEngine,
 #[test]
 fn a_whole_turn_runs_on_the_callers_thread() {
     let scripted = Scripted::new();
-    let (engine, mut driver) = EngineBuilder::new().backends(scripted.backends()).build_local().unwrap();
+    let (engine, mut driver) = block_on(EngineBuilder::new().backends(scripted.backends()).build_local()).unwrap();
     let session = engine.create_session(SessionConfig { playback: Playback::Assumed, ..config() }).unwrap();
     let events = session.events().unwrap();
     scripted.recognizer.then("Hola.");
@@ -53,7 +54,7 @@ impl Wake for Count {
 fn the_local_driver_wakes_its_task_for_calls_and_for_backends() {
     let (scripted, clock) = (Scripted::new(), VirtualClock::new());
     let builder = EngineBuilder::new().backends(scripted.backends()).clock(Arc::new(clock.clone()));
-    let (engine, mut driver) = builder.build_local().unwrap();
+    let (engine, mut driver) = block_on(builder.build_local()).unwrap();
     let woken: Arc<Count> = Arc::default();
     let waker = woken.clone().into();
     let mut context = Context::from_waker(&waker);
@@ -92,7 +93,7 @@ fn the_local_driver_wakes_its_task_for_calls_and_for_backends() {
 #[test]
 fn a_local_step_is_one_step_of_one_backend() {
     let scripted = Scripted::new();
-    let (engine, mut driver) = EngineBuilder::new().backends(scripted.backends()).build_local().unwrap();
+    let (engine, mut driver) = block_on(EngineBuilder::new().backends(scripted.backends()).build_local()).unwrap();
     let session = engine.create_session(SessionConfig { playback: Playback::Assumed, ..config() }).unwrap();
     let events = session.events().unwrap();
     let words: Vec<&str> = vec!["uno "; 100];

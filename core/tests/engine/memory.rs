@@ -34,7 +34,7 @@ fn assert_nobody_holds(scripted: &Scripted) {
 fn an_engine_without_threads_leaks_nothing() {
     for engine_first in [true, false] {
         let scripted = Scripted::new();
-        let (engine, mut driver) = EngineBuilder::new().backends(scripted.backends()).build_local().unwrap();
+        let (engine, mut driver) = block_on(EngineBuilder::new().backends(scripted.backends()).build_local()).unwrap();
         let session = talk(&engine, &scripted);
         let events = session.events().unwrap();
         driver.run_until_idle();
@@ -55,7 +55,7 @@ fn an_engine_without_threads_leaks_nothing() {
 #[test]
 fn a_reply_whose_step_never_ends_leaks_nothing() {
     let scripted = Scripted::new();
-    let (engine, mut driver) = EngineBuilder::new().backends(scripted.backends()).build_local().unwrap();
+    let (engine, mut driver) = block_on(EngineBuilder::new().backends(scripted.backends()).build_local()).unwrap();
     let session = engine.create_session(config()).unwrap();
     for text in ["Hola.", "¿Sigues ahí?"] {
         // The first one is cancelled in a step that never ends, and the second one waits in such a step.

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tertulia::backend::{Backends, ChatModel, ChatRequest, ChatStep, Conversation, Model, Steps, steps_from_fn};
+use tertulia::backend::{
+    Backends, ChatModel, ChatRequest, ChatStep, Conversation, Model, Steps, block_on, steps_from_fn,
+};
 use tertulia::event::TurnState;
 use tertulia::store::{Store, StoreLocation};
 use tertulia::testing::fault::FaultyDisk;
@@ -224,7 +226,7 @@ fn a_local_engine_refuses_its_callbacks_and_closes_the_store_with_its_driver() {
             })
         };
         let builder = EngineBuilder::new().backends(backends).store(StoreLocation::File(path.clone()));
-        let (engine, mut driver) = builder.build_local().unwrap();
+        let (engine, mut driver) = block_on(builder.build_local()).unwrap();
         let session = engine.create_session(SessionConfig { playback: Playback::Assumed, ..config() }).unwrap();
         session.send_text("Hola").unwrap();
         *engine_slot.lock().unwrap() = Some(engine);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tertulia::backend::{
     Backends, ChatModel, ChatRequest, ChatStep, ChatUsage, Conversation, Message, Model, Role, Steps, StopReason,
-    steps_from_fn,
+    block_on, steps_from_fn,
 };
 use tertulia::event::{EventKind, InterruptReason, Stage};
 use tertulia::store::StoreLocation;
@@ -185,7 +185,8 @@ impl Talk {
     }
 
     fn begin(model: &Arc<Listener>, store: StoreLocation, open: impl FnOnce(&Engine) -> Result<Session>) -> Talk {
-        let (engine, driver) = EngineBuilder::new().backends(backends(model)).store(store).build_local().unwrap();
+        let (engine, driver) =
+            block_on(EngineBuilder::new().backends(backends(model)).store(store).build_local()).unwrap();
         let session = open(&engine).unwrap();
         let events = session.events().unwrap();
         Talk { engine, driver, session, events }

@@ -4,6 +4,7 @@ use crate::model::Model;
 use crate::random::Random;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tertulia::backend::block_on;
 use tertulia::event::EventKind;
 use tertulia::testing::clock::VirtualClock;
 use tertulia::testing::fault::FaultyDisk;
@@ -404,7 +405,7 @@ fn engine(
         backends.turn_detector = Some(scripted.turn_detector.clone());
     }
     let builder = EngineBuilder::new().backends(backends).clock(Arc::new(clock.clone())).store(disk.location());
-    builder.utterance_seconds_max(6).build_local().expect("an engine")
+    block_on(builder.utterance_seconds_max(6).build_local()).expect("an engine")
 }
 
 fn config(random: &mut Random) -> SessionConfig {

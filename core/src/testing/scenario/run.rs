@@ -285,8 +285,8 @@ fn engine(
     let builder = EngineBuilder::new().backends(backends).clock(Arc::new(clock.clone())).store(disk.location());
     let builder = builder.endpoint_weights(WEIGHTS);
     match scenario.utterance_seconds_max {
-        Some(seconds) => builder.utterance_seconds_max(seconds).build_local(),
-        None => builder.build_local(),
+        Some(seconds) => futures_lite::future::block_on(builder.utterance_seconds_max(seconds).build_local()),
+        None => futures_lite::future::block_on(builder.build_local()),
     }
 }
 
