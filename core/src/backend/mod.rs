@@ -90,8 +90,8 @@ pub use request::{Purpose, RequestContext};
 #[doc(hidden)]
 pub use speech::UtteranceCache;
 pub use speech::{DetectionRequest, RecognitionRequest, RecognitionStep, Recognizer, TurnDetector, Vad, VadModel};
-pub(crate) use steps::steps_opened_by;
 pub use steps::{CancelFlag, StepSender, StepStream, Steps, steps_channel, steps_from_fn, steps_once};
+pub(crate) use steps::{PassedGate, StepGate, steps_opened_by};
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub use steps::{block_on, run_steps};
 pub use synthesis::{Lexicon, SpeechChunk, SynthesisRequest, Synthesizer, VoiceInfo};

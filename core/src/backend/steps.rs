@@ -3,6 +3,7 @@
 
 use super::{BoxFuture, MaybeSend};
 use crate::error::{Error, ErrorCode, Result};
+use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,10 +46,45 @@ impl CancelFlag {
         }
     }
 
+    /// Where the engine is being suspended, holds a step that checks its flag until the engine is resumed, so that a long
+    /// step need not end first.
+    ///
     /// # Errors
     /// [`ErrorCode::Cancelled`] where the flag is raised.
     pub fn check(&self) -> Result<()> {
+        PassedGate::pass();
         if self.is_cancelled() { Err(ErrorCode::Cancelled.into()) } else { Ok(()) }
+    }
+}
+
+/// A gate that a step passes wherever it checks its flag; it may hold the step.
+pub(crate) trait StepGate: Send + Sync {
+    /// Passes the gate; `pass` is what the step came in with.
+    fn pass_again(&self, pass: usize);
+}
+
+thread_local! {
+    static GATE: RefCell<Option<(Arc<dyn StepGate>, usize)>> = const { RefCell::new(None) };
+}
+
+/// The gate of the steps on this thread, until it is dropped.
+pub(crate) struct PassedGate(Option<(Arc<dyn StepGate>, usize)>);
+
+impl PassedGate {
+    pub(crate) fn new(gate: Arc<dyn StepGate>, pass: usize) -> Self {
+        Self(GATE.replace(Some((gate, pass))))
+    }
+
+    fn pass() {
+        if let Some((gate, pass)) = GATE.with_borrow(Clone::clone) {
+            gate.pass_again(pass);
+        }
+    }
+}
+
+impl Drop for PassedGate {
+    fn drop(&mut self) {
+        GATE.set(self.0.take());
     }
 }
 

@@ -35,7 +35,8 @@ impl Workers {
         let Some(executors) = self.executors() else { return };
         let pause = self.pause.clone();
         let steps = poll_fn(move |context| {
-            let _inside = pause.enter(worker);
+            let inside = pause.enter(worker);
+            let _at_checks = inside.at_checks();
             caught("a piece of work", || work.as_mut().poll(context)).unwrap_or_else(|error| {
                 tracing::error!(error = error.chain(), "work was lost");
                 Poll::Ready(())

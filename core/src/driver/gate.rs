@@ -32,14 +32,14 @@ impl<T: MaybeSend> StepStream for Gated<'_, T> {
         Box::pin(poll_fn(move |context| {
             let pause = &shared.workers.pause;
             let mut entry = entering.take().unwrap_or_else(|| Box::pin(pause.clone().entered(Worker::Job)));
-            let Poll::Ready(_inside) = entry.as_mut().poll(context) else {
+            let Poll::Ready(inside) = entry.as_mut().poll(context) else {
                 entering = Some(entry);
                 return Poll::Pending;
             };
             if shared.shut_down.load(Ordering::Acquire) {
                 return Poll::Ready(Err(ErrorCode::EngineClosed.into()));
             }
-            let _callback = callback::enter();
+            let (_callback, _at_checks) = (callback::enter(), inside.at_checks());
             caught("a job", || step.as_mut().poll(context)).unwrap_or_else(|error| Poll::Ready(Err(error)))
         }))
     }

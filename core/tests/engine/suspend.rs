@@ -2,8 +2,8 @@
 
 use crate::support::{Host, config};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 use tertulia::backend::{Backends, Model, RecognitionRequest, RecognitionStep, Recognizer, Steps, steps_from_fn};
 use tertulia::event::{EventKind, TurnState};
 use tertulia::store::{AudioKind, Store, StoreLocation, StoreOptions};
@@ -142,6 +142,73 @@ fn suspend_waits_for_the_step_under_way_and_lets_none_begin() {
         assert_eq!(ends.load(Ordering::SeqCst), suspended, "a step began in round {round}");
         engine.resume().unwrap();
     }
+}
+
+/// A recogniser with one step, which counts until it is told to end, and checks its flag.
+struct OneLongStep {
+    count: Arc<AtomicU32>,
+    may_end: Arc<AtomicBool>,
+}
+
+impl Model for OneLongStep {
+    fn name(&self) -> &str {
+        "one long step"
+    }
+}
+
+impl Recognizer for OneLongStep {
+    fn languages(&self) -> Vec<LanguageTag> {
+        vec!["en".parse().unwrap(), "es".parse().unwrap()]
+    }
+
+    fn recognize(&self, request: RecognitionRequest) -> Result<Steps<'static, RecognitionStep>> {
+        let (count, may_end) = (self.count.clone(), self.may_end.clone());
+        Ok(steps_from_fn(move || {
+            while !may_end.load(Ordering::SeqCst) {
+                request.cancel.check()?;
+                std::thread::sleep(Duration::from_micros(200));
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok(Some(RecognitionStep::Final("Hola.".to_owned().into())))
+        }))
+    }
+}
+
+#[test]
+fn suspend_holds_a_long_step_where_it_checks_its_flag() {
+    let (count, may_end) = (Arc::<AtomicU32>::default(), Arc::<AtomicBool>::default());
+    let recognizer = OneLongStep { count: count.clone(), may_end: may_end.clone() };
+    let backends = Backends { recognizer: Some(Arc::new(recognizer)), ..Backends::default() };
+    let engine = EngineBuilder::new().backends(backends).build().unwrap();
+    let goes_on = || {
+        let before = count.load(Ordering::SeqCst);
+        let until = Instant::now() + Duration::from_secs(10);
+        while count.load(Ordering::SeqCst) < before + 2 {
+            assert!(Instant::now() < until, "it does not go on");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    let job = engine.transcribe(noise_16k(300), 16_000, Vec::new());
+    let transcribing = std::thread::spawn(move || job.wait());
+    for _ in 0..20 {
+        goes_on();
+        assert!(engine.suspend(Duration::from_secs(10)).unwrap().is_empty());
+        let suspended = count.load(Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(count.load(Ordering::SeqCst), suspended, "it goes on while suspended");
+        engine.resume().unwrap();
+    }
+    may_end.store(true, Ordering::SeqCst);
+    assert_eq!(transcribing.join().unwrap().unwrap().text, "Hola.");
+
+    // A session's turn is held as well, and ends with the engine.
+    may_end.store(false, Ordering::SeqCst);
+    let session = engine.create_session(config()).unwrap();
+    session.push_audio(&noise_16k(300), 16_000).unwrap();
+    session.end_utterance().unwrap();
+    goes_on();
+    assert!(engine.suspend(Duration::from_secs(10)).unwrap().is_empty());
+    assert!(engine.shut_down(Duration::from_secs(10)).unwrap().is_empty());
 }
 
 #[test]
