@@ -10,7 +10,7 @@ use crate::whisper::Whisper;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tertulia::backend::{Backends, ChatModel, Recognizer, Synthesizer, TurnDetector, VadModel};
-use tertulia::{Error, ErrorCode, ModelChoice, ModelChoices, Result};
+use tertulia::{EngineOptions, Error, ErrorCode, ModelChoice, Result};
 
 /// The backend of each role, and where models compute.
 ///
@@ -19,7 +19,7 @@ use tertulia::{Error, ErrorCode, ModelChoice, ModelChoices, Result};
 /// use tertulia_models::{BackendChoice, BackendOptions};
 /// # fn main() -> tertulia::Result<()> {
 /// let options = EngineOptions::from_json(r#"{"models": {"chat": "smollm2-135m-instruct-q4_1"}}"#)?;
-/// let mut backends = BackendOptions::from(options.models);
+/// let mut backends = BackendOptions::from(&options);
 /// backends.synthesizer = BackendChoice::None; // or `BackendChoice::Own(…)`, the host's own
 /// # Ok(())
 /// # }
@@ -40,6 +40,9 @@ pub struct BackendOptions {
     pub chat_options: ChatOptions,
     /// Where tensors lie and are computed.
     pub device: Device,
+    /// The threads that compute, in all engines of this process; `None` for as many as there are processors, or as were
+    /// asked for before.
+    pub threads: Option<usize>,
 }
 
 /// The backend of a role.
@@ -88,9 +91,11 @@ impl<T: ?Sized> From<ModelChoice> for BackendChoice<T> {
     }
 }
 
-impl From<ModelChoices> for BackendOptions {
-    fn from(choices: ModelChoices) -> Self {
+impl From<&EngineOptions> for BackendOptions {
+    fn from(options: &EngineOptions) -> Self {
+        let choices = options.models.clone();
         Self {
+            threads: options.threads,
             vad: choices.vad.into(),
             turn_detector: choices.turn_detector.into(),
             recognizer: choices.recognizer.into(),
@@ -121,8 +126,9 @@ impl From<ModelChoices> for BackendOptions {
 /// [`ErrorCode::ModelMissing`] where a file is not there, with the command that fetches it;
 /// [`ErrorCode::ModelTruncated`], [`ErrorCode::ModelCorrupt`] where one is damaged;
 /// [`ErrorCode::ModelUnknown`] where the manifest has no such model, [`ErrorCode::InvalidArgument`] where it has
-/// another role.
+/// another role; [`ErrorCode::InvalidConfig`] where this process computes with another number of threads already.
 pub fn default_backends(store: &ModelStore, options: &BackendOptions) -> Result<Backends> {
+    options.threads.map_or(Ok(()), set_threads)?;
     let device = options.device;
     let turn_detector =
         choose(store, Role::TurnDetector, &options.turn_detector, |path| Arc::new(SmartTurn::new(path)));
@@ -145,6 +151,26 @@ pub fn default_backends(store: &ModelStore, options: &BackendOptions) -> Result<
     })
 }
 
+/// The backends that the options of an engine ask for.
+///
+/// ```no_run
+/// # fn main() -> tertulia::Result<()> {
+/// use tertulia::{EngineBuilder, EngineOptions};
+/// let options = EngineOptions::from_json(r#"{"store": {"path": "talks.redb"}, "models": {"vad": "none"}}"#)?;
+/// let backends = tertulia_models::backends_for(&options)?;
+/// let engine = EngineBuilder::new().backends(backends).options(&options)?.build()?;
+/// # let _ = engine;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// Those of [`default_backends`] and of [`ModelStore::open`].
+pub fn backends_for(options: &EngineOptions) -> Result<Backends> {
+    let store = options.model_folder.as_ref().map_or_else(ModelStore::open_default, ModelStore::open)?;
+    default_backends(&store, &options.into())
+}
+
 /// The backend of one role; `make` gets the path of a model's file.
 fn choose<T: ?Sized>(
     store: &ModelStore,
@@ -162,4 +188,17 @@ fn choose<T: ?Sized>(
         return Err(Error::new(ErrorCode::InvalidArgument, format!("{} is no {}", entry.name, role.title())));
     }
     Ok(Some(make(store.path(&entry.name)?)))
+}
+
+/// Sets the number of threads of the process' pool, which is made once.
+fn set_threads(threads: usize) -> Result<()> {
+    // It fails where there is a pool.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    match rayon::current_num_threads() {
+        there if there == threads => Ok(()),
+        there => {
+            let detail = format!("threads is {threads}, and this process computes with {there} already");
+            Err(Error::new(ErrorCode::InvalidConfig, detail))
+        }
+    }
 }

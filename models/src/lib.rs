@@ -44,7 +44,7 @@ pub mod text;
 pub mod whisper;
 
 #[cfg(all(feature = "whisper", feature = "chat", feature = "kokoro", feature = "silero", feature = "smart-turn"))]
-pub use defaults::{BackendChoice, BackendOptions, default_backends};
+pub use defaults::{BackendChoice, BackendOptions, backends_for, default_backends};
 #[cfg(feature = "burn")]
 pub use device::Device;
 pub use source::{ModelReader, ModelSource};

@@ -66,7 +66,7 @@ fn only_the_files_of_the_roles_that_are_asked_for_must_be_there() {
     let store = ModelStore::open(folder.path()).unwrap();
     let options =
         r#"{"models": {"recognizer": "none", "turn_detector": "none", "chat": "none", "synthesizer": "none"}}"#;
-    let mut options = BackendOptions::from(EngineOptions::from_json(options).unwrap().models);
+    let mut options = BackendOptions::from(&EngineOptions::from_json(options).unwrap());
     let backends = default_backends(&store, &options).unwrap();
     assert!(backends.vad.is_some() && backends.recognizer.is_none() && backends.turn_detector.is_none());
     assert!(backends.chat.is_none() && backends.synthesizer.is_none());
@@ -74,6 +74,18 @@ fn only_the_files_of_the_roles_that_are_asked_for_must_be_there() {
     let own: Arc<dyn ChatModel> = Arc::new(GgufChat::new("the-hosts-own.gguf", Default::default(), Default::default()));
     options.chat = BackendChoice::Own(own.clone());
     assert!(Arc::ptr_eq(&default_backends(&store, &options).unwrap().chat.unwrap(), &own));
+
+    let threads = EngineOptions { threads: Some(2), ..EngineOptions::default() };
+    assert_eq!(BackendOptions::from(&threads).threads, Some(2));
+    options.threads = Some(2);
+    default_backends(&store, &options).unwrap();
+    options.threads = Some(1);
+    assert_eq!(
+        default_backends(&store, &options).err().unwrap().code(),
+        ErrorCode::InvalidConfig,
+        "they are 2 already"
+    );
+    options.threads = None;
 
     options.turn_detector = BackendChoice::Named("smart-turn-v3.2".into());
     let error = default_backends(&store, &options).err().expect("the one asked for by name is not there");

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tertulia::backend::CancelFlag;
 use tertulia::{ErrorCode, Result};
-use tertulia_models::files::{BUNDLE_FILE, Manifest, ModelState, ModelStore, PullOptions, Role};
+use tertulia_models::files::{BUNDLE_FILE, Manifest, ModelState, ModelStore, Phase, PullOptions, Role};
 use tertulia_models::gguf::{GgmlType, GgufWriter};
 
 const VOICE: &str = "small-voice";
@@ -222,4 +222,28 @@ fn a_converted_model_is_installed_as_a_whole_gguf_file_only() {
     std::fs::write(&file, &bytes).unwrap();
     store.install(VOICE, &file).unwrap();
     store.verify(VOICE).unwrap();
+}
+
+#[test]
+fn a_pull_is_a_job_that_gives_progress_and_can_be_dropped() {
+    let server = Server::start(vec![Answer::Whole]);
+    let (_folder, store) = store(&[server.url()]);
+    let job = store.pull_job(&["test-model"]);
+    let control = job.control();
+    let (mut phases, mut last) = (Vec::new(), 0.0);
+    job.run(|progress| {
+        phases.push(progress.phase);
+        assert!(control.progress() >= last);
+        last = control.progress();
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!((phases.last(), control.progress()), (Some(&Phase::Ready), 1.0));
+    store.verify("test-model").unwrap();
+
+    let job = store.pull_job(&["nobody"]);
+    assert_eq!(job.run(|_| Ok(())).unwrap_err().code(), ErrorCode::ModelUnknown);
+    let job = store.pull_job(&["test-model"]);
+    job.control().cancel();
+    assert_eq!(job.run(|_| Ok(())).unwrap_err().code(), ErrorCode::Cancelled);
 }

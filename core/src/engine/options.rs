@@ -39,7 +39,11 @@ pub struct EngineOptions {
     pub memory_bytes_max: Option<u64>,
     /// The longest utterance in seconds, 1 to 600.
     pub utterance_seconds_max: u32,
-    /// The threads that the models may use, 1 to 256; `None` for as many as there are processors.
+    /// The folder of the model files; `None` for the platform's place for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_folder: Option<PathBuf>,
+    /// The threads that the models may use, 1 to 256; `None` for as many as there are processors. All engines of a process
+    /// share them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
     /// The model of each role.
@@ -122,6 +126,7 @@ impl Default for EngineOptions {
             audio_bytes_max: None,
             memory_bytes_max: None,
             utterance_seconds_max: 120,
+            model_folder: None,
             threads: None,
             models: ModelChoices::default(),
             catalog: None,

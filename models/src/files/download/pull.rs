@@ -8,8 +8,8 @@ use super::{
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use tertulia::backend::CancelFlag;
-use tertulia::{Error, ErrorCode, Result};
+use tertulia::backend::{CancelFlag, steps_channel};
+use tertulia::{Error, ErrorCode, Job, JobControl, Result};
 
 /// How often the same phase of the same file is reported.
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
@@ -75,6 +75,48 @@ impl ModelStore {
         disk::create_folder(self.folder())?;
         let _lock = pull.lock(entries.first().map_or("", |entry| &entry.name))?;
         entries.iter().try_for_each(|entry| pull.model(entry))
+    }
+}
+
+impl ModelStore {
+    /// The same on a thread of its own, as a [`Job`] that gives the progress. It goes on while an engine is suspended.
+    ///
+    /// ```no_run
+    /// # fn main() -> tertulia::Result<()> {
+    /// let store = tertulia_models::files::ModelStore::open_default()?;
+    /// let job = store.pull_job(&["whisper-base"]);
+    /// let control = job.control(); // `control.cancel()` stops it; the next pull goes on with what is there
+    /// job.run(|progress| Ok(println!("{} {:3.0} %", progress.file, control.progress() * 100.0)))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The job fails as [`pull`](Self::pull) does.
+    pub fn pull_job(&self, names: &[&str]) -> Job<'static, Progress> {
+        let (store, names) = (self.clone(), names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        let cancel = CancelFlag::new();
+        let (control, (sender, steps)) = (JobControl::new(cancel.clone()), steps_channel());
+        let told = control.clone();
+        std::thread::spawn(move || {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let mut show = |progress: &Progress| {
+                let model = names.iter().position(|name| *name == progress.model).unwrap_or(0);
+                let downloads = progress.phase == Phase::Downloading;
+                let share = progress.done_bytes as f32 / progress.total_bytes.max(1) as f32;
+                let done = if downloads { share } else { 0.0 };
+                told.set_progress((model as f32 + done) / names.len() as f32);
+                if sender.send(progress.clone()).is_err() {
+                    // The job was dropped.
+                    told.cancel();
+                }
+            };
+            let options = PullOptions::new().on_progress(&mut show).cancel(cancel);
+            if let Err(error) = store.pull(&names, options) {
+                sender.fail(error);
+            }
+        });
+        Job::new(control, steps)
     }
 }
 
