@@ -315,13 +315,21 @@ impl Session {
     pub fn update(&self, update: &SessionUpdate) -> Result<()> {
         self.inner.check_open()?;
         let shared = &self.inner.session.engine;
-        let mut config = self.inner.session.config.lock();
-        let changed = update.applied_to(&config)?;
-        shared.check_config(&changed)?;
-        *config = changed;
-        let continuous = config.listening.mode == ListeningMode::Continuous;
-        self.inner.session.continuous.store(continuous, Ordering::Release);
-        drop(config);
+        loop {
+            let before = self.config();
+            let changed = update.applied_to(&before)?;
+            // Backends of the host's are asked, which may make calls: without the lock.
+            shared.check_config(&changed)?;
+            let mut config = self.inner.session.config.lock();
+            if *config != before {
+                // Another update came between.
+                continue;
+            }
+            *config = changed;
+            let continuous = config.listening.mode == ListeningMode::Continuous;
+            self.inner.session.continuous.store(continuous, Ordering::Release);
+            break;
+        }
         shared.send(Message::Updated(self.inner.session.key));
         Ok(())
     }

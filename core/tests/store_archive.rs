@@ -1057,3 +1057,12 @@ fn imported_audio_counts_for_the_quota() {
     let usage = store.usage().unwrap();
     assert!(usage.user_audio_bytes + usage.reply_audio_bytes <= 100_000, "{usage:?}");
 }
+
+#[test]
+fn settings_out_of_their_ranges_are_refused() {
+    let store = memory();
+    let mut s = kept(1);
+    s.config.metadata.insert("notes".into(), "x".repeat(5_000));
+    talk(&store, &s);
+    assert_eq!(refused(&exported(&store, s.id)), ErrorCode::ImportDamaged);
+}

@@ -1,11 +1,16 @@
 //! Settings changed between turns, and capabilities.
 
-use crate::support::Host;
-use tertulia::backend::{Backends, Model, RecognitionRequest, RecognitionStep, Recognizer, Sampling, Steps};
+use crate::support::{Host, config};
+use std::sync::{Arc, Mutex};
+use tertulia::backend::{
+    Backends, Lexicon, Model, RecognitionRequest, RecognitionStep, Recognizer, Sampling, SpeechChunk, Steps,
+    SynthesisRequest, Synthesizer, steps_once,
+};
 use tertulia::store::SessionQuery;
 use tertulia::testing::scripted::Scripted;
 use tertulia::{
-    EngineBuilder, ErrorCode, Keep, LanguageTag, Listening, Retention, SessionConfig, SessionEngine, SessionUpdate,
+    EngineBuilder, ErrorCode, Keep, LanguageTag, Listening, Result, Retention, Session, SessionConfig, SessionEngine,
+    SessionUpdate,
 };
 
 #[test]
@@ -191,4 +196,46 @@ fn the_recogniser_gets_both_languages_and_no_vocabulary() {
     let languages: Vec<&str> = request.languages.iter().map(|language| language.as_str()).collect();
     assert_eq!(languages, ["es", "en"]);
     assert!(request.vocabulary.is_empty());
+}
+
+/// A synthesizer that changes its session, once, while the engine asks it about a lexicon.
+#[derive(Clone, Default)]
+struct Curious(Arc<Mutex<Option<Session>>>);
+
+impl Model for Curious {
+    fn name(&self) -> &str {
+        "curious"
+    }
+}
+
+impl Synthesizer for Curious {
+    fn languages(&self) -> Vec<LanguageTag> {
+        vec!["en".parse().unwrap(), "es".parse().unwrap()]
+    }
+
+    fn check_lexicon(&self, _lexicon: &Lexicon) -> Result<()> {
+        let session = self.0.lock().unwrap().take();
+        let Some(session) = session else { return Ok(()) };
+        assert_eq!(session.config().speed, 1.0);
+        // Another update that comes between: both count.
+        session.update(&SessionUpdate::from_json(r#"{"speed": 1.5}"#)?)
+    }
+
+    fn synthesize(&self, request: SynthesisRequest) -> Result<Steps<'static, SpeechChunk>> {
+        Ok(steps_once(async move { Ok(SpeechChunk::new(vec![0.0; 100], 16_000, 0..request.text.len())) }))
+    }
+}
+
+#[test]
+fn a_backend_that_is_asked_about_a_lexicon_may_make_calls() {
+    let curious = Curious::default();
+    let backends = Backends { synthesizer: Some(Arc::new(curious.clone())), ..Backends::default() };
+    let engine = EngineBuilder::new().backends(backends).build().unwrap();
+    let session = engine.create_session(config()).unwrap();
+    *curious.0.lock().unwrap() = Some(session.clone());
+    session
+        .update(&SessionUpdate::from_json(r#"{"patience": 0.9, "lexicon": {"es": {"xola": "ˈʃola"}}}"#).unwrap())
+        .unwrap();
+    let config = session.config();
+    assert_eq!((config.speed, config.patience, config.lexicon.len()), (1.5, 0.9, 1));
 }

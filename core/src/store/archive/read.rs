@@ -384,6 +384,8 @@ impl LineChecks {
                 if times.iter().any(|&at_ms| at_ms > TIME_MS_MAX) || session.next_turn > TURN_MAX {
                     return Err(damaged("a number of the session is out of range"));
                 }
+                let refused = |error| damaged("a setting of the session is out of range").with_source(error);
+                session.config.check_ranges().map_err(refused)?;
                 self.session = Some(*session);
                 Ok(())
             }
