@@ -27,7 +27,7 @@ const MODELS: &[&str] = &["-p", "tertulia-models", "--no-default-features"];
 const SOURCES: &[(&str, &[&[&str]])] = &[
     ("formatting", &[&["fmt", "--all", "--check"]]),
     ("lints", &[&["clippy", "--profile", "ci", "--workspace", "--all-targets", "--", "-D", "warnings"]]),
-    ("core for browsers", &[WASM, &["-p", "tertulia", "--all-features"]]),
+    ("core for browsers", &[WASM, &["-p", "tertulia", "--all-features", "--lib", "--test", "browser"]]),
     ("model files for browsers", &[WASM, MODELS]),
     ("documentation tests", &[&["test", "--profile", "ci", "--workspace", "--doc"]]),
     ("licences and sources", &[&["deny", "check", "licenses", "bans", "sources"]]),
