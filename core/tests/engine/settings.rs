@@ -166,14 +166,14 @@ impl Recognizer for Regional {
         ["es-MX", "pt-BR", "es-AR"].map(|tag| tag.parse().unwrap()).into()
     }
 
-    fn recognize(&self, _: RecognitionRequest) -> tertulia::Result<Steps<'static, RecognitionStep>> {
+    fn recognize(&self, _: RecognitionRequest) -> Result<Steps<'static, RecognitionStep>> {
         Err(ErrorCode::RecognizerFailed.into())
     }
 }
 
 #[test]
 fn capabilities_group_the_regions_of_a_language() {
-    let backends = Backends { recognizer: Some(std::sync::Arc::new(Regional)), ..Scripted::new().backends() };
+    let backends = Backends { recognizer: Some(Arc::new(Regional)), ..Scripted::new().backends() };
     let engine = EngineBuilder::new().backends(backends).build().unwrap();
     let known = serde_json::to_value(engine.capabilities().languages).unwrap();
     let expected = serde_json::json!([
