@@ -19,6 +19,7 @@ use std::ops::RangeInclusive;
 /// config.speed = 0.8;
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionConfig {
     /// The user's own language.
     pub native: LanguageTag,
@@ -35,6 +36,7 @@ pub struct SessionConfig {
     pub voice: Option<String>,
     /// The speed of speech, 0.5 to 2; 1 is the voice's own.
     #[serde(default = "defaults::speed")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.5, max = 2.0)))]
     pub speed: f32,
     /// The tutor's persona.
     #[serde(default)]
@@ -54,9 +56,11 @@ pub struct SessionConfig {
     pub playback: Playback,
     /// The latency from a sample that the host reports as played to the user's ear, in ms, up to 5,000.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 5_000)))]
     pub output_latency_ms: u32,
     /// How long endpointing waits in a pause of the user: from 0, shortest, to 1, longest.
     #[serde(default = "defaults::patience")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 1.0)))]
     pub patience: f32,
     /// True if speech or text of the user interrupts a reply (barge-in).
     #[serde(default = "defaults::yes")]
@@ -180,6 +184,7 @@ impl SessionConfig {
 
 /// The tutor's name and character.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Persona {
     /// The name, up to 200 bytes; empty for none.
@@ -190,6 +195,7 @@ pub struct Persona {
 
 /// Retention of a session's data. By default text is kept and no audio outlives the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Retention {
     /// Audio of the user.
@@ -208,6 +214,7 @@ impl Default for Retention {
 
 /// A retention rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
     /// Never stored.
@@ -228,20 +235,26 @@ pub enum Keep {
 /// assert_eq!(hands_free.preroll_ms, 300);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Listening {
     /// Push-to-talk, or an open microphone.
     pub mode: ListeningMode,
     /// Audio before the speech onset that belongs to the utterance, in ms, up to 2,000.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 2_000)))]
     pub preroll_ms: u32,
     /// The shortest sound that counts as speech, in ms, 30 to 1,000.
+    #[cfg_attr(feature = "schema", schemars(range(min = 30, max = 1_000)))]
     pub speech_ms_min: u32,
     /// Speech during a reply that lasts so long is a barge-in even before any word is recognised, in ms, 100 to 10,000.
     /// Shorter speech is judged by its words; a backchannel ("mhm") or a cough is none.
+    #[cfg_attr(feature = "schema", schemars(range(min = 100, max = 10_000)))]
     pub interrupt_ms: u32,
     /// The interval of partial transcripts, in ms of speech, 100 to 10,000.
+    #[cfg_attr(feature = "schema", schemars(range(min = 100, max = 10_000)))]
     pub partial_ms: u32,
     /// Silence after which [`EventKind::Idle`](crate::EventKind::Idle) is emitted, in ms, from 100; `None` for never.
+    #[cfg_attr(feature = "schema", schemars(range(min = 100)))]
     pub idle_ms: Option<u32>,
 }
 
@@ -297,6 +310,7 @@ pub(crate) fn check_range<T: PartialOrd + Display>(name: &str, value: T, range: 
 
 /// The source of an utterance's start and end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ListeningMode {
     /// The host: all audio up to [`end_utterance`](crate::Session::end_utterance) is one utterance.
@@ -308,6 +322,7 @@ pub enum ListeningMode {
 
 /// How the engine learns how much of a reply was played.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Playback {
     /// The host calls [`Session::played`](crate::Session::played).

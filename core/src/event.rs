@@ -31,6 +31,7 @@ pub use id::{SessionId, TurnId};
 
 /// An event of a session or of the engine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Event {
     /// The kind and its fields.
     #[serde(flatten)]
@@ -85,6 +86,7 @@ impl<'de> Deserialize<'de> for Event {
 
 /// The kinds of events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EventKind {
@@ -171,6 +173,7 @@ pub enum EventKind {
         pcm: Arc<[f32]>,
         /// The bytes of the reply's text that it speaks.
         #[serde(with = "span")]
+        #[cfg_attr(feature = "schema", schemars(with = "[usize; 2]"))]
         text_span: Range<usize>,
         /// Its words, with samples counted from the start of the reply; empty where the voice has no word times.
         words: Vec<SpokenWord>,
@@ -225,11 +228,13 @@ pub enum EventKind {
     /// An error that fails no turn; with `turn` where it is about one.
     Error(ErrorInfo),
     /// An event of a newer version, read from JSON; the engine emits none.
+    #[cfg_attr(feature = "schema", schemars(skip))]
     Unknown,
 }
 
 /// An error inside an event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorInfo {
     /// The stable number.
     pub code: ErrorCode,
@@ -251,6 +256,7 @@ impl From<&Error> for ErrorInfo {
 
 /// The start of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TurnOrigin {
     /// The user spoke.
@@ -265,6 +271,7 @@ pub enum TurnOrigin {
 
 /// Why an utterance is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
     /// The host called `end_utterance`.
@@ -283,6 +290,7 @@ pub enum EndReason {
 
 /// Why a turn was interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum InterruptReason {
     /// The user spoke or typed.
@@ -295,6 +303,7 @@ pub enum InterruptReason {
 
 /// The stage of a turn that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Decoding the audio and finding speech in it.
@@ -311,6 +320,7 @@ pub enum Stage {
 
 /// The state of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum TurnState {
     /// It is under way.
@@ -333,6 +343,7 @@ pub enum TurnState {
 
 /// A transcript.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Transcript {
     /// The text, trimmed; empty without speech.
     pub text: String,
@@ -365,6 +376,7 @@ impl From<String> for Transcript {
 
 /// One recognised word.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Word {
     /// The word with its punctuation.
     pub text: String,
@@ -384,9 +396,11 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
 
 /// The position of a spoken word in text and audio.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SpokenWord {
     /// The bytes of the text that is spoken.
     #[serde(with = "span")]
+    #[cfg_attr(feature = "schema", schemars(with = "[usize; 2]"))]
     pub text_span: Range<usize>,
     /// The language it is pronounced in.
     pub language: LanguageTag,
@@ -399,6 +413,7 @@ pub struct SpokenWord {
 /// Latencies and costs of a turn. Latencies count from the end of the utterance, or from the call that started the turn;
 /// they are `None`, and absent in JSON, where the turn did not come that far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Metrics {
     /// To the end-of-turn decision.

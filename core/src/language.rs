@@ -14,7 +14,9 @@ use std::fmt;
 /// assert!("Spanish!".parse::<LanguageTag>().is_err());
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", schemars(extend("pattern" = "^[A-Za-z]{2,3}(-[0-9A-Za-z]{1,8})*$")))]
 pub struct LanguageTag(Box<str>);
 
 impl LanguageTag {

@@ -88,6 +88,8 @@ mod language;
 mod platform;
 #[doc(hidden)]
 pub mod prompt;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod session;
 pub mod store;
 mod strict;

@@ -2,8 +2,10 @@
 
 #[path = "simulation/random.rs"]
 mod random;
+mod schema_support;
 
 use random::Random;
+use schema_support::{COMMAND, OUTPUT, assert_valid};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tertulia::backend::block_on;
@@ -137,10 +139,13 @@ fn apply(host: &mut Host, name: &str, fields: &Value) {
     let mut command = fields.as_object().unwrap().clone();
     command.insert("type".into(), json!(name));
     command.insert("session".into(), json!(host.session));
-    let command = Command::from_json(&Value::Object(command).to_string()).unwrap();
+    let command = Value::Object(command);
+    assert_valid(&COMMAND, &command);
+    let command = Command::from_json(&command.to_string()).unwrap();
     assert_eq!(Command::from_json(&command.to_json()).unwrap(), command);
     let answer = host.engine.apply(command).map(|output| {
         let mut output: Value = serde_json::from_str(&output.to_json()).unwrap();
+        assert_valid(&OUTPUT, &output);
         output.as_object_mut().unwrap().remove("session");
         output
     });
@@ -182,6 +187,7 @@ fn random_commands_in_json_do_what_the_typed_calls_do() {
 fn commands_are_strict_and_name_what_is_wrong() {
     let wrong = |json: &str| {
         let error = Command::from_json(json).expect_err(json);
+        assert!(!serde_json::from_str(json).is_ok_and(|command| COMMAND.is_valid(&command)), "{json}");
         assert_eq!(error.code(), ErrorCode::InvalidConfig, "{json}");
         error.detail().to_owned()
     };

@@ -157,6 +157,7 @@ fn stages(built: &[Built]) -> Vec<Vec<Lane>> {
         |built: &Built| step(&format!("tests of {}: {}", built.package, built.name), vec![built.command(&[])]);
     let mut sources: Lane = SOURCES.iter().map(|(name, parts)| step(name, vec![cargo(parts)])).collect();
     sources.push(step("the public API is the one that is listed", program("xtask", &["api", "--check"])));
+    sources.push(step("the JSON Schemas are those of the types", program("xtask", &["schema", "--check"])));
     let pull = [&["models", "pull"][..], &["models", "pull", "smollm2-135m-instruct-q4_1"]];
     let models = vec![step("model files", pull.iter().flat_map(|pull| program("tertulia", pull)).collect::<Vec<_>>())];
     let alone = tests(&["models", "cli", "xtask"]).map(test_step);

@@ -1,4 +1,4 @@
-//! The project's tasks: `cargo xtask api | ci | echo | endpoint | heard | latency | noise | speech | wer`.
+//! The project's tasks: `cargo xtask api | ci | echo | endpoint | heard | latency | noise | schema | speech | wer`.
 
 #![allow(clippy::print_stdout, reason = "a task prints its result to stdout")]
 
@@ -9,6 +9,7 @@ mod endpoint;
 mod heard;
 mod latency;
 mod noise;
+mod schema;
 mod speech;
 mod stand_in;
 mod wer;
@@ -41,6 +42,8 @@ enum Task {
     Noise(noise::Arguments),
     /// Measure the latency of the cues of an end-of-turn decision
     Latency(latency::Arguments),
+    /// Write the JSON Schemas of events and commands to docs/schema, or compare them
+    Schema(schema::Arguments),
     /// Synthesise a folder of texts and score them with the recogniser
     Speech(speech::Arguments),
     /// Transcribe a folder of clips and score the word error rate
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Task::Heard(arguments) => ("heard", heard::run(&arguments)),
         Task::Noise(arguments) => ("noise", noise::run(&arguments)),
         Task::Latency(arguments) => ("latency", latency::run(&arguments)),
+        Task::Schema(arguments) => ("schema", schema::run(&arguments)),
         Task::Speech(arguments) => ("speech", speech::run(&arguments)),
         Task::Wer(arguments) => ("wer", wer::run(&arguments)),
     };

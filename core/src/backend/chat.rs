@@ -111,21 +111,26 @@ impl ChatRequest {
 
 /// Sampling of tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Sampling {
     /// The temperature, 0 to 2; 0 is greedy decoding.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 2.0)))]
     pub temperature: f32,
     /// Nucleus sampling: the likeliest tokens whose probabilities reach this sum, 0 to 1.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = 1.0)))]
     pub top_p: f32,
     /// Top-k sampling: this many of the likeliest tokens; 0 for all.
     pub top_k: u32,
     /// Divides the logits of the last 64 tokens, 0.5 to 2; 1 for no penalty.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.5, max = 2.0)))]
     pub repetition_penalty: f32,
     /// The same seed gives the same reply; `None` draws one.
     pub seed: Option<u64>,
     /// Texts that end the reply, up to 16 of up to 100 bytes; they are not part of it.
     pub stop: Vec<String>,
     /// The most tokens of one reply, 1 to 8,192.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 8_192)))]
     pub max_tokens: u32,
 }
 

@@ -242,6 +242,7 @@ pub trait Sealed {}
 
 /// The memory that [`SessionEngine::trim`] frees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TrimLevel {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The abilities of an engine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Capabilities {
     /// The languages, by primary subtag.
     pub languages: Vec<LanguageCapability>,
@@ -22,6 +23,7 @@ pub struct Capabilities {
 
 /// The abilities of an engine in one language, whatever its region.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LanguageCapability {
     /// The language's primary subtag, such as `es`.
     pub language: String,
@@ -39,6 +41,7 @@ pub struct LanguageCapability {
 
 /// The names of an engine's models.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ModelNames {
     /// Voice activity detection.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Command {
@@ -66,7 +67,7 @@ pub enum Command {
         #[serde(default, deserialize_with = "strict::nested")]
         query: SessionQuery,
         /// The last one of the page before.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "strict::nested")]
         after: Option<SessionCursor>,
         /// The most sessions of a page.
         limit: usize,
@@ -202,10 +203,12 @@ pub enum Command {
 
 /// The answer to a [`Command`]; in JSON an object, empty where there is nothing to say.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum CommandOutput {
     /// It is done.
+    #[cfg_attr(feature = "schema", schemars(extend("maxProperties" = 0)))]
     Done {},
     /// The turn that was started.
     Turn {

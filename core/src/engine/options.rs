@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 /// # }
 /// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct EngineOptions {
     /// The place of the store.
@@ -30,14 +31,17 @@ pub struct EngineOptions {
     /// The key of an encrypted store, in JSON 64 hexadecimal digits; `None` for one that is not encrypted. Its bytes are
     /// in the JSON form, and never in `Debug` output.
     #[serde(with = "key", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>", regex(pattern = "^[0-9A-Fa-f]{64}$")))]
     pub key: Option<StoreKey>,
     /// The quota of audio in bytes; see [`StoreOptions::audio_bytes_max`](crate::store::StoreOptions::audio_bytes_max).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audio_bytes_max: Option<u64>,
     /// The memory limit of all models together, in bytes, from 1; `None` for none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub memory_bytes_max: Option<u64>,
     /// The longest utterance in seconds, 1 to 600.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 600)))]
     pub utterance_seconds_max: u32,
     /// The folder of the model files; `None` for the platform's place for it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,6 +49,7 @@ pub struct EngineOptions {
     /// The threads that the models may use, 1 to 256; `None` for as many as there are processors. All engines of a process
     /// share them.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 256)))]
     pub threads: Option<usize>,
     /// The model of each role.
     pub models: ModelChoices,
@@ -56,6 +61,7 @@ pub struct EngineOptions {
 
 /// The place of an engine's store, as data; in JSON `"memory"` or `{"path": "…"}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StorePlace {
@@ -68,6 +74,7 @@ pub enum StorePlace {
 
 /// The model of each role.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ModelChoices {
     /// Voice activity detection.
@@ -84,7 +91,9 @@ pub struct ModelChoices {
 
 /// The model of a role; in JSON `"default"`, `"none"` or its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", schemars(extend("minLength" = 1, "maxLength" = 200)))]
 pub enum ModelChoice {
     /// The one that suits the most devices.
     #[default]

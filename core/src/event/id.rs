@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 /// A session's id: a UUID version 7, so that ids sort by age.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct SessionId(pub Uuid);
 
@@ -32,6 +33,7 @@ impl std::str::FromStr for SessionId {
 
 /// A turn's number within its session, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct TurnId(pub u64);
 

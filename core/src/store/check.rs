@@ -18,10 +18,11 @@ const UNUSED_BYTES_MIN: u64 = 16 << 20;
 
 /// Counts and bytes of a store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StoreUsage {
     /// Bytes of its storage.
     pub storage_bytes: u64,
-    /// Bytes of it that are unused: of deleted and replaced rows, and room to grow. [`Store::compact`](super::Store::compact)
+    /// Bytes of it that are unused: of deleted and replaced rows, and room to grow. [`Store::compact`](crate::store::Store::compact)
     /// frees most of them.
     pub unused_bytes: u64,
     /// Sessions.

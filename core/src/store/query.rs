@@ -30,6 +30,7 @@ const SESSION_BYTES: usize = 1_024;
 /// # Ok::<(), tertulia::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct SessionQuery {
     /// A part of the title: the host's, or the first words of the user where there is none.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 /// A session: its settings, and where it stands. All times are Unix times in ms.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionRecord {
     /// The session's id.
     pub id: SessionId,
@@ -50,6 +51,7 @@ impl SessionRecord {
 
 /// The chat model's summary of a run of turns; the turns themselves stay in the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Summary {
     /// The text.
     pub text: String,
@@ -68,6 +70,7 @@ impl Summary {
 
 /// A turn: what was said on both sides, and how it ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TurnRecord {
     /// The session that it belongs to.
     pub session: SessionId,
@@ -165,6 +168,7 @@ pub enum AudioKind {
 
 /// Audio in the store, without its samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AudioInfo {
     /// Samples per second.
     pub rate: u32,
@@ -197,6 +201,7 @@ impl StoredAudio {
 
 /// One line of a list of sessions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionSummary {
     /// The session's id.
     pub id: SessionId,
@@ -243,6 +248,7 @@ impl From<&SessionRecord> for SessionSummary {
 
 /// The position in the list of sessions after which a page starts. A host takes it from one page and gives it for the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionCursor {
     /// [`SessionSummary::updated_ms`] of the last session of the page before.
     pub updated_ms: u64,
@@ -255,6 +261,7 @@ pub struct SessionCursor {
 
 /// Some sessions, the one that changed last first. It may be short, or empty, and not the last.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionPage {
     /// The sessions.
     pub sessions: Vec<SessionSummary>,
@@ -277,6 +284,7 @@ pub struct Turns {
 
 /// Some turns of a session, in order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TurnPage {
     /// The turns.
     pub turns: Vec<TurnRecord>,

@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 
 /// The records that a sweep deleted, or would delete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Swept {
     /// Recordings of the user.
     pub user_audio: u64,

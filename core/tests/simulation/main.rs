@@ -5,6 +5,8 @@
 
 mod model;
 mod random;
+#[path = "../schema_support/mod.rs"]
+mod schema_support;
 mod world;
 
 use model::Model;
@@ -84,6 +86,7 @@ fn random_simulations_hold_every_invariant() {
         std::thread::spawn(move || {
             let mut counts = [0; KINDS.len()];
             for event in (half..lives).step_by(2).flat_map(live) {
+                schema_support::assert_valid(&schema_support::EVENT, &serde_json::from_str(&event).unwrap());
                 for (count, kind) in counts.iter_mut().zip(KINDS) {
                     *count += u64::from(event.contains(kind));
                 }

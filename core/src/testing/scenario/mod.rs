@@ -168,7 +168,15 @@ impl Scenario {
     /// # Errors
     /// The difference, as a readable diff.
     pub fn check(&self) -> std::result::Result<(), String> {
-        compare::check(self, &run::run(self).map_err(|error| error.to_string())?)
+        compare::check(self, &self.run().map_err(|error| error.to_string())?)
+    }
+
+    /// Runs the scenario.
+    ///
+    /// # Errors
+    /// That of a call of which the scenario expects none.
+    pub fn run(&self) -> Result<Outcome> {
+        run::run(self)
     }
 
     fn session_config(&self) -> Result<SessionConfig> {
