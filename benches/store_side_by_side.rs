@@ -140,7 +140,8 @@ fn direct(path: &Path, sessions: usize, turns: usize, samples: usize) -> (Vec<Du
                 for n in 1..=turns as u64 {
                     // The engine's writes: the sound, its transcript, and the turn with its reply.
                     let done = turn(s.id, n);
-                    let recognised = TurnRecord { state: TurnState::Open, ended_ms: None, ..done.clone() };
+                    let mut recognised = done.clone();
+                    (recognised.state, recognised.ended_ms) = (TurnState::Open, None);
                     let begun = TurnRecord::new(s.id, done.turn, done.origin, done.started_ms);
                     let [begun, sound] = spoken(&begun, noise(n, samples));
                     let reply = reply_audio(&done, noise(n, REPLY.len() * 400));

@@ -34,25 +34,17 @@ pub(crate) fn turn(session: SessionId, n: u64) -> TurnRecord {
     turn.ended_ms = Some(turn.started_ms + 8_000);
     turn.user_text = format!("Ayer fui al mercado con mi hermana y compramos {n} manzanas.");
     let words = turn.user_text.split(' ').enumerate();
-    turn.transcript = Some(Transcript {
-        text: turn.user_text.clone(),
-        language: Some("es".parse().expect("a tag")),
-        language_probability: 0.98,
-        no_speech_probability: 0.01,
-        average_log_probability: -0.2,
-        finished_probability: None,
-        words: words
-            .map(|(at, word)| Word {
-                text: word.into(),
-                start_ms: at as u64 * 400,
-                end_ms: at as u64 * 400 + 350,
-                confidence: 0.9,
-            })
-            .collect(),
-    });
+    let mut transcript = Transcript::from(turn.user_text.clone());
+    transcript.language = Some("es".parse().expect("a tag"));
+    transcript.language_probability = 0.98;
+    transcript.no_speech_probability = 0.01;
+    transcript.average_log_probability = -0.2;
+    transcript.words = words.map(|(at, word)| Word::new(word, at as u64 * 400..at as u64 * 400 + 350, 0.9)).collect();
+    turn.transcript = Some(transcript);
     turn.reply_text = format!("¡Qué bien! ¿Y qué hicieron con las {n} manzanas? ¿Una tarta, quizás?");
     turn.state = TurnState::Finished;
-    turn.metrics = Some(Metrics { transcript_ms: Some(310), prompt_tokens: 420, ..Metrics::default() });
+    let metrics = turn.metrics.insert(Metrics::default());
+    (metrics.transcript_ms, metrics.prompt_tokens) = (Some(310), 420);
     turn
 }
 

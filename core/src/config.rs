@@ -216,6 +216,7 @@ impl Default for Retention {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Keep {
     /// Never stored.
     Never,
@@ -312,6 +313,7 @@ pub(crate) fn check_range<T: PartialOrd + Display>(name: &str, value: T, range: 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ListeningMode {
     /// The host: all audio up to [`end_utterance`](crate::Session::end_utterance) is one utterance.
     #[default]
@@ -324,6 +326,7 @@ pub enum ListeningMode {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Playback {
     /// The host calls [`Session::played`](crate::Session::played).
     #[default]

@@ -8,7 +8,7 @@
 //!
 //! ```
 //! use tertulia::event::{Event, EventKind};
-//! let event = Event { seq: 7, session: None, turn: None, at_ms: 120, kind: EventKind::PlaybackFlush };
+//! let event = Event::new(EventKind::PlaybackFlush, 7, 120);
 //! assert_eq!(event.to_json(), r#"{"type":"playback_flush","seq":7,"at_ms":120}"#);
 //! assert_eq!(Event::from_json(&event.to_json()).unwrap(), event);
 //! let newer = Event::from_json(r#"{"type":"of_a_newer_version","seq":8,"at_ms":130,"x":1}"#).unwrap();
@@ -19,19 +19,22 @@
 //! an enum, is read as [`EventKind::Unknown`].
 
 use crate::error::{Error, ErrorCode};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
 mod id;
+mod transcript;
 
 pub use crate::language::LanguageTag;
 pub use id::{SessionId, TurnId};
+pub use transcript::{SpokenWord, Transcript, Word};
 
 /// An event of a session or of the engine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct Event {
     /// The kind and its fields.
     #[serde(flatten)]
@@ -49,6 +52,11 @@ pub struct Event {
 }
 
 impl Event {
+    /// An event of no session and no turn.
+    pub fn new(kind: EventKind, seq: u64, at_ms: u64) -> Self {
+        Self { kind, seq, session: None, turn: None, at_ms }
+    }
+
     /// The canonical JSON form, on one line.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("events hold only strings, numbers and plain structs")
@@ -84,7 +92,7 @@ impl<'de> Deserialize<'de> for Event {
     }
 }
 
-/// The kinds of events.
+/// The kinds of events. The type `reply_data` is reserved for structured output beside the speech of a reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -172,7 +180,7 @@ pub enum EventKind {
         #[serde(skip)]
         pcm: Arc<[f32]>,
         /// The bytes of the reply's text that it speaks.
-        #[serde(with = "span")]
+        #[serde(with = "transcript::span")]
         #[cfg_attr(feature = "schema", schemars(with = "[usize; 2]"))]
         text_span: Range<usize>,
         /// Its words, with samples counted from the start of the reply; empty where the voice has no word times.
@@ -235,6 +243,7 @@ pub enum EventKind {
 /// An error inside an event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct ErrorInfo {
     /// The stable number.
     pub code: ErrorCode,
@@ -258,6 +267,7 @@ impl From<&Error> for ErrorInfo {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum TurnOrigin {
     /// The user spoke.
     Utterance,
@@ -273,6 +283,7 @@ pub enum TurnOrigin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum EndReason {
     /// The host called `end_utterance`.
     Host,
@@ -292,6 +303,7 @@ pub enum EndReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum InterruptReason {
     /// The user spoke or typed.
     BargeIn,
@@ -305,6 +317,7 @@ pub enum InterruptReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Stage {
     /// Decoding the audio and finding speech in it.
     Decode,
@@ -322,6 +335,7 @@ pub enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "state", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum TurnState {
     /// It is under way.
     Open,
@@ -341,80 +355,12 @@ pub enum TurnState {
     },
 }
 
-/// A transcript.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Transcript {
-    /// The text, trimmed; empty without speech.
-    pub text: String,
-    /// The language that was set or detected; absent in JSON where there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub language: Option<LanguageTag>,
-    /// The probability of that language among those allowed, 0 to 1; 1 where it was set.
-    #[serde(deserialize_with = "number")]
-    pub language_probability: f32,
-    /// The probability, 0 to 1, of no speech (the highest among the recogniser's windows).
-    #[serde(deserialize_with = "number")]
-    pub no_speech_probability: f32,
-    /// The mean natural logarithm of the tokens' probabilities.
-    #[serde(deserialize_with = "number")]
-    pub average_log_probability: f32,
-    /// The recogniser's probability, 0 to 1, that the utterance is complete: a cue for endpointing. Not stored; `None`
-    /// where the recogniser has no estimate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finished_probability: Option<f32>,
-    /// The words, in order; their texts joined by spaces need not equal `text`.
-    pub words: Vec<Word>,
-}
-
-impl From<String> for Transcript {
-    /// A transcript of a recogniser that gives nothing but the text: certain, without word times.
-    fn from(text: String) -> Self {
-        Self { text: text.trim().to_owned(), language_probability: 1.0, ..Self::default() }
-    }
-}
-
-/// One recognised word.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Word {
-    /// The word with its punctuation.
-    pub text: String,
-    /// Its start, in ms from the utterance's start.
-    pub start_ms: u64,
-    /// Its end, in ms from the utterance's start.
-    pub end_ms: u64,
-    /// The mean probability of its tokens, 0 to 1.
-    #[serde(deserialize_with = "number")]
-    pub confidence: f32,
-}
-
-/// Reads the null that JSON has for a number that is not finite.
-fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
-    Ok(Option::<f32>::deserialize(deserializer)?.unwrap_or(f32::NAN))
-}
-
-/// The position of a spoken word in text and audio.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct SpokenWord {
-    /// The bytes of the text that is spoken.
-    #[serde(with = "span")]
-    #[cfg_attr(feature = "schema", schemars(with = "[usize; 2]"))]
-    pub text_span: Range<usize>,
-    /// The language it is pronounced in.
-    pub language: LanguageTag,
-    /// The first sample, counted from the start of the chunk (in events: of the reply).
-    pub start_sample: u64,
-    /// The sample after the last.
-    pub end_sample: u64,
-}
-
 /// Latencies and costs of a turn. Latencies count from the end of the utterance, or from the call that started the turn;
 /// they are `None`, and absent in JSON, where the turn did not come that far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
+#[non_exhaustive]
 pub struct Metrics {
     /// To the end-of-turn decision.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -455,17 +401,4 @@ pub struct Metrics {
     pub reply_tokens: u32,
     /// Messages that did not fit the context and were dropped.
     pub dropped_messages: u32,
-}
-
-/// A span as `[start, end]`, the end excluded.
-mod span {
-    use super::{Deserialize, Deserializer, Range, Serialize, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(span: &Range<usize>, serializer: S) -> Result<S::Ok, S::Error> {
-        [span.start, span.end].serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Range<usize>, D::Error> {
-        <[usize; 2]>::deserialize(deserializer).map(|[start, end]| start..end)
-    }
 }

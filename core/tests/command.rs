@@ -200,6 +200,8 @@ fn commands_are_strict_and_name_what_is_wrong() {
     let config = json!({"native": "en", "target": "es", "listening": {"idel_ms": 1}});
     let create = json!({"type": "create_session", "config": config});
     assert!(wrong(&create.to_string()).contains("listening.idel_ms: unknown field"));
+    let page = json!({"type": "sessions", "limit": 9, "after": {"updated_ms": 1, "id": session, "trun": 1}});
+    assert!(wrong(&page.to_string()).contains("trun: unknown field"));
     for json in ["", "[]", "{}", "7"] {
         wrong(json);
     }

@@ -2,31 +2,28 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use tertulia::backend::{Message, Role};
 use tertulia::event::{
     EndReason, ErrorInfo, Event, EventKind, InterruptReason, Metrics, SpokenWord, Stage, Transcript, TurnOrigin, Word,
 };
 use tertulia::{ErrorCode, SessionId, TurnId};
 
 fn kinds() -> Vec<EventKind> {
-    let transcript = Transcript {
-        text: "Hola, Ana.".into(),
-        language: Some("es".parse().unwrap()),
-        language_probability: 0.75,
-        no_speech_probability: 0.125,
-        average_log_probability: -0.25,
-        finished_probability: None,
-        words: vec![Word { text: "Hola,".into(), start_ms: 120, end_ms: 480, confidence: 0.5 }],
-    };
-    let draft = Transcript { language: None, finished_probability: Some(0.25), ..transcript.clone() };
-    let all_latencies = Metrics {
-        decided_ms: Some(300),
-        transcript_ms: Some(500),
-        first_text_ms: Some(700),
-        first_audio_ms: Some(900),
-        computed_ms: Some(1500),
-        ..Metrics::default()
-    };
-    let word = SpokenWord { text_span: 0..4, language: "es".parse().unwrap(), start_sample: 600, end_sample: 9000 };
+    let mut transcript = Transcript::from("Hola, Ana.".to_owned());
+    transcript.language = Some("es".parse().unwrap());
+    transcript.language_probability = 0.75;
+    transcript.no_speech_probability = 0.125;
+    transcript.average_log_probability = -0.25;
+    transcript.words = vec![Word::new("Hola,", 120..480, 0.5)];
+    let mut draft = transcript.clone();
+    (draft.language, draft.finished_probability) = (None, Some(0.25));
+    let mut all_latencies = Metrics::default();
+    (all_latencies.decided_ms, all_latencies.transcript_ms) = (Some(300), Some(500));
+    (all_latencies.first_text_ms, all_latencies.first_audio_ms) = (Some(700), Some(900));
+    all_latencies.computed_ms = Some(1500);
+    let mut costs = Metrics::default();
+    (costs.first_audio_ms, costs.evaluated_tokens) = (Some(800), 12);
+    let word = SpokenWord::new(0..4, "es".parse().unwrap(), 600..9000);
     let error = ErrorInfo::from(&tertulia::Error::new(ErrorCode::ChatFailed, "why"));
     vec![
         EventKind::SessionOpened { resumed: true, turns: 3 },
@@ -54,7 +51,7 @@ fn kinds() -> Vec<EventKind> {
         EventKind::TurnFinished { reply_text: "¿Qué tal?".into() },
         EventKind::TurnInterrupted { reason: InterruptReason::BargeIn, heard_text: "¿Qué".into(), estimated: false },
         EventKind::TurnFailed { stage: Stage::Reply, error: error.clone() },
-        EventKind::Metrics(Metrics { first_audio_ms: Some(800), evaluated_tokens: 12, ..Metrics::default() }),
+        EventKind::Metrics(costs),
         EventKind::SessionClosed { ended: true },
         EventKind::ModelLoading { model: "whisper-base".into(), progress: 0.5 },
         EventKind::Error(error),
@@ -73,8 +70,9 @@ fn event_json_equals_the_golden_file() {
         .into_iter()
         .zip(1..)
         .map(|(kind, seq)| {
-            let turn = (seq % 2 == 0).then_some(TurnId(4));
-            Event { kind, seq, session: Some(session), turn, at_ms: seq * 10 }.to_json()
+            let mut event = Event::new(kind, seq, seq * 10);
+            (event.session, event.turn) = (Some(session), (seq % 2 == 0).then_some(TurnId(4)));
+            event.to_json()
         })
         .collect();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/events.jsonl");
@@ -93,7 +91,7 @@ fn event_json_equals_the_golden_file() {
 #[test]
 fn event_json_is_one_line_with_type_seq_and_at_ms() {
     for kind in kinds() {
-        let json = Event { kind, seq: 1, session: None, turn: None, at_ms: 2 }.to_json();
+        let json = Event::new(kind, 1, 2).to_json();
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         let object = value.as_object().unwrap();
         assert!(object["type"].is_string() && object["seq"] == 1 && object["at_ms"] == 2);
@@ -105,7 +103,8 @@ fn event_json_is_one_line_with_type_seq_and_at_ms() {
 #[test]
 fn event_json_reads_back_equal() {
     for kind in kinds() {
-        let event = Event { kind, seq: 1, session: Some(SessionId::new(0)), turn: Some(TurnId(2)), at_ms: 3 };
+        let mut event = Event::new(kind, 1, 3);
+        (event.session, event.turn) = (Some(SessionId::new(0)), Some(TurnId(2)));
         assert_eq!(Event::from_json(&event.to_json()).unwrap(), event);
     }
 }
@@ -125,6 +124,19 @@ fn event_json_of_a_newer_version_is_read() {
     {
         assert_eq!(read(json).unwrap_err().code(), ErrorCode::InvalidArgument, "{json}");
     }
+}
+
+#[test]
+fn reserved_names_have_no_meaning_yet() {
+    const RESERVED: [&str; 4] = ["reply_data", "tool", "tool_calls", "tool_call_id"];
+    let (_, page) = include_str!("../../docs/events.md").split_once("## Reserved names").unwrap();
+    assert!(RESERVED.iter().all(|name| page.contains(&format!("`{name}`"))));
+    let data = r#"{"type":"reply_data","seq":9,"at_ms":2,"turn":4,"data":{"mood":"glad"}}"#;
+    let event = Event::from_json(data).unwrap();
+    assert_eq!((event.kind, event.seq, event.turn), (EventKind::Unknown, 9, Some(TurnId(4))));
+    assert!(serde_json::from_str::<Role>("\"tool\"").is_err());
+    let message = serde_json::json!(Message::new(Role::User, "Hola."));
+    assert!(RESERVED.iter().all(|name| message.get(name).is_none()));
 }
 
 /// The paths of an event's own fields, such as `words[].text`; one empty path for an event without any.

@@ -69,22 +69,20 @@ impl Hostile {
 
     fn transcript(&self) -> Transcript {
         let words = (0..self.below(3))
-            .map(|_| Word {
-                text: self.text(),
-                start_ms: if self.below(9) == 0 { u64::MAX } else { self.below(500) },
-                end_ms: if self.below(9) == 0 { u64::MAX } else { self.below(900) },
-                confidence: self.probability(),
+            .map(|_| {
+                let start_ms = if self.below(9) == 0 { u64::MAX } else { self.below(500) };
+                let end_ms = if self.below(9) == 0 { u64::MAX } else { self.below(900) };
+                Word::new(self.text(), start_ms..end_ms, self.probability())
             })
             .collect();
-        Transcript {
-            text: self.text(),
-            language: None,
-            language_probability: self.probability(),
-            no_speech_probability: self.probability(),
-            average_log_probability: -self.probability(),
-            finished_probability: Some(self.probability()),
-            words,
-        }
+        let mut transcript = Transcript::default();
+        transcript.text = self.text();
+        transcript.language_probability = self.probability();
+        transcript.no_speech_probability = self.probability();
+        transcript.average_log_probability = -self.probability();
+        transcript.finished_probability = Some(self.probability());
+        transcript.words = words;
+        transcript
     }
 
     fn chunk(&self, text: &str) -> SpeechChunk {
@@ -93,11 +91,9 @@ impl Hostile {
             samples[0] = f32::NAN;
         }
         let span = || self.place(text.len())..self.place(text.len());
-        let word = |_| SpokenWord {
-            text_span: span(),
-            language: tag("es"),
-            start_sample: self.below(400),
-            end_sample: if self.below(9) == 0 { u64::MAX } else { self.below(900) },
+        let word = |_| {
+            let end = if self.below(9) == 0 { u64::MAX } else { self.below(900) };
+            SpokenWord::new(span(), tag("es"), self.below(400)..end)
         };
         let rate = if self.below(20) > 0 { 8_000 } else { [0, 1, 24_000, u32::MAX][self.below(4) as usize] };
         let mut chunk = SpeechChunk::new(samples, rate, span());
@@ -190,7 +186,7 @@ impl Recognizer for Hostile {
                 RecognitionStep::Partial { stable_len: hostile.place(text.len()), text }
             }
         };
-        let last = Transcript { text: "Hola.".into(), ..Transcript::default() };
+        let last = Transcript::from("Hola.".to_owned());
         let (hostile, polite) = (self.clone(), vec![RecognitionStep::Final(last)]);
         Ok(Box::new(HostileSteps { hostile, code: ErrorCode::RecognizerFailed, polite, each }))
     }
@@ -230,7 +226,7 @@ impl Synthesizer for Hostile {
     }
 
     fn voices(&self) -> Vec<VoiceInfo> {
-        vec![VoiceInfo { name: "v".into(), language: tag("es") }]
+        vec![VoiceInfo::new("v", tag("es"))]
     }
 
     fn synthesize(&self, request: SynthesisRequest) -> Result<Steps<'static, SpeechChunk>> {

@@ -5,7 +5,7 @@ mod store_support;
 use redb::{ReadableDatabase, ReadableTable, TableDefinition};
 use std::path::Path;
 use store_support::{NOW_MS, code, memory, open_turn, reply_audio, samples, session, turn, user_audio};
-use tertulia::store::{AudioKind, Damage, Store, StoreKey, StoreLocation, Write};
+use tertulia::store::{AudioKind, Store, StoreKey, StoreLocation, Write};
 use tertulia::testing::fault::FaultyDisk;
 use tertulia::{Error, ErrorCode, Result};
 
@@ -296,7 +296,7 @@ fn usage_counts_records_and_verify_lists_damage() {
         (0..bytes.len() - 4_000).step_by(4_000).filter(|&at| bytes[at..at + 4_000] == [0x0c; 4_000]).collect();
     runs.iter().for_each(|&run| disk.flip_bit(run, 1));
     let verified = Store::open(disk.location(), NOW_MS).unwrap().verify().wait().unwrap();
-    let damage =
-        Damage { session: s.id, turn: Some(said.turn), audio: Some(AudioKind::User), code: ErrorCode::RecordCorrupt };
-    assert_eq!((verified.damaged, verified.recordings), (vec![damage], 1));
+    let damage: Vec<_> = verified.damaged.iter().map(|d| (d.session, d.turn, d.audio, d.code)).collect();
+    assert_eq!(damage, [(s.id, Some(said.turn), Some(AudioKind::User), ErrorCode::RecordCorrupt)]);
+    assert_eq!(verified.recordings, 1);
 }

@@ -135,7 +135,8 @@ fn retention_expires_each_kind_by_its_own_rule() {
         (ended(3) + 2 * HOUR_MS, 0, 2),
         (ended(3) + 99 * HOUR_MS, 0, 0),
     ] {
-        let expected = Swept { user_audio, reply_audio: 0, texts, audio_bytes: user_audio * 2000 };
+        let mut expected = Swept::default();
+        (expected.user_audio, expected.texts, expected.audio_bytes) = (user_audio, texts, user_audio * 2000);
         assert_eq!(store.sweep(now_ms, true).unwrap(), expected);
         assert_eq!(store.sweep(now_ms, true).unwrap(), expected);
         assert_eq!(store.sweep(now_ms, false).unwrap(), expected);
@@ -366,7 +367,7 @@ fn a_quota_holds_for_a_store_that_was_filled_without_one() {
 }
 
 fn put_summary(store: &Store, session: SessionId, from: u64, through: u64) {
-    let summary = Summary { text: "Se llama Ximena.".into(), from: TurnId(from), through: TurnId(through) };
+    let summary = Summary::new("Se llama Ximena.", TurnId(from), TurnId(through));
     store.apply(&[Write::PutSummary { session, summary }]).unwrap();
 }
 

@@ -12,7 +12,7 @@ use tertulia::{Keep, SessionId};
 fn search(store: &Store, query: &SessionQuery, limit: usize) -> (Vec<SessionId>, usize) {
     let (mut found, mut after) = (Vec::new(), None);
     for pages in 1.. {
-        let SessionPage { sessions, damaged, next } = store.sessions(query, after, limit).unwrap();
+        let SessionPage { sessions, damaged, next, .. } = store.sessions(query, after, limit).unwrap();
         assert!(damaged.is_empty() && sessions.len() <= limit);
         found.extend(sessions.iter().map(|session| session.id));
         if next.is_none() {

@@ -99,7 +99,7 @@ fn a_session_resumes_with_its_summary_and_the_turns_after_it() {
         store.turns(s.id).unwrap().turns,
         "without a summary, with all of them"
     );
-    let summary = |through| Summary { text: "Hablamos mucho.".into(), from: TurnId(1), through: TurnId(through) };
+    let summary = |through| Summary::new("Hablamos mucho.", TurnId(1), TurnId(through));
     for through in [200, 297] {
         store.apply(&[Write::PutSummary { session: s.id, summary: summary(through) }]).unwrap();
     }

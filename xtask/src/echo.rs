@@ -401,7 +401,7 @@ impl Synthesizer for ClipVoice {
         languages()
     }
     fn voices(&self) -> Vec<VoiceInfo> {
-        languages().into_iter().map(|language| VoiceInfo { name: language.to_string(), language }).collect()
+        languages().into_iter().map(|language| VoiceInfo::new(language.to_string(), language)).collect()
     }
     fn synthesize(&self, request: SynthesisRequest) -> tertulia::Result<Steps<'static, SpeechChunk>> {
         let samples = std::mem::take(&mut *self.clip.lock().unwrap_or_else(PoisonError::into_inner));
@@ -424,7 +424,8 @@ impl Recognizer for Words {
     }
     fn recognize(&self, _request: RecognitionRequest) -> tertulia::Result<Steps<'static, RecognitionStep>> {
         let text = if self.finds_words.load(Ordering::Acquire) { "Espera un momento." } else { "" };
-        let transcript = Transcript { text: text.into(), language: languages().pop(), ..Transcript::default() };
+        let mut transcript = Transcript::from(text.to_owned());
+        transcript.language = languages().pop();
         let mut step = Some(RecognitionStep::Final(transcript));
         Ok(steps_from_fn(move || Ok(step.take())))
     }

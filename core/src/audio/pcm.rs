@@ -4,6 +4,7 @@ use crate::wav::{WAV_HEADER_LEN, wav_header};
 
 /// Decoded sound.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Pcm {
     /// Mono samples between -1 and 1.
     pub samples: Vec<f32>,

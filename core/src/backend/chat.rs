@@ -7,9 +7,10 @@ use crate::error::Result;
 use crate::language::LanguageTag;
 use serde::{Deserialize, Serialize};
 
-/// The author of a message.
+/// The author of a message. In JSON the author `tool` is reserved for results of the host's functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Role {
     /// Instructions.
     System,
@@ -21,6 +22,7 @@ pub enum Role {
 
 /// One message of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Message {
     /// Its author.
     pub role: Role,
@@ -175,6 +177,7 @@ impl ChatStep {
 /// Why a reply ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum StopReason {
     /// An end token or a stop text.
     Stop,
@@ -184,6 +187,7 @@ pub enum StopReason {
 
 /// Token counts of a reply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ChatUsage {
     /// Tokens of the prompt.
     pub prompt_tokens: u32,

@@ -40,11 +40,19 @@ pub trait Synthesizer: Model {
 
 /// A voice of a synthesizer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct VoiceInfo {
     /// The name that settings use, such as `ef_dora`.
     pub name: String,
     /// The voice's own language.
     pub language: LanguageTag,
+}
+
+impl VoiceInfo {
+    /// A voice.
+    pub fn new(name: impl Into<String>, language: LanguageTag) -> Self {
+        Self { name: name.into(), language }
+    }
 }
 
 /// A request to synthesise a text.

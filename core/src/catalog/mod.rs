@@ -50,6 +50,7 @@ pub struct Catalog {
 /// A level of the learner, and the instructions that it gives the chat model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Level {
     /// The name that settings use, such as `A2`.
     pub name: String,
@@ -68,6 +69,7 @@ pub struct Level {
 /// A situation to speak in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Scenario {
     /// The name that settings use, such as `cafe`.
     pub name: String,
@@ -95,6 +97,7 @@ pub struct Scenario {
 /// An example exchange of learner and tutor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Exchange {
     /// The learner's words.
     pub learner: String,

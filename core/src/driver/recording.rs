@@ -32,6 +32,7 @@ const BLOCKS_PER_S: usize = 10;
 
 /// A recording, and the settings for it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ListenRequest {
     /// Mono samples between -1 and 1.
     pub samples: Vec<f32>,

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The abilities of an engine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct Capabilities {
     /// The languages, by primary subtag.
     pub languages: Vec<LanguageCapability>,
@@ -24,6 +25,7 @@ pub struct Capabilities {
 /// The abilities of an engine in one language, whatever its region.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct LanguageCapability {
     /// The language's primary subtag, such as `es`.
     pub language: String,
@@ -42,6 +44,7 @@ pub struct LanguageCapability {
 /// The names of an engine's models.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct ModelNames {
     /// Voice activity detection.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -19,6 +19,7 @@ const UNUSED_BYTES_MIN: u64 = 16 << 20;
 /// Counts and bytes of a store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct StoreUsage {
     /// Bytes of its storage.
     pub storage_bytes: u64,
@@ -43,6 +44,7 @@ pub struct StoreUsage {
 
 /// The result of [`Store::verify`](super::Store::verify).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Verified {
     /// Sessions that are sound.
     pub sessions: u64,
@@ -65,6 +67,7 @@ impl Verified {
 
 /// A damaged or lost record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Damage {
     /// The session that it belongs to.
     pub session: SessionId,

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 /// A session: its settings, and where it stands. All times are Unix times in ms.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct SessionRecord {
     /// The session's id.
     pub id: SessionId,
@@ -52,6 +53,7 @@ impl SessionRecord {
 /// The chat model's summary of a run of turns; the turns themselves stay in the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct Summary {
     /// The text.
     pub text: String,
@@ -62,6 +64,11 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// A summary of the turns from the first to the last.
+    pub fn new(text: impl Into<String>, from: TurnId, through: TurnId) -> Self {
+        Self { text: text.into(), from, through }
+    }
+
     /// True for a turn in the run that it covers.
     pub fn covers(&self, turn: TurnId) -> bool {
         (self.from..=self.through).contains(&turn)
@@ -71,6 +78,7 @@ impl Summary {
 /// A turn: what was said on both sides, and how it ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct TurnRecord {
     /// The session that it belongs to.
     pub session: SessionId,
@@ -159,6 +167,7 @@ impl TurnRecord {
 /// Whose audio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum AudioKind {
     /// The user's.
     User = 0,
@@ -169,6 +178,7 @@ pub enum AudioKind {
 /// Audio in the store, without its samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct AudioInfo {
     /// Samples per second.
     pub rate: u32,
@@ -185,6 +195,7 @@ impl AudioInfo {
 
 /// Audio from the store: mono, 16 bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StoredAudio {
     /// Samples per second.
     pub rate: u32,
@@ -202,6 +213,7 @@ impl StoredAudio {
 /// One line of a list of sessions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct SessionSummary {
     /// The session's id.
     pub id: SessionId,
@@ -249,6 +261,7 @@ impl From<&SessionRecord> for SessionSummary {
 /// The position in the list of sessions after which a page starts. A host takes it from one page and gives it for the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct SessionCursor {
     /// [`SessionSummary::updated_ms`] of the last session of the page before.
     pub updated_ms: u64,
@@ -262,6 +275,7 @@ pub struct SessionCursor {
 /// Some sessions, the one that changed last first. It may be short, or empty, and not the last.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct SessionPage {
     /// The sessions.
     pub sessions: Vec<SessionSummary>,
@@ -273,6 +287,7 @@ pub struct SessionPage {
 
 /// Turns of a session, in order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Turns {
     /// The turns.
     pub turns: Vec<TurnRecord>,
@@ -285,6 +300,7 @@ pub struct Turns {
 /// Some turns of a session, in order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct TurnPage {
     /// The turns.
     pub turns: Vec<TurnRecord>,

@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 /// The records that a sweep deleted, or would delete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct Swept {
     /// Recordings of the user.
     pub user_audio: u64,

@@ -158,7 +158,7 @@ impl Recognizer for TwoPasses {
     }
 
     fn recognize(&self, _request: RecognitionRequest) -> Result<Steps<'static, RecognitionStep>> {
-        let said = |text: &str| Transcript { text: text.to_owned(), ..Transcript::default() };
+        let said = |text: &str| Transcript::from(text.to_owned());
         let mut passes =
             [RecognitionStep::FirstPass(said("Un té.")), RecognitionStep::Final(said("Un café."))].into_iter();
         let may_finish = self.0.clone();

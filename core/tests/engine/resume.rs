@@ -126,10 +126,7 @@ fn shut_down_stores_everything() {
     let (_, turns) = host.engine.session(page.sessions[0].id).unwrap();
     assert_eq!(turns.turns[0].turn, turn);
     assert_ne!(turns.turns[0].state, TurnState::Open);
-    assert_eq!(
-        type_of(&tertulia::Event { kind: EventKind::PlaybackFlush, seq: 1, session: None, turn: None, at_ms: 0 }),
-        "playback_flush"
-    );
+    assert_eq!(type_of(&tertulia::Event::new(EventKind::PlaybackFlush, 1, 0)), "playback_flush");
 }
 
 #[test]

@@ -62,9 +62,7 @@ fn detail(event: &tertulia::Event) -> String {
 
 #[test]
 fn wrong_speech_fails_the_turn_and_says_what_was_wrong() {
-    let word = |text_span, start_sample, end_sample| {
-        vec![SpokenWord { text_span, language: "es".parse().unwrap(), start_sample, end_sample }]
-    };
+    let word = |text_span, start, end| vec![SpokenWord::new(text_span, "es".parse().unwrap(), start..end)];
     let chunk = |span, words| {
         let mut chunk = SpeechChunk::new(vec![0.1; 100], 8_000, span);
         chunk.words = words;
@@ -107,7 +105,7 @@ fn wrong_speech_fails_the_turn_and_says_what_was_wrong() {
 fn a_wrong_transcript_fails_the_turn_and_says_what_was_wrong() {
     let transcript = |change: fn(&mut Transcript)| {
         let mut transcript = Transcript::from("ñandú".to_owned());
-        transcript.words = vec![Word { text: "ñandú".into(), start_ms: 0, end_ms: 300, confidence: 0.5 }];
+        transcript.words = vec![Word::new("ñandú", 0..300, 0.5)];
         change(&mut transcript);
         RecognitionStep::Final(transcript)
     };

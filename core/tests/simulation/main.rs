@@ -112,12 +112,7 @@ fn a_seed_reproduces_a_simulation() {
 
 /// Checks a turn of two words, of which the host played the first, 400 samples.
 fn verdict(change: impl FnOnce(&mut Vec<EventKind>)) -> Result<(), String> {
-    let word = |text_span, start_sample, end_sample| SpokenWord {
-        text_span,
-        language: "es".parse().unwrap(),
-        start_sample,
-        end_sample,
-    };
+    let word = |text_span, start, end| SpokenWord::new(text_span, "es".parse().unwrap(), start..end);
     let chunk = |chunk, text_span: std::ops::Range<usize>| EventKind::ReplyAudioDelta {
         chunk,
         rate: 8_000,
@@ -141,7 +136,9 @@ fn verdict(change: impl FnOnce(&mut Vec<EventKind>)) -> Result<(), String> {
         let mut model = Model::new(&config, true, true);
         for (at, kind) in kinds.into_iter().enumerate() {
             let (seq, at_ms) = (at as u64 + 1, at as u64);
-            model.read(Event { kind, seq, session: None, turn: Some(TurnId(1)), at_ms }, at_ms);
+            let mut event = Event::new(kind, seq, at_ms);
+            event.turn = Some(TurnId(1));
+            model.read(event, at_ms);
             model.report(TurnId(1), 400, at_ms);
         }
         model.assert_quiet(&[TurnId(1)]);

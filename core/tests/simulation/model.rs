@@ -141,7 +141,9 @@ impl Model {
         assert_eq!(event.seq, self.seq, "events are counted without a gap");
         assert!(!self.closed, "{event:?} after the end of the session");
         let at_ms = self.opened_ms + event.at_ms;
-        let json = Event { session: None, ..event.clone() }.to_json();
+        let mut told = event.clone();
+        told.session = None;
+        let json = told.to_json();
         self.told.push(json.clone());
         match (event.turn, event.kind) {
             (Some(turn), EventKind::TurnStarted { retry_of, corrects, .. }) => {

@@ -37,18 +37,13 @@ pub(crate) fn turn(session: SessionId, n: u64) -> TurnRecord {
     let mut turn = TurnRecord::new(session, TurnId(n), TurnOrigin::Utterance, NOW_MS + n * 1000);
     turn.ended_ms = Some(turn.started_ms + 900);
     turn.user_text = format!("¿Qué tal, número {n}?");
-    turn.transcript = Some(Transcript {
-        text: turn.user_text.clone(),
-        language: Some("es".parse().unwrap()),
-        language_probability: 0.9 + n as f32 / 1e6,
-        no_speech_probability: 0.01,
-        average_log_probability: -0.25,
-        finished_probability: None,
-        words: vec![
-            Word { text: "¿Qué".into(), start_ms: 10, end_ms: 200, confidence: 0.99 },
-            Word { text: "tal,".into(), start_ms: 200, end_ms: 410 + n, confidence: 0.5 },
-        ],
-    });
+    let mut transcript = Transcript::from(turn.user_text.clone());
+    transcript.language = Some("es".parse().unwrap());
+    transcript.language_probability = 0.9 + n as f32 / 1e6;
+    transcript.no_speech_probability = 0.01;
+    transcript.average_log_probability = -0.25;
+    transcript.words = vec![Word::new("¿Qué", 10..200, 0.99), Word::new("tal,", 200..410 + n, 0.5)];
+    turn.transcript = Some(transcript);
     turn.reply_text = format!("Muy bien, gracias. ¿Y tú? ({n})");
     turn.state = match n % 4 {
         0 => TurnState::Failed { stage: Stage::Speak, code: ErrorCode::SynthesizerFailed },
@@ -60,7 +55,8 @@ pub(crate) fn turn(session: SessionId, n: u64) -> TurnRecord {
         turn.heard_text = Some("Muy bien,".into());
         turn.heard_estimated = n % 4 == 3;
     }
-    turn.metrics = Some(Metrics { transcript_ms: Some(n), prompt_tokens: 120, ..Metrics::default() });
+    let metrics = turn.metrics.insert(Metrics::default());
+    (metrics.transcript_ms, metrics.prompt_tokens) = (Some(n), 120);
     turn
 }
 

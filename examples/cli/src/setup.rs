@@ -170,6 +170,7 @@ pub(crate) fn with_progress<T>(output: &Output, pull: impl FnOnce(PullOptions<'_
             Phase::Verifying => "verifying",
             Phase::Converting => "converting",
             Phase::Ready => "ready",
+            _ => "working",
         };
         bar.show(&format!("{}: {doing} {}", progress.model, progress.file), progress.done_bytes, progress.total_bytes);
     };

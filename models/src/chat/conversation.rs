@@ -95,7 +95,7 @@ impl GgufConversation {
         let prompt: Vec<PromptMessage<'_>> = (0..messages.len())
             .filter(stays)
             .map(|at| {
-                let Message { role, content } = &messages[at];
+                let Message { role, content, .. } = &messages[at];
                 let known = self.replies.get(&at).filter(|_| *role == Role::Assistant);
                 let (tokens, text) = known.map_or((&[][..], content.as_str()), |reply| reply.split(content));
                 PromptMessage { role: *role, tokens, text }
@@ -122,16 +122,15 @@ impl GgufConversation {
         self.replies.insert(place, KnownReply::default());
         // The last token is evaluated in any case: its logits choose the first of the reply.
         let common = self.cached.iter().zip(&prompt).take_while(|(a, b)| a == b).count().min(prompt.len() - 1);
+        let mut usage = ChatUsage::default();
+        usage.prompt_tokens = prompt.len() as u32;
+        usage.evaluated_tokens = (prompt.len() - common) as u32;
+        usage.dropped_messages = dropped as u32;
         let mut reply = Reply {
             sampler: Sampler::new(&request.sampling),
             text: TextStream::new(&request.sampling.stop),
             tokens_max: (request.sampling.max_tokens as usize).min(loaded.context_len - prompt.len()),
-            usage: ChatUsage {
-                prompt_tokens: prompt.len() as u32,
-                evaluated_tokens: (prompt.len() - common) as u32,
-                reply_tokens: 0,
-                dropped_messages: dropped as u32,
-            },
+            usage,
             evaluated: common,
             sequence: prompt,
             prompt_len: 0,

@@ -120,6 +120,8 @@ fn name(role: Role) -> &'static str {
         Role::System => "system",
         Role::User => "user",
         Role::Assistant => "assistant",
+        // The one role that the engine reserves.
+        _ => "tool",
     }
 }
 

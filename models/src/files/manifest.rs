@@ -28,6 +28,7 @@ use tertulia::{Error, ErrorCode, LanguageTag, Result};
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Manifest {
     /// The default model of a role.
     #[serde(default)]
@@ -39,6 +40,7 @@ pub struct Manifest {
 /// One model.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ModelEntry {
     /// The name that calls use: letters, digits, `.`, `-` and `_`.
     pub name: String,
@@ -64,6 +66,7 @@ pub struct ModelEntry {
 /// The role of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Role {
     /// Speech to text.
     Recognizer,
@@ -93,6 +96,7 @@ impl Role {
 /// How upstream files become one GGUF file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Conversion {
     /// The one file is a GGUF file already.
     #[default]
@@ -120,6 +124,7 @@ impl Conversion {
 /// A file that upstream publishes, and where it can be had.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct UpstreamFile {
     /// Its name, without a folder.
     pub name: String,
@@ -134,6 +139,7 @@ pub struct UpstreamFile {
 /// One place to get a file from.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
+#[non_exhaustive]
 pub enum Source {
     /// The file itself, over HTTP(S).
     Https {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 /// Written beside a GGUF file when it is made.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct Record {
     /// The GGUF file's size.
     pub bytes: u64,

@@ -40,6 +40,7 @@ pub struct ModelInfo {
 /// How a model stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ModelState {
     /// It can be loaded.
     Ready,

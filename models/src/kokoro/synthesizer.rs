@@ -55,6 +55,7 @@ struct Loaded {
 
 /// An utterance given in phonemes, spoken.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Utterance {
     /// 24,000 samples a second, between -1 and 1; nothing is trimmed.
     pub samples: Vec<f32>,
@@ -171,7 +172,7 @@ impl Opened {
         let voices = file.strings("kokoro.voices")?.into_iter().filter_map(|name| {
             let language = voice_language(name)?;
             let known = spoken.iter().any(|tag| tag.same_language(&language));
-            known.then(|| VoiceInfo { name: name.to_owned(), language })
+            known.then(|| VoiceInfo::new(name, language))
         });
         let voices = voices.collect();
         Ok(Self { file_bytes: file.file_bytes(), vocab, voices })
@@ -269,12 +270,10 @@ fn trimmed(chunk: &Chunk, words: &[PhonemeWord], samples: &[f32], durations: &[u
         match spoken.last_mut() {
             // The words of a number are one word of the text.
             Some(last) if last.text_span == word.text_span => last.end_sample = within(time.end),
-            _ => spoken.push(SpokenWord {
-                text_span: word.text_span.clone(),
-                language: word.language.clone(),
-                start_sample: within(time.start),
-                end_sample: within(time.end),
-            }),
+            _ => {
+                let samples = within(time.start)..within(time.end);
+                spoken.push(SpokenWord::new(word.text_span.clone(), word.language.clone(), samples));
+            }
         }
     }
     let mut trimmed = SpeechChunk::new(samples[from..to].to_vec(), SAMPLE_RATE_HZ, chunk.text_span.clone());

@@ -25,6 +25,7 @@ use tertulia::{ErrorCode, LanguageTag, Result};
 
 /// A word and its sound.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PhonemeWord {
     /// The bytes of the text that it speaks. The words of a number, such as those of `$12.50`, share one span.
     pub text_span: Range<usize>,

@@ -395,15 +395,12 @@ impl Decoder {
         if !self.request.word_times || attempt.looped || samples < self.request.audio.len() {
             return Ok(());
         }
-        let transcript = Transcript {
-            text: self.model.vocabulary.text(&attempt.tokens).trim().to_owned(),
-            language: Some(opening.language.tag.clone()),
-            language_probability: opening.language.probability,
-            no_speech_probability: opening.no_speech,
-            average_log_probability: attempt.average_log_probability(),
-            finished_probability: ending::finished_probability(attempt, &self.model.vocabulary),
-            words: Vec::new(),
-        };
+        let mut transcript = Transcript::from(self.model.vocabulary.text(&attempt.tokens));
+        transcript.language = Some(opening.language.tag.clone());
+        transcript.language_probability = opening.language.probability;
+        transcript.no_speech_probability = opening.no_speech;
+        transcript.average_log_probability = attempt.average_log_probability();
+        transcript.finished_probability = ending::finished_probability(attempt, &self.model.vocabulary);
         self.emit(RecognitionStep::FirstPass(transcript)).await
     }
 

@@ -176,7 +176,7 @@ impl Recognition {
             _ if self.decoder.timestamps => {
                 let confidence = sure.iter().map(|l| l.exp()).sum::<f32>() / sure.len().max(1) as f32;
                 let text = vocabulary.text(tokens).trim().to_owned();
-                vec![Word { text, start_ms: first_ms, end_ms: last_ms, confidence }]
+                vec![Word::new(text, first_ms..last_ms, confidence)]
             }
             _ => Vec::new(),
         }

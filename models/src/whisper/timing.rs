@@ -148,12 +148,7 @@ pub(super) fn timed(words: &[TokenWord], starts: &[usize], log_probabilities: &[
         let end = (token + word.tokens).min(log_probabilities.len());
         let at = |index: usize| starts.get(index).copied().unwrap_or(0) as u64 * POSITION_MS + offset_ms;
         let sum: f32 = log_probabilities[token..end].iter().map(|l| l.exp()).sum();
-        timed.push(Word {
-            text: word.text.clone(),
-            start_ms: at(token),
-            end_ms: at(end),
-            confidence: sum / (end - token).max(1) as f32,
-        });
+        timed.push(Word::new(word.text.as_str(), at(token)..at(end), sum / (end - token).max(1) as f32));
         token = end;
     }
     shorten_pauses(&mut timed);
@@ -220,7 +215,7 @@ mod tests {
 
     #[test]
     fn signs_join_the_words_they_belong_to() {
-        let word = |text: &str, start_ms| Word { text: text.into(), start_ms, end_ms: start_ms + 100, confidence: 1.0 };
+        let word = |text: &str, start_ms| Word::new(text, start_ms..start_ms + 100, 1.0);
         let words =
             [word(" ¿", 0), word("Qué", 100), word(" tal", 200), word("?", 300), word(" \"", 400), word("No", 500)];
         let joined = attach_signs(words.to_vec());

@@ -22,6 +22,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 /// The records of an export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ExportReport {
     /// Turns in the archive.
     pub turns: u64,

@@ -47,6 +47,7 @@ impl Default for ImportOptions {
 
 /// The records of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ImportReport {
     /// The session.
     pub session: SessionId,

@@ -54,11 +54,8 @@ fn listen_to_microphone(options: &args::Listen, output: &Output) -> Result<()> {
 fn listen_to_file(file: &Path, options: args::Listen, output: &Output) -> Result<()> {
     let pcm = audio::decode(&read_file(file)?)?;
     let engine = setup::engine_in_memory()?;
-    let request = ListenRequest {
-        patience: options.patience,
-        partials: options.partials,
-        ..ListenRequest::new(pcm.samples, pcm.rate, options.language)
-    };
+    let mut request = ListenRequest::new(pcm.samples, pcm.rate, options.language);
+    (request.patience, request.partials) = (options.patience, options.partials);
     engine.listen(request)?.run(|event| print(&event, output))
 }
 

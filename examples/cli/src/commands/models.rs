@@ -57,6 +57,7 @@ fn list(models: &ModelStore, wanted: impl Fn(&ModelInfo) -> bool, output: &Outpu
                 ModelState::Partial => "partial",
                 ModelState::Outdated => "outdated",
                 ModelState::Damaged => "damaged",
+                _ => "unknown",
             };
             let default = if model.is_default { "default" } else { "" };
             let megabytes = model.download_bytes / 1_000_000;

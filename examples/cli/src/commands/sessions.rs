@@ -175,6 +175,7 @@ fn turn_text(turn: &TurnRecord) -> String {
         TurnState::Failed { stage, code } => {
             let _ = write!(text, " (failed at {stage:?}: {code})");
         }
+        _ => text += " (in a state of a newer version)",
     }
     if matches!(turn.origin, TurnOrigin::Utterance | TurnOrigin::Text) {
         let _ = write!(text, "\n  learner: {}", turn.user_text);

@@ -2,6 +2,7 @@
 
 /// The progress of a pull, to be shown to a person.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct Progress {
     /// The model's name.
     pub model: String,
@@ -18,6 +19,7 @@ pub struct Progress {
 /// One phase of a pull.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Phase {
     /// Another pull into the same folder is at work.
     Waiting,
