@@ -55,8 +55,8 @@
 //! # Rules
 //!
 //! - Calls that drive a conversation return at once; its results arrive as [`Event`]s, read by one reader
-//!   ([`Session::events`]). Calls that read or write the store, and work without a session, take the caller's thread for as
-//!   long as [a table](#calls-time-disk-threads) says.
+//!   ([`Session::events`]). Calls that read or write the store take the caller's thread for as long as
+//!   [a table](#calls-time-disk-threads) says. Work without a session is a [`Job`], in pieces on the thread that polls it.
 //! - A turn starts with [`Session::end_utterance`], [`push_encoded`](Session::push_encoded),
 //!   [`send_text`](Session::send_text), [`say`](Session::say) or [`reply`](Session::reply), and ends exactly once:
 //!   `turn_finished`, `turn_interrupted` or `turn_failed`. A turn that fails leaves the session usable and can be
