@@ -3,6 +3,8 @@
 mod store_support;
 
 use std::io::ErrorKind;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use store_support::{Expected, NOW_MS, code, open_turn, session, turn};
 use tertulia::store::{AudioKind, BackendFactory, Store, StoreKey, StoreLocation, StoreOptions, Write};
 use tertulia::testing::fault::FaultyDisk;
@@ -187,4 +189,29 @@ fn a_storage_that_cannot_be_replaced_refuses_compaction() {
     assert_eq!(code(store.compact().wait()), ErrorCode::StoreCannotReplace);
     assert_eq!(code(store.erase_all().wait()), ErrorCode::StoreCannotReplace);
     others.assert_in(&store, "refused");
+}
+
+#[test]
+fn no_write_is_lost_to_compactions_beside_it() {
+    let store = Store::open(StoreLocation::Memory, NOW_MS).unwrap();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for writer in 0..2 {
+            let (store, stop) = (&store, &stop);
+            scope.spawn(move || {
+                let mut record = session(writer);
+                for round in 0u64.. {
+                    record.title = round.to_string();
+                    store.apply(&[Write::PutSession(record.clone())]).unwrap();
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    std::thread::sleep(Duration::from_millis(round % 12));
+                    assert_eq!(store.session(record.id).unwrap().title, record.title, "the write was lost");
+                }
+            });
+        }
+        (0..500).for_each(|_| store.compact().wait().unwrap());
+        stop.store(true, Ordering::Relaxed);
+    });
 }

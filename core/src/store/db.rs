@@ -97,8 +97,9 @@ impl Open {
     /// # Errors
     /// [`ErrorCode::StoreReadOnly`].
     pub(super) fn begin_write(&self) -> Result<WriteTransaction, Fault> {
+        let transaction = self.access.writable()?.begin_write()?;
         self.writes.fetch_add(1, Ordering::AcqRel);
-        Ok(self.access.writable()?.begin_write()?)
+        Ok(transaction)
     }
 
     /// Bytes of the storage.

@@ -38,10 +38,14 @@ impl Db {
     }
 
     fn begin_copy_of(&self, open: &Open) -> Result<Copying<'_>> {
-        open.access.writable().map_err(Fault::into_error)?;
-        // Writes that begin from here on may be missing in the snapshot.
-        let (writes, seen) = (open.writes.clone(), open.writes.load(Ordering::Acquire));
-        let old = contain(|| open.begin_read()).map_err(Fault::into_error)?;
+        let (seen, old) = contain(|| {
+            // While no write is under way: those that were counted are in the snapshot, the others are not.
+            let no_write = open.access.writable()?.begin_write()?;
+            let snapshot = (open.writes.load(Ordering::Acquire), open.begin_read()?);
+            no_write.abort()?;
+            Ok(snapshot)
+        })
+        .map_err(Fault::into_error)?;
         let fresh = self.factory.fresh()?.ok_or(ErrorCode::StoreCannotReplace)?;
         let unsynced: Arc<Unsynced> = Arc::default();
         let copying = Copying {
@@ -50,7 +54,7 @@ impl Db {
             sealing: open.sealing.clone(),
             key: self.keys.lock()[0].clone(),
             unsynced: unsynced.clone(),
-            writes,
+            writes: open.writes.clone(),
             seen,
         };
         let new = contain(|| database(Storage::new(fresh, unsynced))).map_err(Fault::into_error)?;
@@ -116,7 +120,7 @@ pub(super) struct Copying<'d> {
     pub(super) key: Option<StoreKey>,
     unsynced: Arc<Unsynced>,
     writes: Arc<AtomicU64>,
-    /// The writes that had begun before the snapshot.
+    /// The writes that are in the snapshot.
     seen: u64,
 }
 
