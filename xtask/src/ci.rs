@@ -27,6 +27,10 @@ const MODELS: &[&str] = &["-p", "tertulia-models", "--no-default-features"];
 const SOURCES: &[(&str, &[&[&str]])] = &[
     ("formatting", &[&["fmt", "--all", "--check"]]),
     ("lints", &[&["clippy", "--profile", "ci", "--workspace", "--all-targets", "--", "-D", "warnings"]]),
+    (
+        "lints of the C library with models",
+        &[&["clippy", "--profile", "ci", "-p", "tertulia-ffi", "--features", "models", "--", "-D", "warnings"]],
+    ),
     ("core for browsers", &[WASM, &["-p", "tertulia", "--all-features", "--lib", "--test", "browser"]]),
     ("model files for browsers", &[WASM, MODELS]),
     ("documentation tests", &[&["test", "--profile", "ci", "--workspace", "--doc"]]),
@@ -142,6 +146,14 @@ impl Built {
     }
 }
 
+/// Compiles and runs the tests in C on the library, which the build put beside this program.
+fn c_tests() -> Command {
+    let program = std::env::current_exe().unwrap_or_default();
+    let mut command = Command::new("bindings/c/test.sh");
+    command.args(program.parent());
+    command
+}
+
 fn stages(built: &[Built]) -> Vec<Vec<Lane>> {
     let program = |name: &str, arguments: &[&str]| {
         let program = built.iter().find(|built| built.name == name && built.kind == "bin" && !built.is_test);
@@ -156,6 +168,11 @@ fn stages(built: &[Built]) -> Vec<Vec<Lane>> {
     let test_step =
         |built: &Built| step(&format!("tests of {}: {}", built.package, built.name), vec![built.command(&[])]);
     let mut sources: Lane = SOURCES.iter().map(|(name, parts)| step(name, vec![cargo(parts)])).collect();
+    sources.push(step(
+        "the C header and the table of errors are those of the sources",
+        program("xtask", &["codegen", "--check"]),
+    ));
+    sources.push(step("the C library", vec![c_tests()]));
     sources.push(step("the public API is the one that is listed", program("xtask", &["api", "--check"])));
     sources.push(step("the JSON Schemas are those of the types", program("xtask", &["schema", "--check"])));
     let pull = [&["models", "pull"][..], &["models", "pull", "smollm2-135m-instruct-q4_1"]];

@@ -1,9 +1,10 @@
-//! The project's tasks: `cargo xtask api | ci | echo | endpoint | heard | latency | noise | schema | speech | wer`.
+//! The project's tasks: `cargo xtask api | ci | codegen | echo | endpoint | heard | latency | noise | schema | speech | wer`.
 
 #![allow(clippy::print_stdout, reason = "a task prints its result to stdout")]
 
 mod api;
 mod ci;
+mod codegen;
 mod echo;
 mod endpoint;
 mod heard;
@@ -30,6 +31,8 @@ struct Arguments {
 enum Task {
     /// Write the public API of the libraries to docs/api.txt, or compare it
     Api(api::Arguments),
+    /// Write the C header and the table of errors, or compare them
+    Codegen(codegen::Arguments),
     /// Run everything that CI checks
     Ci,
     /// Score end-of-turn decisions: false cut-offs and delay, in hesitant speech and in noise
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
     }
     let (name, outcome) = match Arguments::parse().task {
         Task::Api(arguments) => ("api", api::run(&arguments)),
+        Task::Codegen(arguments) => ("codegen", codegen::run(&arguments)),
         Task::Ci => ("ci", ci::run()),
         Task::Endpoint(arguments) => ("endpoint", endpoint::run(&arguments)),
         Task::Echo(arguments) => ("echo", echo::run(&arguments)),

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# bindings/c/test.sh LIBRARY_FOLDER: compiles the tests in C and C++ against the header and the built library, and runs
+# them: as they are, under the sanitizers, and under valgrind. LIBRARY_FOLDER holds libtertulia.so and libtertulia.a
+# (`cargo build --release -p tertulia-ffi` puts them into target/release).
+set -euo pipefail
+library="$(cd "$1" && pwd)"
+cd "$(dirname "$0")/../.."
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+# Programs look for the library by the version of its ABI.
+ln -s "$library/libtertulia.so" "$work/libtertulia.so.0"
+export LD_LIBRARY_PATH="$work"
+warnings=(-Wall -Wextra -Werror -pedantic -Iinclude)
+
+# compile COMPILER STANDARD SOURCE [FLAG…]: makes $work/program
+compile() {
+  local language=c; [ "$1" = cc ] || language=c++
+  "$1" "-std=$2" "${warnings[@]}" -x "$language" "$3" -x none "${@:4}" -o "$work/program" "$library/libtertulia.so" -lpthread
+}
+
+run() { rm -rf "$work/files"; mkdir "$work/files"; "$@" "$work/program" "$work/files"; }
+
+for standard in c99 c11 c17; do compile cc "$standard" bindings/c/tests/turn.c; run env; done
+for standard in c++11 c++17 c++20; do compile c++ "$standard" bindings/c/tests/turn.c; run env; done
+for source in turn misuse; do
+  compile cc c11 "bindings/c/tests/$source.c" -g; run env
+  run valgrind -q --error-exitcode=9 --leak-check=full \
+    --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect
+  compile cc c11 "bindings/c/tests/$source.c" -g -fsanitize=address,undefined -fno-sanitize-recover; run env
+done
+
+# The static library, and the names that the shared one gives away.
+cc -std=c99 "${warnings[@]}" bindings/c/tests/turn.c "$library/libtertulia.a" -lpthread -ldl -lm -o "$work/program"; run env
+others="$(nm -D --defined-only "$library/libtertulia.so" | awk '{print $3}' | grep -v '^tertulia_' || true)"
+[ -z "$others" ] || { echo "the library exports more than tertulia_*: $others"; exit 1; }
+declared="$(grep -o 'tertulia_[a-z0-9_]*(' include/tertulia.h | tr -d '(' | sort -u)"
+exported="$(nm -D --defined-only "$library/libtertulia.so" | awk '{print $3}' | sort -u)"
+missing="$(comm -23 <(echo "$exported") <(echo "$declared"))"
+[ -z "$missing" ] || { echo "the header lacks: $missing"; exit 1; }
+readelf -d "$library/libtertulia.so" | grep -q 'soname: \[libtertulia.so.0\]' || { echo "the soname is wrong"; exit 1; }
+echo "the C library: ok"

@@ -1,0 +1,126 @@
+//! Jobs: work without a session, which runs on the thread that asks for its items.
+
+use crate::boundary::{call, give, invalid, put, quietly};
+use crate::data::{Data, Samples, tertulia_data};
+use crate::error::{free, tertulia_error};
+use crate::handle;
+use engine::backend::{SpeechChunk, Transcript, block_on};
+use engine::store::{ExportReport, ImportReport, Verified};
+use engine::{ErrorCode, Event, Job, JobControl, Result};
+use parking_lot::Mutex;
+
+/// Work without a session. Free it with `tertulia_job_free()`, which stops it.
+pub struct tertulia_job(());
+
+pub(crate) struct JobObject {
+    control: JobControl,
+    /// The next item; none once the job is over.
+    next: Mutex<Option<Next>>,
+}
+
+type Next = Box<dyn FnMut() -> Result<Option<Data>> + Send>;
+
+impl JobObject {
+    pub(crate) fn new<T: Item>(mut job: Job<'static, T>) -> Self {
+        let control = job.control();
+        let next: Next = Box::new(move || Ok(block_on(job.next())?.map(T::into_data)));
+        Self { control, next: Mutex::new(Some(next)) }
+    }
+}
+
+/// An item of a job as data of C.
+pub(crate) trait Item: Send + 'static {
+    fn into_data(self) -> Data;
+}
+
+impl Item for () {
+    fn into_data(self) -> Data {
+        Data::json("{}")
+    }
+}
+
+macro_rules! items {
+    ($($item:ty),*) => {$(
+        impl Item for $item {
+            fn into_data(self) -> Data {
+                Data::json(&serde_json::to_string(&self).expect("reports hold strings and numbers"))
+            }
+        }
+    )*};
+}
+
+items!(ExportReport, ImportReport, Transcript, Verified);
+
+#[cfg(feature = "models")]
+items!(tertulia_models::files::Progress);
+
+impl Item for Event {
+    fn into_data(self) -> Data {
+        Data::json(&self.to_json())
+    }
+}
+
+impl Item for SpeechChunk {
+    fn into_data(self) -> Data {
+        let Self { samples, rate, text_span, words, .. } = self;
+        let words = serde_json::to_value(&words).expect("words hold strings and numbers");
+        let span = [text_span.start, text_span.end];
+        let json = serde_json::json!({"rate": rate, "text_span": span, "samples": samples.len(), "words": words});
+        Data { samples: Samples::F32(samples.into()), ..Data::json(&json.to_string()) }
+    }
+}
+
+/// Works until there is the next item, which is written to `out_item` and must be freed; NULL once the job is over. The
+/// work is done on this thread; another thread may cancel it meanwhile.
+///
+/// A transcription, an export, an import, a verification has one item: its result. A recording that is listened to has
+/// events; speech has chunks, with samples; a pull has progress.
+#[unsafe(no_mangle)]
+pub extern "C" fn tertulia_job_next(
+    job: *const tertulia_job,
+    out_item: *mut *mut tertulia_data,
+    out_error: *mut *mut tertulia_error,
+) -> i32 {
+    call(out_error, || {
+        if out_item.is_null() {
+            return Err(invalid("the place for the item is NULL"));
+        }
+        put(out_item, std::ptr::null_mut());
+        let object = handle::get::<JobObject>(job)?;
+        let Some(mut next) = object.next.try_lock() else {
+            return Err(invalid("the job runs on another thread"));
+        };
+        let Some(work) = &mut *next else { return Ok(()) };
+        match work() {
+            Ok(Some(item)) => give(out_item, || Ok(item)),
+            over => {
+                *next = None;
+                over.map(drop)
+            }
+        }
+    })
+}
+
+/// Stops a job after the piece under way; any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn tertulia_job_cancel(job: *const tertulia_job) -> i32 {
+    call(std::ptr::null_mut(), || {
+        handle::get::<JobObject>(job)?.control.cancel();
+        Ok(())
+    })
+}
+
+/// The share of a job that is done, 0 to 1; 0 where it is not known. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn tertulia_job_progress(job: *const tertulia_job) -> f32 {
+    quietly(0.0, || handle::get::<JobObject>(job).map_or(0.0, |object| object.control.progress()))
+}
+
+/// Frees a job, and stops it. NULL does nothing. Where another thread runs it, it stops after the piece under way.
+#[unsafe(no_mangle)]
+pub extern "C" fn tertulia_job_free(job: *mut tertulia_job) -> i32 {
+    if !job.is_null() && tertulia_job_cancel(job) != crate::boundary::OK {
+        return i32::from(ErrorCode::InvalidArgument.number());
+    }
+    free::<JobObject>(job)
+}
