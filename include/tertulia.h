@@ -624,6 +624,47 @@ int32_t tertulia_job_free(tertulia_job *job);
 int32_t tertulia_set_log(tertulia_log_fn log, void *user_data, int32_t level_max, tertulia_error **out_error);
 
 /*
+ The models that the library knows, as a list in JSON: name, role, licence, languages, bytes, and whether the files are in
+ `folder` (NULL for the platform's place). `out_models` must be freed.
+ */
+int32_t tertulia_models_list(const char *folder,
+                             tertulia_data **out_models,
+                             tertulia_error **out_error);
+
+/*
+ The files that a pull of these models (names with commas; NULL for the default ones) would fetch, with their bytes and
+ licences, in JSON. `out_plan` must be freed.
+ */
+int32_t tertulia_models_plan(const char *folder,
+                             const char *names,
+                             tertulia_data **out_plan,
+                             tertulia_error **out_error);
+
+/*
+ A job that fetches these models (names with commas; NULL for the default ones) on a thread of its own; its items are the
+ progress. A job that was cancelled goes on with the next pull.
+ */
+int32_t tertulia_models_pull(const char *folder,
+                             const char *names,
+                             tertulia_job **out_job,
+                             tertulia_error **out_error);
+
+/*
+ Copies a GGUF file of the host's to its place as the model `name`, and checks it. Takes as long as reading it.
+ */
+int32_t tertulia_models_install(const char *folder, const char *name, const char *path, tertulia_error **out_error);
+
+/*
+ Removes a model's files.
+ */
+int32_t tertulia_models_remove(const char *folder, const char *name, tertulia_error **out_error);
+
+/*
+ Reads a model's file, and compares its hash. Takes as long as reading it.
+ */
+int32_t tertulia_models_verify(const char *folder, const char *name, tertulia_error **out_error);
+
+/*
  A handle of the open session with this id. `out_session` must be freed.
 
  Fails with SessionClosed where it is not open.

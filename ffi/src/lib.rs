@@ -15,6 +15,7 @@ mod handle;
 mod host;
 mod job;
 mod log;
+mod models;
 mod session;
 mod sink;
 

@@ -212,6 +212,23 @@ static void wrong_arguments(tertulia_engine *engine, tertulia_session *session, 
   if (job != NULL || data != NULL || other != NULL) exit(9);
 }
 
+/* Model files, with the library's models or without. */
+static void model_files(void) {
+  size_t at;
+  for (at = 0; at < COUNT(BAD_TEXTS); at++) {
+    tertulia_data *data = NULL;
+    tertulia_job *job = NULL;
+    const char *bad = BAD_TEXTS[at] == NULL ? "\xff" : BAD_TEXTS[at];
+    MISUSED(tertulia_models_plan("/tmp/no-models", bad, &data, out));
+    MISUSED(tertulia_models_install("/tmp/no-models", bad, "/dev/null", out));
+    MISUSED(tertulia_models_remove("/tmp/no-models", bad, out));
+    MISUSED(tertulia_models_verify("/tmp/no-models", bad, out));
+    MISUSED(tertulia_models_list("/tmp/no-models", NULL, out));
+    MISUSED(tertulia_models_pull("\xff", NULL, &job, out));
+    if (data != NULL || job != NULL) exit(15);
+  }
+}
+
 /* Structs of another time, and tables without functions. */
 static void wrong_structs(void) {
   tertulia_backends table;
@@ -321,6 +338,7 @@ int main(void) {
   nothing((void *)UINTPTR_MAX);
   wrong_arguments(engine, session, id);
   wrong_structs();
+  model_files();
   re_entrant();
   /* Of another type. */
   no_session(engine);

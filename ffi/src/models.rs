@@ -1,0 +1,159 @@
+//! Model files. Without the feature `models` each of these calls is Unsupported.
+
+use crate::boundary::{call, give, optional_text, text};
+use crate::data::{Data, tertulia_data};
+use crate::error::tertulia_error;
+use crate::job::tertulia_job;
+use std::ffi::c_char;
+
+#[cfg(feature = "models")]
+mod files {
+    use crate::job::JobObject;
+    use engine::Result;
+    use tertulia_models::files::ModelStore;
+
+    pub(super) fn store(folder: Option<&str>) -> Result<ModelStore> {
+        folder.map_or_else(ModelStore::open_default, ModelStore::open)
+    }
+
+    fn json(value: &impl serde::Serialize) -> String {
+        serde_json::to_string(value).expect("strings and numbers")
+    }
+
+    pub(super) fn list(folder: Option<&str>) -> Result<String> {
+        Ok(json(&store(folder)?.list()?))
+    }
+
+    pub(super) fn plan(folder: Option<&str>, names: &[&str]) -> Result<String> {
+        Ok(json(&store(folder)?.plan(names)?))
+    }
+
+    pub(super) fn pull(folder: Option<&str>, names: &[&str]) -> Result<JobObject> {
+        let store = store(folder)?;
+        let all = store.manifest().default_names();
+        Ok(JobObject::new(store.pull_job(if names.is_empty() { &all } else { names })))
+    }
+
+    pub(super) fn install(folder: Option<&str>, name: &str, path: &str) -> Result<()> {
+        store(folder)?.install(name, path.as_ref())
+    }
+
+    pub(super) fn remove(folder: Option<&str>, name: &str) -> Result<()> {
+        store(folder)?.remove(name)
+    }
+
+    pub(super) fn verify(folder: Option<&str>, name: &str) -> Result<()> {
+        store(folder)?.verify(name)
+    }
+}
+
+#[cfg(not(feature = "models"))]
+mod files {
+    use crate::job::JobObject;
+    use engine::{Error, ErrorCode, Result};
+
+    fn none<T>() -> Result<T> {
+        Err(Error::new(ErrorCode::Unsupported, "this library was built without models"))
+    }
+
+    pub(super) fn list(_folder: Option<&str>) -> Result<String> {
+        none()
+    }
+
+    pub(super) fn plan(_folder: Option<&str>, _names: &[&str]) -> Result<String> {
+        none()
+    }
+
+    pub(super) fn pull(_folder: Option<&str>, _names: &[&str]) -> Result<JobObject> {
+        none()
+    }
+
+    pub(super) fn install(_folder: Option<&str>, _name: &str, _path: &str) -> Result<()> {
+        none()
+    }
+
+    pub(super) fn remove(_folder: Option<&str>, _name: &str) -> Result<()> {
+        none()
+    }
+
+    pub(super) fn verify(_folder: Option<&str>, _name: &str) -> Result<()> {
+        none()
+    }
+}
+
+/// The names in a list with commas.
+fn split(names: Option<&str>) -> Vec<&str> {
+    names.map_or(Vec::new(), |names| names.split(',').map(str::trim).collect())
+}
+
+/// The models that the library knows, as a list in JSON: name, role, licence, languages, bytes, and whether the files are in
+/// `folder` (NULL for the platform's place). `out_models` must be freed.
+#[unsafe(no_mangle)]
+pub extern "C" fn tertulia_models_list(
+    folder: *const c_char,
+    out_models: *mut *mut tertulia_data,
+    out_error: *mut *mut tertulia_error,
+) -> i32 {
+    call(out_error, || give(out_models, || Ok(Data::json(&files::list(optional_text("folder", folder)?)?))))
+}
+
+/// The files that a pull of these models (names with commas; NULL for the default ones) would fetch, with their bytes and
+/// licences, in JSON. `out_plan` must be freed.
+#[unsafe(no_mangle)]
+pub extern "C" fn tertulia_models_plan(
+    folder: *const c_char,
+    names: *const c_char,
+    out_plan: *mut *mut tertulia_data,
+    out_error: *mut *mut tertulia_error,
+) -> i32 {
+    call(out_error, || {
+        let (folder, names) = (optional_text("folder", folder)?, optional_text("names", names)?);
+        give(out_plan, || Ok(Data::json(&files::plan(folder, &split(names))?)))
+    })
+}
+
+/// A job that fetches these models (names with commas; NULL for the default ones) on a thread of its own; its items are the
+/// progress. A job that was cancelled goes on with the next pull.
+#[unsafe(no_mangle)]
+pub extern "C" fn tertulia_models_pull(
+    folder: *const c_char,
+    names: *const c_char,
+    out_job: *mut *mut tertulia_job,
+    out_error: *mut *mut tertulia_error,
+) -> i32 {
+    call(out_error, || {
+        let (folder, names) = (optional_text("folder", folder)?, optional_text("names", names)?);
+        give(out_job, || files::pull(folder, &split(names)))
+    })
+}
+
+/// Copies a GGUF file of the host's to its place as the model `name`, and checks it. Takes as long as reading it.
+#[unsafe(no_mangle)]
+pub extern "C" fn tertulia_models_install(
+    folder: *const c_char,
+    name: *const c_char,
+    path: *const c_char,
+    out_error: *mut *mut tertulia_error,
+) -> i32 {
+    call(out_error, || files::install(optional_text("folder", folder)?, text("name", name)?, text("path", path)?))
+}
+
+/// Removes a model's files.
+#[unsafe(no_mangle)]
+pub extern "C" fn tertulia_models_remove(
+    folder: *const c_char,
+    name: *const c_char,
+    out_error: *mut *mut tertulia_error,
+) -> i32 {
+    call(out_error, || files::remove(optional_text("folder", folder)?, text("name", name)?))
+}
+
+/// Reads a model's file, and compares its hash. Takes as long as reading it.
+#[unsafe(no_mangle)]
+pub extern "C" fn tertulia_models_verify(
+    folder: *const c_char,
+    name: *const c_char,
+    out_error: *mut *mut tertulia_error,
+) -> i32 {
+    call(out_error, || files::verify(optional_text("folder", folder)?, text("name", name)?))
+}
