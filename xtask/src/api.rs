@@ -32,7 +32,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let profile = program.parent().and_then(|folder| folder.file_name()).ok_or("no profile")?;
     let profile = if profile == "debug" { "dev".into() } else { profile.to_owned() };
     let status = Command::new("cargo")
-        .args(["doc", "--workspace", "--no-deps", "--lib", "--profile"])
+        // The C library has the engine's name.
+        .args(["doc", "--workspace", "--exclude", "tertulia-ffi", "--no-deps", "--lib", "--profile"])
         .arg(profile)
         .env("RUSTDOC", &program)
         .env(RUSTDOC, "1")
