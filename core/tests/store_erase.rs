@@ -4,11 +4,13 @@ mod store_support;
 
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use store_support::{Expected, NOW_MS, code, open_turn, session, turn};
+use tertulia::store::redb::{StorageBackend, backends::InMemoryBackend};
 use tertulia::store::{AudioKind, BackendFactory, Store, StoreKey, StoreLocation, StoreOptions, Write};
 use tertulia::testing::fault::FaultyDisk;
-use tertulia::{ErrorCode, SessionId};
+use tertulia::{ErrorCode, Result, SessionId};
 
 const SECRET: &[u8] = b"xilofono";
 const SECRET_SAMPLES: [i16; 4] = [0x4321, 0x1111, 0x2222, 0x3333];
@@ -214,4 +216,45 @@ fn no_write_is_lost_to_compactions_beside_it() {
         (0..500).for_each(|_| store.compact().wait().unwrap());
         stop.store(true, Ordering::Relaxed);
     });
+}
+
+/// Storage of a host whose swaps take effect and fail, as where the last sync fails.
+#[derive(Clone, Default)]
+struct TwoStorages(Arc<Mutex<[Option<Arc<InMemoryBackend>>; 2]>>);
+
+impl BackendFactory for TwoStorages {
+    fn open(&self) -> Result<Arc<dyn StorageBackend>> {
+        Ok(self.0.lock().unwrap()[0].get_or_insert_default().clone())
+    }
+
+    fn fresh(&self) -> Result<Option<Arc<dyn StorageBackend>>> {
+        let fresh = Arc::new(InMemoryBackend::new());
+        self.0.lock().unwrap()[1] = Some(fresh.clone());
+        Ok(Some(fresh))
+    }
+
+    fn swap(&self) -> Result<()> {
+        // The fresh one is what is opened now, and still the fresh one, too.
+        let mut storages = self.0.lock().unwrap();
+        storages[0] = storages[1].clone();
+        Err(ErrorCode::StoreIo.into())
+    }
+
+    fn discard(&self) {
+        let mut storages = self.0.lock().unwrap();
+        if let Some(fresh) = storages[1].take()
+            && storages[0].as_ref().is_some_and(|current| Arc::ptr_eq(current, &fresh))
+        {
+            storages[0] = None;
+        }
+    }
+}
+
+#[test]
+fn a_swap_that_fails_after_it_took_effect_keeps_the_storage() {
+    let store = Store::open(StoreLocation::Backend(Box::new(TwoStorages::default())), NOW_MS).unwrap();
+    let others = talk(&store, 2, b"otra cosa", &[1, 2, 3]);
+    assert_eq!(code(store.compact().wait()), ErrorCode::StoreIo);
+    others.assert_in(&store, "after the swap");
+    store.apply(&[Write::PutTurn(turn(session(2).id, 9))]).unwrap();
 }

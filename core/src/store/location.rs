@@ -101,7 +101,8 @@ pub trait BackendFactory: MaybeSend + MaybeSync {
         Err(crate::ErrorCode::StoreCannotReplace.into())
     }
 
-    /// Removes the fresh storage, if there is one: it does not replace the other.
+    /// Removes the fresh storage, unless [`open`](BackendFactory::open) opens it by now: it will not replace the other.
+    /// Called for a copy that was given up before its [`swap`](BackendFactory::swap), and when a store is opened.
     fn discard(&self) {}
 }
 

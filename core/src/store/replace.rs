@@ -56,6 +56,7 @@ impl Db {
             unsynced: unsynced.clone(),
             writes: open.writes.clone(),
             seen,
+            given_up: true,
         };
         let new = contain(|| database(Storage::new(fresh, unsynced))).map_err(Fault::into_error)?;
         *self.fresh.lock() = Some(new);
@@ -122,6 +123,8 @@ pub(super) struct Copying<'d> {
     writes: Arc<AtomicU64>,
     /// The writes that are in the snapshot.
     seen: u64,
+    /// True until it is swapped in.
+    given_up: bool,
 }
 
 impl Copying<'_> {
@@ -151,11 +154,13 @@ impl Copying<'_> {
         Ok(true)
     }
 
-    fn swap(self, slot: &mut Option<Open>, sealing: Arc<Sealing>, key: Option<StoreKey>) -> Result<()> {
+    fn swap(mut self, slot: &mut Option<Open>, sealing: Arc<Sealing>, key: Option<StoreKey>) -> Result<()> {
         let db = self.db;
         let Some(new) = db.fresh.lock().take() else {
             return Err(closed_meanwhile());
         };
+        // From here on the fresh storage may be the store, whatever the swap returns.
+        self.given_up = false;
         if let Err(error) = db.factory.swap() {
             close(new);
             close(slot.take());
@@ -173,10 +178,9 @@ impl Copying<'_> {
 
 impl Drop for Copying<'_> {
     fn drop(&mut self) {
-        if let Some(new) = self.db.fresh.lock().take() {
-            close(new);
+        if self.given_up {
+            close(self.db.fresh.lock().take());
+            self.db.factory.discard();
         }
-        // After a swap there is none.
-        self.db.factory.discard();
     }
 }
