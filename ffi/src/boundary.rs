@@ -77,6 +77,11 @@ pub(crate) fn optional_text<'a>(name: &str, text: *const c_char) -> Result<Optio
     text.to_str().map(Some).map_err(|_| invalid(format!("{name} is not UTF-8")))
 }
 
+/// The parts of a list with commas, where it is not null.
+pub(crate) fn list<'a>(name: &str, list: *const c_char) -> Result<Option<Vec<&'a str>>> {
+    Ok(optional_text(name, list)?.map(|list| list.split(',').map(str::trim).collect()))
+}
+
 /// An array. It may be null where it is empty.
 pub(crate) fn slice<'a, T>(name: &str, items: *const T, count: usize) -> Result<&'a [T]> {
     if count == 0 {

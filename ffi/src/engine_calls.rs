@@ -1,6 +1,6 @@
 //! The engine.
 
-use crate::boundary::{OK, call, give, invalid, optional_text, put, slice, text};
+use crate::boundary::{OK, call, give, invalid, list, optional_text, put, slice, text};
 use crate::data::{Data, Samples, tertulia_data};
 use crate::error::tertulia_error;
 use crate::event::tertulia_event;
@@ -16,7 +16,6 @@ use engine::{
 };
 use parking_lot::RwLock;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use std::ffi::{c_char, c_void};
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
@@ -46,12 +45,11 @@ fn engine_of(engine: *const tertulia_engine) -> Result<Arc<Engine>> {
 }
 
 pub(crate) fn session_id(id: *const c_char) -> Result<SessionId> {
-    text("session_id", id)?.parse().map_err(|_| invalid("session_id is no session's id"))
+    parsed_id("session_id", text("session_id", id)?)
 }
 
-/// JSON, read strictly.
-pub(crate) fn json<T: DeserializeOwned>(name: &str, text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| invalid(format!("{name}: {error}")))
+fn parsed_id(name: &str, id: &str) -> Result<SessionId> {
+    id.parse().map_err(|_| invalid(format!("{name}: no session's id")))
 }
 
 /// Opens an engine. `options_json` (NULL for the defaults) is an object as docs/schema/commands.json describes it under
@@ -223,8 +221,7 @@ fn start<T: Item>(
 }
 
 fn languages(languages: *const c_char) -> Result<Vec<LanguageTag>> {
-    optional_text("languages", languages)?
-        .map_or(Ok(Vec::new()), |list| list.split(',').map(|tag| tag.trim().parse()).collect())
+    list("languages", languages)?.unwrap_or_default().into_iter().map(str::parse).collect()
 }
 
 /// A job that transcribes `count` mono samples as one utterance. `languages` is a list of BCP 47 tags with commas: one to
@@ -282,7 +279,8 @@ pub extern "C" fn tertulia_engine_synthesize(
     out_error: *mut *mut tertulia_error,
 ) -> i32 {
     start(engine, out_job, out_error, |engine| {
-        let speech: Speech = json("request_json", text("request_json", request_json)?)?;
+        let speech: Speech = serde_json::from_str(text("request_json", request_json)?)
+            .map_err(|error| invalid(format!("request_json: {error}")))?;
         let mut request = SynthesisRequest::new(speech.text, speech.languages);
         request.voice = speech.voice;
         request.speed = speech.speed.unwrap_or(request.speed);
@@ -366,10 +364,10 @@ pub extern "C" fn tertulia_engine_erase(
     out_job: *mut *mut tertulia_job,
     out_error: *mut *mut tertulia_error,
 ) -> i32 {
-    start(engine, out_job, out_error, |engine| match optional_text("session_ids", session_ids)? {
+    start(engine, out_job, out_error, |engine| match list("session_ids", session_ids)? {
         None => engine.erase_everything(),
         Some(ids) => {
-            let ids = ids.split(',').map(|id| id.trim().parse().map_err(|_| invalid("session_ids: no session's id")));
+            let ids = ids.into_iter().map(|id| parsed_id("session_ids", id));
             engine.erase_sessions(&ids.collect::<Result<Vec<_>>>()?)
         }
     })

@@ -1,6 +1,6 @@
 //! Backends that the host wrote in C: tables of functions, whose results are pushed into sinks.
 
-use crate::boundary::{OK, invalid, optional_text, text, versioned};
+use crate::boundary::{OK, invalid, list, optional_text, versioned};
 use crate::error::without_zeros;
 use crate::handle;
 use crate::sink::{Sender, SinkObject, host_error, tertulia_sink};
@@ -178,8 +178,8 @@ impl Host {
         let Some(table) = unsafe { versioned(role, table) }? else { return Ok(None) };
         let user_data = Arc::new(UserData { pointer: table.user_data, release: table.release });
         let name = optional_text("name", table.name)?.unwrap_or("host").to_owned();
-        let languages = text("languages", table.languages)?.split(',').map(|tag| tag.trim().parse());
-        let languages = languages.collect::<Result<Vec<_>>>()?;
+        let languages = list("languages", table.languages)?.ok_or_else(|| invalid("languages is NULL"))?;
+        let languages = languages.into_iter().map(str::parse).collect::<Result<Vec<_>>>()?;
         if (recognizes && table.recognize.is_none()) || (!recognizes && table.request.is_none()) {
             return Err(invalid(format!("{role} lacks its function")));
         }

@@ -1,6 +1,6 @@
 //! Tertulia's C library: an engine for spoken conversation, behind include/tertulia.h.
 //!
-//! What C holds are handles: numbers that look like pointers, looked up at every call (`handle`). A handle that was freed,
+//! C holds handles: numbers that look like pointers, looked up at every call (`handle`). A handle that was freed,
 //! or is of another type, is an error and never a crash. Every function returns a code, 0 for success, and contains
 //! panics (`boundary`); pointers of C are dereferenced there alone. Functions may be called from any thread, several at a
 //! time, unless they say otherwise.

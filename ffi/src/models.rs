@@ -1,6 +1,6 @@
 //! Model files. Without the feature `models` each of these calls is Unsupported.
 
-use crate::boundary::{call, give, optional_text, text};
+use crate::boundary::{call, give, list, optional_text, text};
 use crate::data::{Data, tertulia_data};
 use crate::error::tertulia_error;
 use crate::job::tertulia_job;
@@ -81,11 +81,6 @@ mod files {
     }
 }
 
-/// The names in a list with commas.
-fn split(names: Option<&str>) -> Vec<&str> {
-    names.map_or(Vec::new(), |names| names.split(',').map(str::trim).collect())
-}
-
 /// The models that the library knows, as a list in JSON: name, role, licence, languages, bytes, and whether the files are in
 /// `folder` (NULL for the platform's place). `out_models` must be freed.
 #[unsafe(no_mangle)]
@@ -107,8 +102,8 @@ pub extern "C" fn tertulia_models_plan(
     out_error: *mut *mut tertulia_error,
 ) -> i32 {
     call(out_error, || {
-        let (folder, names) = (optional_text("folder", folder)?, optional_text("names", names)?);
-        give(out_plan, || Ok(Data::json(&files::plan(folder, &split(names))?)))
+        let (folder, names) = (optional_text("folder", folder)?, list("names", names)?.unwrap_or_default());
+        give(out_plan, || Ok(Data::json(&files::plan(folder, &names)?)))
     })
 }
 
@@ -122,8 +117,8 @@ pub extern "C" fn tertulia_models_pull(
     out_error: *mut *mut tertulia_error,
 ) -> i32 {
     call(out_error, || {
-        let (folder, names) = (optional_text("folder", folder)?, optional_text("names", names)?);
-        give(out_job, || files::pull(folder, &split(names)))
+        let (folder, names) = (optional_text("folder", folder)?, list("names", names)?.unwrap_or_default());
+        give(out_job, || files::pull(folder, &names))
     })
 }
 

@@ -3,7 +3,7 @@
 
 use crate::wer::Failure;
 use std::fmt::Write;
-use std::path::Path;
+use std::path::PathBuf;
 
 const HEADER: &str = "include/tertulia.h";
 const ERRORS: &str = "include/errors.md";
@@ -27,17 +27,23 @@ macro_rules! rows {
 const ROWS: &[Row] = tertulia::for_each_error_code!(rows);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
+    write_or_compare("codegen", arguments.check, [(HEADER.into(), header()?), (ERRORS.into(), errors())])
+}
+
+/// Writes the files that a task generates, or compares them with those that are there; true where they are as generated.
+pub(crate) fn write_or_compare(
+    task: &str,
+    compare: bool,
+    files: impl IntoIterator<Item = (PathBuf, String)>,
+) -> Result<bool, Failure> {
     let mut same = true;
-    for (path, text) in [(HEADER, header()?), (ERRORS, errors())] {
-        if arguments.check {
-            let is_same = std::fs::read_to_string(path).is_ok_and(|committed| committed == text);
-            if !is_same {
-                println!("{path} is not what `cargo xtask codegen` writes");
-            }
-            same &= is_same;
-        } else {
-            std::fs::create_dir_all(Path::new(path).parent().expect("it is in a folder"))?;
+    for (path, text) in files {
+        if !compare {
+            std::fs::create_dir_all(path.parent().expect("it is in a folder"))?;
             std::fs::write(path, text)?;
+        } else if !std::fs::read_to_string(&path).is_ok_and(|committed| committed == text) {
+            println!("{} is not up to date; `cargo xtask {task}` writes it", path.display());
+            same = false;
         }
     }
     Ok(same)

@@ -1,5 +1,6 @@
 //! `cargo xtask schema`: writes the JSON Schemas of events and commands to `docs/schema`, or compares them with those files.
 
+use crate::codegen::write_or_compare;
 use crate::wer::Failure;
 use std::path::Path;
 
@@ -13,16 +14,6 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
-    let mut same = true;
-    for (name, schema) in tertulia::schema::files() {
-        let path = Path::new(FOLDER).join(name);
-        if !arguments.check {
-            std::fs::create_dir_all(FOLDER)?;
-            std::fs::write(path, schema)?;
-        } else if std::fs::read_to_string(&path)? != schema {
-            println!("{} is not up to date; `cargo xtask schema` writes it", path.display());
-            same = false;
-        }
-    }
-    Ok(same)
+    let files = tertulia::schema::files().into_iter().map(|(name, schema)| (Path::new(FOLDER).join(name), schema));
+    write_or_compare("schema", arguments.check, files)
 }

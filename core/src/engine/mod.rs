@@ -370,10 +370,8 @@ impl Engine {
 
     /// Does the work on a session that is not open, and lets it not be opened meanwhile.
     fn while_closed(&self, id: SessionId, work: impl FnOnce() -> Result<()>) -> Result<()> {
-        self.shared.open.reserve(id, self.closing_wait())?;
-        let done = work();
-        self.shared.open.release(id);
-        done
+        let _reserved = Reserved::new(&self.shared, [id], self.closing_wait())?;
+        work()
     }
 
     /// A session that is to be opened, and its turns; its settings are changed first.

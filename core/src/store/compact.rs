@@ -22,7 +22,6 @@ use std::sync::Arc;
 const BYTES_MAX: usize = 2 << 20;
 
 /// The contents of the storage that replaces the other.
-#[derive(Clone)]
 pub(super) enum Contents {
     /// Everything, as it is.
     All,

@@ -1,9 +1,9 @@
-//! [`ModelStore::plan`]: what a pull would fetch.
+//! [`ModelStore::plan`]: the files that a pull would fetch.
 
 use super::{ModelState, ModelStore, Source};
 use tertulia::Result;
 
-/// What a pull would fetch, to be shown before it.
+/// The files that a pull would fetch, to be shown before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct PullPlan {

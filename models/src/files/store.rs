@@ -177,7 +177,7 @@ impl ModelStore {
         }
     }
 
-    /// What a bundle in the folder says of the model.
+    /// The model's record in a bundle that lies in the folder.
     pub(super) fn bundled_record(&self, entry: &ModelEntry) -> Option<Record> {
         self.bundle.as_ref().and_then(|bundle| bundle.records.get(&entry.name).cloned())
     }
