@@ -147,7 +147,7 @@ fn a_served_bundle_that_is_absent_damaged_or_cancelled_leaves_nothing_that_count
     let pull = |url: &str, names: &[&str], options| ModelStore::pull_bundle(&device, url, names, options).map(drop);
     assert_eq!(code_of(pull(&format!("{}/no", server.url), &[], PullOptions::new())), ErrorCode::DownloadFailed);
     assert_eq!(code_of(pull("http://127.0.0.1:1/x", &[], PullOptions::new())), ErrorCode::DownloadFailed);
-    assert_eq!(code_of(pull(&server.url, &["nobody"], PullOptions::new())), ErrorCode::ModelUnknown);
+    assert_eq!(code_of(pull(&server.url, &["unknown"], PullOptions::new())), ErrorCode::ModelUnknown);
     let cancel = CancelFlag::new();
     cancel.cancel();
     assert_eq!(code_of(pull(&server.url, &[], PullOptions::new().cancel(cancel))), ErrorCode::Cancelled);
@@ -173,7 +173,7 @@ fn a_plan_says_what_a_pull_would_fetch() {
     let file = &json["files"][0];
     assert_eq!((&file["model"], &file["licence"]), (&"test-model".into(), &"MIT".into()));
     assert_eq!(file["sources"][0]["https"], server.url());
-    assert_eq!(store.plan(&["nobody"]).unwrap_err().code(), ErrorCode::ModelUnknown);
+    assert_eq!(store.plan(&["unknown"]).unwrap_err().code(), ErrorCode::ModelUnknown);
     pull(&store).unwrap();
     assert_eq!(store.plan(&[]).unwrap(), Default::default());
 }
@@ -205,7 +205,7 @@ fn a_file_is_installed_where_its_bytes_are_right_and_removed() -> Result<()> {
     store.remove("test-model")?;
     store.remove("test-model")?;
     assert_eq!(store.list()?[0].state, ModelState::Missing);
-    assert_eq!(code_of(store.remove("nobody")), ErrorCode::ModelUnknown);
+    assert_eq!(code_of(store.remove("unknown")), ErrorCode::ModelUnknown);
     Ok(())
 }
 
@@ -241,7 +241,7 @@ fn a_pull_is_a_job_that_gives_progress_and_can_be_dropped() {
     assert_eq!((phases.last(), control.progress()), (Some(&Phase::Ready), 1.0));
     store.verify("test-model").unwrap();
 
-    let job = store.pull_job(&["nobody"]);
+    let job = store.pull_job(&["unknown"]);
     assert_eq!(job.run(|_| Ok(())).unwrap_err().code(), ErrorCode::ModelUnknown);
     let job = store.pull_job(&["test-model"]);
     job.control().cancel();

@@ -16,7 +16,7 @@ use tertulia_models::chat::{ChatOptions, GgufChat};
 use tertulia_models::kokoro::Kokoro;
 use tertulia_models::silero::SileroVad;
 
-/// What a host waits for at most.
+/// The longest wait of a host.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Far over what a quiet machine needs (250 ms): only work that does not stop at a step takes so long.
 const LATENCY_MAX: Duration = Duration::from_secs(2);
