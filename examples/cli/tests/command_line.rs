@@ -109,6 +109,7 @@ fn transcribe_gives_back_the_text_of_say() {
 /// Needs the models.
 #[test]
 fn session_resumes_exports_rekeys_and_erases_across_processes() {
+    let _alone = MODELS.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("sessions.redb");
     let turn = |arguments: &[&str]| {
@@ -207,8 +208,9 @@ fn encrypt_and_decrypt(store: &Path, key: &Path, id: &str) {
 fn simulated_talk_resumes_after_a_backchannel_and_flushes_on_barge_in() {
     let _alone = MODELS.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
-    let tutor = "Hola, soy tu profesora. Hoy hablamos del fin de semana. El sábado fui al mercado con mi hermana y \
-                 compramos mucha fruta, y el domingo dimos un paseo muy largo por la playa, hasta que empezó a llover.";
+    // The first sentence is one chunk of five seconds: all happens while it plays, however slowly the next is made.
+    let tutor = "El sábado fui al mercado con mi hermana y compramos mucha fruta para toda la familia y también un ramo de \
+                 flores para mi madre. El domingo dimos un paseo muy largo por la playa, hasta que empezó a llover.";
     // The backchannel comes when the echo canceller has converged.
     let script = serde_json::json!({"echo_db": -12, "echo_delay_ms": 120, "lines": [
         {"at_s": 0.2, "tutor": tutor},
@@ -232,9 +234,9 @@ fn simulated_talk_resumes_after_a_backchannel_and_flushes_on_barge_in() {
     // The backchannel pauses the playback, which then resumes.
     assert!(place("playback_pause", line(2)) < place("playback_resume", line(2)));
     assert!(!events[..line(3)].iter().any(|event| event["type"] == "playback_flush"));
-    // The question is a barge-in: half a second of speech is enough, and the machine may be busy.
+    // The question is a barge-in: the reply is flushed before the question is over.
     let flush = place("playback_flush", line(3));
-    assert!(at_ms(flush) - at_ms(line(3)) < 2_000, "{} ms", at_ms(flush) - at_ms(line(3)));
+    assert!(flush < place("utterance_ended", line(3)));
     let interrupted = &events[place("turn_interrupted", flush)];
     let heard = interrupted["heard_text"].as_str().unwrap();
     assert!(!heard.is_empty() && tutor.starts_with(heard) && heard != tutor, "{heard}");
