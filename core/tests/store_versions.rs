@@ -72,6 +72,11 @@ fn a_file_of_every_version_reads_as_it_was_written_and_can_be_written_on() {
 }
 
 #[test]
+fn the_golden_store_of_the_bindings_is_one_of_these_files() {
+    assert!(inflated(VERSION_2) == include_bytes!("../../bindings/conformance/golden.redb"));
+}
+
+#[test]
 fn an_encrypted_file_without_its_key_is_refused() {
     let disk = FaultyDisk::from_bytes(inflated(VERSION_2_ENCRYPTED));
     assert_eq!(code(Store::open(disk.location(), NOW_MS)), ErrorCode::StoreWrongKey);

@@ -25,7 +25,7 @@ pub(super) fn check(scenario: &Scenario, outcome: &Outcome) -> Result<(), String
 }
 
 /// Compares two lists, entry by entry; nothing where nothing is expected of them.
-fn compare(report: &mut String, what: &str, expected: Option<&Vec<Value>>, came: &[Value]) {
+pub(super) fn compare(report: &mut String, what: &str, expected: Option<&Vec<Value>>, came: &[Value]) {
     let Some(expected) = expected else { return };
     let steps = alignment(expected, came);
     if steps.iter().all(|step| matches!(step, Step::Same(_))) {

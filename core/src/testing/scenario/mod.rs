@@ -22,7 +22,14 @@
 //! ```
 
 mod compare;
+mod golden;
+mod host;
+mod microphone;
 mod run;
+
+pub use golden::{GoldenAction, GoldenRun};
+pub use host::HostAction;
+pub use run::ScenarioRun;
 
 use super::clock::VirtualClock;
 use super::scripted::Cue;
@@ -176,7 +183,9 @@ impl Scenario {
     /// # Errors
     /// That of a call of which the scenario expects none.
     pub fn run(&self) -> Result<Outcome> {
-        run::run(self)
+        let mut run = ScenarioRun::new(self.clone())?;
+        host::live(&mut run)?;
+        run.outcome()
     }
 
     fn session_config(&self) -> Result<SessionConfig> {
