@@ -20,19 +20,20 @@ pub(crate) fn invalid(detail: impl Into<String>) -> Error {
 /// Runs a call; its code. The error goes to `out_error`, unless it is null.
 pub(crate) fn call(out_error: *mut *mut tertulia_error, work: impl FnOnce() -> Result<()>) -> i32 {
     put(out_error, std::ptr::null_mut());
-    let error = match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(())) => return OK,
-        Ok(Err(error)) => error,
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-            Error::new(ErrorCode::Internal, text.unwrap_or("a panic").to_owned())
-        }
-    };
+    let Err(error) = contained(work) else { return OK };
     let code = i32::from(error.code().number());
     if !out_error.is_null() {
         put(out_error, handle::insert(ErrorObject::new(&error)));
     }
     code
+}
+
+/// Runs a call; a panic in it is an error.
+pub(crate) fn contained<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        Err(Error::new(ErrorCode::Internal, text.unwrap_or("a panic").to_owned()))
+    })
 }
 
 /// Runs a call without a result; a panic in it is lost.

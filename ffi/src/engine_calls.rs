@@ -5,11 +5,11 @@ use crate::data::{Data, Samples, tertulia_data};
 use crate::error::tertulia_error;
 use crate::event::tertulia_event;
 use crate::handle;
-use crate::host::{self, tertulia_backends};
+use crate::host::{self, Own, tertulia_backends};
 use crate::job::{Item, JobObject, tertulia_job};
-use crate::session::{Reader, tertulia_wakeup_fn};
+use crate::session::{self, Reader, tertulia_wakeup_fn};
 use engine::backend::SynthesisRequest;
-use engine::store::{AudioKind, ImportOptions, StoreKey};
+use engine::store::{AudioKind, ExportReport, ImportOptions, ImportReport, StoreKey};
 use engine::{
     Command, Engine, EngineBuilder, EngineOptions, ErrorCode, Job, LanguageTag, ListenRequest, Result, SessionEngine,
     SessionId, TurnId,
@@ -31,10 +31,15 @@ pub struct tertulia_engine(());
 pub(crate) struct EngineObject {
     /// None once it was freed, whoever still is in a call.
     engine: RwLock<Option<Arc<Engine>>>,
-    reader: Reader,
+    pub(crate) reader: Reader,
 }
 
 impl EngineObject {
+    pub(crate) fn open(own: Own, options: &EngineOptions) -> Result<Self> {
+        let engine = EngineBuilder::new().backends(own.over(options)?).options(options)?.build()?;
+        Ok(Self { engine: RwLock::new(Some(Arc::new(engine))), reader: Reader::default() })
+    }
+
     pub(crate) fn engine(&self) -> Result<Arc<Engine>> {
         self.engine.read().clone().ok_or_else(|| ErrorCode::EngineClosed.into())
     }
@@ -67,10 +72,7 @@ pub extern "C" fn tertulia_engine_open(
         let own = host::backends(backends)?;
         let options = optional_text("options_json", options_json)?
             .map_or(Ok(EngineOptions::default()), EngineOptions::from_json)?;
-        give(out_engine, || {
-            let engine = EngineBuilder::new().backends(own.over(&options)?).options(&options)?.build()?;
-            Ok(EngineObject { engine: RwLock::new(Some(Arc::new(engine))), reader: Reader::default() })
-        })
+        give(out_engine, || EngineObject::open(own, &options))
     })
 }
 
@@ -120,7 +122,7 @@ pub extern "C" fn tertulia_engine_next_event(
 ) -> i32 {
     call(out_error, || {
         let object = handle::get::<EngineObject>(engine)?;
-        object.reader.next(|| object.engine()?.events(), timeout_ms, out_event)
+        session::put_next(&object.reader, || object.engine()?.events(), timeout_ms, out_event)
     })
 }
 
@@ -134,7 +136,7 @@ pub extern "C" fn tertulia_engine_set_wakeup(
 ) -> i32 {
     call(out_error, || {
         let object = handle::get::<EngineObject>(engine)?;
-        object.reader.set_wakeup(|| object.engine()?.events(), wakeup, user_data)
+        session::set_wakeup(&object.reader, || object.engine()?.events(), wakeup, user_data)
     })
 }
 
@@ -311,11 +313,12 @@ pub extern "C" fn tertulia_engine_export_session(
     out_job: *mut *mut tertulia_job,
     out_error: *mut *mut tertulia_error,
 ) -> i32 {
-    start(engine, out_job, out_error, |engine| {
-        let (id, path) = (self::session_id(session_id)?, text("path", path)?);
-        let file = File::create(path).map_err(|source| archive_error(path, source))?;
-        Ok(engine.export_session_to(id, Box::new(BufWriter::new(file))))
-    })
+    start(engine, out_job, out_error, |engine| export_job(engine, self::session_id(session_id)?, text("path", path)?))
+}
+
+pub(crate) fn export_job(engine: &Engine, id: SessionId, path: &str) -> Result<Job<'static, ExportReport>> {
+    let file = File::create(path).map_err(|source| archive_error(path, source))?;
+    Ok(engine.export_session_to(id, Box::new(BufWriter::new(file))))
 }
 
 /// A job that stores a session from the archive at `path`, under its own id, or under `new_id` unless that is NULL.
@@ -330,10 +333,14 @@ pub extern "C" fn tertulia_engine_import_session(
     start(engine, out_job, out_error, |engine| {
         let path = text("path", path)?;
         let new_id = if new_id.is_null() { None } else { Some(session_id(new_id)?) };
-        let file = File::open(path).map_err(|source| archive_error(path, source))?;
-        let options = ImportOptions { new_id, ..ImportOptions::default() };
-        Ok(engine.import_session(Box::new(BufReader::new(file)), options))
+        import_job(engine, path, new_id)
     })
+}
+
+pub(crate) fn import_job(engine: &Engine, path: &str, new_id: Option<SessionId>) -> Result<Job<'static, ImportReport>> {
+    let file = File::open(path).map_err(|source| archive_error(path, source))?;
+    let options = ImportOptions { new_id, ..ImportOptions::default() };
+    Ok(engine.import_session(Box::new(BufReader::new(file)), options))
 }
 
 /// A job that reads everything in the store and reports damage.

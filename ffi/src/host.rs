@@ -92,13 +92,13 @@ pub struct tertulia_backends {
     pub synthesizer: *const tertulia_backend,
 }
 
-/// The backends of the host's, copied.
+/// The backends of the host's.
 #[derive(Default)]
 pub(crate) struct Own {
-    vad: Option<Arc<HostVad>>,
-    recognizer: Option<Arc<Host>>,
-    chat: Option<Arc<Host>>,
-    synthesizer: Option<Arc<Host>>,
+    pub(crate) vad: Option<Arc<dyn VadModel>>,
+    pub(crate) recognizer: Option<Arc<dyn Recognizer>>,
+    pub(crate) chat: Option<Arc<dyn ChatModel>>,
+    pub(crate) synthesizer: Option<Arc<dyn Synthesizer>>,
 }
 
 /// Copies the tables of the host.
@@ -111,7 +111,12 @@ pub(crate) fn backends(table: *const tertulia_backends) -> Result<Own> {
         Host::new("chat", table.chat, false),
         Host::new("synthesizer", table.synthesizer, false),
     );
-    Ok(Own { vad: all.0?, recognizer: all.1?, chat: all.2?, synthesizer: all.3? })
+    Ok(Own {
+        vad: all.0?.map(|vad| vad as _),
+        recognizer: all.1?.map(|host| host as _),
+        chat: all.2?.map(|host| host as _),
+        synthesizer: all.3?.map(|host| host as _),
+    })
 }
 
 impl Own {
@@ -119,10 +124,10 @@ impl Own {
     pub(crate) fn over(self, options: &EngineOptions) -> Result<Backends> {
         let others = self.others(options)?;
         Ok(Backends {
-            vad: self.vad.map(|own| own as _).or(others.vad),
-            recognizer: self.recognizer.map(|own| own as _).or(others.recognizer),
-            chat: self.chat.map(|own| own as _).or(others.chat),
-            synthesizer: self.synthesizer.map(|own| own as _).or(others.synthesizer),
+            vad: self.vad.or(others.vad),
+            recognizer: self.recognizer.or(others.recognizer),
+            chat: self.chat.or(others.chat),
+            synthesizer: self.synthesizer.or(others.synthesizer),
             turn_detector: others.turn_detector,
         })
     }

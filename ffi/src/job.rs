@@ -12,19 +12,39 @@ use parking_lot::Mutex;
 /// Work without a session. Free it with `tertulia_job_free()`, which stops it.
 pub struct tertulia_job(());
 
-pub(crate) struct JobObject {
-    control: JobControl,
+/// A job, and its items in the form of a language.
+pub(crate) struct JobObject<D = Data> {
+    pub(crate) control: JobControl,
     /// The next item; none once the job is over.
-    next: Mutex<Option<Next>>,
+    next: Mutex<Option<Next<D>>>,
 }
 
-type Next = Box<dyn FnMut() -> Result<Option<Data>> + Send>;
+type Next<D> = Box<dyn FnMut() -> Result<Option<D>> + Send>;
+
+impl<D: 'static> JobObject<D> {
+    pub(crate) fn of<T: Send + 'static>(mut job: Job<'static, T>, form: fn(T) -> D) -> Self {
+        let control = job.control();
+        let next: Next<D> = Box::new(move || Ok(block_on(job.next())?.map(form)));
+        Self { control, next: Mutex::new(Some(next)) }
+    }
+
+    /// The next item; none once the job is over.
+    pub(crate) fn next(&self) -> Result<Option<D>> {
+        let Some(mut next) = self.next.try_lock() else {
+            return Err(invalid("the job runs on another thread"));
+        };
+        let Some(work) = &mut *next else { return Ok(None) };
+        let item = work();
+        if !matches!(item, Ok(Some(_))) {
+            *next = None;
+        }
+        item
+    }
+}
 
 impl JobObject {
-    pub(crate) fn new<T: Item>(mut job: Job<'static, T>) -> Self {
-        let control = job.control();
-        let next: Next = Box::new(move || Ok(block_on(job.next())?.map(T::into_data)));
-        Self { control, next: Mutex::new(Some(next)) }
+    pub(crate) fn new<T: Item>(job: Job<'static, T>) -> Self {
+        Self::of(job, T::into_data)
     }
 }
 
@@ -86,17 +106,9 @@ pub extern "C" fn tertulia_job_next(
             return Err(invalid("the place for the item is NULL"));
         }
         put(out_item, std::ptr::null_mut());
-        let object = handle::get::<JobObject>(job)?;
-        let Some(mut next) = object.next.try_lock() else {
-            return Err(invalid("the job runs on another thread"));
-        };
-        let Some(work) = &mut *next else { return Ok(()) };
-        match work() {
-            Ok(Some(item)) => give(out_item, || Ok(item)),
-            over => {
-                *next = None;
-                over.map(drop)
-            }
+        match handle::get::<JobObject>(job)?.next()? {
+            Some(item) => give(out_item, || Ok(item)),
+            None => Ok(()),
         }
     })
 }

@@ -18,8 +18,13 @@ mod log;
 mod models;
 mod session;
 mod sink;
+#[cfg(feature = "uniffi")]
+mod uni;
 
 use std::ffi::c_char;
+
+#[cfg(feature = "uniffi")]
+uniffi::setup_scaffolding!("tertulia");
 
 /// The version of the ABI of this header; compare it with `tertulia_abi_version()`.
 pub const TERTULIA_ABI_VERSION: u32 = 0;

@@ -2,7 +2,7 @@
 
 use crate::boundary::call;
 use crate::error::{tertulia_error, without_zeros};
-use engine::{Error, ErrorCode};
+use engine::{Error, ErrorCode, Result};
 use std::ffi::{c_char, c_void};
 use std::fmt::Write;
 use tracing::field::{Field, Visit};
@@ -15,9 +15,9 @@ use tracing_subscriber::registry::Registry;
 pub type tertulia_log_fn =
     Option<extern "C" fn(user_data: *mut c_void, level: i32, target: *const c_char, line: *const c_char)>;
 
-struct Callback {
-    log: extern "C" fn(*mut c_void, i32, *const c_char, *const c_char),
-    user_data: usize,
+/// Takes each line up to a level: its level, its origin, and itself.
+struct Callback<F> {
+    log: F,
     level_max: i32,
 }
 
@@ -31,7 +31,7 @@ fn number(level: &Level) -> i32 {
     }
 }
 
-impl<S: Subscriber> Layer<S> for Callback {
+impl<S: Subscriber, F: Fn(i32, &str, &str) + Send + Sync + 'static> Layer<S> for Callback<F> {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         let level = number(event.metadata().level());
         if level > self.level_max {
@@ -39,8 +39,7 @@ impl<S: Subscriber> Layer<S> for Callback {
         }
         let mut line = Line(String::new());
         event.record(&mut line);
-        let (target, line) = (without_zeros(event.metadata().target()), without_zeros(&line.0));
-        (self.log)(std::ptr::with_exposed_provenance_mut(self.user_data), level, target.as_ptr(), line.as_ptr());
+        (self.log)(level, event.metadata().target(), &line.0);
     }
 }
 
@@ -69,8 +68,16 @@ pub extern "C" fn tertulia_set_log(
 ) -> i32 {
     call(out_error, || {
         let Some(log) = log else { return Err(Error::new(ErrorCode::InvalidArgument, "log is NULL")) };
-        let layer = Callback { log, user_data: user_data.expose_provenance(), level_max };
-        tracing::subscriber::set_global_default(Registry::default().with(layer))
-            .map_err(|source| Error::new(ErrorCode::InvalidArgument, "there is a log already").with_source(source))
+        let user_data = user_data.expose_provenance();
+        install(level_max, move |level, target, line| {
+            let (target, line) = (without_zeros(target), without_zeros(line));
+            log(std::ptr::with_exposed_provenance_mut(user_data), level, target.as_ptr(), line.as_ptr());
+        })
     })
+}
+
+/// Has every line of the log up to a level handed over, for good.
+pub(crate) fn install(level_max: i32, log: impl Fn(i32, &str, &str) + Send + Sync + 'static) -> Result<()> {
+    tracing::subscriber::set_global_default(Registry::default().with(Callback { log, level_max }))
+        .map_err(|source| Error::new(ErrorCode::InvalidArgument, "there is a log already").with_source(source))
 }

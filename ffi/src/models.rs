@@ -3,16 +3,15 @@
 use crate::boundary::{call, give, list, optional_text, text};
 use crate::data::{Data, tertulia_data};
 use crate::error::tertulia_error;
-use crate::job::tertulia_job;
+use crate::job::{JobObject, tertulia_job};
 use std::ffi::c_char;
 
 #[cfg(feature = "models")]
-mod files {
-    use crate::job::JobObject;
-    use engine::Result;
-    use tertulia_models::files::ModelStore;
+pub(crate) mod files {
+    use engine::{Job, Result};
+    use tertulia_models::files::{ModelStore, Progress};
 
-    pub(super) fn store(folder: Option<&str>) -> Result<ModelStore> {
+    pub(crate) fn store(folder: Option<&str>) -> Result<ModelStore> {
         folder.map_or_else(ModelStore::open_default, ModelStore::open)
     }
 
@@ -20,63 +19,62 @@ mod files {
         serde_json::to_string(value).expect("strings and numbers")
     }
 
-    pub(super) fn list(folder: Option<&str>) -> Result<String> {
+    pub(crate) fn list(folder: Option<&str>) -> Result<String> {
         Ok(json(&store(folder)?.list()?))
     }
 
-    pub(super) fn plan(folder: Option<&str>, names: &[&str]) -> Result<String> {
+    pub(crate) fn plan(folder: Option<&str>, names: &[&str]) -> Result<String> {
         Ok(json(&store(folder)?.plan(names)?))
     }
 
-    pub(super) fn pull(folder: Option<&str>, names: &[&str]) -> Result<JobObject> {
+    pub(crate) fn pull(folder: Option<&str>, names: &[&str]) -> Result<Job<'static, Progress>> {
         let store = store(folder)?;
         let all = store.manifest().default_names();
-        Ok(JobObject::new(store.pull_job(if names.is_empty() { &all } else { names })))
+        Ok(store.pull_job(if names.is_empty() { &all } else { names }))
     }
 
-    pub(super) fn install(folder: Option<&str>, name: &str, path: &str) -> Result<()> {
+    pub(crate) fn install(folder: Option<&str>, name: &str, path: &str) -> Result<()> {
         store(folder)?.install(name, path.as_ref())
     }
 
-    pub(super) fn remove(folder: Option<&str>, name: &str) -> Result<()> {
+    pub(crate) fn remove(folder: Option<&str>, name: &str) -> Result<()> {
         store(folder)?.remove(name)
     }
 
-    pub(super) fn verify(folder: Option<&str>, name: &str) -> Result<()> {
+    pub(crate) fn verify(folder: Option<&str>, name: &str) -> Result<()> {
         store(folder)?.verify(name)
     }
 }
 
 #[cfg(not(feature = "models"))]
-mod files {
-    use crate::job::JobObject;
-    use engine::{Error, ErrorCode, Result};
+pub(crate) mod files {
+    use engine::{Error, ErrorCode, Job, Result};
 
     fn none<T>() -> Result<T> {
         Err(Error::new(ErrorCode::Unsupported, "this library was built without models"))
     }
 
-    pub(super) fn list(_folder: Option<&str>) -> Result<String> {
+    pub(crate) fn list(_folder: Option<&str>) -> Result<String> {
         none()
     }
 
-    pub(super) fn plan(_folder: Option<&str>, _names: &[&str]) -> Result<String> {
+    pub(crate) fn plan(_folder: Option<&str>, _names: &[&str]) -> Result<String> {
         none()
     }
 
-    pub(super) fn pull(_folder: Option<&str>, _names: &[&str]) -> Result<JobObject> {
+    pub(crate) fn pull(_folder: Option<&str>, _names: &[&str]) -> Result<Job<'static, ()>> {
         none()
     }
 
-    pub(super) fn install(_folder: Option<&str>, _name: &str, _path: &str) -> Result<()> {
+    pub(crate) fn install(_folder: Option<&str>, _name: &str, _path: &str) -> Result<()> {
         none()
     }
 
-    pub(super) fn remove(_folder: Option<&str>, _name: &str) -> Result<()> {
+    pub(crate) fn remove(_folder: Option<&str>, _name: &str) -> Result<()> {
         none()
     }
 
-    pub(super) fn verify(_folder: Option<&str>, _name: &str) -> Result<()> {
+    pub(crate) fn verify(_folder: Option<&str>, _name: &str) -> Result<()> {
         none()
     }
 }
@@ -118,7 +116,7 @@ pub extern "C" fn tertulia_models_pull(
 ) -> i32 {
     call(out_error, || {
         let (folder, names) = (optional_text("folder", folder)?, list("names", names)?.unwrap_or_default());
-        give(out_job, || files::pull(folder, &names))
+        give(out_job, || Ok(JobObject::new(files::pull(folder, &names)?)))
     })
 }
 

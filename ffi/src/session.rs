@@ -5,7 +5,7 @@ use crate::engine_calls::{EngineObject, tertulia_engine};
 use crate::error::{free, tertulia_error};
 use crate::event::{EventObject, tertulia_event};
 use crate::handle;
-use engine::{ErrorCode, Events, Result, Session, SessionEngine, TurnId};
+use engine::{ErrorCode, Event, Events, Result, Session, SessionEngine, TurnId};
 use parking_lot::Mutex;
 use std::ffi::{c_char, c_void};
 use std::time::Duration;
@@ -35,37 +35,52 @@ impl Reader {
         work(events.as_ref().expect("it was just taken"))
     }
 
-    pub(crate) fn next(
-        &self,
-        take: impl FnOnce() -> Result<Events>,
-        timeout_ms: u64,
-        out_event: *mut *mut tertulia_event,
-    ) -> Result<()> {
-        if out_event.is_null() {
-            return Err(invalid("the place for the event is NULL"));
-        }
-        put(out_event, std::ptr::null_mut());
-        match self.with(take, |events| events.next_timeout(Duration::from_millis(timeout_ms)))? {
-            Some(event) => give(out_event, || Ok(EventObject::new(event))),
-            None => Ok(()),
-        }
+    pub(crate) fn next(&self, take: impl FnOnce() -> Result<Events>, timeout_ms: u64) -> Result<Option<Event>> {
+        self.with(take, |events| events.next_timeout(Duration::from_millis(timeout_ms)))
     }
 
-    pub(crate) fn set_wakeup(
+    pub(crate) fn set_waker(
         &self,
         take: impl FnOnce() -> Result<Events>,
-        wakeup: tertulia_wakeup_fn,
-        user_data: *mut c_void,
+        wake: impl Fn() + Send + Sync + 'static,
     ) -> Result<()> {
-        let user_data = user_data.expose_provenance();
         self.with(take, |events| {
-            match wakeup {
-                Some(wakeup) => events.set_waker(move || wakeup(std::ptr::with_exposed_provenance_mut(user_data))),
-                None => events.set_waker(|| {}),
-            }
+            events.set_waker(wake);
             Ok(())
         })
     }
+}
+
+/// Writes the next event of a reader.
+pub(crate) fn put_next(
+    reader: &Reader,
+    take: impl FnOnce() -> Result<Events>,
+    timeout_ms: u64,
+    out_event: *mut *mut tertulia_event,
+) -> Result<()> {
+    if out_event.is_null() {
+        return Err(invalid("the place for the event is NULL"));
+    }
+    put(out_event, std::ptr::null_mut());
+    match reader.next(take, timeout_ms)? {
+        Some(event) => give(out_event, || Ok(EventObject::new(event))),
+        None => Ok(()),
+    }
+}
+
+/// Has a function of C called by a reader.
+pub(crate) fn set_wakeup(
+    reader: &Reader,
+    take: impl FnOnce() -> Result<Events>,
+    wakeup: tertulia_wakeup_fn,
+    user_data: *mut c_void,
+) -> Result<()> {
+    let user_data = user_data.expose_provenance();
+    reader.set_waker(take, move || {
+        if let Some(wakeup) = wakeup {
+            wakeup(std::ptr::with_exposed_provenance_mut(user_data));
+        }
+    })
 }
 
 /// A handle of the open session with this id. `out_session` must be freed.
@@ -210,7 +225,7 @@ pub extern "C" fn tertulia_session_next_event(
 ) -> i32 {
     call(out_error, || {
         let object = handle::get::<SessionObject>(session)?;
-        object.reader.next(|| object.session.events(), timeout_ms, out_event)
+        put_next(&object.reader, || object.session.events(), timeout_ms, out_event)
     })
 }
 
@@ -225,6 +240,6 @@ pub extern "C" fn tertulia_session_set_wakeup(
 ) -> i32 {
     call(out_error, || {
         let object = handle::get::<SessionObject>(session)?;
-        object.reader.set_wakeup(|| object.session.events(), wakeup, user_data)
+        set_wakeup(&object.reader, || object.session.events(), wakeup, user_data)
     })
 }

@@ -28,6 +28,43 @@ impl SinkObject {
     pub(crate) fn new(sender: Sender, cancel: CancelFlag) -> Self {
         Self { sender: Mutex::new(Some(sender)), cancel }
     }
+
+    fn with(&self, push: impl FnOnce(&Sender) -> Result<()>) -> Result<()> {
+        push(self.sender.lock().as_ref().ok_or_else(|| invalid("the sink is done"))?)
+    }
+
+    pub(crate) fn push_transcript(&self, step: RecognitionStep) -> Result<()> {
+        self.with(|sender| if let Sender::Transcript(sender) = sender { sender.send(step) } else { wrong() })
+    }
+
+    pub(crate) fn push_text(&self, text: String) -> Result<()> {
+        self.with(|sender| if let Sender::Reply(sender) = sender { sender.send(ChatStep::Text(text)) } else { wrong() })
+    }
+
+    pub(crate) fn push_speech(&self, chunk: SpeechChunk) -> Result<()> {
+        self.with(|sender| if let Sender::Speech(sender) = sender { sender.send(chunk) } else { wrong() })
+    }
+
+    pub(crate) fn done(&self) -> Result<()> {
+        match self.sender.lock().take() {
+            Some(Sender::Reply(sender)) => sender.send(ChatStep::done()),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn fail(&self, error: Error) -> Result<()> {
+        match self.sender.lock().take() {
+            Some(Sender::Transcript(sender)) => sender.fail(error),
+            Some(Sender::Reply(sender)) => sender.fail(error),
+            Some(Sender::Speech(sender)) => sender.fail(error),
+            None => return Err(invalid("the sink is done")),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
 }
 
 pub(crate) enum Sender {
@@ -39,13 +76,9 @@ pub(crate) enum Sender {
 fn push(
     sink: *const tertulia_sink,
     out_error: *mut *mut tertulia_error,
-    push: impl FnOnce(&Sender) -> Result<()>,
+    push: impl FnOnce(&SinkObject) -> Result<()>,
 ) -> i32 {
-    call(out_error, || {
-        let object = handle::get::<SinkObject>(sink)?;
-        let sender = object.sender.lock();
-        push(sender.as_ref().ok_or_else(|| invalid("the sink is done"))?)
-    })
+    call(out_error, || push(&*handle::get::<SinkObject>(sink)?))
 }
 
 fn wrong() -> Result<()> {
@@ -59,12 +92,9 @@ pub extern "C" fn tertulia_sink_partial(
     text: *const c_char,
     out_error: *mut *mut tertulia_error,
 ) -> i32 {
-    push(sink, out_error, |sender| match sender {
-        Sender::Transcript(sender) => {
-            let text = crate::boundary::text("text", text)?.to_owned();
-            sender.send(RecognitionStep::Partial { text, stable_len: 0 })
-        }
-        _ => wrong(),
+    push(sink, out_error, |sink| {
+        let text = crate::boundary::text("text", text)?.to_owned();
+        sink.push_transcript(RecognitionStep::Partial { text, stable_len: 0 })
     })
 }
 
@@ -75,11 +105,8 @@ pub extern "C" fn tertulia_sink_transcript(
     text: *const c_char,
     out_error: *mut *mut tertulia_error,
 ) -> i32 {
-    push(sink, out_error, |sender| match sender {
-        Sender::Transcript(sender) => {
-            sender.send(RecognitionStep::Final(crate::boundary::text("text", text)?.to_owned().into()))
-        }
-        _ => wrong(),
+    push(sink, out_error, |sink| {
+        sink.push_transcript(RecognitionStep::Final(crate::boundary::text("text", text)?.to_owned().into()))
     })
 }
 
@@ -90,10 +117,7 @@ pub extern "C" fn tertulia_sink_text(
     text: *const c_char,
     out_error: *mut *mut tertulia_error,
 ) -> i32 {
-    push(sink, out_error, |sender| match sender {
-        Sender::Reply(sender) => sender.send(ChatStep::Text(crate::boundary::text("text", text)?.to_owned())),
-        _ => wrong(),
-    })
+    push(sink, out_error, |sink| sink.push_text(crate::boundary::text("text", text)?.to_owned()))
 }
 
 /// Pushes the next chunk of speech: `count` mono samples at `rate` Hz, which speak the bytes `span_start` to `span_end` of
@@ -108,21 +132,15 @@ pub extern "C" fn tertulia_sink_audio(
     span_end: usize,
     out_error: *mut *mut tertulia_error,
 ) -> i32 {
-    push(sink, out_error, |sender| match sender {
-        Sender::Speech(sender) => {
-            sender.send(SpeechChunk::new(slice("samples", samples, count)?.to_vec(), rate, span_start..span_end))
-        }
-        _ => wrong(),
+    push(sink, out_error, |sink| {
+        sink.push_speech(SpeechChunk::new(slice("samples", samples, count)?.to_vec(), rate, span_start..span_end))
     })
 }
 
 /// Ends the results.
 #[unsafe(no_mangle)]
 pub extern "C" fn tertulia_sink_done(sink: *const tertulia_sink, out_error: *mut *mut tertulia_error) -> i32 {
-    call(out_error, || match handle::get::<SinkObject>(sink)?.sender.lock().take() {
-        Some(Sender::Reply(sender)) => sender.send(ChatStep::done()),
-        _ => Ok(()),
-    })
+    push(sink, out_error, SinkObject::done)
 }
 
 /// Ends the results with an error: a code of `TERTULIA_ERROR_…`, or any other for HostCallback; `detail` may be NULL.
@@ -135,21 +153,14 @@ pub extern "C" fn tertulia_sink_fail(
 ) -> i32 {
     call(out_error, || {
         let object = handle::get::<SinkObject>(sink)?;
-        let error = host_error(code, optional_text("detail", detail)?.unwrap_or("the host's backend failed"));
-        match object.sender.lock().take() {
-            Some(Sender::Transcript(sender)) => sender.fail(error),
-            Some(Sender::Reply(sender)) => sender.fail(error),
-            Some(Sender::Speech(sender)) => sender.fail(error),
-            None => return Err(invalid("the sink is done")),
-        }
-        Ok(())
+        object.fail(host_error(code, optional_text("detail", detail)?.unwrap_or("the host's backend failed")))
     })
 }
 
 /// 1 where the results are not wanted any more, and for a sink that is not live; else 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn tertulia_sink_is_cancelled(sink: *const tertulia_sink) -> i32 {
-    quietly(1, || handle::get::<SinkObject>(sink).map_or(1, |object| i32::from(object.cancel.is_cancelled())))
+    quietly(1, || handle::get::<SinkObject>(sink).map_or(1, |object| i32::from(object.is_cancelled())))
 }
 
 /// Frees a sink, which ends the results. NULL does nothing.
