@@ -176,6 +176,84 @@
  */
 #define TERTULIA_ABI_VERSION 0
 
+#if defined(TERTULIA_TESTING)
+/*
+ There is nothing more to do.
+ */
+#define TERTULIA_TESTING_END 0
+#endif
+
+#if defined(TERTULIA_TESTING)
+/*
+ Take `engine`, which must be freed, and free the one before, which a crash has ended.
+ */
+#define TERTULIA_TESTING_TAKE_ENGINE 1
+#endif
+
+#if defined(TERTULIA_TESTING)
+/*
+ Take the handle of the open session with the id `text`, and free the one before.
+ */
+#define TERTULIA_TESTING_TAKE_SESSION 2
+#endif
+
+#if defined(TERTULIA_TESTING)
+/*
+ Apply the command `text`; its result is the answer in JSON.
+ */
+#define TERTULIA_TESTING_APPLY 3
+#endif
+
+#if defined(TERTULIA_TESTING)
+/*
+ Ask for the session's next event with a timeout of 0; its result is the event in JSON, or NULL for none.
+ */
+#define TERTULIA_TESTING_READ_EVENT 4
+#endif
+
+#if defined(TERTULIA_TESTING)
+/*
+ Push `count` interleaved `samples` of `channels` at `rate` Hz.
+ */
+#define TERTULIA_TESTING_PUSH_AUDIO 5
+#endif
+
+#if defined(TERTULIA_TESTING)
+/*
+ Push the `count` bytes of `text` as a file.
+ */
+#define TERTULIA_TESTING_PUSH_ENCODED 6
+#endif
+
+#if defined(TERTULIA_TESTING)
+/*
+ Open an engine with the options `text`.
+ */
+#define TERTULIA_TESTING_OPEN_ENGINE 7
+#endif
+
+#if defined(TERTULIA_TESTING)
+/*
+ Read the audio `more` ("user" or "reply") of `turn` of the session `text`; its result is
+ `{"rate": Hz, "samples": [whole numbers]}`.
+ */
+#define TERTULIA_TESTING_READ_AUDIO 8
+#endif
+
+#if defined(TERTULIA_TESTING)
+/*
+ Export the session `text` to the path `more`; its result is the job's item in JSON.
+ */
+#define TERTULIA_TESTING_EXPORT 9
+#endif
+
+#if defined(TERTULIA_TESTING)
+/*
+ Import a session under the new id `text` from the path `more`; its result is the job's item in JSON.
+ */
+#define TERTULIA_TESTING_IMPORT 10
+#endif
+
 /*
  A text in JSON, samples, or both, that the library made. Free it with `tertulia_data_free()`.
  */
@@ -210,6 +288,13 @@ typedef struct tertulia_session tertulia_session;
  Takes the results of a backend of the host's, from any thread. Free it with `tertulia_sink_free()` once all are in.
  */
 typedef struct tertulia_sink tertulia_sink;
+
+#if defined(TERTULIA_TESTING)
+/*
+ A run of a conformance scenario. Free it with `tertulia_testing_free()`.
+ */
+typedef struct tertulia_testing_run tertulia_testing_run;
+#endif
 
 /*
  Called once, when no engine uses the backend any more; any thread.
@@ -347,6 +432,50 @@ typedef void (*tertulia_wakeup_fn)(void *user_data);
  texts are valid during the call. It is called on any thread, and must call nothing of this library.
  */
 typedef void (*tertulia_log_fn)(void *user_data, int32_t level, const char *target, const char *line);
+
+#if defined(TERTULIA_TESTING)
+/*
+ The next action of the host; fields that are not of its kind are zero or empty. Its pointers are valid until the next one.
+ */
+typedef struct {
+  /*
+   A `TERTULIA_TESTING_…`.
+   */
+  int32_t kind;
+  /*
+   The new engine.
+   */
+  tertulia_engine *engine;
+  /*
+   The command or the options in JSON, the session's id, or the bytes of a file.
+   */
+  const char *text;
+  /*
+   A path, or the kind of audio.
+   */
+  const char *more;
+  /*
+   The turn.
+   */
+  uint64_t turn;
+  /*
+   The samples.
+   */
+  const float *samples;
+  /*
+   How many samples or bytes there are.
+   */
+  size_t count;
+  /*
+   The number of channels.
+   */
+  size_t channels;
+  /*
+   Samples per second of each channel.
+   */
+  uint32_t rate;
+} tertulia_testing_action;
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -810,6 +939,49 @@ int32_t tertulia_sink_is_cancelled(const tertulia_sink *sink);
  Frees a sink, which ends the results. NULL does nothing.
  */
 int32_t tertulia_sink_free(tertulia_sink *sink);
+
+#if defined(TERTULIA_TESTING)
+/*
+ Sets the stage of a scenario in JSON (bindings/conformance/README.md). `out_run` must be freed.
+ */
+int32_t tertulia_testing_open(const char *scenario_json, tertulia_testing_run **out_run, tertulia_error **out_error);
+#endif
+
+#if defined(TERTULIA_TESTING)
+/*
+ Prepares the reads of bindings/conformance/golden.json from a copy of golden.redb at `store_path`. `out_run` must be freed.
+ */
+int32_t tertulia_testing_open_golden(const char *golden_json,
+                                     const char *store_path,
+                                     tertulia_testing_run **out_run,
+                                     tertulia_error **out_error);
+#endif
+
+#if defined(TERTULIA_TESTING)
+/*
+ Takes the result of the last action (`code` as its call returned it, and `result_json` or NULL; 0 and NULL at first), and
+ writes the next to `out_action`.
+ */
+int32_t tertulia_testing_next(const tertulia_testing_run *run,
+                              int32_t code,
+                              const char *result_json,
+                              tertulia_testing_action *out_action,
+                              tertulia_error **out_error);
+#endif
+
+#if defined(TERTULIA_TESTING)
+/*
+ Compares what came with what the scenario expects: NULL, or the difference as a text, valid until the run is freed.
+ */
+const char *tertulia_testing_finish(const tertulia_testing_run *run);
+#endif
+
+#if defined(TERTULIA_TESTING)
+/*
+ Frees a run. NULL does nothing.
+ */
+int32_t tertulia_testing_free(tertulia_testing_run *run);
+#endif
 
 #ifdef __cplusplus
 }  // extern "C"

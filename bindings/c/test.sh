@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# bindings/c/test.sh LIBRARY_FOLDER: compiles the tests in C and C++ against the header and the built library, and runs
-# them: as they are, under the sanitizers, and under valgrind. LIBRARY_FOLDER holds libtertulia.so and libtertulia.a
-# (`cargo build --release -p tertulia-ffi` puts them into target/release).
+# bindings/c/test.sh LIBRARY_FOLDER [TESTING_FOLDER]: compiles the tests in C and C++ against the header and the built library,
+# and runs them: as they are, under the sanitizers, and under valgrind. LIBRARY_FOLDER holds libtertulia.so and libtertulia.a
+# (`cargo build --release -p tertulia-ffi` puts them into target/release), TESTING_FOLDER the library with the feature `testing`,
+# which is built where it is not given.
 set -euo pipefail
 library="$(cd "$1" && pwd)"
 cd "$(dirname "$0")/../.."
@@ -38,4 +39,20 @@ exported="$(nm -D --defined-only "$library/libtertulia.so" | awk '{print $3}' | 
 missing="$(comm -23 <(echo "$exported") <(echo "$declared"))"
 [ -z "$missing" ] || { echo "the header lacks: $missing"; exit 1; }
 readelf -d "$library/libtertulia.so" | grep -q 'soname: \[libtertulia.so.0\]' || { echo "the soname is wrong"; exit 1; }
+! grep -q tertulia_testing <<<"$exported" || { echo "the library has the feature testing"; exit 1; }
+
+# The conformance scenarios and the golden store, on the library for tests. A scenario that goes wrong is found out.
+testing="$(cd "${2:-$(bindings/conformance/library)}" && pwd)"
+ln -sf "$testing/libtertulia.so" "$work/libtertulia.so.0"
+cc -std=c99 -g "${warnings[@]}" bindings/c/tests/conformance.c "$testing/libtertulia.so" -o "$work/conformance"
+bindings/conformance/check "$work/conformance" bindings/conformance/scenarios
+cp bindings/conformance/golden.redb "$work/golden.redb"
+"$work/conformance" bindings/conformance/golden.json "$work/golden.redb"
+mkdir "$work/scenarios"
+cp bindings/conformance/scenarios/crash_in_mid_turn.json "$work/scenarios"
+valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite,indirect \
+  --errors-for-leak-kinds=definite,indirect "$work/conformance" "$work/scenarios"
+sed -i 's/"reply_text": "/&Nunca. /' "$work/scenarios/crash_in_mid_turn.json"
+! "$work/conformance" "$work/scenarios" 2>"$work/difference" || { echo "a wrong scenario passed"; exit 1; }
+grep -q '^  - .*Nunca' "$work/difference" || { echo "no difference is shown"; exit 1; }
 echo "the C library: ok"

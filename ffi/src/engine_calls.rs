@@ -36,8 +36,11 @@ pub(crate) struct EngineObject {
 
 impl EngineObject {
     pub(crate) fn open(own: Own, options: &EngineOptions) -> Result<Self> {
-        let engine = EngineBuilder::new().backends(own.over(options)?).options(options)?.build()?;
-        Ok(Self { engine: RwLock::new(Some(Arc::new(engine))), reader: Reader::default() })
+        Ok(Self::new(EngineBuilder::new().backends(own.over(options)?).options(options)?.build()?))
+    }
+
+    pub(crate) fn new(engine: Engine) -> Self {
+        Self { engine: RwLock::new(Some(Arc::new(engine))), reader: Reader::default() }
     }
 
     pub(crate) fn engine(&self) -> Result<Arc<Engine>> {

@@ -41,6 +41,8 @@ pub(crate) enum Object {
     Job(Arc<JobObject>),
     Session(Arc<SessionObject>),
     Sink(Arc<SinkObject>),
+    #[cfg(feature = "testing")]
+    TestingRun(Arc<crate::testing::RunObject>),
 }
 
 /// A type of objects behind handles.
@@ -76,6 +78,11 @@ handled! {
     JobObject, Job, crate::job::tertulia_job, "job";
     SessionObject, Session, crate::session::tertulia_session, "session";
     SinkObject, Sink, crate::sink::tertulia_sink, "sink";
+}
+
+#[cfg(feature = "testing")]
+handled! {
+    crate::testing::RunObject, TestingRun, crate::testing::tertulia_testing_run, "run";
 }
 
 /// A new handle of the object; null where there are too many.

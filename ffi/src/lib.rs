@@ -18,6 +18,8 @@ mod log;
 mod models;
 mod session;
 mod sink;
+#[cfg(feature = "testing")]
+mod testing;
 #[cfg(feature = "uniffi")]
 mod uni;
 
