@@ -4,7 +4,7 @@ use serde_json::json;
 use std::fs;
 use std::io::BufReader;
 use std::path::Path;
-use tertulia::store::ImportOptions;
+use tertulia::store::{ImportOptions, StoreLocation};
 use tertulia::testing::scenario::{GoldenAction, GoldenRun};
 use tertulia::{Engine, EngineBuilder, Result, SessionEngine};
 
@@ -12,8 +12,8 @@ const GOLDEN: &str = include_str!("../../bindings/conformance/golden.json");
 const STORE: &[u8] = include_bytes!("../../bindings/conformance/golden.redb");
 
 fn act(engine: &mut Option<Engine>, action: GoldenAction) -> Result<Option<String>> {
-    if let GoldenAction::OpenEngine(options) = action {
-        *engine = Some(EngineBuilder::new().options(&options)?.build()?);
+    if let GoldenAction::OpenEngine(store) = action {
+        *engine = Some(EngineBuilder::new().store(StoreLocation::File(store)).build()?);
         return Ok(None);
     }
     let engine = engine.as_ref().expect("it is opened first");

@@ -126,8 +126,8 @@ impl From<HostAction> for Action {
 impl From<GoldenAction> for Action {
     fn from(action: GoldenAction) -> Self {
         match action {
-            GoldenAction::OpenEngine(options) => {
-                let options = serde_json::to_string(&options).expect("options hold strings and numbers");
+            GoldenAction::OpenEngine(store) => {
+                let options = serde_json::json!({"store": {"path": store}}).to_string();
                 Self::with_text(TERTULIA_TESTING_OPEN_ENGINE, &options)
             }
             GoldenAction::Apply(command) => Self::apply(&command),
@@ -145,21 +145,25 @@ impl From<GoldenAction> for Action {
     }
 }
 
-enum Run {
+/// A run, for hosts in any language.
+pub(crate) enum Run {
     Scenario(Box<ScenarioRun>),
     Golden(GoldenRun),
 }
 
 impl Run {
-    fn next(&mut self, result: Result<Option<String>>) -> Result<Action> {
+    /// Gives the next action in a language's form.
+    pub(crate) fn next<A: From<HostAction> + From<GoldenAction>>(
+        &mut self,
+        result: Result<Option<String>>,
+    ) -> Result<Option<A>> {
         Ok(match self {
-            Self::Scenario(run) => run.next(result)?.map(Action::from),
-            Self::Golden(run) => run.next(result)?.map(Action::from),
-        }
-        .unwrap_or_else(|| Action::new(TERTULIA_TESTING_END)))
+            Self::Scenario(run) => run.next(result)?.map(A::from),
+            Self::Golden(run) => run.next(result)?.map(A::from),
+        })
     }
 
-    fn finish(&mut self) -> std::result::Result<(), String> {
+    pub(crate) fn finish(&mut self) -> std::result::Result<(), String> {
         match self {
             Self::Scenario(run) => run.finish(),
             Self::Golden(run) => run.finish(),
@@ -233,7 +237,8 @@ pub extern "C" fn tertulia_testing_next(
         }
         let object = handle::get::<RunObject>(run)?;
         let mut running = object.0.lock();
-        running.action = running.run.next(result(code, optional_text("result_json", result_json)?))?;
+        let action = running.run.next(result(code, optional_text("result_json", result_json)?))?;
+        running.action = action.unwrap_or_else(|| Action::new(TERTULIA_TESTING_END));
         put(out_action, running.action.shown());
         Ok(())
     })

@@ -23,6 +23,11 @@ use std::time::Duration;
 pub struct TertuliaEngine(EngineObject);
 
 impl TertuliaEngine {
+    #[cfg(feature = "testing")]
+    pub(super) fn of(engine: engine::Engine) -> Arc<Self> {
+        Arc::new(Self(EngineObject::new(engine)))
+    }
+
     fn handle(&self, id: SessionId) -> engine::Result<Arc<TertuliaSession>> {
         Ok(TertuliaSession::new(self.0.engine()?.handle(id)?))
     }

@@ -21,6 +21,8 @@ mod models;
 mod record;
 mod session;
 mod sink;
+#[cfg(feature = "testing")]
+mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -2,7 +2,7 @@
 
 use super::compare;
 use super::run::{invalid, read};
-use crate::engine::{Command, EngineOptions, StorePlace};
+use crate::engine::Command;
 use crate::error::Result;
 use crate::event::{SessionId, TurnId};
 use crate::store::AudioKind;
@@ -23,8 +23,8 @@ pub struct GoldenRun {
 /// An action of the host.
 #[derive(Debug)]
 pub enum GoldenAction {
-    /// Open an engine.
-    OpenEngine(Box<EngineOptions>),
+    /// Open an engine on the store at this path.
+    OpenEngine(PathBuf),
     /// Make the call; its result is the answer's JSON.
     Apply(Box<Command>),
     /// Read a turn's audio; its result is `{"rate": Hz, "samples": [whole numbers]}`.
@@ -105,8 +105,7 @@ impl GoldenRun {
         }
         self.actions += 1;
         if self.actions == 1 {
-            let store = StorePlace::Path(self.store.clone());
-            return Ok(Some(GoldenAction::OpenEngine(Box::new(EngineOptions { store, ..EngineOptions::default() }))));
+            return Ok(Some(GoldenAction::OpenEngine(self.store.clone())));
         }
         let path = self.store.with_extension("zip");
         Ok(self.golden.reads.get(self.actions - 2).map(|read| match read.call.clone() {
