@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::PathBuf;
-use tertulia::testing::scenario::Scenario;
+use tertulia::testing::scenario::{HostAction, Scenario, ScenarioRun};
+use tertulia::{Engine, ErrorCode, Events, Result as EngineResult, Session, SessionEngine};
 
 /// The scenarios' names and texts.
 fn files() -> Vec<(String, String)> {
@@ -77,6 +78,44 @@ fn a_failed_expectation_is_shown_as_a_diff() {
         let difference = check(&with(part, other)).expect_err(other);
         assert!(difference.contains(shown), "{other}:\n{difference}");
     }
+}
+
+/// A host that makes the calls of a scenario, and gives a result as `report` has it.
+fn host_difference(report: impl Fn(EngineResult<Option<String>>) -> EngineResult<Option<String>>) -> String {
+    let mut run = ScenarioRun::new(Scenario::from_json(&with("", "")).unwrap()).unwrap();
+    let (mut engine, mut session, mut result) = (None::<Engine>, None::<(Session, Events)>, Ok(None));
+    while let Some(action) = run.next(result).unwrap() {
+        result = match action {
+            HostAction::TakeEngine(next) => {
+                engine = Some(next);
+                Ok(None)
+            }
+            HostAction::TakeSession(id) => {
+                let handle = engine.as_ref().unwrap().handle(id).unwrap();
+                session = Some((handle.clone(), handle.events().unwrap()));
+                Ok(None)
+            }
+            HostAction::Apply(command) => report(engine.as_ref().unwrap().apply(*command).map(|o| Some(o.to_json()))),
+            HostAction::ReadEvent => report(Ok(session.as_ref().unwrap().1.try_next().unwrap().map(|e| e.to_json()))),
+            other => panic!("{other:?}"),
+        };
+    }
+    run.finish().err().unwrap_or_default()
+}
+
+#[test]
+fn a_host_that_loses_an_event_or_an_error_is_found_out() {
+    assert_eq!(host_difference(|result| result), "");
+    let lost = host_difference(|result| match result {
+        Ok(Some(event)) if event.contains("reply_audio_delta") => Ok(None),
+        result => result,
+    });
+    assert!(lost.contains("- {\"chunk\":0") && lost.contains("not event"), "{lost}");
+    let failed = host_difference(|result| match result {
+        Ok(Some(answer)) if answer == r#"{"turn":1}"# => Err(ErrorCode::QueueFull.into()),
+        result => result,
+    });
+    assert!(failed.contains("gives Some(QueueFull), not None"), "{failed}");
 }
 
 #[test]
