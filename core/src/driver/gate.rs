@@ -6,6 +6,7 @@ use super::{Shared, callback};
 use crate::backend::{BoxFuture, MaybeSend, StepStream, Steps};
 use crate::error::{ErrorCode, Result};
 use crate::job::Job;
+use futures_lite::future::or;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,10 +27,10 @@ impl<T: MaybeSend> StepStream for Gated<'_, T> {
     type Item = T;
 
     fn step(&mut self) -> BoxFuture<'_, Result<Option<T>>> {
-        let shared = self.shared.clone();
+        let (shared, end) = (self.shared.clone(), self.shared.jobs_end.clone());
         let mut step = self.steps.step();
         let mut entering = None;
-        Box::pin(poll_fn(move |context| {
+        let gated = poll_fn(move |context| {
             let pause = &shared.workers.pause;
             let mut entry = entering.take().unwrap_or_else(|| Box::pin(pause.clone().entered(Worker::Job)));
             let Poll::Ready(inside) = entry.as_mut().poll(context) else {
@@ -41,6 +42,10 @@ impl<T: MaybeSend> StepStream for Gated<'_, T> {
             }
             let (_callback, _at_checks) = (callback::enter(), inside.at_checks());
             caught("a job", || step.as_mut().poll(context)).unwrap_or_else(|error| Poll::Ready(Err(error)))
+        });
+        Box::pin(or(gated, async move {
+            end.cancelled().await;
+            Err(ErrorCode::EngineClosed.into())
         }))
     }
 }

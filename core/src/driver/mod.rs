@@ -33,7 +33,7 @@ pub(crate) mod threaded;
 pub(crate) mod utterance;
 pub(crate) mod worker;
 
-use crate::backend::{Backends, Purpose, RequestContext};
+use crate::backend::{Backends, CancelFlag, Purpose, RequestContext};
 use crate::catalog::Catalog;
 use crate::config::{ListeningMode, SessionConfig};
 use crate::error::{Error, ErrorCode, Result};
@@ -95,6 +95,8 @@ pub(crate) struct Shared {
     /// Holds those that have not ended; never closed.
     pub(crate) running: Pause,
     pub(crate) shut_down: AtomicBool,
+    /// Raised with it, for jobs that wait for a backend.
+    pub(crate) jobs_end: CancelFlag,
     /// Notified by every message: an engine without threads is to look at it.
     pub(crate) called: event_listener::Event,
 }

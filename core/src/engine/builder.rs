@@ -1,7 +1,7 @@
 //! [`EngineBuilder`]: the parts and limits of an engine to be.
 
 use super::{Engine, EngineOptions};
-use crate::backend::Backends;
+use crate::backend::{Backends, CancelFlag};
 use crate::catalog::Catalog;
 use crate::driver::exec::Workers;
 use crate::driver::local::LocalDriver;
@@ -168,6 +168,7 @@ impl EngineBuilder {
             commit_pause: Default::default(),
             running: Default::default(),
             shut_down: AtomicBool::new(false),
+            jobs_end: CancelFlag::new(),
             called: event_listener::Event::new(),
         });
         let engine_loop = EngineLoop::new(shared.clone());

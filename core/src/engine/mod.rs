@@ -324,6 +324,7 @@ impl Engine {
         if self.shared.shut_down.swap(true, Ordering::AcqRel) {
             return;
         }
+        self.shared.jobs_end.cancel();
         if self.shared.commit_pause.is_closed()
             && let Err(error) = self.shared.store.resume()
         {

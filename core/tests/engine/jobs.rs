@@ -8,11 +8,15 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-use tertulia::backend::MaybeSend;
+use tertulia::backend::{
+    Backends, MaybeSend, Model, RecognitionRequest, RecognitionStep, Recognizer, StepSender, Steps, steps_channel,
+};
 use tertulia::event::TurnOrigin;
 use tertulia::store::{AudioKind, ImportOptions, Store, StoreKey, StoreLocation, TurnRecord, TurnState, Write};
 use tertulia::testing::scripted::{Scripted, noise_16k};
-use tertulia::{Engine, EngineBuilder, ErrorCode, Job, Result, SessionConfig, SessionEngine, SessionId, TurnId};
+use tertulia::{
+    Engine, EngineBuilder, ErrorCode, Job, LanguageTag, Result, SessionConfig, SessionEngine, SessionId, TurnId,
+};
 
 const SOON: Duration = Duration::from_secs(10);
 /// Turns of the long session, with half a minute of audio each that does not compress.
@@ -234,4 +238,42 @@ fn sessions_are_reserved_until_the_job_is_dropped() {
     assert_eq!(code(engine.create_session(config)), ErrorCode::SessionBusy);
     drop(rotating);
     open().unwrap();
+}
+
+/// A recogniser that never answers.
+struct Silent(parking_lot::Mutex<Vec<StepSender<RecognitionStep>>>);
+
+impl Model for Silent {
+    fn name(&self) -> &str {
+        "silent"
+    }
+}
+
+impl Recognizer for Silent {
+    fn languages(&self) -> Vec<LanguageTag> {
+        vec!["es".parse().unwrap()]
+    }
+
+    fn recognize(&self, _request: RecognitionRequest) -> Result<Steps<'static, RecognitionStep>> {
+        let (sender, steps) = steps_channel();
+        self.0.lock().push(sender);
+        Ok(steps)
+    }
+}
+
+#[test]
+fn shut_down_ends_a_job_that_waits_for_a_backend() {
+    let silent = Arc::new(Silent(Default::default()));
+    let backends = Backends { recognizer: Some(silent.clone()), ..Backends::default() };
+    let engine = EngineBuilder::new().backends(backends).build().unwrap();
+    let job = engine.transcribe(noise_16k(500), 16_000, Vec::new());
+    let waiting = std::thread::spawn(move || job.wait());
+    let begun = Instant::now();
+    while silent.0.lock().is_empty() {
+        assert!(begun.elapsed() < SOON, "the recogniser was not asked");
+        std::thread::yield_now();
+    }
+    assert!(engine.shut_down(SOON).unwrap().is_empty());
+    assert_eq!(waiting.join().unwrap().unwrap_err().code(), ErrorCode::EngineClosed);
+    assert!(begun.elapsed() < SOON);
 }
