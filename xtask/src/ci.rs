@@ -154,6 +154,18 @@ fn c_tests() -> Command {
     command
 }
 
+/// Builds the release of the C library, tests it, and compares its size.
+fn c_release(program: impl Fn(&str, &[&str]) -> Vec<Command>) -> Vec<Command> {
+    let folder = std::env::current_exe().unwrap_or_default().with_file_name("c-release");
+    let folder = folder.to_string_lossy();
+    let mut test = Command::new("bindings/c/package/test.sh");
+    test.arg(&*folder);
+    let mut commands = program("xtask", &["dist", "c", "--out", &folder]);
+    commands.push(test);
+    commands.extend(program("xtask", &["size", "--check"]));
+    commands
+}
+
 fn stages(built: &[Built]) -> Vec<Vec<Lane>> {
     let program = |name: &str, arguments: &[&str]| {
         let program = built.iter().find(|built| built.name == name && built.kind == "bin" && !built.is_test);
@@ -175,6 +187,7 @@ fn stages(built: &[Built]) -> Vec<Vec<Lane>> {
     sources.push(step("the C library", vec![c_tests()]));
     sources.push(step("the public API is the one that is listed", program("xtask", &["api", "--check"])));
     sources.push(step("the JSON Schemas are those of the types", program("xtask", &["schema", "--check"])));
+    sources.push(step("the release of the C library", c_release(program)));
     let pull = [&["models", "pull"][..], &["models", "pull", "smollm2-135m-instruct-q4_1"]];
     let models = vec![step("model files", pull.iter().flat_map(|pull| program("tertulia", pull)).collect::<Vec<_>>())];
     let alone = tests(&["models", "cli", "xtask"]).map(test_step);

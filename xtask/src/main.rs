@@ -1,16 +1,19 @@
-//! The project's tasks: `cargo xtask api | ci | codegen | echo | endpoint | heard | latency | noise | schema | speech | wer`.
+//! The project's tasks: `cargo xtask api | ci | codegen | dist | echo | endpoint | heard | latency | noise | schema | size |
+//! speech | wer`.
 
 #![allow(clippy::print_stdout, reason = "a task prints its result to stdout")]
 
 mod api;
 mod ci;
 mod codegen;
+mod dist;
 mod echo;
 mod endpoint;
 mod heard;
 mod latency;
 mod noise;
 mod schema;
+mod size;
 mod speech;
 mod stand_in;
 mod wer;
@@ -33,6 +36,8 @@ enum Task {
     Api(api::Arguments),
     /// Write the C header and the table of errors, or compare them
     Codegen(codegen::Arguments),
+    /// Write a release of the C library into a folder
+    Dist(dist::Arguments),
     /// Run everything that CI checks
     Ci,
     /// Score end-of-turn decisions: false cut-offs and delay, in hesitant speech and in noise
@@ -47,6 +52,8 @@ enum Task {
     Latency(latency::Arguments),
     /// Write the JSON Schemas of events and commands to docs/schema, or compare them
     Schema(schema::Arguments),
+    /// Measure the shipped libraries, or compare them with their budget
+    Size(size::Arguments),
     /// Synthesise a folder of texts and score them with the recogniser
     Speech(speech::Arguments),
     /// Transcribe a folder of clips and score the word error rate
@@ -60,6 +67,7 @@ fn main() -> ExitCode {
     let (name, outcome) = match Arguments::parse().task {
         Task::Api(arguments) => ("api", api::run(&arguments)),
         Task::Codegen(arguments) => ("codegen", codegen::run(&arguments)),
+        Task::Dist(arguments) => ("dist", dist::run(&arguments)),
         Task::Ci => ("ci", ci::run()),
         Task::Endpoint(arguments) => ("endpoint", endpoint::run(&arguments)),
         Task::Echo(arguments) => ("echo", echo::run(&arguments)),
@@ -67,6 +75,7 @@ fn main() -> ExitCode {
         Task::Noise(arguments) => ("noise", noise::run(&arguments)),
         Task::Latency(arguments) => ("latency", latency::run(&arguments)),
         Task::Schema(arguments) => ("schema", schema::run(&arguments)),
+        Task::Size(arguments) => ("size", size::run(&arguments)),
         Task::Speech(arguments) => ("speech", speech::run(&arguments)),
         Task::Wer(arguments) => ("wer", wer::run(&arguments)),
     };

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# bindings/c/package/test.sh RELEASE: builds and runs a program on a release that `cargo xtask dist c --out RELEASE` wrote, by
+# pkg-config and by CMake, with the shared and with the static library; then all again with the release at another place.
+set -euo pipefail
+release="$(cd "$1" && pwd)"
+cd "$(dirname "$0")/.."
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+for tool in cmake pkg-config; do
+  command -v "$tool" >/dev/null || { sudo=""; [ "$(id -u)" = 0 ] || sudo=sudo
+    $sudo apt-get update -q; $sudo apt-get install -y -q --no-install-recommends "$tool"; }
+done
+
+run() { rm -rf "$work/files"; mkdir "$work/files"; "$@" "$work/files"; }
+
+# try PREFIX
+try() {
+  export PKG_CONFIG_PATH="$1/lib/pkgconfig"
+  local flags=(-std=c99 -Wall -Wextra -Werror -pedantic)
+  read -a shared <<<"$(pkg-config --cflags --libs tertulia)"
+  cc "${flags[@]}" tests/turn.c "${shared[@]}" -o "$work/shared"
+  LD_LIBRARY_PATH="$1/lib" run "$work/shared"
+  read -a static <<<"$(pkg-config --static --cflags --libs tertulia)"
+  cc "${flags[@]}" tests/turn.c -static "${static[@]}" -o "$work/static"
+  run "$work/static"
+  rm -rf "$work/build"
+  { cmake -S package -B "$work/build" -DCMAKE_PREFIX_PATH="$1" && cmake --build "$work/build"; } >"$work/log" ||
+    { cat "$work/log"; exit 1; }
+  run "$work/build/with_tertulia"
+  run "$work/build/with_tertulia_static"
+  ldd "$work/shared" | grep -q libtertulia.so || { echo "the shared library is not linked"; exit 1; }
+  for program in "$work/static" "$work/build/with_tertulia_static"; do
+    if ldd "$program" 2>&1 | grep libtertulia; then echo "$program needs the shared library"; exit 1; fi
+  done
+}
+
+mkdir "$work/here"
+cp -a "$release/." "$work/here"
+try "$work/here"
+mv "$work/here" "$work/there with a space"
+try "$work/there with a space"
+[ "$(pkg-config --modversion tertulia)" = "$(sed -n 's/^set(PACKAGE_VERSION "\(.*\)")/\1/p' "$work"/there*/lib/cmake/tertulia/tertuliaConfigVersion.cmake)" ]
+echo "the release: ok"
