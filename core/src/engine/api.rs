@@ -169,7 +169,7 @@ pub trait SessionEngine: Sealed + MaybeSend + MaybeSync {
     /// call ends.
     ///
     /// # Errors
-    /// [`ErrorCode::CalledFromCallback`] from a backend or a waker; nothing is suspended then.
+    /// [`ErrorCode::CalledFromCallback`] from a backend or a waker, [`ErrorCode::EngineClosed`]; nothing is suspended then.
     fn suspend(&self, deadline: Duration) -> Result<StillRunning>;
 
     /// Opens the store again and lets turns go on. Fails as [`Store::open`] does; everything stands still as before

@@ -60,6 +60,8 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(86_400);
 pub struct Engine {
     shared: Arc<Shared>,
     next_key: AtomicU64,
+    /// Held while the work is being stopped or started: two such calls would undo each other.
+    suspending: Mutex<()>,
     /// Waits for the threads to end, where the engine has any.
     join: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
@@ -234,6 +236,8 @@ impl SessionEngine for Engine {
 
     fn suspend(&self, deadline: Duration) -> Result<StillRunning> {
         callback::refuse()?;
+        let _alone = self.suspending.lock();
+        self.check_open()?;
         let until = self.has_threads().then(|| Instant::now() + deadline.min(TIMEOUT_MAX));
         let left = || until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
         let Shared { workers, commit_pause, store, .. } = &*self.shared;
@@ -251,6 +255,8 @@ impl SessionEngine for Engine {
     }
 
     fn resume(&self) -> Result<()> {
+        let _alone = self.suspending.lock();
+        self.check_open()?;
         self.shared.store.resume()?;
         self.shared.send(Message::Resume);
         self.shared.commit_pause.open();
@@ -304,7 +310,7 @@ impl SessionEngine for Engine {
 
 impl Engine {
     fn new(shared: Arc<Shared>, join: Option<Box<dyn FnOnce() + Send>>) -> Self {
-        Self { shared, next_key: AtomicU64::new(0), join: Mutex::new(join) }
+        Self { shared, next_key: AtomicU64::new(0), suspending: Mutex::new(()), join: Mutex::new(join) }
     }
 
     /// The job, which keeps sessions from being opened until it is dropped.
@@ -325,6 +331,7 @@ impl Engine {
             return;
         }
         self.shared.jobs_end.cancel();
+        let _alone = self.suspending.lock();
         if self.shared.commit_pause.is_closed()
             && let Err(error) = self.shared.store.resume()
         {

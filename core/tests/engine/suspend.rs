@@ -227,3 +227,17 @@ fn resume_can_be_retried_after_store_locked() {
     let end = reader.until_end_of(turn);
     assert!(matches!(end.kind, EventKind::TurnFinished { .. }));
 }
+
+#[test]
+fn suspend_against_shut_down_leaves_nothing_that_waits_for_a_resume() {
+    for _ in 0..50 {
+        let host = Host::new();
+        let job = host.engine.verify_store();
+        std::thread::scope(|scope| {
+            scope.spawn(|| while host.engine.suspend(Duration::from_secs(10)).is_ok() {});
+            host.engine.shut_down(Duration::from_secs(10)).unwrap();
+        });
+        assert_eq!(job.wait().unwrap_err().code(), ErrorCode::EngineClosed);
+        assert_eq!(host.engine.resume().unwrap_err().code(), ErrorCode::EngineClosed);
+    }
+}
