@@ -17,7 +17,9 @@ use std::time::Instant;
 const EFFORT: [(&str, &str); 4] =
     [("SIM_STEPS", "100000"), ("TERTULIA_CRASHES", "10000"), ("TERTULIA_KILLS", "200"), ("TERTULIA_FLIPS", "2000")];
 
-const BUILD: &[&str] = &["build", "--profile", "ci", "--workspace", "--all-targets", "--keep-going"];
+const BUILD: &[&str] = &["build", "--profile", "ci", "--workspace", "--all-targets", "--keep-going", LIBRARY];
+/// The library with all of its parts, for the packages of each language and their tests; C's is tested as it is released.
+const LIBRARY: &str = "--features=tertulia-ffi/models,tertulia-ffi/testing,tertulia-ffi/uniffi";
 const WASM: &[&str] = &["check", "--profile", "ci", "--target", "wasm32-unknown-unknown"];
 
 /// The crate of models without backends and downloads.
@@ -26,11 +28,8 @@ const MODELS: &[&str] = &["-p", "tertulia-models", "--no-default-features"];
 /// Checks of the sources.
 const SOURCES: &[(&str, &[&[&str]])] = &[
     ("formatting", &[&["fmt", "--all", "--check"]]),
-    ("lints", &[&["clippy", "--profile", "ci", "--workspace", "--all-targets", "--", "-D", "warnings"]]),
-    (
-        "lints of the C library with models",
-        &[&["clippy", "--profile", "ci", "-p", "tertulia-ffi", "--features", "models", "--", "-D", "warnings"]],
-    ),
+    ("lints", &[&["clippy", "--profile", "ci", "--workspace", "--all-targets", LIBRARY, "--", "-D", "warnings"]]),
+    ("lints of the C library alone", &[&["clippy", "--profile", "ci", "-p", "tertulia-ffi", "--", "-D", "warnings"]]),
     ("core for browsers", &[WASM, &["-p", "tertulia", "--all-features", "--lib", "--test", "browser"]]),
     ("model files for browsers", &[WASM, MODELS]),
     ("documentation tests", &[&["test", "--profile", "ci", "--workspace", "--doc"]]),
@@ -146,22 +145,24 @@ impl Built {
     }
 }
 
-/// Compiles and runs the tests in C on the library, which the build put beside this program.
-fn c_tests() -> Command {
-    let program = std::env::current_exe().unwrap_or_default();
-    let mut command = Command::new("bindings/c/test.sh");
-    command.args(program.parent());
+/// The folder that the build filled, this program's.
+fn build_folder() -> PathBuf {
+    std::env::current_exe().unwrap_or_default().parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// A script with its arguments.
+fn script(path: &str, arguments: &[PathBuf]) -> Command {
+    let mut command = Command::new(path);
+    command.args(arguments);
     command
 }
 
 /// Builds the release of the C library, tests it, and compares its size.
 fn c_release(program: impl Fn(&str, &[&str]) -> Vec<Command>) -> Vec<Command> {
-    let folder = std::env::current_exe().unwrap_or_default().with_file_name("c-release");
-    let folder = folder.to_string_lossy();
-    let mut test = Command::new("bindings/c/package/test.sh");
-    test.arg(&*folder);
-    let mut commands = program("xtask", &["dist", "c", "--out", &folder]);
-    commands.push(test);
+    let folder = build_folder().join("c-release");
+    let mut commands = program("xtask", &["dist", "c", "--out", &folder.to_string_lossy()]);
+    commands.push(script("bindings/c/test.sh", &[folder.join("lib"), build_folder()]));
+    commands.push(script("bindings/c/package/test.sh", &[folder]));
     commands.extend(program("xtask", &["size", "--check"]));
     commands
 }
@@ -184,16 +185,22 @@ fn stages(built: &[Built]) -> Vec<Vec<Lane>> {
         "the C header and the table of errors are those of the sources",
         program("xtask", &["codegen", "--check"]),
     ));
-    sources.push(step("the C library", vec![c_tests()]));
     sources.push(step("the public API is the one that is listed", program("xtask", &["api", "--check"])));
     sources.push(step("the JSON Schemas are those of the types", program("xtask", &["schema", "--check"])));
-    sources.push(step("the release of the C library", c_release(program)));
+    sources.push(step("the C library", c_release(program)));
     let pull = [&["models", "pull"][..], &["models", "pull", "smollm2-135m-instruct-q4_1"]];
     let models = vec![step("model files", pull.iter().flat_map(|pull| program("tertulia", pull)).collect::<Vec<_>>())];
     let alone = tests(&["models", "cli", "xtask"]).map(test_step);
     let benches = built.iter().filter(|built| built.kind == "bench").map(|bench| bench.command(&["--bench", "--test"]));
     let alone = alone.chain([step("benches run", benches.collect())]).collect();
-    let mut stages = vec![vec![models, sources, tests(&["core", "rust"]).map(test_step).collect()], vec![alone]];
+    let mut stages = vec![vec![models, sources, tests(&["core", "ffi", "rust"]).map(test_step).collect()], vec![alone]];
+    let binding = |language: &str| {
+        step(
+            &format!("the package of {language}"),
+            vec![script(&format!("bindings/{language}/test.sh"), &[build_folder()])],
+        )
+    };
+    stages.push(vec![vec![binding("kotlin"), binding("python")], vec![binding("swift")]]);
     if Path::new("../shared/speech/manifest.json").exists() {
         let lane = |lane: &&[(&str, &[&str])]| {
             lane.iter().map(|(name, arguments)| step(name, program("xtask", arguments))).collect()
