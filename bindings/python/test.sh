@@ -16,7 +16,7 @@ wheel="$(ls "$work"/tertulia-*-py3-none-*.whl)"
 # The tools, once; the wheel also alone in an environment of its own.
 tools="$cache/python-test"
 [ -x "$tools/bin/python" ] || python3 -m venv "$tools"
-"$tools/bin/pip" install -q pytest numpy 'pyright[nodejs]' typing_extensions
+"$tools/bin/pip" install -q pytest numpy 'pyright[nodejs]'
 python3 -m venv "$work/bare"
 "$work/bare/bin/pip" install -q --no-index "$wheel"
 "$work/bare/bin/python" examples/custom_chat.py | tee "$work/said"

@@ -1,4 +1,4 @@
-"""What was practised: history.py STORE. The sessions in a store, and their turns."""
+"""Practice history: history.py STORE lists the sessions in a store, and their turns."""
 
 import sys
 from datetime import datetime

@@ -39,12 +39,12 @@ SAMPLES_PER_CHARACTER = 400
 
 
 def samples_of(text: str) -> int:
-    """The samples of `Voice`, which gets a space for each byte of an emoji."""
+    """The samples of `ToneSynthesizer`, which gets a space for each byte of an emoji."""
     return sum(4 if ord(character) > 0xFFFF else 1 for character in text) * SAMPLES_PER_CHARACTER
 
 
-class Ears(Recognizer):
-    name, languages = "ears", ("en", "es")
+class FixedRecognizer(Recognizer):
+    name, languages = "fixed-recognizer", ("en", "es")
 
     def __init__(self, text: str = "Hola, ¿qué tal? 👋") -> None:
         self.text, self.requests = text, list[RecognitionRequest]()
@@ -66,10 +66,10 @@ class Chat(ChatModel):
             yield " " + word if place else word
 
 
-class Voice(Synthesizer):
+class ToneSynthesizer(Synthesizer):
     """400 samples at 8,000 Hz for each character, a chunk for each word."""
 
-    name, languages = "voice", ("en", "es")
+    name, languages = "tone-synthesizer", ("en", "es")
 
     def synthesize(self, request: SynthesisRequest) -> Iterator[SpeechChunk]:
         start = 0
@@ -158,7 +158,7 @@ def engine() -> Iterator[Callable[..., TertuliaEngine]]:
 
     def make(store: str | None = None, **backends: object) -> TertuliaEngine:
         own: dict[str, object] = {
-            "vad": Loudness(), "recognizer": Ears(), "chat": Chat(), "synthesizer": Voice(), **backends
+            "vad": Loudness(), "recognizer": FixedRecognizer(), "chat": Chat(), "synthesizer": ToneSynthesizer(), **backends
         }
         engines.append(TertuliaEngine(store, **own))  # type: ignore[arg-type]
         return engines[-1]

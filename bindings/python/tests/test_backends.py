@@ -8,7 +8,7 @@ import time
 import weakref
 
 import pytest
-from conftest import Chat, Ears, Gate, Loudness, Voice, config, only, open_microphone, play_out, tone, until
+from conftest import Chat, FixedRecognizer, Gate, Loudness, ToneSynthesizer, config, only, open_microphone, play_out, tone, until
 
 from tertulia import (
     ErrorCode,
@@ -26,7 +26,7 @@ from tertulia import (
 )
 
 
-class BrokenEars(Ears):
+class BrokenRecognizer(FixedRecognizer):
     def recognize(self, request):
         raise ValueError("the microphone melted")
 
@@ -37,7 +37,7 @@ class BrokenChat(Chat):
         raise KeyError("no such word")
 
 
-class BrokenVoice(Voice):
+class BrokenSynthesizer(ToneSynthesizer):
     def synthesize(self, request):
         raise OSError("no voice")
 
@@ -45,9 +45,9 @@ class BrokenVoice(Voice):
 @pytest.mark.parametrize(
     ("role", "backend", "stage", "text"),
     [
-        ("recognizer", BrokenEars(), TurnStage.RECOGNISE, "ValueError: the microphone melted"),
+        ("recognizer", BrokenRecognizer(), TurnStage.RECOGNISE, "ValueError: the microphone melted"),
         ("chat", BrokenChat(), TurnStage.REPLY, "KeyError: 'no such word'"),
-        ("synthesizer", BrokenVoice(), TurnStage.SPEAK, "OSError: no voice"),
+        ("synthesizer", BrokenSynthesizer(), TurnStage.SPEAK, "OSError: no voice"),
     ],
 )
 def test_an_exception_is_host_callback_with_its_text(engine, role, backend, stage, text) -> None:
@@ -71,11 +71,11 @@ def test_a_typed_error_keeps_its_code(engine) -> None:
 
 
 def test_a_detector_that_fails_shows_as_an_event(engine) -> None:
-    class Deaf(Loudness):
+    class BrokenVad(Loudness):
         def open(self):
             raise RuntimeError("no detector")
 
-    with engine(vad=Deaf()).create_session(open_microphone()) as session:
+    with engine(vad=BrokenVad()).create_session(open_microphone()) as session:
         session.push_audio(tone(0.5), 16_000)
         error = only(until(session, ErrorEvent), ErrorEvent)[0].error
     assert error.code == ErrorCode.HOST_CALLBACK and "no detector" in error.detail
@@ -109,7 +109,7 @@ def test_cancel_reaches_a_generator_and_a_blocking_backend(engine) -> None:
         assert only(until(session, TurnInterrupted), TurnInterrupted)[0].reason == InterruptReason.CANCEL
     assert closed.wait(5)
 
-    class Waiting(Ears):
+    class Waiting(FixedRecognizer):
         def recognize(self, request):
             while not request.is_cancelled():
                 time.sleep(0.001)
@@ -125,7 +125,7 @@ def test_cancel_reaches_a_generator_and_a_blocking_backend(engine) -> None:
     assert seen.wait(5)
 
 
-def test_a_hung_backend_blocks_nobody(engine) -> None:
+def test_a_hung_backend_blocks_no_other_session(engine) -> None:
     gate, first = Gate(), threading.Event()
 
     class HungOnce(Chat):
@@ -168,7 +168,7 @@ def test_backends_are_released_with_the_engine() -> None:
 def test_partial_transcripts_and_their_stable_prefix(engine) -> None:
     text = "¿Qué 👋 tal?"
 
-    class Partials(Ears):
+    class Partials(FixedRecognizer):
         def recognize(self, request):
             request.partial(text, len("¿Qué 👋"))
             return text

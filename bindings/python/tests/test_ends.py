@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Chat, Ears, Voice, config, only, open_microphone, play_out, tone, until
+from conftest import Chat, FixedRecognizer, ToneSynthesizer, config, only, open_microphone, play_out, tone, until
 
 from tertulia import (
     ErrorCode,
@@ -35,7 +35,7 @@ class Slow:
     def backends(self) -> dict[str, object]:
         slow = self
 
-        class SlowEars(Ears):
+        class SlowRecognizer(FixedRecognizer):
             def recognize(self, request):
                 time.sleep(slow.seconds)
                 return super().recognize(request)
@@ -46,13 +46,13 @@ class Slow:
                     time.sleep(slow.seconds)
                     yield part
 
-        class SlowVoice(Voice):
+        class SlowSynthesizer(ToneSynthesizer):
             def synthesize(self, request):
                 for chunk in super().synthesize(request):
                     time.sleep(slow.seconds)
                     yield chunk
 
-        return {"recognizer": SlowEars(), "chat": SlowChat("Sí, claro."), "synthesizer": SlowVoice()}
+        return {"recognizer": SlowRecognizer(), "chat": SlowChat("Sí, claro."), "synthesizer": SlowSynthesizer()}
 
 
 def test_interrupt_and_close_in_the_middle_of_every_stage_1000_times(engine) -> None:
@@ -101,13 +101,13 @@ def program(text: str, *arguments: str) -> subprocess.Popen[str]:
 
 EXITS = {
     "nothing closed": """
-        engine = TertuliaEngine(chat=Chat(), synthesizer=Voice())
+        engine = TertuliaEngine(chat=Chat(), synthesizer=ToneSynthesizer())
         session = engine.create_session(config())
         session.send_text("Hola.")
         until(session, ReplyTextDelta)
     """,
     "a job running": """
-        class Slow(Ears):
+        class Slow(FixedRecognizer):
             def recognize(self, request):
                 time.sleep(1_000)
         engine = TertuliaEngine(recognizer=Slow())
@@ -117,7 +117,7 @@ EXITS = {
     """,
     "a job running in a task": """
         import asyncio
-        class Slow(Ears):
+        class Slow(FixedRecognizer):
             def recognize(self, request):
                 time.sleep(1_000)
         engine = TertuliaEngine(recognizer=Slow())
@@ -150,7 +150,7 @@ EXITS = {
             def log(self, level, target, line):
                 pass
         set_log(Log(), LogLevel.TRACE)
-        engine = TertuliaEngine(vad=Loudness(), recognizer=Ears(), chat=Chat(), synthesizer=Voice())
+        engine = TertuliaEngine(vad=Loudness(), recognizer=FixedRecognizer(), chat=Chat(), synthesizer=ToneSynthesizer())
         session = engine.create_session(open_microphone())
         def pump():
             try:
@@ -194,7 +194,7 @@ def test_a_killed_process_is_resumed(engine, tmp_path) -> None:
                 while True:
                     yield "más y "
                     time.sleep(0.01)
-        engine = TertuliaEngine(sys.argv[1], recognizer=Ears(), chat=Endless(), synthesizer=Voice())
+        engine = TertuliaEngine(sys.argv[1], recognizer=FixedRecognizer(), chat=Endless(), synthesizer=ToneSynthesizer())
         session = engine.create_session(config())
         session.push_audio(tone(0.5), 16_000)
         session.end_utterance()

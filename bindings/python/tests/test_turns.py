@@ -13,7 +13,7 @@ from conftest import (
     REPLY,
     SPOKEN,
     Chat,
-    Ears,
+    FixedRecognizer,
     config,
     only,
     open_microphone,
@@ -43,8 +43,8 @@ from tertulia import (
 
 
 def test_a_spoken_turn_on_backends_in_python(engine) -> None:
-    ears, chat = Ears(), Chat()
-    engine = engine(recognizer=ears, chat=chat)
+    recognizer, chat = FixedRecognizer(), Chat()
+    engine = engine(recognizer=recognizer, chat=chat)
     with engine.create_session(config()) as session:
         session.push_audio(tone(1), 16_000)
         turn = session.end_utterance()
@@ -52,7 +52,7 @@ def test_a_spoken_turn_on_backends_in_python(engine) -> None:
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     assert only(events, TranscriptDone)[0].transcript.text == "Hola, ¿qué tal? 👋"
     assert only(events, TurnFinished)[0].reply_text == REPLY
-    assert len(ears.requests[0].audio) == 16_000 and abs(max(ears.requests[0].audio) - 0.25) < 0.01
+    assert len(recognizer.requests[0].audio) == 16_000 and abs(max(recognizer.requests[0].audio) - 0.25) < 0.01
     assert chat.requests[0].messages[-1].role == ChatRole.USER
     assert chat.requests[0].messages[-1].content == "Hola, ¿qué tal? 👋"
     assert [record.user_text for record in engine.turns(session.id)] == ["Hola, ¿qué tal? 👋"]
@@ -102,12 +102,12 @@ def test_audio_in_every_form(engine, form: str) -> None:
         "bytes": (integers.tobytes(), "i16"),
         "read-only": (memoryview(floats.tobytes()), "f32"),
     }[form]
-    ears = Ears()
-    with engine(recognizer=ears).create_session(config()) as session:
+    recognizer = FixedRecognizer()
+    with engine(recognizer=recognizer).create_session(config()) as session:
         session.push_audio(audio, 16_000, format)
         session.end_utterance()
         until(session, TranscriptDone)
-    taken, given = numpy.asarray(ears.requests[0].audio), numpy.frombuffer(floats, "f4")
+    taken, given = numpy.asarray(recognizer.requests[0].audio), numpy.frombuffer(floats, "f4")
     # The engine takes away what is below 20 Hz or so.
     assert numpy.corrcoef(taken, given)[0, 1] > 0.999 and abs(taken.std() / given.std() - 1) < 0.02
 
@@ -184,7 +184,7 @@ def test_settings_and_records(engine) -> None:
     assert [summary.id for summary in engine.sessions()] == [session.id]
     assert engine.session(session.id).config.metadata == {"course": "es-1"}
     capabilities = engine.capabilities()
-    assert (capabilities.models.recognizer, capabilities.models.synthesizer) == ("ears", "voice")
+    assert (capabilities.models.recognizer, capabilities.models.synthesizer) == ("fixed-recognizer", "tone-synthesizer")
     assert [language.language for language in capabilities.languages] == ["en", "es"]
     engine.delete_session(session.id)
     assert list(engine.sessions()) == []

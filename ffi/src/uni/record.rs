@@ -1,4 +1,4 @@
-//! What the store and the engine tell of sessions, turns and abilities, as typed records.
+//! Records of sessions, turns, abilities and reports.
 
 use super::ErrorCode;
 use super::config::SessionConfig;
