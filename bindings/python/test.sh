@@ -46,6 +46,15 @@ PYTHON
     [ "$(stat -c %s "$work/reply.wav")" -gt 10000 ]
     "$work/bare/bin/python" examples/history.py "$work/store.redb" | tee "$work/said"
     grep -qi 'viajar por España' "$work/said"
+    # The interpreter exits in the middle of a turn of the models.
+    timeout 300 "$work/bare/bin/python" - <<'PYTHON'
+from tertulia import ReplyTextDelta, SessionConfig, TertuliaEngine
+engine = TertuliaEngine()
+engine.preload().result()
+session = engine.create_session(SessionConfig(native="en", target="es"))
+session.send_text("Cuéntame un cuento largo.")
+next(event for event in session.events() if isinstance(event.kind, ReplyTextDelta))
+PYTHON
 else
     echo "the library has no models: the examples transcribe and talk are left out"
     "$work/bare/bin/python" - "$work/store.redb" <<'PYTHON'

@@ -31,6 +31,7 @@ from tertulia import (
     Keep,
     ReplyAudioDelta,
     ReplyAudioDone,
+    ReplyTextDone,
     Retention,
     SessionClosed,
     SessionConfig,
@@ -159,6 +160,21 @@ def test_one_reader_at_a_time(engine) -> None:
         with pytest.raises(TertuliaError) as caught:
             engine.session_handle(session.id).next_event()
         assert caught.value.code == ErrorCode.EVENTS_TAKEN
+
+
+def test_another_handle_goes_on_with_the_reply(engine) -> None:
+    engine = engine()
+    first = engine.create_session(config())
+    turn = first.send_text("Hola.")
+    until(first, ReplyTextDone)
+    second = engine.session_handle(first.id)
+    with pytest.raises(TertuliaError):
+        second.next_event()
+    del first
+    events = play_out(second, turn)
+    spoken = [REPLY[word.text_span.start : word.text_span.end] for delta in only(events, ReplyAudioDelta) for word in delta.words]
+    assert spoken and spoken == SPOKEN[-len(spoken) :]
+    second.close()
 
 
 def test_default_settings_are_those_of_the_engine(engine) -> None:

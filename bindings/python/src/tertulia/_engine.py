@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from . import _generated
 from ._audio import SampleFormat, floats
 from ._backends import ChatModel, Recognizer, Synthesizer, VadModel, host_backends
-from ._events import EventReader, TertuliaEvent
+from ._events import EventReader, Spans, TertuliaEvent
 from ._generated import (
     AudioKind,
     Capabilities,
@@ -88,6 +88,7 @@ class TertuliaEngine:
             catalog_json=catalog_json,
         )
         self._native = _generated.TertuliaEngine(options, host_backends(vad, recognizer, chat, synthesizer))
+        self._spans: weakref.WeakValueDictionary[str, Spans] = weakref.WeakValueDictionary()
         _ENGINES.add(self)
 
     def __enter__(self) -> Self:
@@ -102,17 +103,21 @@ class TertuliaEngine:
         """Makes a call that a command in JSON stands for, and gives its answer in JSON (docs/schema)."""
         return self._native.apply(command_json)
 
+    def _handle(self, native: _generated.TertuliaSession) -> TertuliaSession:
+        # Handles of one session share the reply under way, which the next one may go on reading.
+        return TertuliaSession(native, self._spans.setdefault(native.id(), Spans()))
+
     def create_session(self, config: SessionConfig) -> TertuliaSession:
         """Creates a session and opens it."""
-        return TertuliaSession(self._native.create_session(config))
+        return self._handle(self._native.create_session(config))
 
     def open_session(self, session: str, update: SessionUpdate | None = None) -> TertuliaSession:
         """Opens a stored session where it was left, with changes of its settings."""
-        return TertuliaSession(self._native.open_session(session, update))
+        return self._handle(self._native.open_session(session, update))
 
     def session_handle(self, session: str) -> TertuliaSession:
         """Another handle of an open session."""
-        return TertuliaSession(self._native.session_handle(session))
+        return self._handle(self._native.session_handle(session))
 
     def close_session(self, session: str) -> None:
         """Closes a session without ending it."""
@@ -201,7 +206,8 @@ class TertuliaEngine:
     ) -> EngineJob[TertuliaEvent]:
         """Listens to a recording as to an open microphone, with endpointing, and gives events."""
         pcm: Any = floats(audio, format)
-        return EngineJob(self._native.listen(pcm, rate, list(languages)), lambda item: item.event)
+        spans = Spans()
+        return EngineJob(self._native.listen(pcm, rate, list(languages)), lambda item: spans.converted(item.event))
 
     def synthesize(
         self, text: str, languages: Sequence[str], voice: str | None = None, speed: float = 1.0

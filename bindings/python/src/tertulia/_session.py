@@ -42,8 +42,8 @@ class TertuliaSession:
     It stays open where this handle is forgotten, until it is closed or ended, or the engine is shut down.
     """
 
-    def __init__(self, native: _generated.TertuliaSession) -> None:
-        self._native, self._spans = native, Spans()
+    def __init__(self, native: _generated.TertuliaSession, spans: Spans) -> None:
+        self._native, self._spans = native, spans
 
     def __enter__(self) -> Self:
         return self
