@@ -28,6 +28,9 @@ class TertuliaEngine private constructor(
             val raw = edge { dev.tertulia.generated.TertuliaEngine(options, backends.lowered(work)) }
             return TertuliaEngine(raw, work).also(Exit::add)
         }
+
+        /** An engine that was opened elsewhere. */
+        internal fun of(raw: dev.tertulia.generated.TertuliaEngine) = TertuliaEngine(raw, BackendScope())
     }
 
     /** Events of the engine itself: models being loaded, errors outside sessions. One collector at a time. */
