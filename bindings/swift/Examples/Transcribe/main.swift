@@ -1,0 +1,2 @@
+import Tertulia
+print(tertuliaVersion())

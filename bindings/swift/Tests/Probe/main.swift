@@ -1,0 +1,51 @@
+import TertuliaTestSupport
+
+// Ends in a way in which an app can end. usage: TertuliaProbe WAY [STORE]
+let way = CommandLine.arguments.dropFirst().first ?? ""
+let store = CommandLine.arguments.dropFirst(2).first
+
+/// A recogniser that holds its thread for good.
+func hang() { DispatchSemaphore(value: 0).wait() }
+
+let engine = try TertuliaEngine(
+    options: hostOptions(store: store),
+    backends: HostBackends(
+        recognizer: ScriptedRecognizer { _, _ in
+            hang()
+            return SpeechTranscript(text: "")
+        },
+        chat: ScriptedChat("Hola, ", "¿qué tal?"),
+        synthesizer: ScriptedVoice(before: { _ in if way == "job" { try await forever() } })))
+let session = try await engine.createSession(config(playback: way == "kill" ? .reported : .assumed))
+
+switch way {
+case "job":
+    let job = try engine.synthesize(SynthesisRequest(text: "uno dos", languages: ["es"]))
+    Task { for try await _ in job {} }
+    try await Task.sleep(for: .milliseconds(100))
+case "callback":
+    try session.pushAudio(second, rate: 16_000)
+    try session.endUtterance()
+    try await Task.sleep(for: .milliseconds(200))
+case "reader":
+    Task { for try await _ in session.events {} }
+    try await Task.sleep(for: .milliseconds(100))
+case "nothing":
+    break
+case "kill":
+    // One turn that is durable, and one in the middle of its reply; then the test kills this process.
+    try session.send("uno")
+    var turns = 0
+    for try await event in session.events {
+        if case .replyAudioDone(let total) = event.kind, turns == 0 { try session.played(turn: event.turn!, samplesTotal: total) }
+        if case .turnFinished = event.kind { try session.send("dos") }
+        if case .replyAudioDelta = event.kind, event.turn == 2, turns == 1 {
+            print(session.id)
+            fflush(nil)
+        }
+        if case .turnStarted = event.kind { turns = Int(event.turn!) - 1 }
+    }
+default:
+    fatalError("an unknown way: \(way)")
+}
+exit(0)
