@@ -4,8 +4,9 @@
 import Foundation
 import PackageDescription
 
-#if os(macOS)
 let environment = ProcessInfo.processInfo.environment
+
+#if os(macOS)
 let engine: Target =
     if let url = environment["TERTULIA_XCFRAMEWORK_URL"], let checksum = environment["TERTULIA_XCFRAMEWORK_CHECKSUM"] {
         .binaryTarget(name: "TertuliaFFI", url: url, checksum: checksum)
@@ -19,6 +20,15 @@ let engine: Target = .systemLibrary(name: "TertuliaFFI", path: "Sources/Tertulia
 func example(_ name: String) -> Target {
     .executableTarget(name: name, dependencies: ["Tertulia"], path: "Examples/\(name)", swiftSettings: [.swiftLanguageMode(.v6)])
 }
+
+/// Only for a library with the feature `testing`.
+let conformance: [Target] =
+    environment["TERTULIA_TESTING"] == nil
+    ? []
+    : [
+        .executableTarget(
+            name: "TertuliaConformance", dependencies: ["Tertulia"], path: "Tests/Conformance", swiftSettings: [.swiftLanguageMode(.v6)])
+    ]
 
 let package = Package(
     name: "Tertulia",
@@ -36,5 +46,5 @@ let package = Package(
         example("CustomChat"), example("History"), example("Talk"), example("Transcribe"),
         .testTarget(
             name: "TertuliaTests", dependencies: ["TertuliaTestSupport", "TertuliaProbe"], swiftSettings: [.swiftLanguageMode(.v6)]),
-    ]
+    ] + conformance
 )

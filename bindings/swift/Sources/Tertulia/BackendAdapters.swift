@@ -104,7 +104,7 @@ extension SpeechSink {
     fileprivate func push(_ chunk: SpeechChunk, of text: String) throws {
         func span(_ range: NSRange) throws(TertuliaError) -> TextSpan {
             guard let span = text.byteSpan(range) else {
-                throw .failed(.invalidArgument, detail: "\(range) is no range of the request's text")
+                throw TertuliaError(.invalidArgument, detail: "\(range) is no range of the request's text")
             }
             return span
         }

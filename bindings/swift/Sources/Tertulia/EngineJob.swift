@@ -41,7 +41,7 @@ public struct EngineJob<Element: Sendable>: AsyncSequence, Sendable {
     func result() async throws(TertuliaError) -> Element {
         var last: Element?
         while let item = try await next() { last = item }
-        guard let last else { throw .failed(.internal, detail: "the job gave no result") }
+        guard let last else { throw TertuliaError(.internal, detail: "the job gave no result") }
         return last
     }
 

@@ -87,7 +87,7 @@ final class EventSignal: EventWaker {
             await withCheckedContinuation { continuation in
                 let now: Result<Bool, TertuliaError>? = state.withLock { state in
                     if state.waiting != nil {
-                        return .failure(.failed(.eventsTaken, detail: "another task reads the events"))
+                        return .failure(TertuliaError(.eventsTaken, detail: "another task reads the events"))
                     }
                     if state.isSet || Task.isCancelled {
                         state.isSet = false

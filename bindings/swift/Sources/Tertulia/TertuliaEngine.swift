@@ -12,8 +12,11 @@ public final class TertuliaEngine: Sendable {
     private let reader: EventReader
 
     /// Opens an engine, and its store. The host's own backends take the place of the options' models.
-    public init(options: EngineOptions = EngineOptions(), backends: HostBackends = HostBackends()) throws(TertuliaError) {
-        let engine = try call { try TertuliaGenerated.TertuliaEngine(options: options, backends: backends.generated) }
+    public convenience init(options: EngineOptions = EngineOptions(), backends: HostBackends = HostBackends()) throws(TertuliaError) {
+        self.init(try call { try TertuliaGenerated.TertuliaEngine(options: options, backends: backends.generated) })
+    }
+
+    package init(_ engine: TertuliaGenerated.TertuliaEngine) {
         self.engine = engine
         reader = EventReader(
             .init(poll: { try engine.nextEvent(timeoutMs: 0) }, setWaker: { try engine.setWaker(waker: $0) }))

@@ -2,37 +2,23 @@ import Foundation
 public import TertuliaGenerated
 
 /// The error of every call. The codes are the same in every language; include/errors.md lists them.
-public enum TertuliaError: Error, Equatable, Sendable {
-    /// A code that this version knows. `detail` is for logs, and holds no words of the user.
-    case failed(ErrorCode, detail: String = "", isRetryable: Bool = false)
-    /// A code of a newer library, by its number.
-    case unknown(number: UInt16, detail: String = "", isRetryable: Bool = false)
-
-    /// The code; `unknown` where this version does not know it.
-    public var code: ErrorCode {
-        if case .failed(let code, _, _) = self { code } else { .unknown }
-    }
-
-    /// The code's stable number.
-    public var number: UInt16 {
-        switch self {
-        case .failed(let code, _, _): code.number()
-        case .unknown(let number, _, _): number
-        }
-    }
-
-    /// Context and causes, for logs.
-    public var detail: String {
-        switch self {
-        case .failed(_, let detail, _), .unknown(_, let detail, _): detail
-        }
-    }
-
+public struct TertuliaError: Error, Equatable, Sendable {
+    /// The reason; `unknown` for a code of a newer library.
+    public let code: ErrorCode
+    /// The code's stable number, also where this version does not know it.
+    public let number: UInt16
+    /// Context and causes, for logs; no words of the user.
+    public let detail: String
     /// True where the same call can succeed later without any other change.
-    public var isRetryable: Bool {
-        switch self {
-        case .failed(_, _, let isRetryable), .unknown(_, _, let isRetryable): isRetryable
-        }
+    public let isRetryable: Bool
+
+    /// An error for the library: what a backend throws comes back in `turnFailed`.
+    public init(_ code: ErrorCode, detail: String = "") {
+        self.init(code: code, number: code.number(), detail: detail, isRetryable: false)
+    }
+
+    private init(code: ErrorCode, number: UInt16, detail: String, isRetryable: Bool) {
+        (self.code, self.number, self.detail, self.isRetryable) = (code, number, detail, isRetryable)
     }
 }
 
@@ -47,20 +33,16 @@ extension TertuliaError {
     init(_ error: any Error) {
         switch error {
         case let error as TertuliaError: self = error
-        case TertuliaGenerated.TertuliaError.Failed(.unknown, let number, let detail, let isRetryable):
-            self = .unknown(number: number, detail: detail, isRetryable: isRetryable)
-        case TertuliaGenerated.TertuliaError.Failed(let code, _, let detail, let isRetryable):
-            self = .failed(code, detail: detail, isRetryable: isRetryable)
-        case is CancellationError: self = .failed(.cancelled)
+        case TertuliaGenerated.TertuliaError.Failed(let code, let number, let detail, let isRetryable):
+            self.init(code: code, number: number, detail: detail, isRetryable: isRetryable)
+        case is CancellationError: self.init(.cancelled)
         case let error as any LocalizedError where error.errorDescription != nil:
-            self = .failed(.hostCallback, detail: error.errorDescription ?? "")
-        default: self = .failed(.hostCallback, detail: String(describing: error))
+            self.init(.hostCallback, detail: error.errorDescription ?? "")
+        default: self.init(.hostCallback, detail: String(describing: error))
         }
     }
 
     init(_ info: TertuliaGenerated.ErrorInfo) {
-        self = info.code == .unknown
-            ? .unknown(number: info.number, detail: info.detail, isRetryable: info.retryable)
-            : .failed(info.code, detail: info.detail, isRetryable: info.retryable)
+        self.init(code: info.code, number: info.number, detail: info.detail, isRetryable: info.retryable)
     }
 }

@@ -14,7 +14,7 @@ public struct TertuliaEvent: Sendable {
     /// Milliseconds since the session (or the engine) was opened.
     public let atMs: UInt64
 
-    private let generated: TertuliaGenerated.TertuliaEvent
+    package let generated: TertuliaGenerated.TertuliaEvent
 
     /// The event in JSON, as docs/events.md has it: the same in every language, with spans in bytes, without samples.
     public var json: String { generated.json() }
@@ -118,7 +118,7 @@ public struct ReplyAudio: Sendable, Equatable, MonoAudio {
     public let rate: UInt32
     /// The samples' bytes.
     public let pcm: Data
-    /// The part of the reply's text that it speaks, in UTF-16: `Range(textRange, in: text)` is Swift's own.
+    /// The part of the reply's text that it speaks, in UTF-16: `text.range(utf16: textRange)` is Swift's own.
     public let textRange: NSRange
     /// Its words; empty where the voice has no word times.
     public let words: [SpokenWord]

@@ -53,6 +53,10 @@ public final class TertuliaSession: Sendable {
         try call { try withBytes(of: samples) { try session.pushInterleaved(pcm: $0, channels: channels, rate: rate) } }
     }
 
+    public func pushInterleaved(_ pcm: Data, channels: UInt32, rate: UInt32) throws(TertuliaError) {
+        try call { try session.pushInterleaved(pcm: pcm, channels: channels, rate: rate) }
+    }
+
     /// Takes in what the loudspeaker plays, for the engine's echo canceller. Not needed with the platform's voice processing.
     public func pushPlayback(_ samples: UnsafeBufferPointer<Float>, rate: UInt32) throws(TertuliaError) {
         try call { try withBytes(of: samples) { try session.pushPlayback(pcm: $0, rate: rate) } }

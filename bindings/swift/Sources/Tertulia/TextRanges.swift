@@ -19,15 +19,22 @@ extension String {
 
     /// The range in UTF-16 as bytes; nil where it is none of this text, or cuts a character of two units.
     func byteSpan(_ range: NSRange) -> TextSpan? {
-        guard let range = Range(range, in: self), let start = range.lowerBound.samePosition(in: utf8),
-            let end = range.upperBound.samePosition(in: utf8)
+        guard let range = self.range(utf16: range) else { return nil }
+        let start = utf8.distance(from: startIndex, to: range.lowerBound)
+        return TextSpan(start: UInt64(start), end: UInt64(start + utf8.distance(from: range.lowerBound, to: range.upperBound)))
+    }
+
+    /// A range in UTF-16 as Swift's own; nil where it is none of this text, or cuts a character of two units. `Range(_:in:)` gives nil inside a
+    /// grapheme as well.
+    public func range(utf16 range: NSRange) -> Range<String.Index>? {
+        guard range.location >= 0, range.length >= 0,
+            let start = utf16.index(startIndex, offsetBy: range.location, limitedBy: endIndex),
+            let end = utf16.index(start, offsetBy: range.length, limitedBy: endIndex),
+            start.samePosition(in: unicodeScalars) != nil, end.samePosition(in: unicodeScalars) != nil
         else { return nil }
-        return TextSpan(
-            start: UInt64(utf8.distance(from: startIndex, to: start)), end: UInt64(utf8.distance(from: startIndex, to: end)))
+        return start..<end
     }
 
     /// The part in this range of UTF-16; nil where it is none of this text.
-    public subscript(utf16 range: NSRange) -> Substring? {
-        Range(range, in: self).map { self[$0] }
-    }
+    public subscript(utf16 range: NSRange) -> Substring? { self.range(utf16: range).map { self[$0] } }
 }

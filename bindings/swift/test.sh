@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# bindings/swift/test.sh [LIBRARY_FOLDER]: builds the Swift package on the built library and runs its tests, the conformance scenarios and the
+# examples, in a Debian 13 root with Swift 6 (swift_root.sh makes it in the cache folder). LIBRARY_FOLDER (target/ci) holds libtertulia.so with
+# the features `uniffi` and `testing`, and tertulia-bindgen.
+set -euo pipefail
+cd "$(dirname "$0")"
+library="$(cd "${1:-${CARGO_TARGET_DIR:-../../target}/ci}" && pwd)"
+models="${XDG_CACHE_HOME:-$HOME/.cache}/tertulia/models"
+mkdir -p "$models"
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/lib" "$work/build" "$work/app"
+cp "$library/libtertulia.so" "$work/lib/"
+# Programs look for the library by the version of its ABI.
+ln -s libtertulia.so "$work/lib/libtertulia.so.0"
+
+has() { grep -q "$1" "$work/lib/libtertulia.so"; }
+has uniffi_tertulia_fn || { echo "$library/libtertulia.so was built without the feature uniffi" >&2; exit 1; }
+testing=; if has conformancerun; then testing='export TERTULIA_TESTING=1;'; fi
+
+./generate.sh "$library"
+# The scratch folder is new: Swift 6.0 does not always see that a module has changed.
+cat >"$work/in_root" <<END
+exec ./swift_root.sh . --bind "$work/lib" opt/tertulia --bind "$work/build" swift-build --bind "$work/app" app \
+  --bind ../conformance conformance --bind "$models" models -- "$testing export LD_LIBRARY_PATH=/opt/tertulia; \$*"
+END
+in_root() { sh "$work/in_root" "$@"; }
+built=/swift-build/debug
+
+in_root swift build --scratch-path /swift-build --build-tests -Xlinker -L/opt/tertulia --quiet
+in_root swift test --scratch-path /swift-build --skip-build -Xlinker -L/opt/tertulia --quiet
+if [ -n "$testing" ]; then
+  ../conformance/check sh "$work/in_root" "$built/TertuliaConformance" /conformance
+else
+  echo 'the conformance scenarios were skipped: the library was built without the feature testing'
+fi
+
+in_root "$built/CustomChat" | grep -x 'tutor: You said: Hola, ¿qué tal?'
+in_root "$built/History" | grep -x '1 turn: Me llamo Ana.'
+if has kokoro-82m && [ -e "$models/kokoro-82m.gguf" ]; then
+  in_root "$built/Talk /models /app/reply.wav 'Hola, ¿qué tal?'"
+  in_root "$built/Transcribe /models /app/reply.wav es" | grep '[[:alpha:]]'
+else
+  echo 'the examples Talk and Transcribe were skipped: the library was built without models, or they are not in the cache'
+fi
+
+# The program in the README, built as the README says.
+block() { awk -v name="$1" '$0 == "```" {on = 0} on {print} $0 == "```swift" && last == name ":" {on = 1} NF {last = $0}' README.md; }
+mkdir -p "$work/app/Sources/App"
+block '`Package.swift`' | sed 's|"../tertulia/bindings/swift"|"/w"|' >"$work/app/Package.swift"
+block '`Sources/App/main.swift`' >"$work/app/Sources/App/main.swift"
+in_root 'cd /app; swift build -Xlinker -L/opt/tertulia --quiet; .build/debug/App' | grep -x 'tutor: ¡Hola!'
+
+./xcframework.sh --check
+echo 'the Swift package: ok'
