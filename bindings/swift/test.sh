@@ -45,11 +45,15 @@ else
 fi
 
 # The program in the README, built as the README says.
-block() { awk -v name="$1" '$0 == "```" {on = 0} on {print} $0 == "```swift" && last == name ":" {on = 1} NF {last = $0}' README.md; }
+# block LANGUAGE LINE: the block of code after a line
+block() { awk -v start="\`\`\`$1" -v line="$2" '$0 == "```" {on = 0} on {print} $0 == start && last == line {on = 1} NF {last = $0}' README.md; }
 mkdir -p "$work/app/Sources/App"
-block '`Package.swift`' | sed 's|"../tertulia/bindings/swift"|"/w"|' >"$work/app/Package.swift"
-block '`Sources/App/main.swift`' >"$work/app/Sources/App/main.swift"
-in_root 'cd /app; swift build -Xlinker -L/opt/tertulia --quiet; .build/debug/App' | grep -x 'tutor: ¡Hola!'
+block swift '`Package.swift`:' | sed 's|"../tertulia/bindings/swift"|"/w"|' >"$work/app/Package.swift"
+block swift '`Sources/App/main.swift`:' >"$work/app/Sources/App/main.swift"
+block sh 'Then:' | sed 's|../tertulia/target/release|/opt/tertulia|g' >"$work/app/build.sh"
+in_root 'cd /app; . ./build.sh' | grep -x 'tutor: ¡Hola!'
 
-./xcframework.sh --check
+# The headers of the xcframework are a module.
+./xcframework.sh --headers "$work/app/headers"
+in_root "echo '@import TertuliaFFI; int size = sizeof(RustBuffer);' | /usr/libexec/swift/bin/clang -x objective-c -fmodules -fsyntax-only -I/app/headers -"
 echo 'the Swift package: ok'
