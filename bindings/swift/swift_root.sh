@@ -22,7 +22,11 @@ make_root() {
     chroot "$root" apt-get clean
     touch "$root/.ready"
 }
+mkdir -p "$(dirname "$root")"
+# One makes it, others wait.
+exec 9>"$root.lock"; flock 9
 [ -e "$root/.ready" ] || make_root
+exec 9>&-
 
 # a mount namespace of its own: nothing stays mounted when the command ends
 exec unshare --mount sh -eu -c '

@@ -27,8 +27,8 @@ END
 in_root() { sh "$work/in_root" "$@"; }
 built=/swift-build/debug
 
-in_root swift build --scratch-path /swift-build --build-tests -Xlinker -L/opt/tertulia --quiet
-in_root swift test --scratch-path /swift-build --skip-build -Xlinker -L/opt/tertulia --quiet
+in_root swift build --scratch-path /swift-build --build-tests -Xlinker -L/opt/tertulia --quiet --disable-index-store
+in_root swift test --scratch-path /swift-build --skip-build -Xlinker -L/opt/tertulia --disable-swift-testing
 if [ -n "$testing" ]; then
   ../conformance/check sh "$work/in_root" "$built/TertuliaConformance" /conformance
 else
@@ -56,4 +56,8 @@ in_root 'cd /app; . ./build.sh' | grep -x 'tutor: ¡Hola!'
 # The headers of the xcframework are a module.
 ./xcframework.sh --headers "$work/app/headers"
 in_root "echo '@import TertuliaFFI; int size = sizeof(RustBuffer);' | /usr/libexec/swift/bin/clang -x objective-c -fmodules -fsyntax-only -I/app/headers -"
+# The source for Apple's platforms, against the declarations that it uses.
+in_root 'swiftc -swift-version 5 -parse-as-library -emit-module -module-name AVFoundation -o /app/AVFoundation.swiftmodule Tests/AppleStub/*.swift
+  swiftc -swift-version 6 -package-name w -typecheck -warnings-as-errors -I /app -I /swift-build/debug/Modules \
+    -Xcc -fmodule-map-file=Sources/TertuliaFFI/module.modulemap Sources/Tertulia/*.swift Sources/Tertulia/Audio/*.swift'
 echo 'the Swift package: ok'

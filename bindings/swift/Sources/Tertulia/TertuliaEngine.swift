@@ -6,10 +6,10 @@ public import TertuliaGenerated
 /// Every call may come from any thread. Those that read the store, compute or wait are `async`, and take none of Swift's own threads.
 public final class TertuliaEngine: Sendable {
     /// Events of the engine itself: models being loaded, errors outside sessions.
-    public var events: TertuliaEvents { TertuliaEvents(reader: reader) }
+    public var events: EventReader { EventReader(source: source) }
 
     private let engine: TertuliaGenerated.TertuliaEngine
-    private let reader: EventReader
+    private let source: EventSource
 
     /// Opens an engine, and its store. The host's own backends take the place of the options' models.
     public convenience init(options: EngineOptions = EngineOptions(), backends: HostBackends = HostBackends()) throws(TertuliaError) {
@@ -18,7 +18,7 @@ public final class TertuliaEngine: Sendable {
 
     package init(_ engine: TertuliaGenerated.TertuliaEngine) {
         self.engine = engine
-        reader = EventReader(
+        source = EventSource(
             .init(poll: { try engine.nextEvent(timeoutMs: 0) }, setWaker: { try engine.setWaker(waker: $0) }))
     }
 

@@ -8,20 +8,20 @@ public final class TertuliaSession: Sendable {
     /// The session's id, with which it can be opened again.
     public let id: String
     /// The session's events.
-    public var events: TertuliaEvents { TertuliaEvents(reader: reader) }
+    public var events: EventReader { EventReader(source: source) }
 
     private let session: TertuliaGenerated.TertuliaSession
-    private let reader: EventReader
+    private let source: EventSource
 
     init(_ session: TertuliaGenerated.TertuliaSession) {
         self.session = session
         id = session.id()
-        reader = EventReader(
+        source = EventSource(
             .init(poll: { try session.nextEvent(timeoutMs: 0) }, setWaker: { try session.setWaker(waker: $0) }))
     }
 
     /// The next event that is there; nil where none is. Never waits.
-    public func pollEvent() throws(TertuliaError) -> TertuliaEvent? { try reader.poll() }
+    public func pollEvent() throws(TertuliaError) -> TertuliaEvent? { try source.poll() }
 
     // MARK: Audio
 

@@ -74,7 +74,7 @@ final class TurnTests: XCTestCase {
     }
 
     /// The hung recognitions hold their threads, more than Swift has for tasks.
-    func testAHungBackendBlocksNobodyElse() async throws {
+    func testAHungBackendBlocksNoOther() async throws {
         let release = DispatchSemaphore(value: 0)
         let engine = try await engine(recognizer: ScriptedRecognizer { _, _ in
             hold(release)

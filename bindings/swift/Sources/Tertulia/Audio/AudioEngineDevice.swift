@@ -13,10 +13,21 @@ public final class AudioEngineDevice: AudioDevice, @unchecked Sendable {
     private var engine = AVAudioEngine()
     private var player = AVAudioPlayerNode()
     private var playerFormat: AVAudioFormat?
-    private var queuedBefore: AVAudioFramePosition = 0
+    private var queue = Queue()
     private var hasTap = false
     private var isPaused = false
     private var observers: [any NSObjectProtocol] = []
+
+    /// The chunks that the player has, on its timeline, which goes on where it has none.
+    private struct Queue {
+        /// A flush voids the reports of chunks from before.
+        var generation = 0
+        /// The frames of each chunk, the one under way first, and where that one starts.
+        var chunks: [AVAudioFramePosition] = []
+        var start: AVAudioFramePosition = 0
+        /// How much of it was played when the player was paused, whose timeline cannot be read then.
+        var atPause: AVAudioFramePosition?
+    }
 
     public init(configuresSession: Bool = true) {
         self.configuresSession = configuresSession
@@ -47,7 +58,10 @@ public final class AudioEngineDevice: AudioDevice, @unchecked Sendable {
         try lock.withLock {
             try activate()
             let input = engine.inputNode
-            if !input.isVoiceProcessingEnabled { try input.setVoiceProcessingEnabled(true) }
+            if !input.isVoiceProcessingEnabled {
+                engine.stop()
+                try input.setVoiceProcessingEnabled(true)
+            }
             // installTap raises an exception, which Swift cannot catch, for a format that is none.
             guard formatNow().isUsable else { throw AudioDeviceError.noFormat }
             removeTap()
@@ -74,11 +88,12 @@ public final class AudioEngineDevice: AudioDevice, @unchecked Sendable {
         lock.withLock {
             engine = AVAudioEngine()
             player = AVAudioPlayerNode()
-            (playerFormat, hasTap) = (nil, false)
+            (playerFormat, hasTap, queue) = (nil, false, Queue(generation: queue.generation + 1))
         }
     }
 
     public func play(_ pcm: Data, rate: UInt32, onPlayed: @escaping @Sendable () -> Void) throws {
+        if pcm.isEmpty { return onPlayed() }
         try lock.withLock {
             guard let format = AVAudioFormat(standardFormatWithSampleRate: Double(rate), channels: 1),
                 let buffer = AVAudioPCMBuffer(pcmFormat: format, frameCapacity: AVAudioFrameCount(pcm.count / MemoryLayout<Float>.size)),
@@ -92,8 +107,11 @@ public final class AudioEngineDevice: AudioDevice, @unchecked Sendable {
                 playerFormat = format
             }
             if !engine.isRunning { try engine.start() }
+            let generation = queue.generation
+            if queue.chunks.isEmpty { queue.start = position() ?? 0 }
+            queue.chunks.append(AVAudioFramePosition(buffer.frameLength))
             player.scheduleBuffer(buffer, completionCallbackType: .dataPlayedBack) { [weak self] _ in
-                self?.lock.withLock { self?.queuedBefore += AVAudioFramePosition(buffer.frameLength) }
+                self?.wasPlayed(generation)
                 onPlayed()
             }
             if !player.isPlaying, !isPaused { player.play() }
@@ -103,13 +121,15 @@ public final class AudioEngineDevice: AudioDevice, @unchecked Sendable {
     public func pausePlayback() {
         lock.withLock {
             isPaused = true
-            if playerFormat != nil { player.pause() }
+            guard playerFormat != nil else { return }
+            queue.atPause = underWay()
+            player.pause()
         }
     }
 
     public func resumePlayback() {
         lock.withLock {
-            isPaused = false
+            (isPaused, queue.atPause) = (false, nil)
             guard playerFormat != nil else { return }
             if !engine.isRunning { try? engine.start() }
             if engine.isRunning { player.play() }
@@ -120,12 +140,27 @@ public final class AudioEngineDevice: AudioDevice, @unchecked Sendable {
         lock.withLock {
             isPaused = false
             guard playerFormat != nil else { return 0 }
-            let played = player.lastRenderTime.flatMap(player.playerTime(forNodeTime:))?.sampleTime ?? queuedBefore
-            let underWay = max(played - queuedBefore, 0)
+            let played = queue.atPause ?? underWay()
+            queue = Queue(generation: queue.generation + 1)
             player.stop()
-            queuedBefore = 0
-            return UInt64(underWay)
+            return UInt64(played)
         }
+    }
+
+    private func wasPlayed(_ generation: Int) {
+        lock.withLock {
+            if generation == queue.generation { queue.start += queue.chunks.removeFirst() }
+        }
+    }
+
+    /// The frame on the player's timeline; nil where it does not run.
+    private func position() -> AVAudioFramePosition? {
+        player.lastRenderTime.flatMap(player.playerTime(forNodeTime:))?.sampleTime
+    }
+
+    /// The frames of the chunk under way that were played.
+    private func underWay() -> AVAudioFramePosition {
+        min(max((position() ?? queue.start) - queue.start, 0), queue.chunks.first ?? 0)
     }
 
     private func removeTap() {
@@ -134,7 +169,7 @@ public final class AudioEngineDevice: AudioDevice, @unchecked Sendable {
     }
 
     private func activate() throws {
-        #if os(iOS) || os(tvOS) || os(visionOS)
+        #if !os(macOS)
         guard configuresSession else { return }
         let session = AVAudioSession.sharedInstance()
         try session.setCategory(.playAndRecord, mode: .voiceChat, options: [.allowBluetooth, .defaultToSpeaker])
@@ -148,7 +183,7 @@ public final class AudioEngineDevice: AudioDevice, @unchecked Sendable {
 
     private func observe() {
         on(.AVAudioEngineConfigurationChange) { _, _ in .captureStopped }
-        #if os(iOS) || os(tvOS) || os(visionOS)
+        #if !os(macOS)
         on(AVAudioSession.routeChangeNotification) { device, _ in .routeChanged(device.formatNow()) }
         on(AVAudioSession.mediaServicesWereResetNotification) { _, _ in .servicesReset }
         on(AVAudioSession.interruptionNotification) { _, notification in

@@ -5,23 +5,23 @@ internal import TertuliaGenerated
 ///
 /// No thread waits: the library wakes the reader. The sequence ends after `sessionClosed`, and where the reading task is cancelled; a reader that
 /// comes after it goes on where it stopped.
-public struct TertuliaEvents: AsyncSequence, Sendable {
+public struct EventReader: AsyncSequence, Sendable {
     public typealias Element = TertuliaEvent
     public typealias Failure = TertuliaError
 
-    let reader: EventReader
+    let source: EventSource
 
     public struct AsyncIterator: AsyncIteratorProtocol {
-        let reader: EventReader
+        let source: EventSource
 
-        public func next() async throws(TertuliaError) -> TertuliaEvent? { try await reader.next() }
+        public func next() async throws(TertuliaError) -> TertuliaEvent? { try await source.next() }
     }
 
-    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(reader: reader) }
+    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(source: source) }
 }
 
 /// Reads the events of one handle.
-final class EventReader: Sendable {
+final class EventSource: Sendable {
     /// The library's calls.
     struct Calls: Sendable {
         /// The next event that is there.
