@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # bindings/python/test.sh [LIBRARY_FOLDER]: packs a wheel from a built library, installs it, and runs its tests, pyright and
 # the examples. LIBRARY_FOLDER (target/ci) holds libtertulia.so, built with the feature uniffi and not stripped, and
-# tertulia-bindgen. With the feature models the examples that talk run, too.
+# tertulia-bindgen. With the feature models the examples that talk run, too; with testing the conformance scenarios.
 set -euo pipefail
 root="$(cd "$(dirname "$0")/../.." && pwd)"
 library="$(cd "${1:-${CARGO_TARGET_DIR:-$root/target}/ci}" && pwd)"
@@ -25,6 +25,12 @@ grep -q '¿Tengo hambre? ¡Qué bien!' "$work/said"
 "$tools/bin/pip" install -q --no-index --no-deps --force-reinstall "$wheel"
 "$tools/bin/python" -m pytest -q -p no:cacheprovider tests
 "$tools/bin/pyright" --pythonpath "$tools/bin/python"
+
+if "$tools/bin/python" -c 'from tertulia._generated import ConformanceRun' 2>/dev/null; then
+    ../conformance/check "$tools/bin/python" tests/conformance.py ../conformance
+else
+    echo "the library was built without the feature testing: the conformance scenarios are left out"
+fi
 
 if "$tools/bin/python" -c 'import tertulia; tertulia.ModelStore().list()' 2>/dev/null; then
     "$work/bare/bin/python" - "$work/hello.wav" <<'PYTHON'
@@ -59,7 +65,7 @@ else
     echo "the library has no models: the examples transcribe and talk are left out"
     "$work/bare/bin/python" - "$work/store.redb" <<'PYTHON'
 import sys
-from tertulia import SessionClosed, SessionConfig, TertuliaEngine
+from tertulia import SessionConfig, TertuliaEngine
 with TertuliaEngine(sys.argv[1]) as engine, engine.create_session(SessionConfig(native="en", target="es")) as session:
     session.send_text("Hola.")
 PYTHON

@@ -2,7 +2,19 @@
 
 from collections.abc import Iterator
 
-from tertulia import ChatModel, ChatRequest, ReplyTextDelta, SessionConfig, TertuliaEngine, TurnFailed, TurnFinished
+from tertulia import (
+    ChatModel,
+    ChatRequest,
+    ModelChoices,
+    ReplyTextDelta,
+    SessionConfig,
+    TertuliaEngine,
+    TurnFailed,
+    TurnFinished,
+)
+
+# In writing only; without this line the default models recognise and speak.
+IN_WRITING = ModelChoices(vad="none", turn_detector="none", recognizer="none", synthesizer="none")
 
 
 class Parrot(ChatModel):
@@ -15,7 +27,7 @@ class Parrot(ChatModel):
 
 
 def main() -> None:
-    with TertuliaEngine(chat=Parrot()) as engine:
+    with TertuliaEngine(chat=Parrot(), models=IN_WRITING) as engine:
         with engine.create_session(SessionConfig(native="en", target="es")) as session:
             session.send_text("Tengo hambre")
             for event in session.events():

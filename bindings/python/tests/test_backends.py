@@ -8,7 +8,7 @@ import time
 import weakref
 
 import pytest
-from conftest import Chat, FixedRecognizer, Gate, Loudness, ToneSynthesizer, config, only, open_microphone, play_out, tone, until
+from conftest import Chat, FixedRecognizer, Gate, Loudness, ToneSynthesizer, bare_engine, config, only, open_microphone, play_out, tone, until
 
 from tertulia import (
     ErrorCode,
@@ -16,7 +16,6 @@ from tertulia import (
     InterruptReason,
     ReplyTextDelta,
     ReplyTextDone,
-    TertuliaEngine,
     TertuliaError,
     TranscriptDone,
     TranscriptPartial,
@@ -86,7 +85,7 @@ def test_a_backend_that_cannot_say_its_name_is_an_error() -> None:
         languages = ("not a language!",)
 
     with pytest.raises(TertuliaError) as caught:
-        TertuliaEngine(chat=Nameless())
+        bare_engine(chat=Nameless())
     assert caught.value.code == ErrorCode.UNKNOWN_LANGUAGE
 
 
@@ -153,7 +152,7 @@ def test_a_hung_backend_blocks_no_other_session(engine) -> None:
 def test_backends_are_released_with_the_engine() -> None:
     chat = Chat()
     known = weakref.ref(chat)
-    with TertuliaEngine(chat=chat) as engine:
+    with bare_engine(chat=chat) as engine:
         with engine.create_session(config()) as session:
             session.send_text("Hola.")
             until(session, ReplyTextDone)

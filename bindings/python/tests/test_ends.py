@@ -11,14 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Chat, FixedRecognizer, ToneSynthesizer, config, only, open_microphone, play_out, tone, until
+from conftest import Chat, FixedRecognizer, ToneSynthesizer, bare_engine, config, only, open_microphone, play_out, tone, until
 
 from tertulia import (
     ErrorCode,
     InterruptReason,
     SessionClosed,
     SessionOpened,
-    TertuliaEngine,
     TertuliaError,
     TurnState,
 )
@@ -77,7 +76,7 @@ def test_interrupt_and_close_in_the_middle_of_every_stage_1000_times(engine) -> 
 
 def test_shut_down_in_the_middle_of_every_stage() -> None:
     for round in range(50):
-        engine = TertuliaEngine(**Slow(0.002).backends())
+        engine = bare_engine(**Slow(0.002).backends())
         session = engine.create_session(config())
         session.push_audio(tone(0.3), 16_000)
         session.end_utterance()
@@ -101,7 +100,7 @@ def program(text: str, *arguments: str) -> subprocess.Popen[str]:
 
 EXITS = {
     "nothing closed": """
-        engine = TertuliaEngine(chat=Chat(), synthesizer=ToneSynthesizer())
+        engine = bare_engine(chat=Chat(), synthesizer=ToneSynthesizer())
         session = engine.create_session(config())
         session.send_text("Hola.")
         until(session, ReplyTextDelta)
@@ -110,7 +109,7 @@ EXITS = {
         class Slow(FixedRecognizer):
             def recognize(self, request):
                 time.sleep(1_000)
-        engine = TertuliaEngine(recognizer=Slow())
+        engine = bare_engine(recognizer=Slow())
         job = engine.transcribe(tone(1), 16_000)
         threading.Thread(target=lambda: job.result()).start()
         time.sleep(0.3)
@@ -120,7 +119,7 @@ EXITS = {
         class Slow(FixedRecognizer):
             def recognize(self, request):
                 time.sleep(1_000)
-        engine = TertuliaEngine(recognizer=Slow())
+        engine = bare_engine(recognizer=Slow())
         async def wait():
             await engine.transcribe(tone(1), 16_000)
         async def main():
@@ -134,13 +133,13 @@ EXITS = {
             def reply(self, request):
                 time.sleep(1_000)
                 yield ""
-        engine = TertuliaEngine(chat=Hung())
+        engine = bare_engine(chat=Hung())
         session = engine.create_session(config())
         session.send_text("Hola.")
         time.sleep(0.3)
     """,
     "a thread waiting for events": """
-        engine = TertuliaEngine(chat=Chat())
+        engine = bare_engine(chat=Chat())
         session = engine.create_session(config())
         threading.Thread(target=lambda: list(session.events())).start()
         time.sleep(0.3)
@@ -150,7 +149,7 @@ EXITS = {
             def log(self, level, target, line):
                 pass
         set_log(Log(), LogLevel.TRACE)
-        engine = TertuliaEngine(vad=Loudness(), recognizer=FixedRecognizer(), chat=Chat(), synthesizer=ToneSynthesizer())
+        engine = bare_engine(vad=Loudness(), recognizer=FixedRecognizer(), chat=Chat(), synthesizer=ToneSynthesizer())
         session = engine.create_session(open_microphone())
         def pump():
             try:
@@ -162,7 +161,7 @@ EXITS = {
         time.sleep(0.5)
     """,
     "an exception": """
-        engine = TertuliaEngine(chat=Chat())
+        engine = bare_engine(chat=Chat())
         session = engine.create_session(config())
         session.send_text("Hola.")
         sys.exit(0)
@@ -194,7 +193,7 @@ def test_a_killed_process_is_resumed(engine, tmp_path) -> None:
                 while True:
                     yield "más y "
                     time.sleep(0.01)
-        engine = TertuliaEngine(sys.argv[1], recognizer=FixedRecognizer(), chat=Endless(), synthesizer=ToneSynthesizer())
+        engine = bare_engine(sys.argv[1], recognizer=FixedRecognizer(), chat=Endless(), synthesizer=ToneSynthesizer())
         session = engine.create_session(config())
         session.push_audio(tone(0.5), 16_000)
         session.end_utterance()

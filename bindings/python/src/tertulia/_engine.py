@@ -87,7 +87,10 @@ class TertuliaEngine:
             models=models or ModelChoices(),
             catalog_json=catalog_json,
         )
-        self._native = _generated.TertuliaEngine(options, host_backends(vad, recognizer, chat, synthesizer))
+        self._adopt(_generated.TertuliaEngine(options, host_backends(vad, recognizer, chat, synthesizer)))
+
+    def _adopt(self, native: _generated.TertuliaEngine) -> None:
+        self._native = native
         self._spans: weakref.WeakValueDictionary[str, Spans] = weakref.WeakValueDictionary()
         _ENGINES.add(self)
 
