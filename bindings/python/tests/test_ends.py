@@ -14,10 +14,12 @@ import pytest
 from conftest import Chat, FixedRecognizer, ToneSynthesizer, bare_engine, config, only, open_microphone, play_out, tone, until
 
 from tertulia import (
+    AudioKind,
     ErrorCode,
     InterruptReason,
     SessionClosed,
     SessionOpened,
+    SessionUpdate,
     TertuliaError,
     TurnState,
 )
@@ -215,3 +217,59 @@ def test_a_killed_process_is_resumed(engine, tmp_path) -> None:
     first, second = engine.turns(session_id)
     assert first.user_text == "Hola, ¿qué tal? 👋" and second.user_text == "¿Seguimos?"
     assert isinstance(first.state, TurnState.INTERRUPTED) and first.state.reason == InterruptReason.CRASH
+
+
+def test_every_call_after_shut_down_is_an_error_or_does_nothing(engine, tmp_path) -> None:
+    engine = engine()
+    session = engine.create_session(config())
+    assert engine.shut_down() == []
+    id = session.id
+    refused = [
+        lambda: session.push_audio(tone(0.1), 16_000),
+        lambda: session.push_playback(tone(0.1), 16_000),
+        lambda: session.push_encoded(b"RIFF"),
+        session.end_utterance,
+        session.discard_utterance,
+        session.input_interrupted,
+        session.input_resumed,
+        lambda: session.send_text("Hola."),
+        lambda: session.say("Hola."),
+        session.reply,
+        lambda: session.retry_turn(1),
+        lambda: session.correct(1, "Hola."),
+        session.interrupt,
+        session.interrupt_all,
+        lambda: session.played(1, 1),
+        lambda: session.update(SessionUpdate(speed=1.5)),
+        session.end,
+        lambda: engine.create_session(config()),
+        lambda: engine.open_session(id),
+        lambda: engine.session_handle(id),
+        lambda: engine.close_session(id),
+        lambda: engine.end_session(id),
+        lambda: engine.delete_session(id),
+        lambda: list(engine.sessions()),
+        lambda: engine.session(id),
+        lambda: list(engine.turns(id)),
+        lambda: engine.audio(id, 1, AudioKind.USER),
+        engine.store_usage,
+        lambda: engine.transcribe(tone(0.1), 16_000).result(),
+        lambda: engine.listen(tone(0.1), 16_000).result(),
+        lambda: engine.synthesize("Hola.", ["es"]).result(),
+        lambda: engine.preload().result(),
+        lambda: engine.export_session(id, tmp_path / "session.zip").result(),
+        lambda: engine.verify_store().result(),
+        lambda: engine.compact_store().result(),
+        lambda: engine.erase_sessions([id]).result(),
+        lambda: engine.erase_everything().result(),
+        lambda: engine.rotate_store_key(bytes(32)).result(),
+        engine.resume,
+    ]
+    for call in refused:
+        with pytest.raises(TertuliaError) as caught:
+            call()
+        assert caught.value.code == ErrorCode.ENGINE_CLOSED, call
+    session.close()
+    assert session.config().native == "en" and engine.capabilities().models.chat == "chat"
+    assert isinstance(list(session.events())[-1].kind, SessionClosed) and list(engine.events()) == []
+    assert engine.suspend() == [] and engine.shut_down() == []
