@@ -29,6 +29,7 @@ for source in turn misuse; do
     --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect
   compile cc c11 "bindings/c/tests/$source.c" -g -fsanitize=address,undefined -fno-sanitize-recover; run env
 done
+compile cc c11 bindings/c/tests/stress.c -g; "$work/program" 200 3000
 
 # The static library, and the names that the shared one gives away.
 cc -std=c99 "${warnings[@]}" bindings/c/tests/turn.c "$library/libtertulia.a" -lpthread -ldl -lm -o "$work/program"; run env
