@@ -27,7 +27,7 @@ END
 in_root() { sh "$work/in_root" "$@"; }
 built=/swift-build/debug
 
-in_root swift build --scratch-path /swift-build --build-tests -Xlinker -L/opt/tertulia --quiet --disable-index-store
+in_root swift build --scratch-path /swift-build --build-tests -Xlinker -L/opt/tertulia --quiet
 in_root swift test --scratch-path /swift-build --skip-build -Xlinker -L/opt/tertulia --disable-swift-testing
 if [ -n "$testing" ]; then
   ../conformance/check sh "$work/in_root" "$built/TertuliaConformance" /conformance
