@@ -16,6 +16,6 @@ fi
 sed 's/`//g' "$made/TertuliaFFI.h" >"$made/header"
 mv "$made/header" "$made/TertuliaFFI.h"
 # Only a file that changed is written: the compiler goes by its time.
-put() { cmp -s "$made/$1" "$here/Sources/$2/$1" || cp "$made/$1" "$here/Sources/$2/$1"; }
+put() { mkdir -p "$here/Sources/$2"; cmp -s "$made/$1" "$here/Sources/$2/$1" || cp "$made/$1" "$here/Sources/$2/$1"; }
 put TertuliaGenerated.swift TertuliaGenerated
 put TertuliaFFI.h TertuliaFFI

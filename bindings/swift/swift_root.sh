@@ -2,6 +2,7 @@
 # Makes (once) a Debian 13 root with the Swift 6 toolchain in the cache folder, and runs a command in it: Debian 12 has no Swift.
 # usage: swift_root.sh DIR [--bind HOST_DIR NAME]... -- COMMAND...   DIR appears as /w inside, HOST_DIR as /NAME. Needs root.
 set -eu
+[ "$(id -u)" = 0 ] || { echo 'a root of another Debian can only be made and entered as root' >&2; exit 1; }
 root="${TERTULIA_SWIFT_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/tertulia/swift-root}"
 dir=$(readlink -f "$1"); shift
 binds=

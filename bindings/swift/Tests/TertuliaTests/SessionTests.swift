@@ -56,17 +56,16 @@ final class SessionTests: XCTestCase {
     func testASessionGoesOnAfterTheProcessWasKilled() async throws {
         let output = Pipe()
         let process = try probe("kill", store, output: output)
-        let id = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self).trimmingCharacters(in: .newlines)
-        XCTAssertEqual(id.count, 36)
+        let id = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self).prefix(36)
         kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
         XCTAssertEqual(process.terminationReason, .uncaughtSignal)
 
         let engine = try await engine(store: store)
-        let session = try await engine.openSession(id, update: SessionUpdate(playback: .assumed))
+        let session = try await engine.openSession(String(id), update: SessionUpdate(playback: .assumed))
         let opened = try await session.until { _ in true }
         guard case .sessionOpened(resumed: true, turns: 2) = opened[0].kind else { return XCTFail("\(opened)") }
-        let turns = try await engine.turns(of: id).turns
+        let turns = try await engine.turns(of: String(id)).turns
         XCTAssertEqual(turns.map(\.state), [.finished, .interrupted(reason: .crash)])
         try await session.retry(turn: 2)
         let again = try await session.until(\.isTurnEnd)
@@ -91,16 +90,38 @@ final class SessionTests: XCTestCase {
         _ = (first, events)
     }
 
-    func testReleasedHandlesDoNotHoldTheStore() async throws {
+    func testReleasedHandlesDoNotHoldTheStoreNorBackends() async throws {
+        let backend = Recorded<Weak?>(nil)
         try await {
-            let engine = try await engine(store: store)
+            let token = Recorded("!")
+            backend.change { $0 = Weak(token) }
+            let engine = try await engine(store: store, chat: ScriptedChat { _, push in push("Hola\(token.value)") })
             let session = try await engine.createSession(config())
             try await turn(session, "uno")
         }()
+        for _ in 0..<500 where backend.value?.object != nil { try await Task.sleep(for: .milliseconds(10)) }
+        XCTAssertNil(backend.value?.object, "the chat model lives on")
         let again = try await engine(store: store)
         let sessions = try await again.sessions().sessions
         XCTAssertEqual(sessions.map(\.turns), [1])
         try await again.shutDown()
+    }
+
+    func testTheLogHasALineOfAFailureWithoutWords() async throws {
+        let lines = Recorded<[String]>([])
+        try TertuliaLog.set({ level, _, line in lines.change { $0.append("\(level): \(line)") } }, levelMax: .trace)
+        let engine = try await engine(chat: ScriptedChat { _, _ in throw TertuliaError(.chatFailed) })
+        let session = try await engine.createSession(config())
+        try session.send("secreto")
+        try await session.until(\.isTurnEnd)
+        let failures = { lines.value.filter { $0.hasPrefix("warning: ") && $0.contains("ChatFailed") }.count }
+        XCTAssertEqual(failures(), 1, "\(lines.value)")
+        XCTAssertFalse(lines.value.contains { $0.contains("secreto") }, "\(lines.value)")
+        try TertuliaLog.set(nil)
+        try session.send("secreto")
+        try await session.until(\.isTurnEnd)
+        XCTAssertEqual(failures(), 1)
+        try await engine.shutDown()
     }
 
     func testOneTaskReadsAndACancelledOneEnds() async throws {
@@ -209,4 +230,10 @@ final class SessionTests: XCTestCase {
             XCTAssertEqual(process.terminationStatus, 0, way)
         }
     }
+}
+
+/// A reference that does not hold its object.
+private struct Weak: @unchecked Sendable {
+    weak var object: AnyObject?
+    init(_ object: AnyObject) { self.object = object }
 }
