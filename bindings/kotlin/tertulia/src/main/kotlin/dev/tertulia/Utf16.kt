@@ -44,24 +44,44 @@ internal fun IntRange.spanIn(text: CharSequence) = TextSpan(text.utf8Index(first
 
 /** The replies under way of one session, on which the spans of its events stand. */
 internal class ReplyTexts {
-    private val texts = HashMap<ULong, StringBuilder>()
+    /** A reply, and the place that was converted last: spans come in order, so that each starts near it. */
+    private class Reply {
+        val text = StringBuilder()
+        private var byte = 0uL
+        private var index = 0
+
+        fun indexOf(target: ULong): Int {
+            if (target < byte) {
+                byte = 0u
+                index = 0
+            }
+            while (index < text.length && byte < target) {
+                byte += text.utf8Length(index)
+                index += text.unitsAt(index)
+            }
+            return index
+        }
+    }
+
+    private val replies = HashMap<ULong, Reply>()
 
     @Synchronized
     fun append(turn: ULong?, text: String) {
-        if (turn != null) texts.getOrPut(turn, ::StringBuilder).append(text)
+        if (turn != null) replies.getOrPut(turn, ::Reply).text.append(text)
     }
 
     @Synchronized
     fun set(turn: ULong?, text: String) {
-        if (turn != null) texts[turn] = StringBuilder(text)
+        if (turn != null) replies[turn] = Reply().also { it.text.append(text) }
     }
 
     @Synchronized
     fun remove(turn: ULong?) {
-        texts.remove(turn)
+        replies.remove(turn)
     }
 
     /** The range of a span in the reply of a turn. */
     @Synchronized
-    fun range(turn: ULong?, span: TextSpan): IntRange = span.rangeIn(texts[turn] ?: "")
+    fun range(turn: ULong?, span: TextSpan): IntRange =
+        replies[turn]?.let { it.indexOf(span.start) until it.indexOf(span.end) } ?: IntRange.EMPTY
 }
