@@ -93,7 +93,9 @@ impl Reply {
     ) -> Option<EventKind> {
         let clause_start = self.clause.as_ref().expect("audio comes of the clause being synthesised").start;
         let first_sample = self.samples_total();
-        let in_reply = |span: Range<usize>| span.start + clause_start..span.end + clause_start;
+        // The spaces that stand for an emoji can be told apart, its bytes cannot.
+        let place = |byte: usize| self.text().floor_char_boundary(byte + clause_start);
+        let in_reply = |span: Range<usize>| place(span.start)..place(span.end);
         for word in &mut words {
             word.text_span = in_reply(word.text_span.clone());
             word.start_sample += first_sample;

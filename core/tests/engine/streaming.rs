@@ -115,4 +115,10 @@ fn markdown_and_emoji_are_displayed_and_not_spoken() {
         _ => None,
     });
     assert!(word.is_some());
+    // A chunk may end in the silence that stands for an emoji, and not inside of it.
+    for event in &reader.seen {
+        if let EventKind::ReplyAudioDelta { text_span, .. } = &event.kind {
+            assert!(reply.get(text_span.clone()).is_some(), "{text_span:?}");
+        }
+    }
 }
