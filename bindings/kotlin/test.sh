@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # bindings/kotlin/test.sh [LIBRARY_FOLDER]: writes the Kotlin sources of the calls, compiles the modules, runs their tests, and
-# checks the pages of Android's libraries.
+# checks the pages of Android's libraries; with the feature `testing` it runs the conformance scenarios, too.
 #
 # LIBRARY_FOLDER holds libtertulia.so, built with the feature `uniffi`, and tertulia-bindgen; by default target/debug, as
 # `cargo build -p tertulia-ffi --features uniffi && cargo build -p tertulia-bindgen` fills it.
@@ -12,6 +12,12 @@ work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 "$library/tertulia-bindgen" "$library/libtertulia.so" kotlin "$work/generated"
 maven verify -Dtertulia.library="$library" -Dtertulia.generated="$work/generated"
+
+if grep -q conformancerun "$library/libtertulia.so"; then
+  ../conformance/check ./conformance.sh "$library" "$library/tertulia-bindgen"
+else
+  echo "the library was built without the feature testing: the conformance scenarios are left out"
+fi
 
 ./jni-libs.sh "$work/android"
 # The check finds a library with small pages.

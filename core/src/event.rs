@@ -309,7 +309,7 @@ pub enum InterruptReason {
     BargeIn,
     /// The host called `interrupt`.
     Cancel,
-    /// The process ended during the turn; found at the next opening.
+    /// The process ended during the turn; found at the next opening. In stored turns alone: no event tells it.
     Crash,
 }
 
