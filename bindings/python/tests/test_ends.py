@@ -263,6 +263,7 @@ def test_every_call_after_shut_down_is_an_error_or_does_nothing(engine, tmp_path
         lambda: engine.erase_sessions([id]).result(),
         lambda: engine.erase_everything().result(),
         lambda: engine.rotate_store_key(bytes(32)).result(),
+        engine.suspend,
         engine.resume,
     ]
     for call in refused:
@@ -272,4 +273,4 @@ def test_every_call_after_shut_down_is_an_error_or_does_nothing(engine, tmp_path
     session.close()
     assert session.config().native == "en" and engine.capabilities().models.chat == "chat"
     assert isinstance(list(session.events())[-1].kind, SessionClosed) and list(engine.events()) == []
-    assert engine.suspend() == [] and engine.shut_down() == []
+    assert engine.shut_down() == []
