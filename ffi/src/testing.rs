@@ -9,6 +9,7 @@ use engine::store::AudioKind;
 use engine::testing::scenario::{GoldenAction, GoldenRun, HostAction, Scenario, ScenarioRun};
 use engine::{Command, Engine, ErrorCode, Result, SessionId, TurnId};
 use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::ffi::{CString, c_char};
 
 /// A run of a conformance scenario. Free it with `tertulia_testing_free()`.
@@ -127,8 +128,10 @@ impl From<GoldenAction> for Action {
     fn from(action: GoldenAction) -> Self {
         match action {
             GoldenAction::OpenEngine(store) => {
-                let options = serde_json::json!({"store": {"path": store}}).to_string();
-                Self::with_text(TERTULIA_TESTING_OPEN_ENGINE, &options)
+                let roles = ["vad", "turn_detector", "recognizer", "chat", "synthesizer"];
+                let none: HashMap<_, _> = roles.map(|role| (role, "none")).into();
+                let options = serde_json::json!({"store": {"path": store}, "models": none});
+                Self::with_text(TERTULIA_TESTING_OPEN_ENGINE, &options.to_string())
             }
             GoldenAction::Apply(command) => Self::apply(&command),
             GoldenAction::ReadAudio { session, turn: TurnId(turn), kind } => {

@@ -13,10 +13,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tertulia import TertuliaEngine, TertuliaError, TertuliaSession
+from tertulia import ModelChoices, TertuliaEngine, TertuliaError, TertuliaSession
 from tertulia import _generated
 
 GENERATED: Any = _generated
+NONE = ModelChoices(vad="none", turn_detector="none", recognizer="none", chat="none", synthesizer="none")
 ACTION, RESULT, ITEM = GENERATED.HostAction, GENERATED.ActionResult, GENERATED.JobItem
 
 
@@ -32,7 +33,7 @@ class Host:
             self.engine = TertuliaEngine.__new__(TertuliaEngine)
             self.engine._adopt(action.engine)
         elif isinstance(action, ACTION.OPEN_ENGINE):
-            self.engine = TertuliaEngine(action.store)
+            self.engine = TertuliaEngine(action.store, models=NONE)
         elif isinstance(action, ACTION.TAKE_SESSION):
             self.session = self.engine.session_handle(action.session)
         elif isinstance(action, ACTION.APPLY):

@@ -22,7 +22,9 @@ final class Host {
     private func act(_ action: HostAction) async throws(Tertulia.TertuliaError) -> ActionResult {
         switch action {
         case .takeEngine(let taken): engine = Tertulia.TertuliaEngine(taken)
-        case .openEngine(let store): engine = try await .open(options: EngineOptions(store: store))
+        case .openEngine(let store):
+            let none = ModelChoices(vad: "none", turnDetector: "none", recognizer: "none", chat: "none", synthesizer: "none")
+            engine = try await .open(options: EngineOptions(store: store, models: none))
         case .takeSession(let id): session = try engine!.handle(of: id)
         case .apply(let command): return .json(json: try await engine!.apply(command))
         case .readEvent: return try session!.pollEvent().map { .event(event: $0.generated) } ?? .nothing

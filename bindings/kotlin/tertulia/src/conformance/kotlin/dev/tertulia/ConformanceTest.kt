@@ -13,6 +13,7 @@ import kotlin.time.Duration
 
 /** The conversations of bindings/conformance, and the reads of its golden store, through the calls of this package. */
 class ConformanceTest {
+    private val none = ModelChoices("none", "none", "none", "none", "none")
     private val folder = File(System.getProperty("tertulia.root"), "bindings/conformance")
 
     @Test
@@ -60,7 +61,7 @@ class ConformanceTest {
         fun act(action: HostAction): ActionResult {
             when (action) {
                 is HostAction.TakeEngine -> engine = TertuliaEngine.of(action.engine)
-                is HostAction.OpenEngine -> engine = TertuliaEngine.open(EngineOptions(store = action.store))
+                is HostAction.OpenEngine -> engine = TertuliaEngine.open(EngineOptions(store = action.store, models = none))
                 is HostAction.TakeSession -> session = engine.sessionHandle(action.session)
                 is HostAction.Apply -> return ActionResult.Json(engine.apply(action.command))
                 is HostAction.ReadEvent ->
