@@ -11,9 +11,10 @@ import kotlin.test.assertEquals
 import kotlin.test.assertTrue
 import kotlin.time.Duration
 
+private val none = ModelChoices("none", "none", "none", "none", "none")
+
 /** The conversations of bindings/conformance, and the reads of its golden store, through the calls of this package. */
 class ConformanceTest {
-    private val none = ModelChoices("none", "none", "none", "none", "none")
     private val folder = File(System.getProperty("tertulia.root"), "bindings/conformance")
 
     @Test
