@@ -463,8 +463,8 @@ fn push_audio_overruns_when_no_events_are_read() {
             refused_since = None;
             continue;
         };
-        // The front end may only lag; then there is room in a moment.
-        if refused_since.get_or_insert_with(Instant::now).elapsed() > Duration::from_millis(500) {
+        // The front end may only lag, on a busy machine for longer; then there is room again.
+        if refused_since.get_or_insert_with(Instant::now).elapsed() > Duration::from_secs(3) {
             break refused.code();
         }
         std::thread::sleep(Duration::from_millis(1));
@@ -472,7 +472,7 @@ fn push_audio_overruns_when_no_events_are_read() {
     assert_eq!(code, ErrorCode::AudioOverrun);
     // Once events are read, there is room again.
     let mut unread = 0;
-    while reader.events.next_timeout(Duration::from_millis(300)).unwrap().is_some() {
+    while reader.events.next_timeout(Duration::from_secs(1)).unwrap().is_some() {
         unread += 1;
     }
     assert!(unread >= 128, "{unread} events");
