@@ -376,7 +376,7 @@ impl std::fmt::Debug for Session {
 
 impl Inner {
     fn check_open(&self) -> Result<()> {
-        if self.session.engine.shut_down.load(Ordering::Acquire) {
+        if self.session.engine.shut_down.is_cancelled() {
             return Err(ErrorCode::EngineClosed.into());
         }
         if self.session.closing.load(Ordering::Acquire) {

@@ -26,8 +26,14 @@ impl CancelFlag {
 
     /// Raises the flag for good.
     pub fn cancel(&self) {
-        self.0.is_raised.store(true, Ordering::Release);
+        self.raise();
+    }
+
+    /// Raises the flag; true if it was not raised before.
+    pub(crate) fn raise(&self) -> bool {
+        let is_first = !self.0.is_raised.swap(true, Ordering::AcqRel);
         self.0.raised.notify(usize::MAX);
+        is_first
     }
 
     /// True if the flag is raised.

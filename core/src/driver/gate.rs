@@ -9,7 +9,6 @@ use crate::job::Job;
 use futures_lite::future::or;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 impl Shared {
@@ -27,7 +26,8 @@ impl<T: MaybeSend> StepStream for Gated<'_, T> {
     type Item = T;
 
     fn step(&mut self) -> BoxFuture<'_, Result<Option<T>>> {
-        let (shared, end) = (self.shared.clone(), self.shared.jobs_end.clone());
+        let shared = self.shared.clone();
+        let end = shared.shut_down.clone();
         let mut step = self.steps.step();
         let mut entering = None;
         let gated = poll_fn(move |context| {
@@ -37,15 +37,14 @@ impl<T: MaybeSend> StepStream for Gated<'_, T> {
                 entering = Some(entry);
                 return Poll::Pending;
             };
-            if shared.shut_down.load(Ordering::Acquire) {
-                return Poll::Ready(Err(ErrorCode::EngineClosed.into()));
-            }
             let (_callback, _at_checks) = (callback::enter(), inside.at_checks());
             caught("a job", || step.as_mut().poll(context)).unwrap_or_else(|error| Poll::Ready(Err(error)))
         });
-        Box::pin(or(gated, async move {
+        // The end comes first: nothing is begun after it.
+        let ended = async move {
             end.cancelled().await;
             Err(ErrorCode::EngineClosed.into())
-        }))
+        };
+        Box::pin(or(ended, gated))
     }
 }

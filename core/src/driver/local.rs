@@ -7,7 +7,6 @@ use crate::job::Job;
 use futures_lite::future::{block_on, or, poll_once};
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 /// Runs an engine that has no threads of its own; see [`EngineBuilder::build_local`](crate::EngineBuilder).
@@ -131,7 +130,7 @@ impl LocalDriver {
 impl Drop for LocalDriver {
     fn drop(&mut self) {
         self.shared.workers.close();
-        if self.shared.shut_down.load(Ordering::Acquire) {
+        if self.shared.shut_down.is_cancelled() {
             self.stop();
         }
     }

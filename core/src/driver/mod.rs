@@ -94,9 +94,8 @@ pub(crate) struct Shared {
     pub(crate) commit_pause: Pause,
     /// Holds those that have not ended; never closed.
     pub(crate) running: Pause,
-    pub(crate) shut_down: AtomicBool,
-    /// Raised with it, for jobs that wait for a backend.
-    pub(crate) jobs_end: CancelFlag,
+    /// Raised when the engine is shut down.
+    pub(crate) shut_down: CancelFlag,
     /// Notified by every message: an engine without threads is to look at it.
     pub(crate) called: event_listener::Event,
 }

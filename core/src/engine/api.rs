@@ -173,7 +173,7 @@ pub trait SessionEngine: Sealed + MaybeSend + MaybeSync {
     fn suspend(&self, deadline: Duration) -> Result<StillRunning>;
 
     /// Opens the store again and lets turns go on. Fails as [`Store::open`] does; everything stands still as before
-    /// then, and it can be tried again.
+    /// then, and it can be tried again. [`ErrorCode::EngineClosed`] after `shut_down`.
     fn resume(&self) -> Result<()>;
 
     /// Deletes the data whose retention has ended, or with `dry_run` only counts it.

@@ -13,7 +13,6 @@ use crate::platform::{Clock, default_clock};
 use crate::store::{Store, StoreLocation, StoreOptions};
 use crate::turn::EndpointWeights;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
 
 /// Builds an [`Engine`].
@@ -167,8 +166,7 @@ impl EngineBuilder {
             commits,
             commit_pause: Default::default(),
             running: Default::default(),
-            shut_down: AtomicBool::new(false),
-            jobs_end: CancelFlag::new(),
+            shut_down: CancelFlag::new(),
             called: event_listener::Event::new(),
         });
         let engine_loop = EngineLoop::new(shared.clone());

@@ -323,14 +323,13 @@ impl Engine {
     }
 
     fn check_open(&self) -> Result<()> {
-        if self.shared.shut_down.load(Ordering::Acquire) { Err(ErrorCode::EngineClosed.into()) } else { Ok(()) }
+        if self.shared.shut_down.is_cancelled() { Err(ErrorCode::EngineClosed.into()) } else { Ok(()) }
     }
 
     fn begin_shut_down(&self) {
-        if self.shared.shut_down.swap(true, Ordering::AcqRel) {
+        if !self.shared.shut_down.raise() {
             return;
         }
-        self.shared.jobs_end.cancel();
         let _alone = self.suspending.lock();
         if self.shared.commit_pause.is_closed()
             && let Err(error) = self.shared.store.resume()
