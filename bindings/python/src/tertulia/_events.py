@@ -245,7 +245,7 @@ class Spans:
 
 
 def place(text: bytes, byte: int) -> int:
-    """The code point at a byte of a text, also in the middle of one: emoji are silent, and a voice may part them."""
+    """The code point at a byte of a text, also in the middle of one."""
     return len(text[:byte].decode(errors="ignore"))
 
 
