@@ -2,7 +2,7 @@
 
 use super::edit_list::{self, Edit};
 use super::opus::{HeadOrder, OPUS_RATE_HZ, OpusDecoder};
-use super::{CHANNELS_MAX, Pcm, check_channels, check_rate, mono};
+use super::{CHANNELS_MAX, Pcm, check_channels, check_rate, push_mono};
 use crate::error::{Error, ErrorCode, Result};
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -273,8 +273,9 @@ impl Mix {
         self.last_len = frames;
         let skipped = self.edit.skip.min(frames as u64) as usize;
         self.edit.skip -= skipped as u64;
-        let mixed = mono(&interleaved[skipped * channels..], channels);
-        self.samples.extend(mixed.map(|sample| sample.clamp(-1.0, 1.0)));
+        let start = self.samples.len();
+        push_mono(&interleaved[skipped * channels..], channels, &mut self.samples);
+        self.samples[start..].iter_mut().for_each(|sample| *sample = sample.clamp(-1.0, 1.0));
         self.check_length()?;
         Ok(true)
     }

@@ -169,7 +169,7 @@ impl Block {
 
     fn push<S: Sample>(&mut self, source: Source, samples: &[S], channels: usize, rate: u32) {
         let frames = samples.len() / channels;
-        self.samples.extend(audio::mono(samples, channels));
+        audio::push_mono(samples, channels, &mut self.samples);
         if source == Source::PushToTalk {
             self.microphone_s += frames as f64 / f64::from(rate);
         }
