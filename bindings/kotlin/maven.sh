@@ -2,8 +2,9 @@
 
 for tool in mvn javac readelf unzip; do
   if ! command -v "$tool" > /dev/null; then
-    apt-get update -q >&2
-    apt-get install -qy --no-install-recommends maven openjdk-17-jdk-headless binutils unzip >&2
+    sudo=""; [ "$(id -u)" = 0 ] || sudo=sudo
+    $sudo apt-get update -q >&2
+    $sudo apt-get install -qy --no-install-recommends maven openjdk-17-jdk-headless binutils unzip >&2
     break
   fi
 done

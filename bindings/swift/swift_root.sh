@@ -13,8 +13,8 @@ done
 
 make_root() {
     command -v debootstrap >/dev/null || { apt-get update -qq; apt-get install -y -qq debootstrap >/dev/null; }
-    # the mirror that apt itself is set up with
-    mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list 2>/dev/null |
+    # the mirror that apt itself is set up with, where this is a Debian
+    mirror=; ! grep -qx 'ID=debian' /etc/os-release || mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list 2>/dev/null |
         awk '$1=="URIs:"{print $2; exit} $1=="deb"{for(i=2;i<=NF;i++) if ($i ~ /^http/) {print $i; exit}}')
     # a half-made root of a run that was cut short has no .ready: made from the start
     rm -rf "$root"; mkdir -p "$root"

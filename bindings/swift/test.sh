@@ -3,6 +3,8 @@
 # examples, in a Debian 13 root with Swift 6 (swift_root.sh makes it in the cache folder). LIBRARY_FOLDER (target/ci) holds libtertulia.so with
 # the features `uniffi` and `testing`, and tertulia-bindgen.
 set -euo pipefail
+# A root of another Debian can only be made and entered as root.
+[ "$(id -u)" = 0 ] || exec sudo --preserve-env=HOME,PATH,XDG_CACHE_HOME,CARGO_TARGET_DIR "$0" "$@"
 cd "$(dirname "$0")"
 library="$(cd "${1:-${CARGO_TARGET_DIR:-../../target}/ci}" && pwd)"
 models="${XDG_CACHE_HOME:-$HOME/.cache}/tertulia/models"

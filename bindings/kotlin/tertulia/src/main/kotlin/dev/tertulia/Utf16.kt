@@ -4,15 +4,7 @@ package dev.tertulia
 import dev.tertulia.generated.TextSpan
 
 /** The index of the character that starts at a byte of the text's UTF-8 form; the length for one beyond it. */
-internal fun CharSequence.utf16Index(byte: ULong): Int {
-    var bytes = 0uL
-    var index = 0
-    while (index < length && bytes < byte) {
-        bytes += utf8Length(index)
-        index += unitsAt(index)
-    }
-    return index
-}
+internal fun CharSequence.utf16Index(byte: ULong): Int = Places(this).indexOf(byte)
 
 /** The byte of the text's UTF-8 form at which the character of an index starts. */
 internal fun CharSequence.utf8Index(index: Int): ULong {
@@ -42,37 +34,36 @@ internal fun TextSpan.rangeIn(text: CharSequence): IntRange = text.utf16Index(st
 /** A range of the text's UTF-16 units as a span of the engine's. */
 internal fun IntRange.spanIn(text: CharSequence) = TextSpan(text.utf8Index(first), text.utf8Index(last + 1))
 
+/** A text, and the place that was converted last: spans come in order, so that each starts near it. */
+private class Places<T : CharSequence>(val text: T) {
+    private var byte = 0uL
+    private var index = 0
+
+    fun indexOf(target: ULong): Int {
+        if (target < byte) {
+            byte = 0u
+            index = 0
+        }
+        while (index < text.length && byte < target) {
+            byte += text.utf8Length(index)
+            index += text.unitsAt(index)
+        }
+        return index
+    }
+}
+
 /** The replies under way of one session, on which the spans of its events stand. */
 internal class ReplyTexts {
-    /** A reply, and the place that was converted last: spans come in order, so that each starts near it. */
-    private class Reply {
-        val text = StringBuilder()
-        private var byte = 0uL
-        private var index = 0
-
-        fun indexOf(target: ULong): Int {
-            if (target < byte) {
-                byte = 0u
-                index = 0
-            }
-            while (index < text.length && byte < target) {
-                byte += text.utf8Length(index)
-                index += text.unitsAt(index)
-            }
-            return index
-        }
-    }
-
-    private val replies = HashMap<ULong, Reply>()
+    private val replies = HashMap<ULong, Places<StringBuilder>>()
 
     @Synchronized
     fun append(turn: ULong?, text: String) {
-        if (turn != null) replies.getOrPut(turn, ::Reply).text.append(text)
+        if (turn != null) replies.getOrPut(turn) { Places(StringBuilder()) }.text.append(text)
     }
 
     @Synchronized
     fun set(turn: ULong?, text: String) {
-        if (turn != null) replies[turn] = Reply().also { it.text.append(text) }
+        if (turn != null) replies[turn] = Places(StringBuilder(text))
     }
 
     @Synchronized
