@@ -15,8 +15,14 @@ const TEMPLATES: [(&str, &str); 3] = [
     ("tertuliaConfigVersion.cmake", "lib/cmake/tertulia"),
 ];
 
+/// The oldest glibc that a release for another machine runs with, Rust's own limit; cargo-zigbuild takes it with the target.
+const GLIBC: &str = "2.17";
+
 /// All crates of the workspace have one version.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Pages of memory that Android 15 may have. It does not load a library whose segments are aligned to smaller ones.
+const PAGE_BYTES: u64 = 16 * 1024;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -63,6 +69,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let built = build(variant)?;
     let android = variant.target.as_ref().is_some_and(|target| target.contains("android"));
     let names = if android { Names::unversioned() } else { Names::versioned()? };
+    if android {
+        check_pages(&built.shared)?;
+    }
     for folder in ["lib", "include", "share/licenses/tertulia"].into_iter().chain(TEMPLATES.map(|(_, folder)| folder)) {
         std::fs::create_dir_all(out.join(folder))?;
     }
@@ -93,7 +102,11 @@ pub(crate) fn build(variant: &Variant) -> Result<Built, Failure> {
     let zig = variant.target.as_ref().is_some_and(|target| target.contains("-unknown-linux-"));
     let mut command = Command::new(if zig { "cargo-zigbuild" } else { "cargo" });
     command.args(["rustc", "--profile", "dist", "-p", "tertulia-ffi", "--message-format=json"]);
-    command.args(variant.arguments()).args(["--", "--print=native-static-libs"]);
+    command.args(variant.arguments().iter().map(|argument| match argument {
+        target if zig && target.ends_with("-gnu") => format!("{target}.{GLIBC}"),
+        argument => argument.to_string(),
+    }));
+    command.args(["--", "--print=native-static-libs"]);
     if !zig {
         // Generic code is there once for each type; LLD keeps one of those that are equal. Zig's does not take the flag.
         command.arg("-Clink-arg=-Wl,--icf=all");
@@ -175,6 +188,21 @@ fn link_to(name: &str, link: &Path) -> Result<(), Failure> {
     Ok(std::os::unix::fs::symlink(name, link)?)
 }
 
+/// Refuses a library that cannot be loaded where pages have 16 KiB.
+fn check_pages(library: &Path) -> Result<(), Failure> {
+    let output = Command::new("readelf").args(["--program-headers", "--wide"]).arg(library).output()?;
+    let headers = String::from_utf8(output.stdout)?;
+    let segments = headers.lines().filter(|line| line.trim_start().starts_with("LOAD"));
+    let alignments = segments.filter_map(|segment| u64::from_str_radix(segment.rsplit_once("0x")?.1.trim(), 16).ok());
+    match alignments.min() {
+        Some(bytes) if bytes >= PAGE_BYTES => Ok(()),
+        Some(bytes) => {
+            Err(format!("{}: segments are aligned to {bytes} bytes, not to {PAGE_BYTES}", library.display()).into())
+        }
+        None => Err(format!("{}: readelf finds no segments", library.display()).into()),
+    }
+}
+
 /// The licences of the crates in the library: a list, then each text once, under the crates that it is of.
 fn notices(variant: &Variant) -> Result<String, Failure> {
     let tree = ["tree", "-p", "tertulia-ffi", "-e", "normal,no-proc-macro", "--prefix", "none", "--format", "{p}|{l}"];
@@ -225,4 +253,29 @@ fn cargo(arguments: &[&str]) -> Result<String, Failure> {
         return Err(format!("cargo {} failed", arguments.join(" ")).into());
     }
     Ok(String::from_utf8(output.stdout)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_pages;
+    use std::process::Command;
+
+    #[test]
+    fn a_library_with_pages_of_4_kib_is_refused() {
+        let folder = std::env::temp_dir().join(format!("tertulia-pages-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let source = folder.join("answer.c");
+        std::fs::write(&source, "int answer(void) { return 42; }").unwrap();
+        let checked = |page: u64| {
+            let library = folder.join(format!("{page}.so"));
+            let flags = ["-shared", "-fPIC", &format!("-Wl,-z,max-page-size={page}"), "-o"];
+            assert!(Command::new("cc").args(flags).args([&library, &source]).status().unwrap().success());
+            check_pages(&library).map_err(|error| error.to_string())
+        };
+        let refused = checked(4096).unwrap_err();
+        assert!(refused.contains("aligned to 4096 bytes, not to 16384"), "{refused}");
+        checked(16384).unwrap();
+        assert!(check_pages(&source).unwrap_err().to_string().contains("no segments"));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }
