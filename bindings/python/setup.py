@@ -3,15 +3,16 @@
 import re
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Distribution, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 
 
-class PlatformWheel(bdist_wheel):
-    def finalize_options(self) -> None:
-        super().finalize_options()
-        self.root_is_pure = False
+class PlatformDistribution(Distribution):
+    def has_ext_modules(self) -> bool:
+        return True
 
+
+class PlatformWheel(bdist_wheel):
     def get_tag(self) -> tuple[str, str, str]:
         return "py3", "none", super().get_tag()[2]
 
@@ -19,4 +20,4 @@ class PlatformWheel(bdist_wheel):
 WORKSPACE = Path(__file__).parents[2] / "Cargo.toml"
 VERSION = re.search(r'^version = "(.+)"', WORKSPACE.read_text(), re.MULTILINE)
 assert VERSION, "the workspace has no version"
-setup(version=VERSION[1], cmdclass={"bdist_wheel": PlatformWheel})
+setup(version=VERSION[1], distclass=PlatformDistribution, cmdclass={"bdist_wheel": PlatformWheel})
