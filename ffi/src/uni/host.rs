@@ -8,7 +8,7 @@ use crate::host::Own;
 use crate::sink::{Sender, SinkObject};
 use engine::LanguageTag;
 use engine::backend as core;
-use engine::backend::{RequestContext, Steps, steps_channel};
+use engine::backend::{Steps, steps_channel};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ mirror! {
 
 /// For what, and for whom, a request is made.
 #[derive(Clone, Debug, uniffi::Record)]
-pub struct RequestInfo {
+pub struct RequestContext {
     /// The purpose of the answer.
     pub purpose: Purpose,
     /// The session; none for work without one.
@@ -69,7 +69,7 @@ pub struct RecognitionRequest {
     /// True if words need start and end times.
     pub word_times: bool,
     /// For what, and for whom, it is made.
-    pub context: RequestInfo,
+    pub context: RequestContext,
 }
 
 /// One message of a conversation.
@@ -89,7 +89,7 @@ pub struct ChatRequest {
     /// Sampling of tokens.
     pub sampling: super::config::Sampling,
     /// For what, and for whom, it is made.
-    pub context: RequestInfo,
+    pub context: RequestContext,
 }
 
 /// A request to synthesise a text.
@@ -107,7 +107,7 @@ pub struct SynthesisRequest {
     pub speed: f32,
     /// For what, and for whom, it is made; none in a request of the host's.
     #[uniffi(default = None)]
-    pub context: Option<RequestInfo>,
+    pub context: Option<RequestContext>,
 }
 
 /// A recogniser's name and abilities.
@@ -241,8 +241,8 @@ impl HostBackends {
     }
 }
 
-fn info_of(context: RequestContext) -> RequestInfo {
-    RequestInfo {
+fn context_of(context: core::RequestContext) -> RequestContext {
+    RequestContext {
         purpose: context.purpose.into(),
         session: context.session.map(|session| session.to_string()),
         turn: context.turn.map(|turn| turn.0),
@@ -294,7 +294,7 @@ impl core::Recognizer for HostRecognizer {
             languages: texts(request.languages),
             vocabulary: request.vocabulary,
             word_times: request.word_times,
-            context: info_of(request.context),
+            context: context_of(request.context),
         };
         self.host.recognize(request, Arc::new(RecognitionSink(sink)))?;
         Ok(steps)
@@ -343,7 +343,7 @@ impl core::Conversation for HostChat {
         let request = ChatRequest {
             messages: request.messages.into_iter().map(message).collect(),
             sampling: super::config::mirrored(&request.sampling)?,
-            context: info_of(request.context),
+            context: context_of(request.context),
         };
         self.host.reply(request, Arc::new(ChatSink(sink)))?;
         Ok(steps)
@@ -389,7 +389,7 @@ impl core::Synthesizer for HostSynthesizer {
             languages: texts(request.languages),
             voice: request.voice,
             speed: request.speed,
-            context: Some(info_of(request.context)),
+            context: Some(context_of(request.context)),
         };
         self.host.synthesize(request, Arc::new(SpeechSink(sink)))?;
         Ok(steps)

@@ -17,7 +17,7 @@ from ._generated import (
     ChatModelInfo,
     ErrorCode,
     RecognizerInfo,
-    RequestInfo,
+    RequestContext,
     Sampling,
     SpeechTranscript,
     SpokenWord,
@@ -34,8 +34,8 @@ Sink = _generated.RecognitionSink | _generated.ChatSink | _generated.SpeechSink
 class Request:
     """A request to a backend."""
 
-    def __init__(self, context: RequestInfo | None, sink: Sink) -> None:
-        self.context: RequestInfo | None = context
+    def __init__(self, context: RequestContext | None, sink: Sink) -> None:
+        self.context: RequestContext | None = context
         """For what, and for whom, it is made."""
         self._sink = sink
 

@@ -37,7 +37,7 @@ public import TertuliaGenerated
 @_exported public import enum TertuliaGenerated.Purpose
 @_exported public import struct TertuliaGenerated.RecognitionRequest
 @_exported public import struct TertuliaGenerated.RecognizerInfo
-@_exported public import struct TertuliaGenerated.RequestInfo
+@_exported public import struct TertuliaGenerated.RequestContext
 @_exported public import struct TertuliaGenerated.Retention
 @_exported public import struct TertuliaGenerated.Sampling
 @_exported public import struct TertuliaGenerated.SessionConfig
