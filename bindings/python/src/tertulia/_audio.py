@@ -1,14 +1,12 @@
 """Audio of the host as bytes for the library, copied only where it must be."""
 
-# pyright: reportPrivateUsage=false
-
 from __future__ import annotations
 
 import ctypes
 from array import array
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import _generated
+from ._fit import part, replace
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -43,6 +41,9 @@ def floats(audio: Buffer, format: SampleFormat | None = None) -> memoryview:
     return view
 
 
+_ForeignBytes = part("_UniffiForeignBytes")
+
+
 class _BorrowedBytes:
     """Lends bytes to the library for a call: in place of the generated code's, which takes `bytes` alone."""
 
@@ -53,7 +54,7 @@ class _BorrowedBytes:
 
     @staticmethod
     def lower(value: bytes | memoryview) -> Any:
-        lent = _generated._UniffiForeignBytes()
+        lent = _ForeignBytes()
         lent.len = memoryview(value).nbytes
         if lent.len:
             if isinstance(value, memoryview) and not value.readonly:
@@ -65,4 +66,4 @@ class _BorrowedBytes:
         return lent
 
 
-_generated._UniffiFfiConverterByRefBytes = _BorrowedBytes
+replace("_UniffiFfiConverterByRefBytes", _BorrowedBytes)

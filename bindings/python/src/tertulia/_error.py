@@ -7,10 +7,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import _generated
+from ._fit import part, replace
 from ._generated import ErrorCode
 
 # The generated one is an exception, which a type checker does not see.
-_Exception = Exception if TYPE_CHECKING else _generated.TertuliaError
+_Exception = Exception if TYPE_CHECKING else part("TertuliaError")
 
 
 class TertuliaError(_Exception):
@@ -33,7 +34,7 @@ class TertuliaError(_Exception):
 
 
 # The generated code makes, and looks for, the one case.
-setattr(_generated.TertuliaError, "Failed", TertuliaError)
+replace("TertuliaError.Failed", TertuliaError)
 
 
 def _shown(record: object) -> str:

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import _generated
 from ._error import TertuliaError
+from ._fit import part, replace as fit
 from ._generated import (
     EndReason,
     ErrorCode,
@@ -195,22 +195,23 @@ class TertuliaEvent:
         return _json(event)
 
 
-_json: Callable[[Any], str] = _generated.TertuliaEvent.json
+_json: Callable[[Any], str] = part("TertuliaEvent.json")
+
 
 def _use_own_classes() -> None:
     """Has the generated code make the classes of this module, instead of making each event twice."""
     own: dict[str, type[TertuliaEventKind]] = {kind.__name__: kind for kind in TertuliaEventKind.__subclasses__()}
     others = {"METRICS": TurnMetrics, "ERROR": ErrorEvent, "UNKNOWN": UnknownEvent}
-    methods: list[str] = [name for name in vars(_generated.TertuliaEventKind) if name.startswith("is_")]
+    methods: list[str] = [name for name in vars(part("TertuliaEventKind")) if name.startswith("is_")]
     for variant in (name[3:] for name in methods if name[3:].isupper()):
-        kind = others.get(variant) or own["".join(part.capitalize() for part in variant.split("_"))]
-        setattr(_generated.TertuliaEventKind, variant, kind)
+        kind = others.get(variant) or own["".join(word.capitalize() for word in variant.split("_"))]
+        fit(f"TertuliaEventKind.{variant}", kind)
 
         def is_kind(self: object, kind: type = kind) -> bool:
             return isinstance(self, kind)
 
         setattr(TertuliaEventKind, f"is_{variant}", is_kind)
-    setattr(_generated, "TertuliaEvent", TertuliaEvent)
+    fit("TertuliaEvent", TertuliaEvent)
 
 
 _use_own_classes()

@@ -6,34 +6,39 @@ from __future__ import annotations
 
 import ctypes
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import _generated
 from ._audio import SampleFormat, floats, samples
 from ._error import TertuliaError
 from ._events import EventReader, Spans, TertuliaEvent
+from ._fit import part
 from ._generated import ErrorCode, EventWaker, SessionConfig, SessionUpdate
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
 
-_GENERATED: Any = _generated
-_LIBRARY = _GENERATED._UniffiLib
+_clone = part("_UniffiLib.uniffi_tertulia_fn_clone_tertuliasession")
+_read_next = part("_UniffiLib.uniffi_tertulia_fn_method_tertuliasession_next_event")
+_free = part("_UniffiLib.ffi_tertulia_rustbuffer_free")
+_Status = part("_UniffiRustCallStatus")
+_Stream = part("_UniffiRustBufferStream")
+_check_status = part("_uniffi_check_call_status")
+_Error = part("_UniffiFfiConverterTypeTertuliaError")
+_Event = part("_UniffiFfiConverterOptionalTypeTertuliaEvent")
 
 
 def _next_event(native: _generated.TertuliaSession, timeout_ms: int) -> TertuliaEvent | None:
     """`next_event` of the generated code in half its time: one status in the place of three, and one copy of the buffer."""
-    status = _GENERATED._UniffiRustCallStatus()
-    handle = _LIBRARY.uniffi_tertulia_fn_clone_tertuliasession(native._handle, status)
-    buffer = _LIBRARY.uniffi_tertulia_fn_method_tertuliasession_next_event(handle, timeout_ms, status)
+    status = _Status()
+    buffer = _read_next(_clone(native._handle, status), timeout_ms, status)
     if status.code:
-        _GENERATED._uniffi_check_call_status(_GENERATED._UniffiFfiConverterTypeTertuliaError, status)
+        _check_status(_Error, status)
     try:
-        stream = _GENERATED._UniffiRustBufferStream(ctypes.string_at(buffer.data, buffer.len), buffer.len)
-        return _GENERATED._UniffiFfiConverterOptionalTypeTertuliaEvent.read(stream)
+        return _Event.read(_Stream(ctypes.string_at(buffer.data, buffer.len), buffer.len))
     finally:
-        _LIBRARY.ffi_tertulia_rustbuffer_free(buffer, status)
+        _free(buffer, status)
 
 
 class TertuliaSession:
