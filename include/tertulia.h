@@ -362,6 +362,14 @@ typedef int32_t (*tertulia_recognize_fn)(void *user_data,
 typedef int32_t (*tertulia_request_fn)(void *user_data, const char *request_json, tertulia_sink *sink);
 
 /*
+ Tells once that the results of a sink are not wanted any more, unless the sink has ended. Called on any thread, with no
+ lock of the library held, after the function that began the work has returned: it may make calls, and end the sink, but
+ must not wait. A call that ends the sink on another thread returns after it. Without it the work goes on until
+ `tertulia_sink_is_cancelled()` is asked, or a push fails with Cancelled.
+ */
+typedef void (*tertulia_cancel_fn)(void *user_data, tertulia_sink *sink);
+
+/*
  A recogniser, chat model or synthesizer of the host's. Fill the whole with zeros first.
  */
 typedef struct {
@@ -393,6 +401,10 @@ typedef struct {
    NULL where there is nothing to release.
    */
   tertulia_release_fn release;
+  /*
+   NULL where nothing is to be told.
+   */
+  tertulia_cancel_fn cancel;
 } tertulia_backend;
 
 /*

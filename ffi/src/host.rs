@@ -3,10 +3,10 @@
 use crate::boundary::{OK, invalid, list, optional_text, versioned};
 use crate::error::without_zeros;
 use crate::handle;
-use crate::sink::{Sender, SinkObject, host_error, tertulia_sink};
+use crate::sink::{OnCancel, Sender, SinkObject, host_error, sink, tertulia_sink};
 use engine::backend::{
-    Backends, CancelFlag, ChatModel, ChatRequest, ChatStep, Conversation, Model, RecognitionRequest, RecognitionStep,
-    Recognizer, RequestContext, SpeechChunk, Steps, SynthesisRequest, Synthesizer, Vad, VadModel, steps_channel,
+    Backends, ChatModel, ChatRequest, ChatStep, Conversation, Model, RecognitionRequest, RecognitionStep, Recognizer,
+    RequestContext, SpeechChunk, Steps, SynthesisRequest, Synthesizer, Vad, VadModel,
 };
 use engine::{EngineOptions, Error, ErrorCode, LanguageTag, Result};
 use std::ffi::{c_char, c_void};
@@ -29,6 +29,11 @@ pub type tertulia_recognize_fn = Option<
 /// `session`, `turn`, `tag`. It is valid during the call only. Returns `TERTULIA_OK` or an error's code.
 pub type tertulia_request_fn =
     Option<extern "C" fn(user_data: *mut c_void, request_json: *const c_char, sink: *mut tertulia_sink) -> i32>;
+/// Tells once that the results of a sink are not wanted any more, unless the sink has ended. Called on any thread, with no
+/// lock of the library held, after the function that began the work has returned: it may make calls, and end the sink, but
+/// must not wait. A call that ends the sink on another thread returns after it. Without it the work goes on until
+/// `tertulia_sink_is_cancelled()` is asked, or a push fails with Cancelled.
+pub type tertulia_cancel_fn = Option<extern "C" fn(user_data: *mut c_void, sink: *mut tertulia_sink)>;
 /// Called once, when no engine uses the backend any more; any thread.
 pub type tertulia_release_fn = Option<extern "C" fn(user_data: *mut c_void)>;
 
@@ -50,6 +55,8 @@ pub struct tertulia_backend {
     pub request: tertulia_request_fn,
     /// NULL where there is nothing to release.
     pub release: tertulia_release_fn,
+    /// NULL where nothing is to be told.
+    pub cancel: tertulia_cancel_fn,
 }
 
 /// A voice activity detector of the host's. Its functions run on an audio thread: they must not wait.
@@ -169,12 +176,14 @@ impl Drop for UserData {
 }
 
 /// A recogniser, chat model or synthesizer of the host's.
+#[derive(Clone)]
 struct Host {
     user_data: Arc<UserData>,
     name: String,
     languages: Vec<LanguageTag>,
     recognize: tertulia_recognize_fn,
     request: tertulia_request_fn,
+    cancel: tertulia_cancel_fn,
 }
 
 impl Host {
@@ -188,24 +197,31 @@ impl Host {
         if (recognizes && table.recognize.is_none()) || (!recognizes && table.request.is_none()) {
             return Err(invalid(format!("{role} lacks its function")));
         }
-        Ok(Some(Arc::new(Self { user_data, name, languages, recognize: table.recognize, request: table.request })))
+        let (recognize, request, cancel) = (table.recognize, table.request, table.cancel);
+        Ok(Some(Arc::new(Self { user_data, name, languages, recognize, request, cancel })))
     }
 
-    fn request(&self, json: &serde_json::Value, sender: Sender, cancel: CancelFlag) -> Result<()> {
+    fn request(&self, json: &serde_json::Value, sink: SinkObject) -> Result<()> {
         let request = self.request.expect("it was checked");
         let json = without_zeros(&json.to_string());
-        begun(&self.name, sender, cancel, |sink| request(self.user_data.pointer, json.as_ptr(), sink))
+        self.begin(sink, |sink| request(self.user_data.pointer, json.as_ptr(), sink))
     }
-}
 
-/// Begins work of the host's, with a sink for its results.
-fn begun(name: &str, sender: Sender, cancel: CancelFlag, begin: impl FnOnce(*mut tertulia_sink) -> i32) -> Result<()> {
-    let sink = handle::insert(SinkObject::new(sender, cancel));
-    match begin(sink) {
-        OK => Ok(()),
-        code => {
-            let _ = handle::remove::<SinkObject>(sink);
-            Err(host_error(code, &format!("{name} returned {code}")))
+    /// Begins work of the host's, with a sink for its results.
+    fn begin(&self, sink: SinkObject, begin: impl FnOnce(*mut tertulia_sink) -> i32) -> Result<()> {
+        let sink = handle::insert(sink);
+        if let Some(cancel) = self.cancel {
+            let (user_data, address) = (self.user_data.clone(), sink.expose_provenance());
+            let on_cancel: OnCancel =
+                Box::new(move || cancel(user_data.pointer, std::ptr::with_exposed_provenance_mut(address)));
+            handle::get::<SinkObject>(sink)?.set_on_cancel(Some(on_cancel));
+        }
+        match begin(sink) {
+            OK => Ok(()),
+            code => {
+                let _ = handle::remove::<SinkObject>(sink);
+                Err(host_error(code, &format!("{} returned {code}", self.name)))
+            }
         }
     }
 }
@@ -235,8 +251,8 @@ impl Recognizer for Host {
         let mut json = json_of(&request.context);
         json.insert("languages".into(), serde_json::json!(request.languages));
         let json = without_zeros(&serde_json::Value::Object(json).to_string());
-        let (sender, steps) = steps_channel();
-        begun(&self.name, Sender::Transcript(sender), request.cancel, |sink| {
+        let (sink, steps) = sink(Sender::Transcript, request.cancel);
+        self.begin(sink, |sink| {
             recognize(self.user_data.pointer, json.as_ptr(), request.audio.as_ptr(), request.audio.len(), sink)
         })?;
         Ok(steps)
@@ -249,9 +265,7 @@ impl ChatModel for Host {
     }
 
     fn open_conversation(&self) -> Result<Box<dyn Conversation>> {
-        let Self { user_data, name, languages, recognize, request } = self;
-        let (user_data, name, languages) = (user_data.clone(), name.clone(), languages.clone());
-        Ok(Box::new(Host { user_data, name, languages, recognize: *recognize, request: *request }))
+        Ok(Box::new(self.clone()))
     }
 }
 
@@ -261,8 +275,8 @@ impl Conversation for Host {
         json.insert("messages".into(), serde_json::json!(request.messages));
         json.insert("max_tokens".into(), request.sampling.max_tokens.into());
         json.insert("temperature".into(), request.sampling.temperature.into());
-        let (sender, steps) = steps_channel();
-        Host::request(self, &json.into(), Sender::Reply(sender), request.cancel)?;
+        let (sink, steps) = sink(Sender::Reply, request.cancel);
+        Host::request(self, &json.into(), sink)?;
         Ok(steps)
     }
 }
@@ -280,8 +294,8 @@ impl Synthesizer for Host {
         if let Some(voice) = request.voice {
             json.insert("voice".into(), voice.into());
         }
-        let (sender, steps) = steps_channel();
-        Host::request(self, &json.into(), Sender::Speech(sender), request.cancel)?;
+        let (sink, steps) = sink(Sender::Speech, request.cancel);
+        Host::request(self, &json.into(), sink)?;
         Ok(steps)
     }
 }

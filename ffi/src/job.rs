@@ -8,13 +8,15 @@ use engine::backend::{SpeechChunk, Transcript, block_on};
 use engine::store::{ExportReport, ImportReport, Verified};
 use engine::{ErrorCode, Event, Job, JobControl, Result};
 use parking_lot::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Work without a session. Free it with `tertulia_job_free()`, which stops it.
 pub struct tertulia_job(());
 
 /// A job, and its items in the form of a language.
 pub(crate) struct JobObject<D = Data> {
-    pub(crate) control: JobControl,
+    control: JobControl,
+    is_cancelled: AtomicBool,
     /// The next item; none once the job is over.
     next: Mutex<Option<Next<D>>>,
 }
@@ -25,7 +27,7 @@ impl<D: 'static> JobObject<D> {
     pub(crate) fn of<T: Send + 'static>(mut job: Job<'static, T>, form: fn(T) -> D) -> Self {
         let control = job.control();
         let next: Next<D> = Box::new(move || Ok(block_on(job.next())?.map(form)));
-        Self { control, next: Mutex::new(Some(next)) }
+        Self { control, is_cancelled: AtomicBool::new(false), next: Mutex::new(Some(next)) }
     }
 
     /// The next item; none once the job is over.
@@ -35,10 +37,35 @@ impl<D: 'static> JobObject<D> {
         };
         let Some(work) = &mut *next else { return Ok(None) };
         let item = work();
-        if !matches!(item, Ok(Some(_))) {
-            *next = None;
+        let over = if matches!(item, Ok(Some(_))) { None } else { next.take() };
+        drop(next);
+        // Outside of the lock: a backend of the host's may be told that its results are not wanted any more.
+        drop(over);
+        if self.is_cancelled.load(Ordering::SeqCst) {
+            self.drop_work();
         }
         item
+    }
+
+    /// Stops the job; its backend is told at once, also where no thread asks for the next item.
+    pub(crate) fn cancel(&self) {
+        self.is_cancelled.store(true, Ordering::SeqCst);
+        self.control.cancel();
+        self.drop_work();
+    }
+
+    fn drop_work(&self) {
+        // The thread that runs it does so itself.
+        let Some(mut next) = self.next.try_lock() else { return };
+        if next.is_some() {
+            let work = next.replace(Box::new(|| Err(ErrorCode::Cancelled.into())));
+            drop(next);
+            drop(work);
+        }
+    }
+
+    pub(crate) fn progress(&self) -> f32 {
+        self.control.progress()
     }
 }
 
@@ -117,7 +144,7 @@ pub extern "C" fn tertulia_job_next(
 #[unsafe(no_mangle)]
 pub extern "C" fn tertulia_job_cancel(job: *const tertulia_job) -> i32 {
     call(std::ptr::null_mut(), || {
-        handle::get::<JobObject>(job)?.control.cancel();
+        handle::get::<JobObject>(job)?.cancel();
         Ok(())
     })
 }
@@ -125,7 +152,7 @@ pub extern "C" fn tertulia_job_cancel(job: *const tertulia_job) -> i32 {
 /// The share of a job that is done, 0 to 1; 0 where it is not known. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn tertulia_job_progress(job: *const tertulia_job) -> f32 {
-    quietly(0.0, || handle::get::<JobObject>(job).map_or(0.0, |object| object.control.progress()))
+    quietly(0.0, || handle::get::<JobObject>(job).map_or(0.0, |object| object.progress()))
 }
 
 /// Frees a job, and stops it. NULL does nothing. Where another thread runs it, it stops after the piece under way.

@@ -1,12 +1,16 @@
 //! Sinks: the results of the host's backends, pushed from any thread.
 
-use crate::boundary::{call, invalid, optional_text, quietly, slice};
-use crate::error::{free, tertulia_error};
+use crate::boundary::{OK, call, invalid, optional_text, quietly, slice};
+use crate::error::tertulia_error;
 use crate::handle;
-use engine::backend::{CancelFlag, ChatStep, RecognitionStep, SpeechChunk, StepSender};
+use engine::backend::{
+    BoxFuture, CancelFlag, ChatStep, RecognitionStep, SpeechChunk, StepSender, StepStream, Steps, steps_channel,
+};
 use engine::{Error, ErrorCode, Result};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::ffi::c_char;
+use std::sync::Arc;
+use std::thread::{ThreadId, current};
 
 /// Takes the results of a backend of the host's, from any thread. Free it with `tertulia_sink_free()` once all are in.
 pub struct tertulia_sink(());
@@ -18,42 +22,143 @@ pub(crate) fn host_error(code: i32, detail: &str) -> Error {
     Error::new(code, detail.to_owned())
 }
 
-pub(crate) struct SinkObject {
-    /// None once it is done or failed.
-    sender: Mutex<Option<Sender>>,
+/// The host's end of the results. Dropping it ends them.
+pub(crate) struct SinkObject(Arc<Shared>);
+
+/// Tells the host that the results are not wanted any more.
+pub(crate) type OnCancel = Box<dyn FnOnce() + Send>;
+
+struct Shared {
+    state: Mutex<State>,
+    /// A call of `on_cancel` has returned.
+    told: Condvar,
     cancel: CancelFlag,
 }
 
-impl SinkObject {
-    pub(crate) fn new(sender: Sender, cancel: CancelFlag) -> Self {
-        Self { sender: Mutex::new(Some(sender)), cancel }
+struct State {
+    /// None once it is done or failed.
+    sender: Option<Sender>,
+    on_cancel: Option<OnCancel>,
+    /// The thread that is in `on_cancel`.
+    telling: Option<ThreadId>,
+    /// The last result is in.
+    is_answered: bool,
+    /// The engine has dropped the results.
+    is_dropped: bool,
+}
+
+/// A sink, and the results that it takes.
+pub(crate) fn sink<T: Send + 'static>(
+    sender: fn(StepSender<T>) -> Sender,
+    cancel: CancelFlag,
+) -> (SinkObject, Steps<'static, T>) {
+    let (pushed, steps) = steps_channel();
+    let sender = Some(sender(pushed));
+    let state = State { sender, on_cancel: None, telling: None, is_answered: false, is_dropped: false };
+    let shared = Arc::new(Shared { state: Mutex::new(state), told: Condvar::new(), cancel });
+    (SinkObject(shared.clone()), Box::new(Wanted { steps, shared }))
+}
+
+/// The engine's end of the results. The engine races each step with its cancellation and drops the steps on the thread
+/// that works for the backend, which is where the host learns of it: no lock is held there.
+struct Wanted<T> {
+    steps: Steps<'static, T>,
+    shared: Arc<Shared>,
+}
+
+impl<T: Send + 'static> StepStream for Wanted<T> {
+    type Item = T;
+
+    fn step(&mut self) -> BoxFuture<'_, Result<Option<T>>> {
+        self.steps.step()
+    }
+}
+
+impl<T> Drop for Wanted<T> {
+    fn drop(&mut self) {
+        let mut state = self.shared.state.lock();
+        state.is_dropped = !state.is_answered;
+        self.shared.tell(state);
+    }
+}
+
+impl Shared {
+    /// Calls `on_cancel` where it is to be called.
+    fn tell(&self, mut state: MutexGuard<'_, State>) {
+        self.wait_for_others(&mut state);
+        if !state.is_dropped {
+            return;
+        }
+        let Some(on_cancel) = state.on_cancel.take() else { return };
+        let outer = state.telling.replace(current().id());
+        drop(state);
+        quietly((), on_cancel);
+        self.state.lock().telling = outer;
+        self.told.notify_all();
     }
 
-    fn with(&self, push: impl FnOnce(&Sender) -> Result<()>) -> Result<()> {
-        push(self.sender.lock().as_ref().ok_or_else(|| invalid("the sink is done"))?)
+    fn wait_for_others(&self, state: &mut MutexGuard<'_, State>) {
+        while state.telling.is_some_and(|thread| thread != current().id()) {
+            self.told.wait(state);
+        }
+    }
+}
+
+impl SinkObject {
+    fn with(&self, is_last: bool, push: impl FnOnce(&Sender) -> Result<()>) -> Result<()> {
+        let mut state = self.0.state.lock();
+        let sender = state.sender.as_ref().ok_or_else(|| invalid("the sink is done"))?;
+        if state.is_dropped {
+            return Err(ErrorCode::Cancelled.into());
+        }
+        push(sender)?;
+        state.is_answered |= is_last;
+        Ok(())
     }
 
     pub(crate) fn push_transcript(&self, step: RecognitionStep) -> Result<()> {
-        self.with(|sender| if let Sender::Transcript(sender) = sender { sender.send(step) } else { wrong() })
+        let is_last = matches!(step, RecognitionStep::Final(_));
+        self.with(is_last, |sender| if let Sender::Transcript(sender) = sender { sender.send(step) } else { wrong() })
     }
 
     pub(crate) fn push_text(&self, text: String) -> Result<()> {
-        self.with(|sender| if let Sender::Reply(sender) = sender { sender.send(ChatStep::Text(text)) } else { wrong() })
+        let step = ChatStep::Text(text);
+        self.with(false, |sender| if let Sender::Reply(sender) = sender { sender.send(step) } else { wrong() })
     }
 
     pub(crate) fn push_speech(&self, chunk: SpeechChunk) -> Result<()> {
-        self.with(|sender| if let Sender::Speech(sender) = sender { sender.send(chunk) } else { wrong() })
+        self.with(false, |sender| if let Sender::Speech(sender) = sender { sender.send(chunk) } else { wrong() })
+    }
+
+    /// Has the host told once where the results are not wanted any more; at once where that is so already.
+    pub(crate) fn set_on_cancel(&self, on_cancel: Option<OnCancel>) {
+        let mut state = self.0.state.lock();
+        if state.sender.is_some() && !state.is_answered {
+            let before = std::mem::replace(&mut state.on_cancel, on_cancel);
+            self.0.tell(state);
+            drop(before);
+        }
+    }
+
+    /// Ends the results. After it `on_cancel` is not called, nor under way, but where this is a call from within it.
+    pub(crate) fn end(&self) -> Option<Sender> {
+        let mut state = self.0.state.lock();
+        let (sender, on_cancel) = (state.sender.take(), state.on_cancel.take());
+        self.0.wait_for_others(&mut state);
+        drop(state);
+        drop(on_cancel);
+        sender
     }
 
     pub(crate) fn done(&self) -> Result<()> {
-        match self.sender.lock().take() {
+        match self.end() {
             Some(Sender::Reply(sender)) => sender.send(ChatStep::done()),
             _ => Ok(()),
         }
     }
 
     pub(crate) fn fail(&self, error: Error) -> Result<()> {
-        match self.sender.lock().take() {
+        match self.end() {
             Some(Sender::Transcript(sender)) => sender.fail(error),
             Some(Sender::Reply(sender)) => sender.fail(error),
             Some(Sender::Speech(sender)) => sender.fail(error),
@@ -63,7 +168,13 @@ impl SinkObject {
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancel.is_cancelled()
+        self.0.cancel.is_cancelled() || self.0.state.lock().is_dropped
+    }
+}
+
+impl Drop for SinkObject {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -166,5 +277,14 @@ pub extern "C" fn tertulia_sink_is_cancelled(sink: *const tertulia_sink) -> i32 
 /// Frees a sink, which ends the results. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn tertulia_sink_free(sink: *mut tertulia_sink) -> i32 {
-    free::<SinkObject>(sink)
+    if sink.is_null() {
+        return OK;
+    }
+    call(std::ptr::null_mut(), || {
+        handle::remove::<SinkObject>(sink)?.end();
+        Ok(())
+    })
 }
+
+#[cfg(test)]
+mod tests;

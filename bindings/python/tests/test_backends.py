@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 import weakref
+from collections.abc import Callable
 
 import pytest
 from conftest import Chat, FixedRecognizer, Gate, Loudness, ToneSynthesizer, bare_engine, config, only, open_microphone, play_out, tone, until
@@ -122,6 +123,113 @@ def test_cancel_reaches_a_generator_and_a_blocking_backend(engine) -> None:
         session.interrupt()
         until(session, TurnInterrupted)
     assert seen.wait(5)
+
+
+class Asleep(FixedRecognizer):
+    """Sleeps until it is told that its answer is not wanted any more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.woken, self.woken_at = threading.Event(), threading.Event(), 0.0
+        self.call: Callable[[], object] | None = None
+
+    def recognize(self, request):
+        if self.call is not None:
+            request.on_cancel(self.call)
+        self.begun.set()
+        assert request.wait_cancelled(20)
+        self.woken_at = time.monotonic()
+        self.woken.set()
+        assert request.is_cancelled()
+        return ""
+
+
+def test_cancel_wakes_a_backend_that_sleeps(engine) -> None:
+    took = []
+    for _ in range(20):
+        asleep = Asleep()
+        with engine(recognizer=asleep).create_session(config()) as session:
+            session.push_audio(tone(0.5), 16_000)
+            session.end_utterance()
+            assert asleep.begun.wait(5)
+            start = time.monotonic()
+            session.interrupt()
+            assert asleep.woken.wait(5)
+            took.append((asleep.woken_at - start) * 1_000)
+    assert sorted(took)[5] < 5, f"it took so many ms: {took}"
+
+
+def test_on_cancel_may_call_the_engine(engine) -> None:
+    asleep, called = Asleep(), threading.Event()
+    made = engine(recognizer=asleep)
+    with made.create_session(config()) as session:
+
+        def call() -> None:
+            session.send_text("¿Sigues ahí?")
+            session.interrupt()
+            assert list(made.turns(session.id)) is not None and made.store_usage() is not None
+            called.set()
+
+        asleep.call = call
+        session.push_audio(tone(0.5), 16_000)
+        session.end_utterance()
+        assert asleep.begun.wait(5)
+        session.interrupt()
+        assert called.wait(5) and asleep.woken.wait(5)
+
+
+def test_on_cancel_is_not_called_after_the_answer(engine) -> None:
+    calls = []
+
+    class Watched(Chat):
+        def reply(self, request):
+            request.on_cancel(lambda: calls.append("reply"))
+            yield from super().reply(request)
+
+    class WatchedRecognizer(FixedRecognizer):
+        def recognize(self, request):
+            request.on_cancel(lambda: calls.append("recognize"))
+            return super().recognize(request)
+
+    with engine(recognizer=WatchedRecognizer(), chat=Watched()).create_session(config()) as session:
+        for turn in range(20):
+            session.push_audio(tone(0.5), 16_000)
+            turn = session.end_utterance()
+            until(session, ReplyTextDone)
+            session.interrupt_all()
+            until(session, TurnInterrupted)
+    assert calls == []
+
+
+def test_an_exception_in_on_cancel_hurts_nobody(engine) -> None:
+    asleep = Asleep()
+    asleep.call = lambda: 1 / 0
+    with engine(recognizer=asleep).create_session(config()) as session:
+        session.push_audio(tone(0.5), 16_000)
+        session.end_utterance()
+        assert asleep.begun.wait(5)
+        session.interrupt()
+        assert asleep.woken.wait(5)
+        session.send_text("Hola.")
+        until(session, ReplyTextDone)
+
+
+def test_cancelling_a_job_that_nobody_waits_for_wakes_its_backend(engine) -> None:
+    class Endless(ToneSynthesizer):
+        def synthesize(self, request):
+            yield from super().synthesize(request)
+            assert request.wait_cancelled(20)
+            woken.set()
+
+    woken = threading.Event()
+    job = engine(synthesizer=Endless()).synthesize("Hola", ["es"])
+    assert next(iter(job)).rate == 8_000
+    assert not woken.is_set()
+    job.cancel()
+    assert woken.wait(5)
+    with pytest.raises(TertuliaError) as caught:
+        job.result()
+    assert caught.value.code == ErrorCode.CANCELLED
 
 
 def test_a_hung_backend_blocks_no_other_session(engine) -> None:

@@ -5,10 +5,10 @@ use super::sink::{ChatSink, RecognitionSink, SpeechSink};
 use super::{Result, languages};
 use crate::boundary::invalid;
 use crate::host::Own;
-use crate::sink::{Sender, SinkObject};
+use crate::sink::{Sender, sink};
 use engine::LanguageTag;
 use engine::backend as core;
-use engine::backend::{Steps, steps_channel};
+use engine::backend::Steps;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -287,8 +287,7 @@ impl core::Recognizer for HostRecognizer {
     }
 
     fn recognize(&self, request: core::RecognitionRequest) -> engine::Result<Steps<'static, core::RecognitionStep>> {
-        let (sender, steps) = steps_channel();
-        let sink = SinkObject::new(Sender::Transcript(sender), request.cancel);
+        let (sink, steps) = sink(Sender::Transcript, request.cancel);
         let request = RecognitionRequest {
             pcm: bytemuck::cast_slice(&request.audio).to_vec(),
             languages: texts(request.languages),
@@ -337,8 +336,7 @@ impl core::ChatModel for HostChat {
 
 impl core::Conversation for HostChat {
     fn reply(&mut self, request: core::ChatRequest) -> engine::Result<Steps<'_, core::ChatStep>> {
-        let (sender, steps) = steps_channel();
-        let sink = SinkObject::new(Sender::Reply(sender), request.cancel);
+        let (sink, steps) = sink(Sender::Reply, request.cancel);
         let message = |message: core::Message| ChatMessage { role: message.role.into(), content: message.content };
         let request = ChatRequest {
             messages: request.messages.into_iter().map(message).collect(),
@@ -382,8 +380,7 @@ impl core::Synthesizer for HostSynthesizer {
     }
 
     fn synthesize(&self, request: core::SynthesisRequest) -> engine::Result<Steps<'static, core::SpeechChunk>> {
-        let (sender, steps) = steps_channel();
-        let sink = SinkObject::new(Sender::Speech(sender), request.cancel);
+        let (sink, steps) = sink(Sender::Speech, request.cancel);
         let request = SynthesisRequest {
             text: request.text,
             languages: texts(request.languages),

@@ -108,7 +108,7 @@ impl EngineJob {
 
 impl Drop for EngineJob {
     fn drop(&mut self) {
-        self.0.control.cancel();
+        self.0.cancel();
     }
 }
 
@@ -121,11 +121,11 @@ impl EngineJob {
 
     /// Stops the job after the piece under way; any thread.
     pub fn cancel(&self) {
-        self.0.control.cancel();
+        self.0.cancel();
     }
 
     /// The share that is done, 0 to 1; 0 where it is not known.
     pub fn progress(&self) -> f32 {
-        self.0.control.progress()
+        self.0.progress()
     }
 }

@@ -2,8 +2,24 @@
 
 use super::event::{SpeechTranscript, SpokenWord, TextSpan};
 use super::{Result, call, samples};
-use crate::sink::{SinkObject, host_error};
+use crate::sink::{OnCancel, SinkObject, host_error};
 use engine::backend::{RecognitionStep, SpeechChunk, SpokenWord as CoreSpoken, Transcript, Word};
+use std::sync::Arc;
+
+/// Tells that the results of a sink are not wanted any more. It is called once, on any thread, with no lock of the library
+/// held, and not after the sink has ended; it may make calls, and end the sink, but must not wait.
+#[uniffi::export(foreign)]
+pub trait CancelHandler: Send + Sync {
+    /// The results are not wanted any more.
+    fn cancelled(&self) -> Result<()>;
+}
+
+/// Calls a handler of the host's, whose exceptions have nowhere to go.
+fn tell(handler: &dyn CancelHandler) {
+    if let Err(error) = handler.cancelled() {
+        tracing::warn!(%error, "a cancel handler failed");
+    }
+}
 
 /// Declares a sink with the calls that all have.
 macro_rules! sink {
@@ -22,6 +38,12 @@ macro_rules! sink {
             /// Ends the results with an error: the number of a code of the table, or any other for HostCallback.
             pub fn fail(&self, number: u16, detail: String) -> Result<()> {
                 call(|| self.0.fail(host_error(number.into(), &detail)))
+            }
+
+            /// Has the handler called where the results are not wanted any more, at once where that is so already; none for
+            /// no call. The end of the results lets go of it.
+            pub fn set_cancel_handler(&self, handler: Option<Arc<dyn CancelHandler>>) {
+                self.0.set_on_cancel(handler.map(|handler| Box::new(move || tell(&*handler)) as OnCancel));
             }
 
             /// True where the results are not wanted any more.

@@ -37,11 +37,32 @@ class Request:
     def __init__(self, context: RequestContext | None, sink: Sink) -> None:
         self.context: RequestContext | None = context
         """For what, and for whom, it is made."""
-        self._sink = sink
+        self._sink, self._cancelled = sink, threading.Event()
+        self.on_cancel(None)
 
     def is_cancelled(self) -> bool:
         """True where the answer is not wanted any more: stop then."""
         return self._sink.is_cancelled()
+
+    def wait_cancelled(self, timeout: float) -> bool:
+        """Sleeps this many seconds, or until the answer is not wanted any more: True then."""
+        return self._cancelled.wait(timeout)
+
+    def on_cancel(self, call: Callable[[], object] | None) -> None:
+        """Has a function called, once and on any thread, where the answer is not wanted any more; at once where that is so
+        already. It must not wait: it closes a connection, say. It is not called after the answer was given.
+        """
+        self._sink.set_cancel_handler(_CancelHandler(self._cancelled, call))
+
+
+class _CancelHandler(_generated.CancelHandler):
+    def __init__(self, cancelled: threading.Event, call: Callable[[], object] | None) -> None:
+        self._cancelled, self._call = cancelled, call
+
+    def cancelled(self) -> None:
+        self._cancelled.set()
+        if self._call is not None:
+            self._call()
 
 
 class RecognitionRequest(Request):

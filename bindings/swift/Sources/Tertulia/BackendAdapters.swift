@@ -25,7 +25,7 @@ public struct PartialTranscripts: Sendable {
 private protocol ResultSink: AnyObject, Sendable {
     func done() throws
     func fail(number: UInt16, detail: String) throws
-    func isCancelled() -> Bool
+    func setCancelHandler(handler: (any CancelHandler)?)
 }
 
 extension RecognitionSink: ResultSink {}
@@ -34,19 +34,14 @@ extension SpeechSink: ResultSink {}
 
 /// Does the work of a request in a task, and cancels it where the results are not wanted any more.
 private func answer(_ sink: any ResultSink, _ work: @escaping @Sendable () async throws -> Void) {
-    backendTask {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await give(sink, work) }
-            // The library has no call for this; a request is short, and so is this watch.
-            group.addTask {
-                while !sink.isCancelled() {
-                    do { try await Task.sleep(for: .milliseconds(20)) } catch { return }
-                }
-            }
-            await group.next()
-            group.cancelAll()
-        }
-    }
+    sink.setCancelHandler(handler: TaskCanceller(task: backendTask { await give(sink, work) }))
+}
+
+private final class TaskCanceller: CancelHandler {
+    private let task: Task<Void, Never>
+    init(task: Task<Void, Never>) { self.task = task }
+
+    func cancelled() { task.cancel() }
 }
 
 private func give(_ sink: any ResultSink, _ work: @Sendable () async throws -> Void) async {

@@ -20,7 +20,7 @@ func blockingCall<T: Sendable>(_ work: @escaping @Sendable () throws -> T) async
 }
 
 /// Starts a task of a backend of the host's, on threads of its own where the platform can: one that waits blocks no other task.
-func backendTask(_ work: @escaping @Sendable () async -> Void) {
+func backendTask(_ work: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
     if #available(macOS 15, iOS 18, tvOS 18, watchOS 11, visionOS 2, *) {
         Task(executorPreference: BackendExecutor.shared) { await work() }
     } else {

@@ -73,6 +73,52 @@ final class TurnTests: XCTestCase {
         try await engine.shutDown()
     }
 
+    func testCancellationWakesABackendAtOnce() async throws {
+        let woken = Recorded<ContinuousClock.Instant?>(nil)
+        let engine = try await engine(chat: ScriptedChat { _, push in
+            push("Hola ")
+            do { try await forever() } catch {
+                woken.change { $0 = .now }
+                throw error
+            }
+        })
+        let session = try await engine.createSession(config())
+        var took: [Duration] = []
+        for _ in 0..<20 {
+            woken.change { $0 = nil }
+            try session.send("Hola")
+            try await session.until(\.isText)
+            let start = ContinuousClock.now
+            try session.interrupt()
+            try await session.until(\.isTurnEnd)
+            for _ in 0..<500 where woken.value == nil { try await Task.sleep(for: .milliseconds(10)) }
+            took.append(try XCTUnwrap(woken.value) - start)
+        }
+        XCTAssertLessThan(took.sorted()[5], .milliseconds(5), "\(took)")
+        try await engine.shutDown()
+    }
+
+    func testAnAnswerThatWasGivenIsNotCancelled() async throws {
+        let cancelled = Recorded(0)
+        let engine = try await engine(
+            recognizer: ScriptedRecognizer { _, _ in
+                defer { if Task.isCancelled { cancelled.change { $0 += 1 } } }
+                return SpeechTranscript(text: "Hola.")
+            },
+            chat: ScriptedChat { _, push in
+                push("Hola.")
+                if Task.isCancelled { cancelled.change { $0 += 1 } }
+            })
+        let session = try await engine.createSession(config())
+        for _ in 0..<50 {
+            try session.pushAudio(second, rate: 16_000)
+            try session.endUtterance()
+            try await session.until(\.isTurnEnd)
+        }
+        XCTAssertEqual(cancelled.value, 0)
+        try await engine.shutDown()
+    }
+
     /// The hung recognitions hold their threads, more than Swift has for tasks.
     func testAHungBackendBlocksNoOther() async throws {
         let release = DispatchSemaphore(value: 0)

@@ -1,6 +1,7 @@
 /** Backends of the host's in the form that the library calls. */
 package dev.tertulia
 
+import dev.tertulia.generated.CancelHandler
 import dev.tertulia.generated.ChatSink
 import dev.tertulia.generated.RecognitionSink
 import dev.tertulia.generated.SpeechSink
@@ -8,9 +9,7 @@ import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.SupervisorJob
-import kotlinx.coroutines.delay
 import kotlinx.coroutines.launch
-import kotlin.time.Duration.Companion.milliseconds
 import dev.tertulia.generated.ChatModel as RawChatModel
 import dev.tertulia.generated.HostBackends as RawBackends
 import dev.tertulia.generated.Recognizer as RawRecognizer
@@ -26,13 +25,11 @@ internal class BackendScope : CoroutineScope {
 
 /** How a request ends. */
 private class Sink(
-    val isCancelled: () -> Boolean,
+    val setCancelHandler: (CancelHandler?) -> Unit,
     val done: () -> Unit,
     val fail: (UShort, String) -> Unit,
     val free: () -> Unit,
 )
-
-private val CANCEL_INTERVAL = 20.milliseconds
 
 /** Begins to answer a request. */
 private fun CoroutineScope.answer(sink: Sink, work: suspend () -> Unit) {
@@ -46,18 +43,12 @@ private fun CoroutineScope.answer(sink: Sink, work: suspend () -> Unit) {
             if (error is CancellationException) throw error
         }
     }
-    // A backend that hangs must not keep a request that is not wanted any more.
-    launch(Dispatchers.Default) {
-        // A sink that was freed meanwhile throws.
-        while (!runCatching(sink.isCancelled).getOrDefault(true)) delay(CANCEL_INTERVAL)
-        runCatching { sink.fail(ErrorCode.CANCELLED.number(), "the request was cancelled") }
-        task.cancel()
-    }.let { watch ->
-        task.invokeOnCompletion {
-            watch.cancel()
-            sink.free()
-        }
-    }
+    sink.setCancelHandler(
+        object : CancelHandler {
+            override fun cancelled() = task.cancel()
+        },
+    )
+    task.invokeOnCompletion { sink.free() }
 }
 
 internal fun HostBackends.lowered(scope: CoroutineScope) =
@@ -72,7 +63,7 @@ private class RecognizerAdapter(private val host: Recognizer, private val scope:
     override fun info() = callback { host.info }
 
     override fun recognize(request: RecognitionRequest, sink: RecognitionSink) = callback {
-        scope.answer(Sink(sink::isCancelled, sink::done, sink::fail, sink::close)) {
+        scope.answer(Sink(sink::setCancelHandler, sink::done, sink::fail, sink::close)) {
             host.recognize(request).collect { step ->
                 when (step) {
                     is RecognitionStep.Partial ->
@@ -88,7 +79,7 @@ private class ChatAdapter(private val host: ChatModel, private val scope: Corout
     override fun info() = callback { host.info }
 
     override fun reply(request: ChatRequest, sink: ChatSink) = callback {
-        scope.answer(Sink(sink::isCancelled, sink::done, sink::fail, sink::close)) {
+        scope.answer(Sink(sink::setCancelHandler, sink::done, sink::fail, sink::close)) {
             host.reply(request).collect { edge { sink.pushText(it) } }
         }
     }
@@ -98,7 +89,7 @@ private class SynthesizerAdapter(private val host: Synthesizer, private val scop
     override fun info() = callback { host.info }
 
     override fun synthesize(request: SynthesisRequest, sink: SpeechSink) = callback {
-        scope.answer(Sink(sink::isCancelled, sink::done, sink::fail, sink::close)) {
+        scope.answer(Sink(sink::setCancelHandler, sink::done, sink::fail, sink::close)) {
             host.synthesize(request).collect { chunk ->
                 val words = chunk.words.map { it.lowered(request.text) }
                 edge {

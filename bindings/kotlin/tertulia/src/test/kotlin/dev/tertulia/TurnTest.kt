@@ -4,8 +4,10 @@ import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.awaitCancellation
+import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.delay
+import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
@@ -138,6 +140,54 @@ class TurnTest {
                 withTimeout(5.seconds) { cancelled.await() }
                 assertIs<TertuliaEventKind.TurnInterrupted>(session.until(::isEnd).last().kind)
             }
+        }
+    }
+
+    @Test
+    fun `an interruption wakes a backend at once`() = runBlocking<Unit> {
+        val woken = Channel<Long>(Channel.UNLIMITED)
+        val endless = chat {
+            flow {
+                emit("Espera ")
+                try {
+                    awaitCancellation()
+                } finally {
+                    woken.trySend(System.nanoTime())
+                }
+            }
+        }
+        TertuliaEngine.open(backends = backends(chat = endless)).use { engine ->
+            engine.createSession(ALOUD).use { session ->
+                val took = List(20) {
+                    session.sendText("Hola.")
+                    session.until { it.kind is TertuliaEventKind.ReplyTextDelta }
+                    val start = System.nanoTime()
+                    session.interrupt()
+                    val end = withTimeout(5.seconds) { woken.receive() }
+                    session.until(::isEnd)
+                    (end - start) / 1_000_000.0
+                }
+                assertTrue(took.sorted()[5] < 5, "ms: $took")
+            }
+        }
+    }
+
+    @Test
+    fun `cancelling a job between two items wakes its backend`() = runBlocking<Unit> {
+        val woken = CompletableDeferred<Unit>()
+        val endless = Synthesizer(voice().info) { request ->
+            flow {
+                voice().synthesize(request).collect { emit(it) }
+                try {
+                    awaitCancellation()
+                } finally {
+                    woken.complete(Unit)
+                }
+            }
+        }
+        TertuliaEngine.open(backends = backends(synthesizer = endless)).use { engine ->
+            engine.synthesize(SynthesisRequest("Hola", listOf("es"))).first()
+            withTimeout(5.seconds) { woken.await() }
         }
     }
 
