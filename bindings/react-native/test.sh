@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# bindings/react-native/test.sh [LIBRARY_FOLDER]: builds the module with a host that has JavaScriptCore behind React Native's own
+# JSI and TurboModules, and runs the package, its conformance scenarios and its examples in it. LIBRARY_FOLDER (target/ci) holds
+# libtertulia.so. With the feature models the examples that talk run, too; with testing the conformance scenarios.
+set -euo pipefail
+root="$(cd "$(dirname "$0")/../.." && pwd)"
+library="$(cd "${1:-${CARGO_TARGET_DIR:-$root/target}/ci}" && pwd)"
+# The last release whose package has the sources of JavaScriptCore's JSI.
+version=0.78.2
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/tertulia/react-native-$version"
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+
+packages=(cmake g++ libgoogle-glog-dev libjavascriptcoregtk-4.1-dev ninja-build nodejs npm pkg-config)
+missing=()
+for package in "${packages[@]}"; do
+    case "$package" in
+        # A Node.js of another origin does as well.
+        nodejs) command -v node >/dev/null || missing+=(nodejs) ;;
+        npm) command -v npm >/dev/null || missing+=(npm) ;;
+        *) dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package") ;;
+    esac
+done
+if [ ${#missing[@]} -gt 0 ]; then
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+# The tools, and React Native's package without the many that it depends on, once.
+export TOOLS="$cache/tools"
+if [ ! -e "$cache/ready" ]; then
+    rm -rf "$cache"
+    mkdir -p "$TOOLS" "$cache/react-native"
+    echo '{"private": true}' >"$TOOLS/package.json"
+    (cd "$TOOLS" && npm install --silent --no-audit --no-fund --legacy-peer-deps abort-controller@3 esbuild@0.25 typescript@5.8 \
+        @types/react@19 "@react-native/codegen@$version" "@react-native/virtualized-lists@$version")
+    (cd "$cache" && npm pack --silent "react-native@$version" >/dev/null)
+    tar -xzf "$cache/react-native-$version.tgz" -C "$cache/react-native" --strip-components 1
+    rm "$cache/react-native-$version.tgz"
+    ln -s "$cache/react-native" "$TOOLS/node_modules/react-native"
+    touch "$cache/ready"
+fi
+
+cd "$root/bindings/react-native"
+node generate.mjs --check
+
+# The package, in the folder of its own that an app has it in.
+package="$work/react-native"
+mkdir "$package"
+cp -r package.json tsconfig.json src test "$package"
+ln -s "$TOOLS/node_modules" "$package/node_modules"
+cd "$package"
+node_modules/.bin/tsc -p .
+node_modules/.bin/tsc -p test
+node test/spec.mjs "$cache/spec"
+
+# The host stays in the cache: only what changed is compiled.
+ln -s "$library/libtertulia.so" "$work/libtertulia.so.0"
+export LD_LIBRARY_PATH="$work"
+cmake -S "$root/bindings/react-native/test/host" -B "$cache/host" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DREACT_NATIVE="$cache/react-native" \
+    -DSPEC="$cache/spec" -DTERTULIA="$library" >"$work/cmake.log" || { cat "$work/cmake.log"; exit 1; }
+ninja -C "$cache/host" >"$work/ninja.log" || { cat "$work/ninja.log"; exit 1; }
+
+# play PROGRAM ARGUMENT…: runs a program in the host.
+play() {
+    local program="$1" script
+    shift
+    script="$work/$(basename "$program").js"
+    [ -e "$script" ] || node test/bundle.mjs "$program.ts" "$script"
+    RUST_BACKTRACE=0 timeout 600 "$cache/host/host" "$script" "$@"
+}
+
+mkdir "$work/stores"
+play test/main '' "$work/stores"
+play test/reload "$work/stores"
+play test/killed "$work/stores/killed.redb" >"$work/session" 2>/dev/null && exit 1 || [ $? -eq 137 ]
+play test/killed "$work/stores/killed.redb" "$(cat "$work/session")"
+
+if grep -q tertulia_testing_open < <(nm -D --defined-only "$library/libtertulia.so"); then
+    cp "$root/bindings/conformance/golden.redb" "$work/stores"
+    node test/bundle.mjs test/conformance.ts "$work/conformance.js"
+    "$root/bindings/conformance/check" "$cache/host/host" "$work/conformance.js" "$root/bindings/conformance" "$work/stores/golden.redb"
+else
+    echo "the library was built without the feature testing: the conformance scenarios are left out"
+fi
+echo "the React Native package: ok"

@@ -1,0 +1,33 @@
+/** killed STORE: is killed in the middle of a turn. killed STORE SESSION: goes on with that session. */
+import { openEngine } from 'tertulia-react-native';
+import { ALOUD, NONE, backends, chat, isEnd, of, until } from './backends';
+import { equal, host, main, sleep } from './harness';
+
+main(async () => {
+  const [path = '', id] = host.arguments;
+  const own = id ? {} : { chat: chat(async function* ({ messages }) {
+    yield 'Vale. ';
+    if (messages.at(-1)?.content === 'Otra vez.') await new Promise(() => {});
+  }) };
+  const engine = await openEngine({ ...NONE, store: { path } }, backends(own));
+  if (!id) {
+    const session = await engine.createSession(ALOUD);
+    host.print(session.id);
+    session.sendText('Hola.');
+    await until(session, isEnd);
+    session.sendText('Otra vez.');
+    await until(session, ({ type }) => type === 'reply_text_delta');
+    // The words of the user are stored by then.
+    await sleep(200);
+    host.kill();
+  }
+  const session = await engine.openSession(id ?? '');
+  equal(of(await until(session, () => true), 'session_opened').map(({ resumed }) => resumed), [true]);
+  session.sendText('¿Seguimos?');
+  equal(of(await until(session, isEnd), 'turn_finished').length, 1);
+  const { turns } = await engine.turns(session.id);
+  equal(turns.map(({ userText }) => userText), ['Hola.', 'Otra vez.', '¿Seguimos?']);
+  equal(JSON.stringify(turns[1]).includes('crash'), true, JSON.stringify(turns[1]));
+  await engine.shutDown();
+  host.print('1 passed, 0 failed');
+});
