@@ -47,7 +47,7 @@ node generate.mjs --check
 # The package, in the folder of its own that an app has it in.
 package="$work/react-native"
 mkdir "$package"
-cp -r package.json tsconfig.json src test "$package"
+cp -r package.json tsconfig.json src test examples "$package"
 ln -s "$TOOLS/node_modules" "$package/node_modules"
 cd "$package"
 node_modules/.bin/tsc -p .
@@ -82,5 +82,22 @@ if grep -q tertulia_testing_open < <(nm -D --defined-only "$library/libtertulia.
     "$root/bindings/conformance/check" "$cache/host/host" "$work/conformance.js" "$root/bindings/conformance" "$work/stores/golden.redb"
 else
     echo "the library was built without the feature testing: the conformance scenarios are left out"
+fi
+# The examples, as they stand in the README.
+play test/examples customChat | tee "$work/said"
+grep -q '¿Tengo hambre? ¡Qué bien!' "$work/said"
+play test/examples turn "$work/stores/written.redb"
+play test/examples history "$work/stores/written.redb" | tee "$work/said"
+grep -q '1. Hola.' "$work/said"
+if [ "$(play test/examples models)" = yes ]; then
+    play test/examples record "$work/hello.wav"
+    play test/examples transcribe "$work/hello.wav" es | tee "$work/said"
+    grep -qi 'viajar por España' "$work/said"
+    play test/examples talk "$work/hello.wav" "$work/reply.wav" "$work/stores/talk.redb"
+    [ "$(stat -c %s "$work/reply.wav")" -gt 10000 ]
+    play test/examples history "$work/stores/talk.redb" | tee "$work/said"
+    grep -qi 'viajar por España' "$work/said"
+else
+    echo "the library has no models: the examples transcribe and talk are left out"
 fi
 echo "the React Native package: ok"

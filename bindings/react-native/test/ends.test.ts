@@ -1,29 +1,10 @@
 import { TertuliaError } from 'tertulia-react-native';
 import { ALOUD, RATE, REPLY, SOUND, chat, of, open, recognizer, until, voice } from './backends';
 import { equal, fails, ok, sleep, test } from './harness';
+import { wavOf } from './wav';
 
 const STAGES = ['idle', 'recognise', 'reply', 'speak', 'queued', 'collect', 'decode', 'closed'] as const;
 type Stage = (typeof STAGES)[number];
-
-/** A WAV file of the sound. */
-function wav(): ArrayBuffer {
-  const file = new DataView(new ArrayBuffer(44 + SOUND.length * 2));
-  const text = (at: number, text: string) => [...text].forEach((letter, n) => file.setUint8(at + n, letter.charCodeAt(0)));
-  text(0, 'RIFF');
-  file.setUint32(4, 36 + SOUND.length * 2, true);
-  text(8, 'WAVEfmt ');
-  file.setUint32(16, 16, true);
-  file.setUint16(20, 1, true);
-  file.setUint16(22, 1, true);
-  file.setUint32(24, RATE, true);
-  file.setUint32(28, RATE * 2, true);
-  file.setUint16(32, 2, true);
-  file.setUint16(34, 16, true);
-  text(36, 'data');
-  file.setUint32(40, SOUND.length * 2, true);
-  SOUND.forEach((sample, at) => file.setInt16(44 + at * 2, sample * 32_767, true));
-  return file.buffer;
-}
 
 const slow = {
   recognizer: recognizer(async () => {
@@ -45,7 +26,7 @@ async function stopIn(stage: Stage, engine: Awaited<ReturnType<typeof open>>, is
   const session = await engine.createSession(ALOUD);
   const begin: Partial<Record<Stage, () => void>> = {
     recognise: () => { session.pushAudio(SOUND, RATE); session.endUtterance(); },
-    decode: () => { session.pushEncoded(wav()); },
+    decode: () => { session.pushEncoded(wavOf([SOUND.buffer as ArrayBuffer], RATE)); },
     reply: () => { session.sendText('Hola.'); },
     speak: () => { session.say(REPLY); },
     queued: () => { for (let n = 0; n < 3; n++) session.say(REPLY); },
