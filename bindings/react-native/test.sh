@@ -11,7 +11,7 @@ cache="${XDG_CACHE_HOME:-$HOME/.cache}/tertulia/react-native-$version"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 
-packages=(cmake g++ libgoogle-glog-dev libjavascriptcoregtk-4.1-dev ninja-build nodejs npm pkg-config)
+packages=(cmake g++ libgoogle-glog-dev libjavascriptcoregtk-4.1-dev ninja-build nodejs npm pkg-config rsync ruby)
 missing=()
 for package in "${packages[@]}"; do
     case "$package" in
@@ -41,24 +41,25 @@ if [ ! -e "$cache/ready" ]; then
     touch "$cache/ready"
 fi
 
+# The package as an app has it, and its tests beside it. Files that stay as they are make no work for the compiler.
 cd "$root/bindings/react-native"
-node generate.mjs --check
-
-# The package, in the folder of its own that an app has it in.
-package="$work/react-native"
-mkdir "$package"
-cp -r package.json tsconfig.json src test examples "$package"
-ln -s "$TOOLS/node_modules" "$package/node_modules"
-cd "$package"
-node_modules/.bin/tsc -p .
+./pack.sh "$work"
+tar -xzf "$work"/tertulia-react-native-*.tgz -C "$work"
+mkdir -p "$cache/package"
+rsync -rc --delete "$work/package/" "$cache/package"
+cd "$cache/package"
+cp -r "$root/bindings/react-native/"{tsconfig.json,test,examples} .
+ln -s "$TOOLS/node_modules" node_modules
+mkdir -p android/libs/host
+ln -s "$library/libtertulia.so" android/libs/host/libtertulia.so
 node_modules/.bin/tsc -p test
-node test/spec.mjs "$cache/spec"
+node -e 'const { platforms } = require("./react-native.config.cjs").dependency; if (!platforms.android.cxxModuleHeaderName) process.exit(1)'
+ruby -c tertulia-react-native.podspec >/dev/null
 
-# The host stays in the cache: only what changed is compiled.
 ln -s "$library/libtertulia.so" "$work/libtertulia.so.0"
 export LD_LIBRARY_PATH="$work"
-cmake -S "$root/bindings/react-native/test/host" -B "$cache/host" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DREACT_NATIVE="$cache/react-native" \
-    -DSPEC="$cache/spec" -DTERTULIA="$library" >"$work/cmake.log" || { cat "$work/cmake.log"; exit 1; }
+cmake -S "$root/bindings/react-native/test/host" -B "$cache/host" -G Ninja -DREACT_NATIVE="$cache/react-native" -DPACKAGE="$cache/package" \
+    >"$work/cmake.log" || { cat "$work/cmake.log"; exit 1; }
 ninja -C "$cache/host" >"$work/ninja.log" || { cat "$work/ninja.log"; exit 1; }
 
 # play PROGRAM ARGUMENT…: runs a program in the host.

@@ -7,7 +7,7 @@ const tools = createRequire(join(process.env.TOOLS, 'package.json'));
 const { TypeScriptParser } = tools('@react-native/codegen/lib/parsers/typescript/parser');
 const generators = ['GenerateModuleH', 'GenerateModuleCpp'].map((name) => tools(`@react-native/codegen/lib/generators/modules/${name}`));
 
-const file = new URL('../src/NativeTertulia.ts', import.meta.url).pathname;
+const file = new URL('src/NativeTertulia.ts', import.meta.url).pathname;
 const schema = new TypeScriptParser().parseString(readFileSync(file, 'utf8'), file);
 const [folder] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });

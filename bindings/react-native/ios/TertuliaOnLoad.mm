@@ -1,0 +1,20 @@
+// Makes the module known before JavaScript asks for it.
+#import <Foundation/Foundation.h>
+
+#include <ReactCommon/CxxTurboModuleUtils.h>
+
+#include "TertuliaModule.h"
+
+@interface TertuliaOnLoad : NSObject
+@end
+
+@implementation TertuliaOnLoad
+
++ (void)load {
+  using facebook::react::TertuliaModule;
+  facebook::react::registerCxxModuleToGlobalModuleMap(
+      std::string(TertuliaModule::kModuleName),
+      [](std::shared_ptr<facebook::react::CallInvoker> invoker) { return std::make_shared<TertuliaModule>(invoker); });
+}
+
+@end

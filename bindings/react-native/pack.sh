@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# bindings/react-native/pack.sh OUT [ABI=libtertulia.so]… [TertuliaFFI.xcframework]: packs the npm package into the folder OUT,
+# with the library of each of Android's ABIs, and that of Apple's platforms. TOOLS is a folder with TypeScript and React Native's
+# codegen in its node_modules; test.sh makes one.
+set -euo pipefail
+out="$(realpath "$1")"
+shift
+cd "$(dirname "$0")"
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+
+node generate.mjs --check
+cp -r ./*.json ./*.podspec ./*.cjs README.md src cpp android ios "$work"
+mkdir "$work/include"
+cp ../../include/tertulia.h "$work/include"
+node spec.mjs "$work/generated"
+for library in "$@"; do
+    case "$library" in
+        *.xcframework | *.xcframework/) cp -r "$library" "$work/ios/TertuliaFFI.xcframework" ;;
+        *)
+            file="${library#*=}"
+            for page in $(readelf -lW "$file" | awk '$1 == "LOAD" { print $NF }'); do
+                [ $((page)) -ge 16384 ] || { echo "$file: pages of $((page)) bytes, 16,384 at least were expected" >&2; exit 1; }
+            done
+            install -D "$file" "$work/android/libs/${library%%=*}/libtertulia.so"
+            ;;
+    esac
+done
+cd "$work"
+ln -s "$TOOLS/node_modules" node_modules
+node_modules/.bin/tsc -p .
+rm node_modules
+npm pack --silent --ignore-scripts --pack-destination "$out"
