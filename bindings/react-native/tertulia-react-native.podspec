@@ -7,7 +7,7 @@ Pod::Spec.new do |spec|
   spec.version = package['version']
   spec.summary = package['description']
   spec.license = package['license']
-  spec.homepage = 'https://example.invalid/tertulia'
+  spec.homepage = 'https://github.com/tertulia/tertulia'
   spec.authors = 'The authors of Tertulia'
   spec.platforms = { ios: '16.0' }
   spec.source = { path: '.' }
