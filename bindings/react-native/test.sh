@@ -28,17 +28,18 @@ fi
 
 # The tools, and React Native's package without the many that it depends on, once.
 export TOOLS="$cache/tools"
-if [ ! -e "$cache/ready" ]; then
+tools=(abort-controller@3 esbuild@0.25 typescript@5.8 hermes-engine-cli@0.12 @babel/core@7 @types/react@19)
+for tool in babel-preset codegen virtualized-lists; do tools+=("@react-native/$tool@$version"); done
+if [ "$(cat "$cache/ready" 2>/dev/null)" != "${tools[*]}" ]; then
     rm -rf "$cache"
     mkdir -p "$TOOLS" "$cache/react-native"
     echo '{"private": true}' >"$TOOLS/package.json"
-    (cd "$TOOLS" && npm install --silent --no-audit --no-fund --legacy-peer-deps abort-controller@3 esbuild@0.25 typescript@5.8 \
-        @types/react@19 "@react-native/codegen@$version" "@react-native/virtualized-lists@$version")
+    (cd "$TOOLS" && npm install --silent --no-audit --no-fund --legacy-peer-deps "${tools[@]}")
     (cd "$cache" && npm pack --silent "react-native@$version" >/dev/null)
     tar -xzf "$cache/react-native-$version.tgz" -C "$cache/react-native" --strip-components 1
     rm "$cache/react-native-$version.tgz"
     ln -s "$cache/react-native" "$TOOLS/node_modules/react-native"
-    touch "$cache/ready"
+    echo "${tools[*]}" >"$cache/ready"
 fi
 
 # The package as an app has it, and its tests beside it. Files that stay as they are make no work for the compiler.
@@ -72,6 +73,10 @@ play() {
     [ -e "$script" ] || node test/bundle.mjs "$program.ts" "$script"
     RUST_BACKTRACE=0 timeout 600 "$cache/host/host" "$script" "$@"
 }
+
+node test/bundle.mjs test/hermes.ts "$work/hermes.js" --hermes
+"$TOOLS/node_modules/hermes-engine-cli/linux64-bin/hermes" "$work/hermes.js" | tee "$work/said"
+grep -q '1 passed, 0 failed' "$work/said"
 
 mkdir "$work/stores"
 play test/main '' "$work/stores"
