@@ -101,6 +101,9 @@ if [ "$(play test/examples models)" = yes ]; then
     play test/examples record "$work/hello.wav"
     play test/examples transcribe "$work/hello.wav" es | tee "$work/said"
     grep -qi 'viajar por España' "$work/said"
+    play test/examples listen "$work/hello.wav" | tee "$work/said"
+    grep -q 'transcript_done .*viajar por España' "$work/said"
+    grep -q 'done 1' "$work/said"
     play test/examples talk "$work/hello.wav" "$work/reply.wav" "$work/stores/talk.redb"
     [ "$(stat -c %s "$work/reply.wav")" -gt 10000 ]
     play test/examples history "$work/stores/talk.redb" | tee "$work/said"

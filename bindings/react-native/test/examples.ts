@@ -42,6 +42,16 @@ const programs: Record<string, (...values: string[]) => Promise<unknown>> = {
     host.write(file, wavOf(chunks, rate));
     await engine.shutDown();
   },
+  async listen(file = '') {
+    const { samples, rate } = samplesOf(host.read(file));
+    const engine = await openEngine({ models: { chat: 'none', synthesizer: 'none' } });
+    let share = 0;
+    for await (const event of engine.listen(samples, rate, ['es'], { onProgress: (now) => (share = now) })) {
+      if (event.type === 'transcript_done') print(`${event.type} ${event.text}`);
+    }
+    print(`done ${share}`);
+    await engine.shutDown();
+  },
   async turn(path = '') {
     const engine = await open({}, { store: { path } });
     const session = await engine.createSession(ALOUD);
