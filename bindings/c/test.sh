@@ -19,7 +19,12 @@ compile() {
   "$1" "-std=$2" "${warnings[@]}" -x "$language" "$3" -x none "${@:4}" -o "$work/program" "$library/libtertulia.so" -lpthread
 }
 
-run() { rm -rf "$work/files"; mkdir "$work/files"; "$@" "$work/program" "$work/files"; }
+# run COMMAND… -- ARGUMENT…: runs the program in a new folder, which is its first argument
+run() {
+  local before=()
+  while [ $# -gt 0 ] && [ "$1" != -- ]; do before+=("$1"); shift; done
+  rm -rf "$work/files"; mkdir "$work/files"; "${before[@]}" "$work/program" "$work/files" "${@:2}"
+}
 
 for standard in c99 c11 c17; do compile cc "$standard" bindings/c/tests/turn.c; run env; done
 for standard in c++11 c++17 c++20; do compile c++ "$standard" bindings/c/tests/turn.c; run env; done
@@ -29,6 +34,22 @@ for source in turn misuse; do
     --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect
   compile cc c11 "bindings/c/tests/$source.c" -g -fsanitize=address,undefined -fno-sanitize-recover; run env
 done
+# The end of a process in the middle of something, on models too where the library has them.
+compile cc c11 bindings/c/tests/exit.c -g
+for scene in open job callback reader model; do
+  for end in shut exit; do
+    run timeout 60 -- "$scene" "$end"
+    [ "$scene" = model ] || run timeout 120 valgrind -q --error-exitcode=9 -- "$scene" "$end"
+  done
+done
+
+# Two copies of the library in one process.
+cc -std=c11 "${warnings[@]}" -g bindings/c/tests/twice.c -ldl -o "$work/program"
+cp "$library/libtertulia.so" "$work/copy.so"
+run_twice() { rm -rf "$work/files"; mkdir "$work/files"; "$@" "$work/program" "$library/libtertulia.so" "$work/copy.so" "$work/files"; }
+run_twice env
+run_twice valgrind -q --error-exitcode=9
+
 compile cc c11 bindings/c/tests/stress.c -g; "$work/program" 200 3000
 
 # The static library, and the names that the shared one gives away.
@@ -47,6 +68,8 @@ testing="$(cd "${2:-$(bindings/conformance/library)}" && pwd)"
 ln -sf "$testing/libtertulia.so" "$work/libtertulia.so.0"
 cc -std=c99 -g "${warnings[@]}" bindings/c/tests/conformance.c "$testing/libtertulia.so" -o "$work/conformance"
 bindings/conformance/check "$work/conformance" bindings/conformance/scenarios
+cc -std=c99 -g "${warnings[@]}" -DTERTULIA_TESTING bindings/c/tests/misuse.c "$testing/libtertulia.so" -lpthread -o "$work/program"
+"$work/program"
 cp bindings/conformance/golden.redb "$work/golden.redb"
 "$work/conformance" bindings/conformance/golden.json "$work/golden.redb"
 mkdir "$work/scenarios"

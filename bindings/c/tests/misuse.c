@@ -1,13 +1,11 @@
 /*
  * Every function with every wrong argument: a code, never a crash. Prints how many cases there were.
  */
-#include "tertulia.h"
+#include "common.h"
 
 #include <pthread.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -128,7 +126,51 @@ static void no_free(void *handle) {
   if (tertulia_error_free((tertulia_error *)handle) != expected) exit(6);
 }
 
+#ifdef TERTULIA_TESTING
+static const char SCENARIO[] =
+    "{\"about\":\"An utterance without speech.\",\"config\":{\"playback\":\"assumed\"},\"microphone\":[{\"silence_ms\":640}],"
+    "\"calls\":[{\"at_ms\":490,\"call\":{\"type\":\"end_utterance\"}}],\"leave_out\":[],\"events\":[],\"turns\":[]}";
+
+static void no_run(void *handle) {
+  tertulia_testing_action action;
+  MISUSED(tertulia_testing_next((const tertulia_testing_run *)handle, 0, NULL, &action, out));
+  cases += 2;
+  if (tertulia_testing_finish((const tertulia_testing_run *)handle) == NULL) exit(17);
+  if (tertulia_testing_free((tertulia_testing_run *)handle) !=
+      (handle == NULL ? TERTULIA_OK : TERTULIA_ERROR_INVALID_ARGUMENT))
+    exit(17);
+}
+
+/* The runs of the testing build: wrong scenarios, and a run that goes another way than its host. */
+static void testing_runs(void) {
+  tertulia_testing_run *run = NULL;
+  tertulia_testing_action action;
+  size_t at;
+  for (at = 0; at < COUNT(BAD_TEXTS); at++) {
+    MISUSED(tertulia_testing_open(BAD_TEXTS[at], &run, out));
+    MISUSED(tertulia_testing_open_golden(BAD_TEXTS[at], "/tmp/no-store", &run, out));
+    MISUSED(tertulia_testing_open_golden("[]", BAD_TEXTS[at], &run, out));
+  }
+  MISUSED(tertulia_testing_open("{}", NULL, out));
+  MISUSED(tertulia_testing_open_golden("{}", "/tmp/no-store", NULL, out));
+  if (run != NULL) exit(17);
+  if (tertulia_testing_open(SCENARIO, &run, NULL) != TERTULIA_OK) exit(18);
+  MISUSED(tertulia_testing_next(run, 0, NULL, NULL, out));
+  for (at = 1; at < COUNT(BAD_TEXTS); at++) {
+    WHATEVER(tertulia_testing_next(run, TERTULIA_ERROR_CHAT_FAILED, BAD_TEXTS[at], &action, out));
+  }
+  no_engine(run);
+  no_session(run);
+  no_other(run);
+  if (tertulia_testing_free(run) != TERTULIA_OK) exit(18);
+  no_run(run);
+}
+#endif
+
 static void nothing(void *handle) {
+#ifdef TERTULIA_TESTING
+  no_run(handle);
+#endif
   no_engine(handle);
   no_session(handle);
   no_other(handle);
@@ -141,19 +183,9 @@ static tertulia_engine *open_engine(const char *options, const tertulia_backends
   return engine;
 }
 
-static const char *const NO_MODELS =
-    "{\"models\":{\"vad\":\"none\",\"turn_detector\":\"none\",\"recognizer\":\"none\",\"chat\":\"none\",\"synthesizer\":\"none\"}}";
-
 static tertulia_session *open_session(tertulia_engine *engine, char id[37]) {
-  tertulia_data *answer = NULL;
   tertulia_session *session = NULL;
-  if (tertulia_engine_apply(engine, "{\"type\":\"create_session\",\"config\":{\"native\":\"en\",\"target\":\"es\"}}",
-                            &answer, NULL) != TERTULIA_OK)
-    exit(8);
-  memcpy(id, strstr(tertulia_data_json(answer), "\"session\":\"") + 11, 36);
-  id[36] = 0;
-  tertulia_data_free(answer);
-  if (tertulia_engine_session(engine, id, &session, NULL) != TERTULIA_OK) exit(8);
+  if (create_session(engine, "", id, &session, NULL) != TERTULIA_OK) exit(8);
   return session;
 }
 
@@ -229,6 +261,63 @@ static void model_files(void) {
   }
 }
 
+static int32_t unused(void *user_data, const char *request, tertulia_sink *sink) {
+  (void)user_data, (void)request, (void)sink;
+  return TERTULIA_ERROR_CHAT_FAILED;
+}
+
+static void *open_vad(void *user_data) { return user_data; }
+static float process(void *detector, const float *frame, size_t count) { return detector && frame && count ? 0.5f : 0.0f; }
+static void close_vad(void *detector) { (void)detector; }
+
+/* A backend and a detector of each size that a header can have had: where a function is cut off, a code, else an engine. */
+static void other_tables(void) {
+  struct {
+    tertulia_backend now;
+    void *later[8];
+  } backend;
+  struct {
+    tertulia_vad now;
+    void *later[8];
+  } vad;
+  tertulia_backends table;
+  size_t size;
+  memset(&table, 0, sizeof table);
+  table.struct_size = sizeof table;
+  /* What lies behind the end is none of the library's business. */
+  memset(&backend, 0x5a, sizeof backend);
+  backend.now = backend_named("c", NULL, NULL);
+  backend.now.request = unused;
+  memset(&vad, 0x5a, sizeof vad);
+  memset(&vad.now, 0, sizeof vad.now);
+  vad.now.user_data = &vad;
+  vad.now.name = "c";
+  vad.now.frame_len = 512;
+  vad.now.open = open_vad;
+  vad.now.process = process;
+  vad.now.close = close_vad;
+  for (size = sizeof(size_t); size <= sizeof backend; size += sizeof(void *)) {
+    tertulia_engine *engine = NULL;
+    int is_whole = size >= offsetof(tertulia_backend, release);
+    backend.now.struct_size = size;
+    table.vad = NULL;
+    table.chat = &backend.now;
+    if (is_whole) WHATEVER(tertulia_engine_open(NO_MODELS, &table, &engine, out));
+    else MISUSED(tertulia_engine_open(NO_MODELS, &table, &engine, out));
+    if ((engine != NULL) != is_whole || tertulia_engine_free(engine) != TERTULIA_OK) exit(16);
+  }
+  for (size = sizeof(size_t); size <= sizeof vad; size += sizeof(void *)) {
+    tertulia_engine *engine = NULL;
+    int is_whole = size >= offsetof(tertulia_vad, release);
+    vad.now.struct_size = size;
+    table.chat = NULL;
+    table.vad = &vad.now;
+    if (is_whole) WHATEVER(tertulia_engine_open(NO_MODELS, &table, &engine, out));
+    else MISUSED(tertulia_engine_open(NO_MODELS, &table, &engine, out));
+    if ((engine != NULL) != is_whole || tertulia_engine_free(engine) != TERTULIA_OK) exit(16);
+  }
+}
+
 /* Structs of another time, and tables without functions. */
 static void wrong_structs(void) {
   tertulia_backends table;
@@ -271,6 +360,7 @@ static void wrong_structs(void) {
   engine = open_engine(NO_MODELS, &newer.now);
   tertulia_engine_free(engine);
   cases += 2;
+  other_tables();
 }
 
 /* From within a backend the engine's ends are refused; on other threads handles work as well. */
@@ -290,19 +380,12 @@ static int32_t reply(void *user_data, const char *request, tertulia_sink *sink) 
 }
 
 static void re_entrant(void) {
-  tertulia_backends table;
-  tertulia_backend chat;
+  tertulia_backend chat = backend_named("c", NULL, NULL);
   tertulia_session *session;
   tertulia_event *event = NULL;
   char id[37], command[200];
-  memset(&table, 0, sizeof table);
-  memset(&chat, 0, sizeof chat);
-  table.struct_size = sizeof table;
-  chat.struct_size = sizeof chat;
-  chat.languages = "en,es";
   chat.request = reply;
-  table.chat = &chat;
-  inside = open_engine(NO_MODELS, &table);
+  if (open_on(NO_MODELS, NULL, &chat, NULL, &inside, NULL) != TERTULIA_OK) exit(11);
   session = open_session(inside, id);
   sprintf(command, "{\"type\":\"send_text\",\"session\":\"%s\",\"text\":\"Hola\"}", id);
   if (tertulia_engine_apply(inside, command, NULL, NULL) != TERTULIA_OK) exit(11);
@@ -339,6 +422,10 @@ int main(void) {
   wrong_arguments(engine, session, id);
   wrong_structs();
   model_files();
+#ifdef TERTULIA_TESTING
+  testing_runs();
+  no_run(engine);
+#endif
   re_entrant();
   /* Of another type. */
   no_session(engine);

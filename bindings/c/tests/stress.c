@@ -6,13 +6,10 @@
  * stress ENDS ROUNDS [SEED]: how often a turn is ended, and how many calls each thread makes on average.
  */
 #define _POSIX_C_SOURCE 200809L
-#include "tertulia.h"
+#include "common.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,13 +20,6 @@
 #else
 #define END_MS 10000
 #endif
-#define CHECK(condition)                                                                    \
-  do {                                                                                      \
-    if (!(condition)) {                                                                     \
-      fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);               \
-      exit(1);                                                                              \
-    }                                                                                       \
-  } while (0)
 
 enum stage { IDLE, SPEECH, RECOGNIZING, REPLYING, SPEAKING, FINISHED, STAGES };
 static const char *const STAGE_NAMES[] = {"idle", "speech", "recognition", "reply", "speech synthesis", "finished"};
@@ -204,25 +194,13 @@ static void release(void *data) {
 }
 
 static tertulia_engine *open_engine(void) {
-  tertulia_backend recognizer, chat, voice;
-  tertulia_backends table;
-  tertulia_engine *engine = NULL;
-  memset(&recognizer, 0, sizeof recognizer);
-  recognizer.struct_size = sizeof recognizer;
-  recognizer.name = "c";
-  recognizer.languages = "en,es";
-  recognizer.release = release;
-  chat = voice = recognizer;
+  tertulia_backend recognizer = backend_named("c", NULL, release), chat = recognizer, voice = recognizer;
+  tertulia_engine *opened = NULL;
   recognizer.recognize = recognize;
   chat.request = reply;
   voice.request = speak;
-  memset(&table, 0, sizeof table);
-  table.struct_size = sizeof table;
-  table.recognizer = &recognizer;
-  table.chat = &chat;
-  table.synthesizer = &voice;
-  OK(tertulia_engine_open("{\"models\":{\"vad\":\"none\",\"turn_detector\":\"none\"}}", &table, &engine, out));
-  return engine;
+  OK(open_on("{\"models\":{\"vad\":\"none\",\"turn_detector\":\"none\"}}", &recognizer, &chat, &voice, &opened, out));
+  return opened;
 }
 
 /* Makes a call in JSON on a session; its code. */
@@ -235,19 +213,11 @@ static int32_t command(tertulia_engine *engine, const char *type, const char *id
 }
 
 /* Opens a session; NULL where that is refused. */
-static tertulia_session *new_session(tertulia_engine *engine, char id[37]) {
-  tertulia_data *answer = NULL;
+static tertulia_session *new_session(tertulia_engine *host, char id[37]) {
   tertulia_session *session = NULL;
   int32_t code;
-  DO(code, tertulia_engine_apply(engine,
-                                 "{\"type\":\"create_session\",\"config\":{\"native\":\"en\",\"target\":\"es\","
-                                 "\"playback\":\"assumed\",\"listening\":{\"mode\":\"push_to_talk\"}}}",
-                                 &answer, out));
-  if (code != TERTULIA_OK) return NULL;
-  memcpy(id, strstr(tertulia_data_json(answer), "\"session\":\"") + 11, 36);
-  id[36] = 0;
-  CHECK(tertulia_data_free(answer) == TERTULIA_OK);
-  DO(code, tertulia_engine_session(engine, id, &session, out));
+  DO(code, create_session(host, ",\"playback\":\"assumed\",\"listening\":{\"mode\":\"push_to_talk\"}", id, &session, out));
+  (void)code;
   return session;
 }
 

@@ -3,20 +3,12 @@
  *
  * C99, and C++ as well: include/tertulia.h is included twice.
  */
-#include "tertulia.h"
+#define _POSIX_C_SOURCE 200809L
+#include "common.h"
 #include "tertulia.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define CHECK(condition)                                                                    \
-  do {                                                                                      \
-    if (!(condition)) {                                                                     \
-      fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);               \
-      exit(1);                                                                              \
-    }                                                                                       \
-  } while (0)
+#include <stddef.h>
+#include <time.h>
 
 /* The call succeeds; else its error is printed. */
 #define OK(call)                                                                            \
@@ -92,46 +84,22 @@ static int32_t speak(void *user_data, const char *request, tertulia_sink *sink) 
 
 static void release(void *user_data) { ((host *)user_data)->released++; }
 
-static tertulia_backend backend(host *state, const char *name) {
-  tertulia_backend table;
-  memset(&table, 0, sizeof table);
-  table.struct_size = sizeof table;
-  table.user_data = state;
-  table.name = name;
-  table.languages = "en, es";
-  table.release = release;
-  return table;
-}
-
 static tertulia_engine *open_engine(host *state, const char *options) {
-  tertulia_backend recognizer = backend(state, "c-recognizer"), chat = backend(state, "c-chat");
-  tertulia_backend voice = backend(state, "c-voice");
-  tertulia_backends table;
+  tertulia_backend recognizer = backend_named("c-recognizer", state, release);
+  tertulia_backend chat = backend_named("c-chat", state, release), voice = backend_named("c-voice", state, release);
   tertulia_engine *engine = NULL;
   recognizer.recognize = recognize;
   chat.request = reply;
   voice.request = speak;
-  memset(&table, 0, sizeof table);
-  table.struct_size = sizeof table;
-  table.recognizer = &recognizer;
-  table.chat = &chat;
-  table.synthesizer = &voice;
-  OK(tertulia_engine_open(options, &table, &engine, out));
+  OK(open_on(options, &recognizer, &chat, &voice, &engine, out));
   CHECK(engine != NULL);
   return engine;
 }
 
 /* A new session; its id is copied into `id`. */
 static tertulia_session *new_session(tertulia_engine *engine, char id[37]) {
-  tertulia_data *answer = NULL;
   tertulia_session *session = NULL;
-  OK(tertulia_engine_apply(
-      engine, "{\"type\":\"create_session\",\"config\":{\"native\":\"en\",\"target\":\"es\",\"playback\":\"assumed\"}}",
-      &answer, out));
-  memcpy(id, strstr(tertulia_data_json(answer), "\"session\":\"") + 11, 36);
-  id[36] = 0;
-  CHECK(tertulia_data_free(answer) == TERTULIA_OK);
-  OK(tertulia_engine_session(engine, id, &session, out));
+  OK(create_session(engine, ",\"playback\":\"assumed\"", id, &session, out));
   return session;
 }
 
@@ -263,6 +231,66 @@ static void spoken_turn(const char *folder) {
   CHECK(state.released == 3 && tertulia_engine_free(engine) == TERTULIA_OK && state.released == 6);
 }
 
+/* A reply that never comes, until it is not wanted any more. */
+static struct {
+  tertulia_engine *engine;
+  tertulia_sink *sink;
+  volatile int begun, cancelled;
+} waiting;
+
+static int32_t wait_for_cancel(void *user_data, const char *request, tertulia_sink *sink) {
+  (void)user_data, (void)request;
+  waiting.sink = sink;
+  waiting.begun = 1;
+  return TERTULIA_OK;
+}
+
+/* Every call may be made in here, the end of the sink too. */
+static void cancelled(void *user_data, tertulia_sink *sink) {
+  CHECK(user_data == &waiting && sink == waiting.sink && tertulia_sink_is_cancelled(sink) == 1);
+  FAILS(TERTULIA_ERROR_CANCELLED, tertulia_sink_text(sink, "late", out));
+  OK(tertulia_engine_apply(waiting.engine, "{\"type\":\"store_usage\"}", NULL, out));
+  OK(tertulia_sink_fail(sink, TERTULIA_ERROR_CANCELLED, NULL, out));
+  CHECK(tertulia_sink_free(sink) == TERTULIA_OK);
+  waiting.cancelled = 1;
+}
+
+static void must_not_be_called(void *user_data, tertulia_sink *sink) {
+  (void)user_data, (void)sink;
+  CHECK(!"the table of an older header ends before it");
+}
+
+/* Cancellation reaches a backend that waits. One that was built with an older header has no function for it. */
+static void told_of_cancellation(int older) {
+  tertulia_backend chat = backend_named("c-chat", &waiting, NULL);
+  tertulia_session *session = NULL;
+  tertulia_event *event;
+  struct timespec pause = {0, 1000000};
+  char command[200], id[37];
+  int turn, ms;
+  chat.request = wait_for_cancel;
+  chat.cancel = older ? must_not_be_called : cancelled;
+  if (older) chat.struct_size = offsetof(tertulia_backend, cancel);
+  OK(open_on(NO_MODELS, NULL, &chat, NULL, &waiting.engine, out));
+  OK(create_session(waiting.engine, "", id, &session, out));
+  sprintf(command, "{\"type\":\"send_text\",\"session\":\"%s\",\"text\":\"Hola\"}", id);
+  for (turn = 1; turn <= 10; turn++) {
+    waiting.begun = 0;
+    waiting.cancelled = 0;
+    OK(tertulia_engine_apply(waiting.engine, command, NULL, out));
+    for (ms = 0; !waiting.begun; ms++) CHECK(ms < 10000 && nanosleep(&pause, NULL) == 0);
+    OK(tertulia_session_interrupt(session, out));
+    until(session, "turn_interrupted", &event);
+    tertulia_event_free(event);
+    for (ms = 0; !older && !waiting.cancelled; ms++) CHECK(ms < 10000 && nanosleep(&pause, NULL) == 0);
+    if (older) CHECK(tertulia_sink_is_cancelled(waiting.sink) == 1 && tertulia_sink_free(waiting.sink) == TERTULIA_OK);
+    FAILS(TERTULIA_ERROR_INVALID_ARGUMENT, tertulia_sink_done(waiting.sink, out));
+    CHECK(waiting.cancelled == !older);
+  }
+  tertulia_session_free(session);
+  CHECK(tertulia_engine_free(waiting.engine) == TERTULIA_OK);
+}
+
 int main(int count, char **arguments) {
   tertulia_engine *engine = NULL;
   CHECK(count == 2);
@@ -272,6 +300,8 @@ int main(int count, char **arguments) {
   FAILS(TERTULIA_ERROR_INVALID_CONFIG, tertulia_engine_open("{\"stoer\":1}", NULL, &engine, out));
   CHECK(engine == NULL);
   spoken_turn(arguments[1]);
+  told_of_cancellation(0);
+  told_of_cancellation(1);
   puts("a spoken turn, archives, jobs and errors: ok");
   return 0;
 }
