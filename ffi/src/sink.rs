@@ -78,18 +78,24 @@ impl<T> Drop for Wanted<T> {
     fn drop(&mut self) {
         let mut state = self.shared.state.lock();
         state.is_dropped = !state.is_answered;
-        self.shared.tell(state);
+        if state.is_dropped {
+            return self.shared.tell(state);
+        }
+        let unused = state.on_cancel.take();
+        drop(state);
+        drop(unused);
     }
 }
 
 impl Shared {
-    /// Calls `on_cancel` where it is to be called.
+    /// Lets go of `on_cancel`, which is called where the results have not ended.
     fn tell(&self, mut state: MutexGuard<'_, State>) {
         self.wait_for_others(&mut state);
-        if !state.is_dropped {
-            return;
-        }
         let Some(on_cancel) = state.on_cancel.take() else { return };
+        if state.sender.is_none() {
+            drop(state);
+            return drop(on_cancel);
+        }
         let outer = state.telling.replace(current().id());
         drop(state);
         quietly((), on_cancel);
@@ -135,18 +141,21 @@ impl SinkObject {
         let mut state = self.0.state.lock();
         if state.sender.is_some() && !state.is_answered {
             let before = std::mem::replace(&mut state.on_cancel, on_cancel);
-            self.0.tell(state);
+            if state.is_dropped {
+                self.0.tell(state);
+            } else {
+                drop(state);
+            }
             drop(before);
         }
     }
 
-    /// Ends the results. After it `on_cancel` is not called, nor under way, but where this is a call from within it.
+    /// Ends the results. After it `on_cancel` is not called, nor under way, but where this is a call from within it. It is
+    /// the engine's thread that lets go of it: a call into a JVM, which that is for Kotlin, leaves its mark on a thread.
     pub(crate) fn end(&self) -> Option<Sender> {
         let mut state = self.0.state.lock();
-        let (sender, on_cancel) = (state.sender.take(), state.on_cancel.take());
+        let sender = state.sender.take();
         self.0.wait_for_others(&mut state);
-        drop(state);
-        drop(on_cancel);
         sender
     }
 

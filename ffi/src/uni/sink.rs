@@ -41,7 +41,7 @@ macro_rules! sink {
             }
 
             /// Has the handler called where the results are not wanted any more, at once where that is so already; none for
-            /// no call. The end of the results lets go of it.
+            /// no call. The engine lets go of it with the results.
             pub fn set_cancel_handler(&self, handler: Option<Arc<dyn CancelHandler>>) {
                 self.0.set_on_cancel(handler.map(|handler| Box::new(move || tell(&*handler)) as OnCancel));
             }
