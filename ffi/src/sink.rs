@@ -150,8 +150,8 @@ impl SinkObject {
         }
     }
 
-    /// Ends the results. After it `on_cancel` is not called, nor under way, but where this is a call from within it. It is
-    /// the engine's thread that lets go of it: a call into a JVM, which that is for Kotlin, leaves its mark on a thread.
+    /// Ends the results. After it `on_cancel` is not called, nor under way, but where this is a call from within it.
+    /// The engine's thread lets go of it: for the bindings that is a call of the host's, which would run within this one.
     pub(crate) fn end(&self) -> Option<Sender> {
         let mut state = self.0.state.lock();
         let sender = state.sender.take();

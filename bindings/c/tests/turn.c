@@ -212,7 +212,7 @@ static void spoken_turn(const char *folder) {
   OK(tertulia_engine_apply(engine, command, NULL, out));
   until(session, "session_closed", &event);
   tertulia_event_free(event);
-  FAILS(TERTULIA_ERROR_SESSION_CLOSED, tertulia_session_next_event(session, 10, &event, out));
+  FAILS(TERTULIA_ERROR_SESSION_CLOSED, tertulia_session_next_event(session, 10000, &event, out));
 
   /* Suspended, the file is another's; shut down, the handles that are left hold nothing. */
   OK(tertulia_engine_suspend(engine, 5000, &data, out));

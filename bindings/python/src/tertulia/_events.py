@@ -202,7 +202,7 @@ def _use_own_classes() -> None:
     """Has the generated code make the classes of this module, instead of making each event twice."""
     own: dict[str, type[TertuliaEventKind]] = {kind.__name__: kind for kind in TertuliaEventKind.__subclasses__()}
     others = {"METRICS": TurnMetrics, "ERROR": ErrorEvent, "UNKNOWN": UnknownEvent}
-    methods: list[str] = [name for name in vars(part("TertuliaEventKind")) if name.startswith("is_")]
+    methods: list[str] = [name for name in part("TertuliaEventKind").__dict__ if name.startswith("is_")]
     for variant in (name[3:] for name in methods if name[3:].isupper()):
         kind = others.get(variant) or own["".join(word.capitalize() for word in variant.split("_"))]
         fit(f"TertuliaEventKind.{variant}", kind)

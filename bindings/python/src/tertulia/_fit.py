@@ -3,6 +3,8 @@
 Each is looked up by its name when the package is imported: other code is found out at once, with the name that it lacks.
 """
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 from typing import Any

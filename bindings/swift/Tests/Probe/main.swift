@@ -7,6 +7,32 @@ let store = CommandLine.arguments.dropFirst(2).first
 /// A recogniser that holds its thread for good.
 func hang() { DispatchSemaphore(value: 0).wait() }
 
+/// An engine with the library's recogniser and its voice activity detection, both loaded; nil where it has none.
+func loaded() async throws(TertuliaError) -> TertuliaEngine? {
+    do {
+        _ = try await ModelStore().list()
+        let models = ModelChoices(turnDetector: "none", chat: "none", synthesizer: "none")
+        let engine = try TertuliaEngine(options: EngineOptions(modelFolder: "/models", models: models), backends: HostBackends())
+        try await engine.preload()
+        return engine
+    } catch {
+        guard error.code == .unsupported || error.code == .modelMissing else { throw error }
+        print("skipped: the library has no models, or their files are not there: \(error)")
+        return nil
+    }
+}
+
+/// Ends the process, after the engine has been shut down where the way says so.
+func end(_ engine: TertuliaEngine) async throws(TertuliaError) -> Never {
+    if CommandLine.arguments.last == "shut" { _ = try await engine.shutDown(deadline: .seconds(1)) }
+    exit(0)
+}
+
+if way == "model" {
+    guard let engine = try await loaded() else { exit(0) }
+    try await end(engine)
+}
+
 let engine = try TertuliaEngine(
     options: hostOptions(store: store),
     backends: HostBackends(
@@ -48,4 +74,4 @@ case "kill":
 default:
     fatalError("an unknown way: \(way)")
 }
-exit(0)
+try await end(engine)

@@ -222,8 +222,8 @@ final class SessionTests: XCTestCase {
     }
 
     func testTheProcessEndsWhateverIsOpen() async throws {
-        for way in ["nothing", "reader", "job", "callback"] {
-            let process = try probe(way, directory.appendingPathComponent("\(way).redb").path)
+        for way in ["nothing", "reader", "job", "callback", "model"] { for last in ["exit", "shut"] {
+            let process = try probe(way, directory.appendingPathComponent("\(way).redb").path, last)
             let begun = ContinuousClock.now
             while process.isRunning, begun.duration(to: .now) < .seconds(10) { try await Task.sleep(for: .milliseconds(10)) }
             XCTAssertFalse(process.isRunning, way)
@@ -231,7 +231,7 @@ final class SessionTests: XCTestCase {
             process.waitUntilExit()
             XCTAssertEqual(process.terminationReason, .exit, way)
             XCTAssertEqual(process.terminationStatus, 0, way)
-        }
+        } }
     }
 }
 

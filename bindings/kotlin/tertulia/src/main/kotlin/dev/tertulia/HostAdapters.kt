@@ -7,6 +7,7 @@ import dev.tertulia.generated.RecognitionSink
 import dev.tertulia.generated.SpeechSink
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.launch
@@ -33,7 +34,7 @@ private class Sink(
 
 /** Begins to answer a request. */
 private fun CoroutineScope.answer(sink: Sink, work: suspend () -> Unit) {
-    val task = launch {
+    val task = launch(start = CoroutineStart.LAZY) {
         try {
             work()
             sink.done()
@@ -49,6 +50,8 @@ private fun CoroutineScope.answer(sink: Sink, work: suspend () -> Unit) {
         },
     )
     task.invokeOnCompletion { sink.free() }
+    // Not before: JNA cannot detach a thread on which the library let go of a handler that came after the end.
+    task.start()
 }
 
 internal fun HostBackends.lowered(scope: CoroutineScope) =

