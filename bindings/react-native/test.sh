@@ -61,7 +61,7 @@ ln -s "$library/libtertulia.so" "$work/libtertulia.so.0"
 export LD_LIBRARY_PATH="$work"
 # The collector reads all of the stack, and the engine keeps what a process needs until its end.
 export ASAN_OPTIONS=detect_leaks=0:allow_user_segv_handler=1
-cmake -S "$root/bindings/react-native/test/host" -B "$cache/host" -G Ninja -DREACT_NATIVE="$cache/react-native" -DPACKAGE="$cache/package" \
+cmake --fresh -S "$root/bindings/react-native/test/host" -B "$cache/host" -G Ninja -DREACT_NATIVE="$cache/react-native" -DPACKAGE="$cache/package" \
     >"$work/cmake.log" || { cat "$work/cmake.log"; exit 1; }
 ninja -C "$cache/host" >"$work/ninja.log" || { cat "$work/ninja.log"; exit 1; }
 

@@ -147,7 +147,12 @@ impl Built {
 
 /// The folder that the build filled, this program's.
 fn build_folder() -> PathBuf {
-    std::env::current_exe().unwrap_or_default().parent().map(Path::to_owned).unwrap_or_default()
+    xtask().parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// This program.
+fn xtask() -> PathBuf {
+    std::env::current_exe().unwrap_or_default()
 }
 
 /// A script with its arguments.
@@ -188,6 +193,10 @@ fn stages(built: &[Built]) -> Vec<Vec<Lane>> {
     sources.push(step("the public API is the one that is listed", program("xtask", &["api", "--check"])));
     sources.push(step("the JSON Schemas are those of the types", program("xtask", &["schema", "--check"])));
     sources.push(step("the C library", c_release(program)));
+    // After the release, whose profile it shares.
+    sources.push(step("the C library for other machines", vec![script("bindings/c/cross/test.sh", &[xtask()])]));
+    sources.push(step("the models' kernels on aarch64", vec![script("bindings/c/cross/kernels.sh", &[])]));
+    sources.push(step("the C library's threads", vec![script("bindings/c/tsan.sh", &["20".into(), "300".into()])]));
     let pull = [&["models", "pull"][..], &["models", "pull", "smollm2-135m-instruct-q4_1"]];
     let models = vec![step("model files", pull.iter().flat_map(|pull| program("tertulia", pull)).collect::<Vec<_>>())];
     let alone = tests(&["models", "cli", "xtask"]).map(test_step);
@@ -200,7 +209,10 @@ fn stages(built: &[Built]) -> Vec<Vec<Lane>> {
             vec![script(&format!("bindings/{language}/test.sh"), &[build_folder()])],
         )
     };
-    stages.push(vec![vec![binding("kotlin"), binding("python")], vec![binding("swift")]]);
+    stages.push(vec![
+        vec![binding("kotlin"), binding("python")],
+        vec![binding("swift"), binding("react-native"), binding("flutter")],
+    ]);
     if Path::new("../shared/speech/manifest.json").exists() {
         let lane = |lane: &&[(&str, &[&str])]| {
             lane.iter().map(|(name, arguments)| step(name, program("xtask", arguments))).collect()

@@ -17,13 +17,26 @@ void release(void* userData) noexcept {
   if (auto bridge = backend->bridge.lock()) bridge->deliver("release", backend->id, {});
 }
 
+/// The name by which JavaScript knows a request: a double does not hold every handle.
+std::string nameOf(const tertulia_sink* raw) { return std::to_string(reinterpret_cast<uintptr_t>(raw)); }
+
+void cancel(void* userData, tertulia_sink* raw) noexcept {
+  const auto& backend = *static_cast<Backend*>(userData);
+  auto bridge = backend.bridge.lock();
+  if (!bridge) return;
+  bridge->deliver("cancel", backend.id, [name = nameOf(raw)](jsi::Runtime& runtime) {
+    return jsi::Value(jsi::String::createFromAscii(runtime, name));
+  });
+}
+
 int32_t request(Backend& backend, const char* json, std::shared_ptr<std::vector<float>> samples, tertulia_sink* raw) {
   auto bridge = backend.bridge.lock();
   if (!bridge) return TERTULIA_ERROR_HOST_CALLBACK;
   // A runtime that ends drops the request, and with it the sink, which ends the results.
   auto sink = std::make_shared<Sink>(raw);
-  bridge->deliver("request", backend.id, [sink, samples = std::move(samples), json = std::string(json)](jsi::Runtime& runtime) {
+  bridge->deliver("request", backend.id, [sink, samples = std::move(samples), json = std::string(json), name = nameOf(raw)](jsi::Runtime& runtime) {
     jsi::Object request(runtime);
+    request.setProperty(runtime, "name", jsi::String::createFromAscii(runtime, name));
     request.setProperty(runtime, "json", jsi::String::createFromUtf8(runtime, json));
     request.setProperty(runtime, "sink", jsi::Object::createFromHostObject(runtime, sink));
     if (samples) {
@@ -59,6 +72,7 @@ int32_t openEngine(const std::string& options, const std::vector<HostBackend>& b
     entry.name = host.name.c_str();
     entry.languages = host.languages.c_str();
     entry.release = release;
+    entry.cancel = cancel;
     if (host.role == "recognizer") {
       entry.recognize = onRecognize;
       table.recognizer = &entry;

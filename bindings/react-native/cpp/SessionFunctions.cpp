@@ -123,9 +123,6 @@ void addSessionFunctions(Functions& functions) {
     arguments.check(failed, error);
     return jsi::Value::undefined();
   });
-  functions.add("sinkIsCancelled", [](const Arguments& arguments) {
-    return jsi::Value(tertulia_sink_is_cancelled(arguments.handle<Sink>(0)->raw) != 0);
-  });
 }
 
 }  // namespace tertulia

@@ -3,11 +3,11 @@ import { TertuliaError } from './error';
 import { asyncIterator } from './events';
 import { ErrorCode } from './generated';
 import { fromJson } from './json';
-import { addBackend, native, type BackendEntry, type RawRequest, type SinkHandle } from './native';
+import { addBackend, forget, native, onCancel, type BackendEntry, type RawRequest, type SinkHandle } from './native';
 import { Utf16Text } from './text';
 
 /** Fields of every request. */
-export interface RequestInfo {
+export interface RequestContext {
   /** What the result is for, such as `reply`. */
   purpose: string;
   session?: string;
@@ -25,13 +25,13 @@ export interface ChatMessage {
   content: string;
 }
 
-export interface ChatRequest extends RequestInfo {
+export interface ChatRequest extends RequestContext {
   messages: ChatMessage[];
   maxTokens: number;
   temperature: number;
 }
 
-export interface RecognitionRequest extends RequestInfo {
+export interface RecognitionRequest extends RequestContext {
   /** One language forces it, several are chosen from. */
   languages: string[];
   /** The utterance: mono samples of -1 to 1 at 16,000 Hz. */
@@ -78,7 +78,7 @@ export interface Recognizer extends BackendInfo {
 
 /** Text to speech. */
 export interface Synthesizer extends BackendInfo {
-  synthesize(request: SynthesisRequest & RequestInfo): Parts<SpeechPart>;
+  synthesize(request: SynthesisRequest & RequestContext): Parts<SpeechPart>;
 }
 
 /**
@@ -91,8 +91,6 @@ export interface HostBackends {
   recognizer?: Recognizer;
   synthesizer?: Synthesizer;
 }
-
-const CANCEL_MS = 20;
 
 type Push = (sink: SinkHandle, raw: RawRequest, signal: AbortSignal) => Promise<void>;
 
@@ -144,15 +142,11 @@ function end(sink: SinkHandle, failed?: unknown): void {
 function answer(raw: RawRequest, push: Push): void {
   const { sink } = raw;
   const controller = new AbortController();
-  let timer = setTimeout(function watch() {
-    if (!native.sinkIsCancelled(sink)) {
-      timer = setTimeout(watch, CANCEL_MS);
-      return;
-    }
+  onCancel(raw, () => {
     // A backend that hangs must not keep a request that is not wanted any more.
     end(sink, new TertuliaError(ErrorCode.Cancelled, 'the request was cancelled'));
     controller.abort();
-  }, CANCEL_MS);
+  });
   // In a function of its own, so that what the host's code throws at once is an error of the request, too.
   (async () => push(sink, raw, controller.signal))()
     .then(
@@ -162,7 +156,7 @@ function answer(raw: RawRequest, push: Push): void {
         controller.abort();
       },
     )
-    .finally(() => clearTimeout(timer));
+    .finally(() => forget(raw));
 }
 
 const requestOf = <Request>(raw: RawRequest, signal: AbortSignal) =>
@@ -187,7 +181,7 @@ const recognize = (recognizer: Recognizer): Push => async (sink, raw, signal) =>
 };
 
 const synthesize = (synthesizer: Synthesizer): Push => async (sink, raw, signal) => {
-  const request = requestOf<SynthesisRequest & RequestInfo>(raw, signal);
+  const request = requestOf<SynthesisRequest & RequestContext>(raw, signal);
   const text = new Utf16Text(request.text);
   await each(synthesizer.synthesize(request), signal, ({ audio, rate, textSpan: [start, end] }) =>
     native.sinkAudio(sink, ...(audio instanceof Int16Array ? floatsOf(audio) : sliceOf(audio)), rate, text.byteOf(start), text.byteOf(end)),

@@ -3,7 +3,7 @@ import { native } from './native';
 
 export type { Samples } from './audio';
 export type {
-  BackendInfo, ChatMessage, ChatModel, ChatRequest, ChatRole, HostBackends, RecognitionRequest, Recognizer, RequestInfo, SpeechPart,
+  BackendInfo, ChatMessage, ChatModel, ChatRequest, ChatRole, HostBackends, RecognitionRequest, Recognizer, RequestContext, SpeechPart,
   SynthesisRequest, Synthesizer,
 } from './backends';
 export { openEngine, type TertuliaEngine } from './engine';

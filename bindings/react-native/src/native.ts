@@ -14,7 +14,7 @@ export type SinkHandle = Handle<'sink'>;
 export interface Data { readonly json: string; readonly audio?: ArrayBuffer }
 
 /** A request to a backend of the host's. */
-export interface RawRequest extends Data { readonly sink: SinkHandle }
+export interface RawRequest extends Data { readonly name: string; readonly sink: SinkHandle }
 
 /** A backend in the options of an engine; its languages with commas. */
 export interface BackendEntry {
@@ -74,7 +74,6 @@ export interface Native {
   sinkAudio(sink: SinkHandle, ...rest: [...Slice, rate: number, spanStart: number, spanEnd: number]): void;
   sinkDone(sink: SinkHandle): void;
   sinkFail(sink: SinkHandle, code: number, detail: string): void;
-  sinkIsCancelled(sink: SinkHandle): boolean;
   setLog(level: number): void;
 }
 
@@ -84,6 +83,7 @@ export const native = NativeTertulia.native() as unknown as Native;
 const tasks = new Map<number, { resolve: (value: unknown) => void; reject: (error: unknown) => void }>();
 const watches = new Map<number, () => void>();
 const backends = new Map<number, (request: RawRequest) => void>();
+const requests = new Map<string, () => void>();
 let onLog: ((level: number, target: string, line: string) => void) | undefined;
 let last = 0;
 
@@ -103,6 +103,10 @@ function deliver(kind: string, id: number, value: unknown): void {
     case 'request':
       // Without its backend the request is dropped, and ends.
       backends.get(id)?.(value as RawRequest);
+      break;
+    case 'cancel':
+      requests.get(value as string)?.();
+      requests.delete(value as string);
       break;
     case 'release':
       backends.delete(id);
@@ -146,6 +150,15 @@ export function unwatch(id: number): void {
 export function addBackend(answer: (request: RawRequest) => void): number {
   backends.set(++last, answer);
   return last;
+}
+
+/** Has `cancel` called once the results of a request are not wanted any more, until it is forgotten. */
+export function onCancel(request: RawRequest, cancel: () => void): void {
+  requests.set(request.name, cancel);
+}
+
+export function forget(request: RawRequest): void {
+  requests.delete(request.name);
 }
 
 /** Has every line of the log up to a level (1 error, 2 warning, 3 information, 4 and 5 details) handed to `log`. */

@@ -48,7 +48,6 @@ globals.__turboModuleProxy = () => ({
     sinkText: (_sink: unknown, part: string) => said.push(part),
     sinkDone: () => said.push('done'),
     sinkFail: (_sink: unknown, code: number, detail: string) => said.push(`${code} ${detail}`),
-    sinkIsCancelled: () => false,
   }),
 });
 globals.AbortController ??= class {
