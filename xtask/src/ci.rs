@@ -1,8 +1,8 @@
 //! `cargo xtask ci`: runs everything that CI checks, and says how long each step took.
 //!
 //! One build in the profile `ci` makes every test, bench and tool of the workspace with one set of features, and the
-//! steps run what it made; only the release of the C library is built apart, in the profile `dist`. Lanes of one stage run side by side; steps that measure time have
-//! a stage to themselves.
+//! steps run what it made; the releases of the C library are built apart, in the profile `dist`, and what runs on other machines
+//! or under ThreadSanitizer. Lanes of one stage run side by side; steps that measure time have a stage to themselves.
 
 use crate::wer::Failure;
 use serde_json::Value;
