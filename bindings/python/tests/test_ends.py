@@ -195,7 +195,7 @@ def test_the_interpreter_exits(name: str, end: str) -> None:
         # The thread that waited for it has an error, which Python prints.
         assert "ENGINE_CLOSED" in output
     elif name != "a job running in a task" and not output.startswith("skipped: "):
-        assert output == ""
+        assert not output, output
     assert running.returncode == 0, output
     if output.startswith("skipped: "):
         pytest.skip(output)

@@ -236,6 +236,8 @@ typedef RawRecognizeFn = Int32 Function(Pointer<Void> userData, Pointer<Utf8> re
 
 typedef RawRequestFn = Int32 Function(Pointer<Void> userData, Pointer<Utf8> requestJson, Pointer<RawSink> sink);
 
+typedef RawCancelFn = Void Function(Pointer<Void> userData, Pointer<RawSink> sink);
+
 typedef RawWakeupFn = Void Function(Pointer<Void> userData);
 
 typedef RawLogFn = Void Function(Pointer<Void> userData, Int32 level, Pointer<Utf8> target, Pointer<Utf8> line);
@@ -291,6 +293,8 @@ final class RawBackend extends Struct {
   external Pointer<NativeFunction<RawRequestFn>> request;
 
   external Pointer<NativeFunction<RawReleaseFn>> release;
+
+  external Pointer<NativeFunction<RawCancelFn>> cancel;
 }
 
 final class RawBackends extends Struct {
