@@ -9,8 +9,9 @@ cache="${XDG_CACHE_HOME:-$HOME/.cache}/tertulia"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 if ! command -v node >/dev/null; then
-    apt-get update -qq
-    apt-get install -y -qq --no-install-recommends nodejs >/dev/null
+    sudo=""; [ "$(id -u)" = 0 ] || sudo=sudo
+    $sudo apt-get update -qq
+    $sudo apt-get install -y -qq --no-install-recommends nodejs >/dev/null
 fi
 
 node generate.mjs --check
