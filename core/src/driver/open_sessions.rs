@@ -3,7 +3,7 @@
 use super::{SessionShared, Shared};
 use crate::error::{ErrorCode, Result};
 use crate::event::SessionId;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -26,14 +26,7 @@ struct Registry {
 impl OpenSessions {
     /// Reserves the session. One that is just being closed is waited for, up to `patience`.
     pub(crate) fn reserve(&self, id: SessionId, patience: Duration) -> Result<()> {
-        let mut registry = self.registry.lock();
-        if !patience.is_zero() {
-            let is_closing = |registry: &mut Registry| {
-                let session = registry.sessions.get(&id).and_then(Weak::upgrade);
-                session.is_some_and(|session| session.closing.load(Ordering::Acquire))
-            };
-            self.closed.wait_while_for(&mut registry, is_closing, patience);
-        }
+        let mut registry = self.lock_after(patience, |registry| registry.sessions.get(&id).is_some_and(is_closing));
         if registry.all_reserved || registry.sessions.contains_key(&id) {
             return Err(ErrorCode::SessionBusy.into());
         }
@@ -56,10 +49,24 @@ impl OpenSessions {
         self.registry.lock().sessions.is_empty()
     }
 
+    /// The registry, once it is no longer so, or after `patience`.
+    fn lock_after(&self, patience: Duration, is_so: impl Fn(&Registry) -> bool) -> MutexGuard<'_, Registry> {
+        let mut registry = self.registry.lock();
+        if !patience.is_zero() {
+            self.closed.wait_while_for(&mut registry, |registry| is_so(registry), patience);
+        }
+        registry
+    }
+
     pub(crate) fn release(&self, id: SessionId) {
         self.registry.lock().sessions.remove(&id);
         self.closed.notify_all();
     }
+}
+
+/// True where the session takes no more calls and will leave.
+fn is_closing(session: &Weak<SessionShared>) -> bool {
+    session.upgrade().is_some_and(|session| session.closing.load(Ordering::Acquire))
 }
 
 /// Sessions that are reserved for a job, until it is dropped.
@@ -84,9 +91,12 @@ impl Reserved {
         Ok(reserved)
     }
 
-    /// Reserves every session, those to come included.
-    pub(crate) fn all(shared: &Arc<Shared>) -> Result<Reserved> {
-        let mut registry = shared.open.registry.lock();
+    /// Reserves every session, those to come included. Where all that are open are just being closed, they are waited
+    /// for, up to `patience`.
+    pub(crate) fn all(shared: &Arc<Shared>, patience: Duration) -> Result<Reserved> {
+        let are_closing =
+            |registry: &Registry| !registry.sessions.is_empty() && registry.sessions.values().all(is_closing);
+        let mut registry = shared.open.lock_after(patience, are_closing);
         if registry.all_reserved || !registry.sessions.is_empty() {
             return Err(ErrorCode::SessionBusy.into());
         }

@@ -289,12 +289,12 @@ impl SessionEngine for Engine {
 
     fn erase_everything(&self) -> Result<Job<'static, ()>> {
         self.check_open()?;
-        Ok(self.with_reserved(Reserved::all(&self.shared)?, self.shared.store.erase_all()))
+        Ok(self.with_reserved(Reserved::all(&self.shared, self.closing_wait())?, self.shared.store.erase_all()))
     }
 
     fn rotate_store_key(&self, key: Option<StoreKey>) -> Result<Job<'static, ()>> {
         self.check_open()?;
-        Ok(self.with_reserved(Reserved::all(&self.shared)?, self.shared.store.rotate_key(key)))
+        Ok(self.with_reserved(Reserved::all(&self.shared, self.closing_wait())?, self.shared.store.rotate_key(key)))
     }
 
     fn events(&self) -> Result<Events> {

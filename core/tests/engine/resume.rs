@@ -184,6 +184,19 @@ fn the_engine_evicts_audio_over_the_quota() {
 }
 
 #[test]
+fn sessions_that_are_just_being_closed_are_waited_for() {
+    let host = Host::new();
+    let (kept, _reader) = host.session();
+    drop(host.session());
+    assert_eq!(host.engine.erase_everything().unwrap_err().code(), ErrorCode::SessionBusy, "one stays open");
+    drop((kept, _reader));
+    for _ in 0..100 {
+        drop((host.session(), host.session()));
+        host.engine.erase_everything().unwrap().wait().unwrap();
+    }
+}
+
+#[test]
 fn erase_refuses_open_sessions_and_leaves_no_trace_of_closed_ones() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sessions.redb");
