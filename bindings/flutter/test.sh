@@ -8,11 +8,8 @@ cd "$root/bindings/flutter"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/tertulia"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
-if ! command -v node >/dev/null; then
-    sudo=""; [ "$(id -u)" = 0 ] || sudo=sudo
-    $sudo apt-get update -qq
-    $sudo apt-get install -y -qq --no-install-recommends nodejs >/dev/null
-fi
+source ../tools.sh
+have node || packages nodejs
 
 node generate.mjs --check
 node generate.mjs --c >"$work/declarations.c"

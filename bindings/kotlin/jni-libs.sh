@@ -2,7 +2,7 @@
 # bindings/kotlin/jni-libs.sh FOLDER [ABI=LIBRARY]…: fills FOLDER/jniLibs, as Android's build takes it, with JNA's library for
 # each ABI and the given libtertulia.so of each (such as arm64-v8a=target/aarch64-linux-android/release/libtertulia.so).
 #
-# Fails where a library has pages smaller than 16 KB, which Android 15 does not load and the store refuses.
+# Fails where a library has pages smaller than 16 KB.
 set -euo pipefail
 out="$(mkdir -p "$1" && cd "$1" && pwd)/jniLibs"
 libraries=()
@@ -20,10 +20,6 @@ for abi in arm64-v8a armeabi-v7a x86 x86_64; do
 done
 for pair in "${libraries[@]}"; do install -D "${pair#*=}" "$out/${pair%%=*}/libtertulia.so"; done
 for library in "$out"/*/*.so; do
-  pages="$(readelf -lW "$library" | awk '$1 == "LOAD" { print $NF }' | sort -u | tr '\n' ' ')"
-  [ -n "$pages" ] || { echo "$library: no segments" >&2; exit 1; }
-  for page in $pages; do
-    [ $((page)) -ge 16384 ] || { echo "$library: pages of $((page)) bytes, 16,384 at least were expected" >&2; exit 1; }
-  done
-  echo "${library#"$out"/}: pages of $pages"
+  aligned="$(pages "$library")"
+  echo "${library#"$out"/}: pages of $aligned"
 done

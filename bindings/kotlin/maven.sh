@@ -1,12 +1,8 @@
 # Sourced by the scripts beside it: installs what they need, and defines `maven`, with its repository in the user's cache.
 
+source ../tools.sh
 for tool in mvn javac readelf unzip; do
-  if ! command -v "$tool" > /dev/null; then
-    sudo=""; [ "$(id -u)" = 0 ] || sudo=sudo
-    $sudo apt-get update -q >&2
-    $sudo apt-get install -qy --no-install-recommends maven openjdk-17-jdk-headless binutils unzip >&2
-    break
-  fi
+  have "$tool" || { packages maven openjdk-17-jdk-headless binutils unzip; break; }
 done
 
 # maven GOAL…: without the network once the cache has everything that these files name.

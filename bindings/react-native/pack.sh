@@ -6,6 +6,7 @@ set -euo pipefail
 out="$(realpath "$1")"
 shift
 cd "$(dirname "$0")"
+source ../tools.sh
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 
@@ -19,9 +20,7 @@ for library in "$@"; do
         *.xcframework | *.xcframework/) cp -r "$library" "$work/ios/TertuliaFFI.xcframework" ;;
         *)
             file="${library#*=}"
-            for page in $(readelf -lW "$file" | awk '$1 == "LOAD" { print $NF }'); do
-                [ $((page)) -ge 16384 ] || { echo "$file: pages of $((page)) bytes, 16,384 at least were expected" >&2; exit 1; }
-            done
+            pages "$file" >/dev/null
             install -D "$file" "$work/android/libs/${library%%=*}/libtertulia.so"
             ;;
     esac

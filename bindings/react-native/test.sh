@@ -11,21 +11,18 @@ cache="${XDG_CACHE_HOME:-$HOME/.cache}/tertulia/react-native-$version"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 
-packages=(cmake g++ libgoogle-glog-dev libjavascriptcoregtk-4.1-dev ninja-build nodejs npm pkg-config rsync ruby)
+source "$root/bindings/tools.sh"
+needed=(cmake g++ libgoogle-glog-dev libjavascriptcoregtk-4.1-dev ninja-build nodejs npm pkg-config rsync ruby)
 missing=()
-for package in "${packages[@]}"; do
+for package in "${needed[@]}"; do
     case "$package" in
         # A Node.js of another origin does as well.
-        nodejs) command -v node >/dev/null || missing+=(nodejs) ;;
-        npm) command -v npm >/dev/null || missing+=(npm) ;;
+        nodejs) have node || missing+=(nodejs) ;;
+        npm) have npm || missing+=(npm) ;;
         *) dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package") ;;
     esac
 done
-if [ ${#missing[@]} -gt 0 ]; then
-    sudo=""; [ "$(id -u)" = 0 ] || sudo=sudo
-    $sudo apt-get update -qq
-    $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-fi
+[ ${#missing[@]} -eq 0 ] || packages "${missing[@]}"
 
 # The tools, and React Native's package without the many that it depends on, once.
 export TOOLS="$cache/tools"

@@ -1,14 +1,8 @@
-# Sourced by scripts that build for other machines. Puts cargo-zigbuild on the PATH, with Zig as its linker: both come from
+# Sourced, at the root of the checkout, by scripts that build for other machines. Puts cargo-zigbuild on the PATH, with Zig as its linker: both come from
 # Python's packages, once, into the user's cache. `aarch64 PROGRAM ARGUMENT…` runs a program for Linux on aarch64 with qemu,
 # once `aarch64_tools` has installed that and a C compiler.
 
-have() { command -v "$1" >/dev/null 2>&1; }
-
-# packages NAME…: installs Debian's.
-packages() {
-  local sudo=""; [ "$(id -u)" = 0 ] || sudo=sudo
-  { $sudo apt-get update -q && $sudo apt-get install -y -q --no-install-recommends "$@"; } >&2
-}
+source bindings/tools.sh
 
 zig="${XDG_CACHE_HOME:-$HOME/.cache}/tertulia/zig-0.15.2"
 if [ ! -x "$zig/bin/cargo-zigbuild" ]; then

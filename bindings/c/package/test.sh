@@ -13,10 +13,8 @@ fi
 cd "$(dirname "$0")/.."
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
-for tool in cmake pkg-config; do
-  command -v "$tool" >/dev/null || { sudo=""; [ "$(id -u)" = 0 ] || sudo=sudo
-    $sudo apt-get update -q; $sudo apt-get install -y -q --no-install-recommends "$tool"; }
-done
+source ../tools.sh
+for tool in cmake pkg-config; do have "$tool" || packages "$tool"; done
 
 run() { rm -rf "$work/files"; mkdir "$work/files"; "${emulator[@]}" "$@" "$work/files"; }
 needs() { readelf -d "$1" | grep 'NEEDED.*libtertulia' >/dev/null; }

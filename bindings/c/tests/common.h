@@ -1,5 +1,5 @@
 /*
- * What the tests share: checks, tables of backends, engines without models, sessions.
+ * What the tests share: checks of conditions and calls, tables of backends, engines without models, sessions.
  */
 #ifndef TERTULIA_TESTS_COMMON_H
 #define TERTULIA_TESTS_COMMON_H
@@ -14,6 +14,18 @@
   do {                                                                                      \
     if (!(condition)) {                                                                     \
       fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);               \
+      exit(1);                                                                              \
+    }                                                                                       \
+  } while (0)
+
+/* The call succeeds; else its error is printed. */
+#define OK(call)                                                                            \
+  do {                                                                                      \
+    tertulia_error *error = NULL;                                                           \
+    tertulia_error **out = &error;                                                          \
+    int32_t code = (call);                                                                  \
+    if (code != TERTULIA_OK) {                                                              \
+      fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #call, tertulia_error_detail(error)); \
       exit(1);                                                                              \
     }                                                                                       \
   } while (0)

@@ -9,17 +9,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The call succeeds. */
-#define OK(call)                                                                               \
-  do {                                                                                         \
-    tertulia_error *error = NULL;                                                              \
-    tertulia_error **out = &error;                                                             \
-    if ((call) != TERTULIA_OK) {                                                               \
-      fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #call, tertulia_error_detail(error)); \
-      exit(1);                                                                                 \
-    }                                                                                          \
-  } while (0)
-
 static volatile int begun;
 
 static void until_begun(void) {

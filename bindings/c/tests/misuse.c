@@ -270,7 +270,18 @@ static void *open_vad(void *user_data) { return user_data; }
 static float process(void *detector, const float *frame, size_t count) { return detector && frame && count ? 0.5f : 0.0f; }
 static void close_vad(void *detector) { (void)detector; }
 
-/* A backend and a detector of each size that a header can have had: where a function is cut off, a code, else an engine. */
+/* Opens engines with a table of the host's that has each size up to `most`: from `whole` on it works, below a function is cut off. */
+static void of_every_size(const tertulia_backends *table, size_t *size, size_t whole, size_t most) {
+  for (*size = sizeof(size_t); *size <= most; *size += sizeof(void *)) {
+    tertulia_engine *engine = NULL;
+    int is_whole = *size >= whole;
+    if (is_whole) WHATEVER(tertulia_engine_open(NO_MODELS, table, &engine, out));
+    else MISUSED(tertulia_engine_open(NO_MODELS, table, &engine, out));
+    if ((engine != NULL) != is_whole || tertulia_engine_free(engine) != TERTULIA_OK) exit(16);
+  }
+}
+
+/* A backend and a detector of each size that a header can have had. */
 static void other_tables(void) {
   struct {
     tertulia_backend now;
@@ -281,7 +292,6 @@ static void other_tables(void) {
     void *later[8];
   } vad;
   tertulia_backends table;
-  size_t size;
   memset(&table, 0, sizeof table);
   table.struct_size = sizeof table;
   /* What lies behind the end is none of the library's business. */
@@ -296,26 +306,11 @@ static void other_tables(void) {
   vad.now.open = open_vad;
   vad.now.process = process;
   vad.now.close = close_vad;
-  for (size = sizeof(size_t); size <= sizeof backend; size += sizeof(void *)) {
-    tertulia_engine *engine = NULL;
-    int is_whole = size >= offsetof(tertulia_backend, release);
-    backend.now.struct_size = size;
-    table.vad = NULL;
-    table.chat = &backend.now;
-    if (is_whole) WHATEVER(tertulia_engine_open(NO_MODELS, &table, &engine, out));
-    else MISUSED(tertulia_engine_open(NO_MODELS, &table, &engine, out));
-    if ((engine != NULL) != is_whole || tertulia_engine_free(engine) != TERTULIA_OK) exit(16);
-  }
-  for (size = sizeof(size_t); size <= sizeof vad; size += sizeof(void *)) {
-    tertulia_engine *engine = NULL;
-    int is_whole = size >= offsetof(tertulia_vad, release);
-    vad.now.struct_size = size;
-    table.chat = NULL;
-    table.vad = &vad.now;
-    if (is_whole) WHATEVER(tertulia_engine_open(NO_MODELS, &table, &engine, out));
-    else MISUSED(tertulia_engine_open(NO_MODELS, &table, &engine, out));
-    if ((engine != NULL) != is_whole || tertulia_engine_free(engine) != TERTULIA_OK) exit(16);
-  }
+  table.chat = &backend.now;
+  of_every_size(&table, &backend.now.struct_size, offsetof(tertulia_backend, release), sizeof backend);
+  table.chat = NULL;
+  table.vad = &vad.now;
+  of_every_size(&table, &vad.now.struct_size, offsetof(tertulia_vad, release), sizeof vad);
 }
 
 /* Structs of another time, and tables without functions. */

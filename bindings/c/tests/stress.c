@@ -83,16 +83,6 @@ static int32_t fair(const char *call, int32_t code, tertulia_error *error) {
     code = fair(#call, result, error);    \
   } while (0)
 
-#define OK(call)                                              \
-  do {                                                        \
-    int32_t code;                                             \
-    DO(code, call);                                           \
-    if (code != TERTULIA_OK) {                                \
-      fprintf(stderr, "%s gave %d\n", #call, (int)code);      \
-      exit(1);                                                \
-    }                                                         \
-  } while (0)
-
 /* The turn has reached a stage; waits there while it is held. */
 static void reach(enum stage stage) {
   pthread_mutex_lock(&shared.lock);

@@ -10,18 +10,6 @@
 #include <stddef.h>
 #include <time.h>
 
-/* The call succeeds; else its error is printed. */
-#define OK(call)                                                                            \
-  do {                                                                                      \
-    tertulia_error *error = NULL;                                                           \
-    tertulia_error **out = &error;                                                          \
-    int32_t code = (call);                                                                  \
-    if (code != TERTULIA_OK) {                                                              \
-      fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #call, tertulia_error_detail(error)); \
-      exit(1);                                                                              \
-    }                                                                                       \
-  } while (0)
-
 /* The call fails with the code. */
 #define FAILS(expected, call)                                                               \
   do {                                                                                      \
