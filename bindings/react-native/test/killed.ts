@@ -1,13 +1,13 @@
 /** killed STORE: is killed in the middle of a turn. killed STORE SESSION: goes on with that session. */
 import { openEngine } from 'tertulia-react-native';
-import { ALOUD, NONE, backends, chat, isEnd, of, until } from './backends';
-import { equal, host, main, sleep } from './harness';
+import { ALOUD, NONE, RATE, SAID, SOUND, backends, chat, isEnd, of, until } from './backends';
+import { equal, host, main } from './harness';
 
 main(async () => {
   const [path = '', id] = host.arguments;
   const own = id ? {} : { chat: chat(async function* ({ messages }) {
     yield 'Vale. ';
-    if (messages.at(-1)?.content === 'Otra vez.') await new Promise(() => {});
+    if (messages.at(-1)?.content === SAID) await new Promise(() => {});
   }) };
   const engine = await openEngine({ ...NONE, store: { path } }, backends(own));
   if (!id) {
@@ -15,10 +15,10 @@ main(async () => {
     host.print(session.id);
     session.sendText('Hola.');
     await until(session, isEnd);
-    session.sendText('Otra vez.');
+    session.pushAudio(SOUND, RATE);
+    session.endUtterance();
+    // It follows the transcript, which is stored.
     await until(session, ({ type }) => type === 'reply_text_delta');
-    // The words of the user are stored by then.
-    await sleep(200);
     host.kill();
   }
   const session = await engine.openSession(id ?? '');
@@ -26,7 +26,7 @@ main(async () => {
   session.sendText('¿Seguimos?');
   equal(of(await until(session, isEnd), 'turn_finished').length, 1);
   const { turns } = await engine.turns(session.id);
-  equal(turns.map(({ userText }) => userText), ['Hola.', 'Otra vez.', '¿Seguimos?']);
+  equal(turns.map(({ userText }) => userText), ['Hola.', SAID, '¿Seguimos?']);
   equal(JSON.stringify(turns[1]).includes('crash'), true, JSON.stringify(turns[1]));
   await engine.shutDown();
   host.print('1 passed, 0 failed');

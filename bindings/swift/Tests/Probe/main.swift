@@ -37,8 +37,8 @@ let engine = try TertuliaEngine(
     options: hostOptions(store: store),
     backends: HostBackends(
         recognizer: ScriptedRecognizer { _, _ in
-            hang()
-            return SpeechTranscript(text: "")
+            if way == "callback" { hang() }
+            return SpeechTranscript(text: "dos")
         },
         chat: ScriptedChat("Hola, ", "¿qué tal?"),
         synthesizer: ScriptedVoice(before: { _ in if way == "job" { try await forever() } })))
@@ -59,12 +59,15 @@ case "reader":
 case "nothing":
     break
 case "kill":
-    // One turn that is durable, and one in the middle of its reply; then the test kills this process.
+    // One turn that is finished, and one that is stored (its transcript came) and in the middle of its reply; then the test kills this process.
     try session.send("uno")
     var turns = 0
     for try await event in session.events {
         if case .replyAudioDone(let total) = event.kind, turns == 0 { try session.played(turn: event.turn!, samplesTotal: total) }
-        if case .turnFinished = event.kind { try session.send("dos") }
+        if case .turnFinished = event.kind {
+            try session.pushAudio(second, rate: 16_000)
+            try session.endUtterance()
+        }
         if case .replyAudioDelta = event.kind, event.turn == 2, turns == 1 {
             print(session.id)
             fflush(nil)
