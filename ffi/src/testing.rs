@@ -99,7 +99,7 @@ impl Action {
             text: self.text.as_ptr(),
             more: self.more.as_ptr(),
             turn: self.turn,
-            samples: self.samples.as_ptr(),
+            samples: if self.samples.is_empty() { std::ptr::null() } else { self.samples.as_ptr() },
             count: self.samples.len().max(self.text.count_bytes()),
             channels: self.channels,
             rate: self.rate,
