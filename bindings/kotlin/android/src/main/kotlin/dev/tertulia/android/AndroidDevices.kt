@@ -22,13 +22,15 @@ import java.nio.ByteOrder
 
 /**
  * Android's devices for a conversation: the source, usage and mode of voice communication, so that the platform cancels
- * echo, and the audio focus. Needs API 26 and the permission RECORD_AUDIO. A host overrides what it wants otherwise.
+ * echo, and the audio focus. Needs API 26 and the permission RECORD_AUDIO. A host overrides what it wants otherwise; one
+ * that sets mode and focus itself has them not managed.
  */
 open class AndroidDevices(
     private val context: Context,
     private val rate: Int = 16_000,
     private val source: Int = MediaRecorder.AudioSource.VOICE_COMMUNICATION,
     private val mode: Int = AudioManager.MODE_IN_COMMUNICATION,
+    private val managesFocus: Boolean = true,
 ) : AudioDevices {
     protected val manager: AudioManager = context.getSystemService(AudioManager::class.java)
 
@@ -85,19 +87,24 @@ open class AndroidDevices(
 
     override fun begin(news: AudioNews): Boolean {
         end()
+        val devices = Devices(news)
+        val recordings = Recordings(news)
+        manager.registerAudioDeviceCallback(devices, handler)
+        if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.Q) manager.registerAudioRecordingCallback(recordings, handler)
+        val stop = {
+            manager.unregisterAudioDeviceCallback(devices)
+            if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.Q) manager.unregisterAudioRecordingCallback(recordings)
+        }
+        end = stop
+        if (!managesFocus) return true
         val modeBefore = manager.mode
         manager.mode = mode
         val focus = AudioFocusRequest.Builder(AudioManager.AUDIOFOCUS_GAIN_TRANSIENT)
             .setAudioAttributes(attributes)
             .setOnAudioFocusChangeListener({ change -> focusChanged(change, news) }, handler)
             .build()
-        val devices = Devices(news)
-        val recordings = Recordings(news)
-        manager.registerAudioDeviceCallback(devices, handler)
-        if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.Q) manager.registerAudioRecordingCallback(recordings, handler)
         end = {
-            manager.unregisterAudioDeviceCallback(devices)
-            if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.Q) manager.unregisterAudioRecordingCallback(recordings)
+            stop()
             manager.abandonAudioFocusRequest(focus)
             manager.mode = modeBefore
         }
@@ -156,7 +163,8 @@ private class AndroidSpeaker(private val track: AudioTrack) : Speaker {
     override fun write(samples: FloatArray, from: Int, count: Int): Int {
         val pcm = ByteBuffer.allocate(count * 2).order(ByteOrder.nativeOrder())
         for (at in from until from + count) pcm.putShort((samples[at].coerceIn(-1f, 1f) * 32_767f).toInt().toShort())
-        val bytes = track.write(pcm.array(), 0, count * 2, AudioTrack.WRITE_NON_BLOCKING)
+        pcm.flip()
+        val bytes = track.write(pcm, count * 2, AudioTrack.WRITE_NON_BLOCKING)
         return if (bytes < 0) bytes else bytes / 2
     }
 

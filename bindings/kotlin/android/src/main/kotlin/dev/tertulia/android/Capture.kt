@@ -18,6 +18,7 @@ internal class Capture(
     private val session: AudioSession,
     private val devices: AudioDevices,
     private val onFault: (AudioFault, Throwable?) -> Unit,
+    private val onSamples: () -> Unit,
 ) : AutoCloseable {
     private val lock = ReentrantLock()
     private val changed = lock.newCondition()
@@ -26,6 +27,9 @@ internal class Capture(
     private var isSilenced = false
     private var route = 0
     private var isInterrupted = false
+
+    /** The host knows of no fault. */
+    private var isTold = true
     private var lastFault: AudioFault? = null
 
     @Volatile private var lastSamples = System.nanoTime()
@@ -112,14 +116,18 @@ internal class Capture(
     }
 
     /** Gives the session a block, unless the microphone was taken away while it was read. */
-    private fun give(route: Int, isMuted: Boolean, isSilent: Boolean, push: () -> Unit) = lock.withLock {
-        if (!isOpen || isHeld || isSilenced || isMuted || route != this.route || isSilent && isInterrupted) return
-        lastFault = null
-        if (isInterrupted) {
-            isInterrupted = false
-            runCatching { session.inputResumed() }
+    private fun give(route: Int, isMuted: Boolean, isSilent: Boolean, push: () -> Unit) {
+        val isNews = lock.withLock {
+            if (!isOpen || isHeld || isSilenced || isMuted || route != this.route || isSilent && isInterrupted) return
+            lastFault = null
+            if (isInterrupted) {
+                isInterrupted = false
+                runCatching { session.inputResumed() }
+            }
+            push()
+            !isTold.also { isTold = true }
         }
-        push()
+        if (isNews) onSamples()
     }
 
     private fun watch() {
@@ -137,6 +145,7 @@ internal class Capture(
         val isNew = lock.withLock {
             if (!isInterrupted && isOpen) runCatching { session.inputInterrupted() }
             isInterrupted = true
+            isTold = false
             (fault != null && fault != lastFault).also { if (fault != null) lastFault = fault }
         }
         if (fault != null && isNew) onFault(fault, error)

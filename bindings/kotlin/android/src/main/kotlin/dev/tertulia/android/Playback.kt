@@ -1,7 +1,5 @@
 package dev.tertulia.android
 
-import dev.tertulia.TertuliaEvent
-import dev.tertulia.TertuliaEventKind
 import java.util.concurrent.locks.ReentrantLock
 import kotlin.concurrent.thread
 import kotlin.concurrent.withLock
@@ -38,16 +36,15 @@ internal class Playback(
         }
     }
 
-    fun take(event: TertuliaEvent) {
-        when (val kind = event.kind) {
-            is TertuliaEventKind.ReplyAudioDelta ->
-                change { chunks += Chunk(event.turn!!, kind.rate, kind.samples()) }
-            TertuliaEventKind.PlaybackPause -> change { isPaused = true }
-            TertuliaEventKind.PlaybackResume -> change { isPaused = false }
-            TertuliaEventKind.PlaybackFlush -> change { flush(event.turn) }
-            else -> {}
-        }
-    }
+    /** Plays mono samples after those that are there. */
+    fun play(turn: ULong, rate: Int, samples: FloatArray) = change { chunks += Chunk(turn, rate, samples) }
+
+    fun pause() = change { isPaused = true }
+
+    fun resume() = change { isPaused = false }
+
+    /** Drops what was not played, and reports a last time how much of the turn was. */
+    fun flush(turn: ULong?) = change { drop(turn) }
 
     fun hold(hold: Boolean) = change { isHeld = hold }
 
@@ -67,7 +64,7 @@ internal class Playback(
         changed.signalAll()
     }
 
-    private fun flush(turn: ULong?) {
+    private fun drop(turn: ULong?) {
         report(isLast = true)
         if (turn != null && parts.none { it.turn == turn }) runCatching { session.played(turn, 0u) }
         chunks.clear()
