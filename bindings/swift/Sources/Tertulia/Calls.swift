@@ -39,20 +39,6 @@ private final class BackendExecutor: TaskExecutor {
     }
 }
 
-/// A value behind a lock.
-final class Locked<Value>: @unchecked Sendable {
-    private let lock = NSLock()
-    private var value: Value
-
-    init(_ value: Value) { self.value = value }
-
-    func withLock<T, E: Error>(_ work: (inout Value) throws(E) -> T) throws(E) -> T {
-        lock.lock()
-        defer { lock.unlock() }
-        return try work(&value)
-    }
-}
-
 extension Duration {
     /// Whole milliseconds, at least 0.
     var milliseconds: UInt64 {

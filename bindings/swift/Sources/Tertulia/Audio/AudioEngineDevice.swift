@@ -3,7 +3,8 @@
 
 /// Microphone and loudspeaker by AVAudioEngine, with the system's voice processing: echo cancellation, noise suppression and gain control.
 ///
-/// It owns the app's audio session on iOS. Give `configuresSession: false` where the app sets category and activation itself.
+/// It owns the app's audio session on iOS. Give `configuresSession: false` where the app sets category and activation itself, and
+/// `asksForPermission: false` where it asks the user itself.
 public final class AudioEngineDevice: AudioDevice, @unchecked Sendable {
     public let notifications: AsyncStream<AudioRouteController.Event>
 
@@ -29,11 +30,11 @@ public final class AudioEngineDevice: AudioDevice, @unchecked Sendable {
         var atPause: AVAudioFramePosition?
     }
 
-    public init(configuresSession: Bool = true) {
+    public init(configuresSession: Bool = true, asksForPermission: Bool = true) {
         self.configuresSession = configuresSession
         (notifications, continuation) = AsyncStream.makeStream()
         observe()
-        askForPermission()
+        if asksForPermission { askForPermission() }
     }
 
     deinit {

@@ -22,13 +22,22 @@ public protocol AudioDevice: AnyObject, Sendable {
     func flushPlayback() -> UInt64
 }
 
+/// The calls of a session that audio needs. They fail where it is closed.
+protocol AudioSession: Sendable {
+    func pushAudio(_ samples: UnsafeBufferPointer<Float>, rate: UInt32) throws
+    func inputInterrupted() throws
+    func inputResumed() throws
+    func played(turn: UInt64, samplesTotal: UInt64) throws
+}
+
 /// Ties a session to a device: microphone audio into the session, replies to the loudspeaker, and reports of what was played.
 ///
 /// The host reads the session's events and gives each to `handle`. `AudioRouteController` decides what becomes of a route that changes.
 public actor AudioLink {
-    private let session: TertuliaSession
+    private let session: any AudioSession
     private let device: any AudioDevice
     private let onProblem: @Sendable (MicrophoneProblem?) -> Void
+    private let onRoute: @Sendable () -> Void
     private let hasAudio = Locked(false)
     private var route = AudioRouteController()
     private var tasks: [Task<Void, Never>] = []
@@ -42,9 +51,12 @@ public actor AudioLink {
         var generation = 0
     }
 
-    /// `onProblem` is told why the microphone gives nothing, and nil when it works again.
-    public init(session: TertuliaSession, device: any AudioDevice, onProblem: @escaping @Sendable (MicrophoneProblem?) -> Void) {
-        (self.session, self.device, self.onProblem) = (session, device, onProblem)
+    /// A session of any package; `onRoute` is told of the platform's changes of the route.
+    init(
+        audio: any AudioSession, device: any AudioDevice, onProblem: @escaping @Sendable (MicrophoneProblem?) -> Void,
+        onRoute: @escaping @Sendable () -> Void = {}
+    ) {
+        (session, self.device, self.onProblem, self.onRoute) = (audio, device, onProblem, onRoute)
     }
 
     deinit { tasks.forEach { $0.cancel() } }
@@ -54,7 +66,7 @@ public actor AudioLink {
         if tasks.isEmpty {
             let notifications = device.notifications
             tasks = [
-                Task { [weak self] in for await event in notifications { await self?.change(event) } },
+                Task { [weak self] in for await event in notifications { await self?.notified(event) } },
                 Task { [weak self] in
                     while (try? await Task.sleep(for: .milliseconds(250))) != nil { await self?.change(.tick) }
                 },
@@ -71,22 +83,19 @@ public actor AudioLink {
         flush()
     }
 
-    /// Plays, pauses or flushes as an event of the session says.
-    public func handle(_ event: TertuliaEvent) {
-        switch event.kind {
-        case .replyAudioDelta(let audio): play(audio, turn: event.turn)
-        case .playbackPause: device.pausePlayback()
-        case .playbackResume: device.resumePlayback()
-        case .playbackFlush: flush()
-        default: break
-        }
-    }
+    /// Lets go of the microphone and pauses, as an interruption does, until `start`.
+    func hold() { change(.interruptionBegan) }
 
-    private func play(_ audio: ReplyAudio, turn: UInt64?) {
+    func pause() { device.pausePlayback() }
+
+    func resume() { device.resumePlayback() }
+
+    /// Plays mono samples after those that are there.
+    func play(_ pcm: Data, rate: UInt32, turn: UInt64?) {
         if playback.turn != turn { playback = Playback(turn: turn, generation: playback.generation) }
-        let (generation, samples) = (playback.generation, UInt64(audio.pcm.count / MemoryLayout<Float>.size))
+        let (generation, samples) = (playback.generation, UInt64(pcm.count / MemoryLayout<Float>.size))
         do {
-            try device.play(audio.pcm, rate: audio.rate) { [weak self] in
+            try device.play(pcm, rate: rate) { [weak self] in
                 Task { await self?.wasPlayed(samples, generation: generation) }
             }
         } catch { onProblem(.startFailed("playback: \(error)")) }
@@ -98,7 +107,8 @@ public actor AudioLink {
         report()
     }
 
-    private func flush() {
+    /// Drops what was not played, and reports a last time how much of the turn was.
+    func flush() {
         playback.generation += 1
         playback.played += device.flushPlayback()
         report()
@@ -109,6 +119,11 @@ public actor AudioLink {
         guard let turn = playback.turn else { return }
         // It fails where the turn has ended.
         try? session.played(turn: turn, samplesTotal: playback.played)
+    }
+
+    private func notified(_ event: AudioRouteController.Event) {
+        if case .routeChanged = event { onRoute() }
+        change(event)
     }
 
     private func change(_ event: AudioRouteController.Event) {
