@@ -33,14 +33,16 @@ Functions::Body ofSamples(OfSamples call) {
   });
 }
 
-/// erase(task, engine, ids): a job, after the sessions were closed.
-jsi::Value erase(const Arguments& arguments) {
+using Waits = std::function<int32_t(tertulia_engine*, tertulia_job**, tertulia_error**)>;
+
+/// A job that begins after sessions were closed: it takes a task, and waits on the engine's thread.
+jsi::Value beginsLater(const Arguments& arguments, Waits begin) {
   auto engine = arguments.handle<Engine>(1);
-  engine->lane.post([task = arguments.number(0), raw = engine->raw, ids = arguments.optionalText(2),
+  engine->lane.post([task = arguments.number(0), raw = engine->raw, begin = std::move(begin),
                      weak = std::weak_ptr(arguments.bridge)] {
     tertulia_job* raw_job = nullptr;
     tertulia_error* error = nullptr;
-    auto code = tertulia_engine_erase(raw, pointer(ids), &raw_job, &error);
+    auto code = begin(raw, &raw_job, &error);
     Outcome outcome = Failure{};
     if (code == TERTULIA_OK) {
       auto job = std::make_shared<Job>(raw_job);
@@ -53,11 +55,21 @@ jsi::Value erase(const Arguments& arguments) {
   return jsi::Value::undefined();
 }
 
-/// rotateStoreKey(engine, buffer?, start, length)
-int32_t rotateStoreKey(const Arguments& arguments, tertulia_engine* engine, tertulia_job** job, tertulia_error** error) {
-  auto key = arguments.bytes(1);
-  if (key.size != 0 && key.size != 32) return TERTULIA_ERROR_INVALID_ARGUMENT;
-  return tertulia_engine_rotate_store_key(engine, key.size == 0 ? nullptr : key.data, job, error);
+/// erase(task, engine, ids): a job.
+jsi::Value erase(const Arguments& arguments) {
+  return beginsLater(arguments, [ids = arguments.optionalText(2)](auto* engine, auto** job, auto** error) {
+    return tertulia_engine_erase(engine, pointer(ids), job, error);
+  });
+}
+
+/// rotateStoreKey(task, engine, buffer, start, length): a job.
+jsi::Value rotateStoreKey(const Arguments& arguments) {
+  auto bytes = arguments.bytes(2);
+  std::vector<uint8_t> key(bytes.data, bytes.data + bytes.size);
+  return beginsLater(arguments, [key = std::move(key)](auto* engine, auto** job, auto** error) -> int32_t {
+    if (!key.empty() && key.size() != 32) return TERTULIA_ERROR_INVALID_ARGUMENT;
+    return tertulia_engine_rotate_store_key(engine, key.empty() ? nullptr : key.data(), job, error);
+  });
 }
 
 /// jobNext(task, job): the next item; undefined once it is over.
@@ -98,7 +110,7 @@ void addJobFunctions(Functions& functions) {
   functions.add("compactStore", begins([](const Arguments&, auto* engine, auto** job, auto** error) {
                   return tertulia_engine_compact_store(engine, job, error);
                 }));
-  functions.add("rotateStoreKey", begins(rotateStoreKey));
+  functions.add("rotateStoreKey", rotateStoreKey);
   functions.add("erase", erase);
   functions.add("jobNext", next);
   functions.add("jobCancel", [](const Arguments& arguments) {

@@ -228,7 +228,8 @@ export class TertuliaEngine {
 
   /** Gives the store another key of 32 bytes, or takes the encryption away. */
   async rotateStoreKey(key?: Uint8Array, options?: JobOptions): Promise<void> {
-    await this.job(() => native.rotateStoreKey(this.handle, ...sliceOf(key ?? new ArrayBuffer(0))), options);
+    const bytes = sliceOf(key ?? new ArrayBuffer(0));
+    await this.job(() => later<JobHandle>((task) => native.rotateStoreKey(task, this.handle, ...bytes)), options);
   }
 
   /** Stops computing and closes the store, for an app that goes to the background, and tells what still runs then. */

@@ -57,7 +57,7 @@ export interface Native {
   importSession(engine: EngineHandle, path: string, newId: string | undefined): JobHandle;
   verifyStore(engine: EngineHandle): JobHandle;
   compactStore(engine: EngineHandle): JobHandle;
-  rotateStoreKey(engine: EngineHandle, ...key: Slice): JobHandle;
+  rotateStoreKey(task: Task, engine: EngineHandle, ...key: Slice): void;
   erase(task: Task, engine: EngineHandle, sessions: string | undefined): void;
   jobNext(task: Task, job: JobHandle): void;
   jobCancel(job: JobHandle): void;
