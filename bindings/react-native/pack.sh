@@ -14,6 +14,9 @@ node generate.mjs --check
 cp -r ./*.json ./*.podspec ./*.cjs README.md src cpp android ios "$work"
 mkdir "$work/include"
 cp ../../include/tertulia.h "$work/include"
+mkdir "$work/android/src/main/kotlin/dev/tertulia/android" "$work/ios/devices"
+./devices.sh "$work/android/src/main/kotlin/dev/tertulia/android" kotlin
+./devices.sh "$work/ios/devices" swift
 node spec.mjs "$work/generated"
 for library in "$@"; do
     case "$library" in

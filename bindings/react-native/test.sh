@@ -76,6 +76,8 @@ node test/bundle.mjs test/hermes.ts "$work/hermes.js" --hermes
 "$TOOLS/node_modules/hermes-engine-cli/linux64-bin/hermes" "$work/hermes.js" | tee "$work/said"
 grep -q '1 passed, 0 failed' "$work/said"
 
+"$root/bindings/react-native/test/android.sh" "$cache/package" "$library"
+
 mkdir "$work/stores"
 play test/main '' "$work/stores"
 play test/reload "$work/stores"

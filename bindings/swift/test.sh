@@ -62,4 +62,5 @@ in_root "echo '@import TertuliaFFI; int size = sizeof(RustBuffer);' | /usr/libex
 in_root 'swiftc -swift-version 5 -parse-as-library -emit-module -module-name AVFoundation -o /app/AVFoundation.swiftmodule Tests/AppleStub/*.swift
   swiftc -swift-version 6 -package-name w -typecheck -warnings-as-errors -I /app -I /swift-build/debug/Modules \
     -Xcc -fmodule-map-file=Sources/TertuliaFFI/module.modulemap Sources/Tertulia/*.swift Sources/Tertulia/Audio/*.swift'
+../react-native/test/apple.sh "$library"
 echo 'the Swift package: ok'

@@ -63,8 +63,18 @@ void Bridge::add(const std::shared_ptr<Engine>& engine) {
   engines_.push_back(engine);
 }
 
+void Bridge::add(const std::shared_ptr<AudioRun>& audio) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  std::erase_if(audios_, [](const auto& audio) { return audio.expired(); });
+  audios_.push_back(audio);
+}
+
 void Bridge::close() {
   std::lock_guard<std::mutex> lock(mutex_);
+  for (auto& weak : audios_) {
+    if (auto audio = weak.lock()) audio->stop();
+  }
+  audios_.clear();
   for (auto& weak : engines_) {
     if (auto engine = weak.lock()) Reaper::take(engine->raw);
   }

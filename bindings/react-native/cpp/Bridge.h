@@ -35,6 +35,7 @@ using Value = std::function<jsi::Value(jsi::Runtime&)>;
 /// The end of a task.
 using Outcome = std::variant<Value, Failure>;
 
+class AudioRun;
 class Engine;
 
 /// The way into one runtime. It holds nothing of JavaScript's itself: the functions belong to the runtime, which drops them
@@ -61,8 +62,9 @@ class Bridge : public std::enable_shared_from_this<Bridge> {
 
   /// Keeps in mind an engine, which does not outlive the runtime.
   void add(const std::shared_ptr<Engine>& engine);
+  void add(const std::shared_ptr<AudioRun>& audio);
 
-  /// The runtime ends: shuts all engines down, on a thread of their own.
+  /// The runtime ends: stops all audio and shuts all engines down, on threads of their own.
   void close();
 
  private:
@@ -71,6 +73,7 @@ class Bridge : public std::enable_shared_from_this<Bridge> {
   std::weak_ptr<react::CallbackWrapper> deliver_;
   std::weak_ptr<react::CallbackWrapper> makeError_;
   std::vector<std::weak_ptr<Engine>> engines_;
+  std::vector<std::weak_ptr<AudioRun>> audios_;
 };
 
 }  // namespace tertulia

@@ -81,6 +81,7 @@ class Functions {
 
 void addEngineFunctions(Functions& functions);
 void addSessionFunctions(Functions& functions);
+void addAudioFunctions(Functions& functions);
 void addJobFunctions(Functions& functions);
 void addModelFunctions(Functions& functions);
 

@@ -1,7 +1,5 @@
 #include "Handles.h"
 
-#include <unordered_map>
-
 namespace tertulia {
 
 namespace {
@@ -83,6 +81,13 @@ void Watch::wake(void* userData) noexcept {
   if (auto bridge = target->bridge.lock()) {
     bridge->deliver("wake", static_cast<double>(id), {}, [target] { target->isPosted = false; });
   }
+}
+
+std::shared_ptr<Feed> Engine::feed(const std::string& session) {
+  std::erase_if(feeds_, [](const auto& entry) { return entry.second.expired(); });
+  auto feed = feeds_[session].lock();
+  if (!feed) feeds_[session] = feed = std::make_shared<Feed>();
+  return feed;
 }
 
 }  // namespace tertulia

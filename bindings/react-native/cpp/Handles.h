@@ -3,7 +3,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <unordered_map>
 
+#include "Audio.h"
 #include "Bridge.h"
 #include "Lane.h"
 
@@ -33,11 +35,23 @@ class Watch {
 /// An object that JavaScript holds and hands back, and does not look into.
 class Handle : public jsi::HostObject {};
 
+/// Takes an event of the library's.
+template <typename Next>
+int32_t take(SessionEvent& event, Next next) {
+  tertulia_event* raw = nullptr;
+  auto code = next(&raw);
+  if (code != TERTULIA_OK || raw == nullptr) return code;
+  event.raw = std::shared_ptr<tertulia_event>(raw, tertulia_event_free);
+  event.json = tertulia_event_json(raw);
+  return code;
+}
+
 /// Where events are read.
 class Source : public Handle {
  public:
   explicit Source(std::weak_ptr<Bridge> bridge) : watch(std::move(bridge)) {}
-  virtual int32_t next(tertulia_event** event, tertulia_error** error) = 0;
+  /// The next event that is there; without a text where there is none.
+  virtual int32_t next(SessionEvent& event, tertulia_error** error) = 0;
   virtual int32_t setWakeup(tertulia_error** error) = 0;
   const Watch watch;
 };
@@ -46,30 +60,57 @@ class Engine : public Source {
  public:
   Engine(tertulia_engine* raw, std::weak_ptr<Bridge> bridge) : Source(std::move(bridge)), raw(raw) {}
   ~Engine() override { Reaper::take(raw); }
-  int32_t next(tertulia_event** event, tertulia_error** error) override {
-    return tertulia_engine_next_event(raw, 0, event, error);
+  int32_t next(SessionEvent& event, tertulia_error** error) override {
+    return take(event, [&](auto** next) { return tertulia_engine_next_event(raw, 0, next, error); });
   }
   int32_t setWakeup(tertulia_error** error) override {
     return tertulia_engine_set_wakeup(raw, Watch::wake, watch.userData(), error);
   }
 
+  /// What all handles of a session share. JavaScript thread.
+  std::shared_ptr<Feed> feed(const std::string& session);
+
   tertulia_engine* const raw;
   /// Calls that wait for the disk, in order.
   Lane lane;
+
+ private:
+  std::unordered_map<std::string, std::weak_ptr<Feed>> feeds_;
 };
 
 class Session : public Source {
  public:
-  Session(tertulia_session* raw, std::weak_ptr<Bridge> bridge) : Source(std::move(bridge)), raw(raw) {}
-  ~Session() override { tertulia_session_free(raw); }
-  int32_t next(tertulia_event** event, tertulia_error** error) override {
-    return tertulia_session_next_event(raw, 0, event, error);
+  Session(tertulia_session* raw, std::string id, const std::shared_ptr<Engine>& engine, std::weak_ptr<Bridge> bridge)
+      : Source(std::move(bridge)), owned(raw, tertulia_session_free), raw(raw), id(std::move(id)), engine(engine),
+        feed(engine->feed(this->id)) {}
+  ~Session() override { feed->unwatch(watch.id); }
+  int32_t next(SessionEvent& event, tertulia_error** error) override {
+    if (feed->take(event)) return TERTULIA_OK;
+    return take(event, [&](auto** next) { return tertulia_session_next_event(raw, 0, next, error); });
   }
   int32_t setWakeup(tertulia_error** error) override {
+    feed->unwatch(watch.id);
+    feed->watch(watch.id, [data = watch.userData()] { Watch::wake(data); });
+    // Audio that reads has set it first.
+    if (feed->isTaken()) return TERTULIA_OK;
     return tertulia_session_set_wakeup(raw, Watch::wake, watch.userData(), error);
   }
 
+  const std::shared_ptr<tertulia_session> owned;
   tertulia_session* const raw;
+  const std::string id;
+  /// A session does not keep its engine alive.
+  const std::weak_ptr<Engine> engine;
+  const std::shared_ptr<Feed> feed;
+};
+
+/// The audio of a session. Where JavaScript has no more of it, it ends.
+class Audio : public Handle {
+ public:
+  explicit Audio(std::shared_ptr<AudioRun> run) : run(std::move(run)) {}
+  ~Audio() override { run->stop(); }
+
+  const std::shared_ptr<AudioRun> run;
 };
 
 class Job : public Handle {

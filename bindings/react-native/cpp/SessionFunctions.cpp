@@ -4,21 +4,19 @@ namespace tertulia {
 
 namespace {
 
-/// nextEvent(source): undefined, or an object with `json`, and `audio` where it has some.
+/// nextEvent(source): undefined, or an object with `json`, and `audio` where it has some that is not played natively.
 jsi::Value nextEvent(const Arguments& arguments) {
   auto& runtime = arguments.runtime;
-  tertulia_event* raw = nullptr;
+  SessionEvent event;
   tertulia_error* error = nullptr;
-  arguments.check(arguments.handle<Source>(0)->next(&raw, &error), error);
-  if (raw == nullptr) return jsi::Value::undefined();
-  std::shared_ptr<tertulia_event> event(raw, tertulia_event_free);
+  arguments.check(arguments.handle<Source>(0)->next(event, &error), error);
+  if (event.json.empty()) return jsi::Value::undefined();
   jsi::Object object(runtime);
-  object.setProperty(runtime, "json", string(runtime, tertulia_event_json(raw)));
+  object.setProperty(runtime, "json", string(runtime, event.json.c_str()));
   size_t count = 0;
   uint32_t rate = 0;
-  if (const float* samples = tertulia_event_audio(raw, &count, &rate)) {
-    object.setProperty(runtime, "audio", arrayBuffer(runtime, samples, count * sizeof *samples));
-  }
+  const float* samples = event.raw ? tertulia_event_audio(event.raw.get(), &count, &rate) : nullptr;
+  if (samples) object.setProperty(runtime, "audio", arrayBuffer(runtime, samples, count * sizeof *samples));
   return object;
 }
 
@@ -33,9 +31,10 @@ jsi::Value watch(const Arguments& arguments) {
 jsi::Value session(const Arguments& arguments) {
   tertulia_session* raw = nullptr;
   tertulia_error* error = nullptr;
-  auto code = tertulia_engine_session(arguments.handle<Engine>(0)->raw, arguments.text(1).c_str(), &raw, &error);
-  arguments.check(code, error);
-  auto session = std::make_shared<Session>(raw, arguments.bridge);
+  auto engine = arguments.handle<Engine>(0);
+  auto id = arguments.text(1);
+  arguments.check(tertulia_engine_session(engine->raw, id.c_str(), &raw, &error), error);
+  auto session = std::make_shared<Session>(raw, std::move(id), engine, arguments.bridge);
   return jsi::Object::createFromHostObject(arguments.runtime, std::move(session));
 }
 

@@ -20,6 +20,7 @@ jsi::Object TertuliaModule::native(jsi::Runtime& runtime) {
   });
   tertulia::addEngineFunctions(functions);
   tertulia::addSessionFunctions(functions);
+  tertulia::addAudioFunctions(functions);
   tertulia::addJobFunctions(functions);
   tertulia::addModelFunctions(functions);
   return functions.take();

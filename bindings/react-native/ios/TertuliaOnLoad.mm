@@ -1,8 +1,9 @@
-// Makes the module known before JavaScript asks for it.
+// Makes the module and the devices known before JavaScript asks for them.
 #import <Foundation/Foundation.h>
 
 #include <ReactCommon/CxxTurboModuleUtils.h>
 
+#include "AppleAudio.h"
 #include "TertuliaModule.h"
 
 @interface TertuliaOnLoad : NSObject
@@ -15,6 +16,7 @@
   facebook::react::registerCxxModuleToGlobalModuleMap(
       std::string(TertuliaModule::kModuleName),
       [](std::shared_ptr<facebook::react::CallInvoker> invoker) { return std::make_shared<TertuliaModule>(invoker); });
+  tertulia::AudioPlatform::set(tertulia::appleAudio());
 }
 
 @end

@@ -14,6 +14,7 @@ export { ModelStore } from './models';
 export type { ModelInfo, ModelRole, PlannedFile, PullPhase, PullPlan, PullProgress } from './models';
 export { setLog } from './native';
 export type { TertuliaSession } from './session';
+export type { AudioChange, AudioFault, AudioOptions, SessionAudio } from './sessionAudio';
 export { ErrorCode } from './generated';
 export type * from './generated';
 

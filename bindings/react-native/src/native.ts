@@ -9,12 +9,16 @@ export type EngineHandle = Handle<'engine'>;
 export type SessionHandle = Handle<'session'>;
 export type JobHandle = Handle<'job'>;
 export type SinkHandle = Handle<'sink'>;
+export type AudioHandle = Handle<'audio'>;
 
 /** A text in JSON, samples, or both. */
 export interface Data { readonly json: string; readonly audio?: ArrayBuffer }
 
 /** A request to a backend of the host's. */
 export interface RawRequest extends Data { readonly name: string; readonly sink: SinkHandle }
+
+/** The type of a change of a session's audio, or a fault; the detail is for logs. */
+export interface AudioNews { readonly news: string; readonly detail: string }
 
 /** A backend in the options of an engine; its languages with commas. */
 export interface BackendEntry {
@@ -49,6 +53,9 @@ export interface Native {
   pushAudioI16(session: SessionHandle, ...rest: [...Slice, rate: number]): void;
   pushPlayback(session: SessionHandle, ...rest: [...Slice, rate: number]): void;
   pushEncoded(session: SessionHandle, ...rest: Slice): number;
+  startAudio(task: Task, session: SessionHandle, options: string, watch: number): void;
+  stopAudio(task: Task, audio: AudioHandle): void;
+  holdAudio(audio: AudioHandle, isHeld: number): void;
   transcribe(engine: EngineHandle, ...rest: [...Slice, rate: number, languages: string | undefined]): JobHandle;
   listen(engine: EngineHandle, ...rest: [...Slice, rate: number, languages: string | undefined]): JobHandle;
   synthesize(engine: EngineHandle, request: string): JobHandle;
@@ -82,6 +89,7 @@ export const native = NativeTertulia.native() as unknown as Native;
 /** Those that wait for a task, a wakeup or a request, by its number. */
 const tasks = new Map<number, { resolve: (value: unknown) => void; reject: (error: unknown) => void }>();
 const watches = new Map<number, () => void>();
+const audios = new Map<number, (news: AudioNews) => void>();
 const backends = new Map<number, (request: RawRequest) => void>();
 const requests = new Map<string, () => void>();
 let onLog: ((level: number, target: string, line: string) => void) | undefined;
@@ -99,6 +107,9 @@ function deliver(kind: string, id: number, value: unknown): void {
     }
     case 'wake':
       watches.get(id)?.();
+      break;
+    case 'audio':
+      audios.get(id)?.(value as AudioNews);
       break;
     case 'request':
       // Without its backend the request is dropped, and ends.
@@ -144,6 +155,16 @@ export function watch(source: EngineHandle | SessionHandle, wake: () => void): n
 
 export function unwatch(id: number): void {
   watches.delete(id);
+}
+
+/** A number for the audio of a session, until the last change is told. */
+export function addAudio(told: (news: AudioNews) => void): number {
+  audios.set(++last, told);
+  return last;
+}
+
+export function removeAudio(id: number): void {
+  audios.delete(id);
 }
 
 /** A number for a backend of the host's, until no engine uses it any more. */

@@ -3,6 +3,7 @@ import type { TertuliaEngine } from './engine';
 import { EventReader, type ReplyTexts } from './events';
 import type { SessionConfig, SessionUpdate, TertuliaEvent, TurnId } from './generated';
 import { native, type SessionHandle } from './native';
+import { startAudio, type AudioOptions, type SessionAudio } from './sessionAudio';
 
 /**
  * A handle of an open session. It keeps its engine, but not the session open: `close` and `end` do, and the engine's end.
@@ -37,6 +38,15 @@ export class TertuliaSession {
   /** The settings for the next turn. */
   get config(): SessionConfig {
     return this.call<SessionConfig>('config');
+  }
+
+  /**
+   * Opens the device's microphone and loudspeaker for this session, and asks for the permission. Until it is closed the
+   * samples of replies are played and not in the events; what was played is reported. One audio at a time: another fails
+   * with EventsTaken, and with Unsupported where the platform has none.
+   */
+  startAudio(options: AudioOptions = {}): Promise<SessionAudio> {
+    return startAudio(this.handle, options);
   }
 
   /**

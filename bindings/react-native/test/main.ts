@@ -2,6 +2,7 @@
 import './collected.test';
 import './turns.test';
 import './store.test';
+import './audio.test';
 import './ends.test';
 import { run } from './harness';
 

@@ -4,6 +4,8 @@ import { ALOUD, NONE, RATE, REPLY, SOUND, backends, chat, isEnd, of, only, until
 import { equal, host, main, ok, sleep } from './harness';
 
 const RELOADS = 40;
+declare const globalThis: { devices: { set(how: number): void; open(): number } };
+const { devices } = globalThis;
 const options = { ...NONE, store: { path: `${host.arguments[0]}/reloaded.redb` } };
 
 main(async () => {
@@ -22,7 +24,12 @@ main(async () => {
     const turn = only((await engine.turns(id)).turns);
     ok(turn.userText === 'Hola.', turn);
   }
+  // The devices of the life before are closed by themselves.
+  for (let n = 0; n < 100 && devices.open() > 0; n++) await sleep(10);
+  equal(devices.open(), 0, 'open devices');
+  devices.set(1);
   const session = await engine.createSession(ALOUD);
+  if (host.generation % 2 === 0) await session.startAudio();
   session.sendText('Hola.');
   await until(session, ({ type }) => type === (hangs === 3 ? 'turn_finished' : 'reply_text_delta'));
   if (host.generation === RELOADS) {

@@ -17,6 +17,7 @@
 
 using namespace facebook;
 
+void addDevices(jsi::Runtime& runtime, std::function<std::shared_ptr<tertulia::Bridge>()> bridge);
 void addTesting(jsi::Runtime& runtime, std::function<std::shared_ptr<tertulia::Bridge>()> bridge);
 
 namespace {
@@ -37,6 +38,7 @@ class App {
         *runtime_, [this](const std::string& name) { return module(name); }, nullptr, longLived_);
     addTimers();
     addHost();
+    addDevices(*runtime_, [this] { return module("Tertulia")->bridge; });
     addTesting(*runtime_, [this] { return module("Tertulia")->bridge; });
   }
 

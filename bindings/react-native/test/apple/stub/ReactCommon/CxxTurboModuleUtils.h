@@ -1,0 +1,11 @@
+// What TertuliaOnLoad.mm uses of React Native.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+namespace facebook::react {
+class CallInvoker;
+class TurboModule;
+void registerCxxModuleToGlobalModuleMap(std::string name,
+                                        std::function<std::shared_ptr<TurboModule>(std::shared_ptr<CallInvoker>)> make);
+}  // namespace facebook::react

@@ -1,0 +1,11 @@
+// What TertuliaOnLoad.mm uses of the module.
+#pragma once
+#include <ReactCommon/CxxTurboModuleUtils.h>
+namespace facebook::react {
+class TurboModule {};
+class TertuliaModule : public TurboModule {
+ public:
+  static constexpr const char* kModuleName = "Tertulia";
+  explicit TertuliaModule(std::shared_ptr<CallInvoker> invoker);
+};
+}  // namespace facebook::react
