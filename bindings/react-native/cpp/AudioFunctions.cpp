@@ -4,7 +4,7 @@ namespace tertulia {
 
 namespace {
 
-/// What the audio's threads tell of a session; `watch` is the number under which JavaScript learns it.
+/// Tells JavaScript of changes of a session's audio, under the number `watch`; any thread.
 std::function<void(const char*, const char*)> newsOf(std::weak_ptr<Bridge> weak, double watch) {
   return [weak = std::move(weak), watch](const char* news, const char* detail) {
     auto bridge = weak.lock();

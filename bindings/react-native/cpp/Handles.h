@@ -67,7 +67,7 @@ class Engine : public Source {
     return tertulia_engine_set_wakeup(raw, Watch::wake, watch.userData(), error);
   }
 
-  /// What all handles of a session share. JavaScript thread.
+  /// The feed that all handles of a session share. JavaScript thread.
   std::shared_ptr<Feed> feed(const std::string& session);
 
   tertulia_engine* const raw;

@@ -117,6 +117,7 @@ test('two audio objects for one session', async () => {
   await reply(other, other.say(REPLY));
   await Promise.all([audio.close(), audio.close()]);
   await audio.close();
+  equal((await fails(() => other.startAudio(), TertuliaError)).name, 'EventsTaken', 'a handle beside the one that reads');
   await (await session.startAudio()).close();
   equal(devices.open(), 0);
   await engine.shutDown();

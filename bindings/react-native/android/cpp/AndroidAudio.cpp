@@ -36,6 +36,17 @@ JNIEnv* environment() {
   return static_cast<JNIEnv*>(env);
 }
 
+/// A text of Java's for logs. Its UTF-8 is not everyone's beyond ASCII.
+std::string plain(JNIEnv* env, jstring text) {
+  const char* chars = env->GetStringUTFChars(text, nullptr);
+  std::string copy = chars == nullptr ? "" : chars;
+  if (chars != nullptr) env->ReleaseStringUTFChars(text, chars);
+  for (auto& letter : copy) {
+    if (static_cast<unsigned char>(letter) >= 0x80) letter = '?';
+  }
+  return copy;
+}
+
 /// Clears an exception of Java's, and gives its text; empty without one.
 std::string failure(JNIEnv* env) {
   auto* thrown = env->ExceptionOccurred();
@@ -47,9 +58,7 @@ std::string failure(JNIEnv* env) {
   if (env->ExceptionCheck()) {
     env->ExceptionClear();
   } else if (text != nullptr) {
-    const char* chars = env->GetStringUTFChars(text, nullptr);
-    why = chars;
-    env->ReleaseStringUTFChars(text, chars);
+    why = plain(env, text);
     env->DeleteLocalRef(text);
   }
   env->DeleteLocalRef(type);
@@ -115,19 +124,6 @@ class Android : public AudioPlatform {
   const Methods methods_;
 };
 
-class Text {
- public:
-  Text(JNIEnv* env, jstring text) : chars(env->GetStringUTFChars(text, nullptr)), env_(env), text_(text) {}
-  ~Text() { env_->ReleaseStringUTFChars(text_, chars); }
-  Text(const Text&) = delete;
-  Text& operator=(const Text&) = delete;
-  const char* const chars;
-
- private:
-  JNIEnv* const env_;
-  const jstring text_;
-};
-
 }  // namespace
 
 extern "C" {
@@ -139,6 +135,8 @@ JNIEXPORT void JNICALL Java_dev_tertulia_reactnative_NativeCalls_install(JNIEnv*
   auto open = env->GetStaticMethodID(type, "open", "(JLjava/lang/String;)Ldev/tertulia/reactnative/NativeAudio;");
   Methods methods{static_cast<jclass>(env->NewGlobalRef(type)), open, method("play", "(JI[F)V"), method("pause", "()V"),
                   method("resume", "()V"), method("flush", "(J)V"), method("hold", "(Z)V"), method("close", "()V")};
+  // One that is missing is an exception in Kotlin.
+  if (env->ExceptionCheck()) return static_cast<void>(machine = nullptr);
   AudioPlatform::set(std::make_shared<Android>(methods));
 }
 
@@ -164,7 +162,7 @@ JNIEXPORT void JNICALL Java_dev_tertulia_reactnative_NativeCalls_played(JNIEnv*,
 }
 
 JNIEXPORT void JNICALL Java_dev_tertulia_reactnative_NativeCalls_news(JNIEnv* env, jclass, jlong id, jstring news, jstring detail) {
-  AudioCalls::news(static_cast<uint64_t>(id), Text(env, news).chars, Text(env, detail).chars);
+  AudioCalls::news(static_cast<uint64_t>(id), plain(env, news).c_str(), plain(env, detail).c_str());
 }
 
 }  // extern "C"

@@ -141,7 +141,7 @@ check(first.now.onAudio == nil, "a microphone after the end")
 check(session.news.hasSuffix("closed"), session.news)
 testStop(session.engine)
 
-// What was played of an interrupted reply.
+// A reply that is interrupted in its middle.
 let second = next()
 second.state.withLock { $0.playsAtOnce = false }
 check(session.start() == "", "another audio")

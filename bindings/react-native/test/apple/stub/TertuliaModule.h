@@ -1,4 +1,4 @@
-// What TertuliaOnLoad.mm uses of the module.
+// The part of the module that TertuliaOnLoad.mm uses.
 #pragma once
 #include <ReactCommon/CxxTurboModuleUtils.h>
 namespace facebook::react {

@@ -1,4 +1,4 @@
-// What TertuliaOnLoad.mm uses of React Native.
+// The part of React Native that TertuliaOnLoad.mm uses.
 #pragma once
 #include <functional>
 #include <memory>
