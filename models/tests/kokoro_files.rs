@@ -52,7 +52,7 @@ fn the_converter_names_what_is_wrong_with_its_inputs() {
     let (empty, vocab) = (file("empty.onnx", b""), file("vocab.json", br#"{"vocab": {"a": 43}}"#));
     let out = folder.path().join("out.gguf");
     let none: [(&str, &Path); 0] = [];
-    let convert = |onnx: &Path, vocab: &Path| convert_onnx(onnx, vocab, &none, &out).err().map(|e| e.code());
+    let convert = |onnx: &Path, vocab: &Path| convert_onnx(onnx, vocab, &none, None, &out).err().map(|e| e.code());
     assert_eq!(convert(&empty, &vocab), Some(ErrorCode::ModelTruncated));
     assert_eq!(convert(&folder.path().join("absent"), &vocab), Some(ErrorCode::ModelMissing));
     assert_eq!(convert(&empty, &empty), Some(ErrorCode::ModelCorrupt));

@@ -1,5 +1,9 @@
 //! The host's pronunciations win, and those that no voice can speak are refused.
 
+#[path = "common/words.rs"]
+mod common;
+
+use common::pronunciations;
 use tertulia::backend::Lexicon;
 use tertulia::{ErrorCode, LanguageTag};
 use tertulia_models::text::{check_lexicon, phonemize};
@@ -19,10 +23,10 @@ fn tags(languages: &[&str]) -> Vec<LanguageTag> {
 #[test]
 fn an_entry_changes_the_sound_in_its_language_alone() {
     let lexicon = lexicon(&[("es", "xóchitl", "ˈsot͡ʃil"), ("en", "tomato", "təˈmɑːtoʊ")]);
-    let spanish = phonemize("Xóchitl come tomato.", &tags(&["es"]), &lexicon, false).unwrap();
+    let spanish = phonemize("Xóchitl come tomato.", &tags(&["es"]), &lexicon, false, pronunciations()).unwrap();
     assert_eq!(spanish[0].phonemes, "ˈsoʧil");
     assert_ne!(spanish[2].phonemes, "təˈmɑːtO");
-    let english = phonemize("A TOMATO!", &tags(&["en-US"]), &lexicon, false).unwrap();
+    let english = phonemize("A TOMATO!", &tags(&["en-US"]), &lexicon, false, pronunciations()).unwrap();
     assert_eq!(english[1].phonemes, "təˈmɑːtO");
     assert_eq!(english[1].text_span, 2..8);
     assert_eq!(english[1].trailing, "! ");
@@ -31,7 +35,8 @@ fn an_entry_changes_the_sound_in_its_language_alone() {
 #[test]
 fn an_entry_matches_whole_words_and_the_longest_wins() {
     let lexicon = lexicon(&[("en", "new york", "nuˈjɔɹk"), ("en", "new", "nu"), ("en", "c++", "siːplʌsplʌs")]);
-    let words = phonemize("New  York is newer, not new. C++!", &tags(&["en"]), &lexicon, false).unwrap();
+    let words =
+        phonemize("New  York is newer, not new. C++!", &tags(&["en"]), &lexicon, false, pronunciations()).unwrap();
     assert_eq!((words[0].phonemes.as_str(), words[0].text_span.clone()), ("nuˈjɔɹk", 0..9));
     assert_ne!(words[2].phonemes, "nu");
     assert_eq!(words[4].phonemes, "nu");
@@ -41,8 +46,11 @@ fn an_entry_matches_whole_words_and_the_longest_wins() {
 #[test]
 fn an_entry_wins_over_text_normalization() {
     let lexicon = lexicon(&[("en", "24/7", "ˈɔlwAz"), ("es", "ong", "ˈoŋ")]);
-    assert_eq!(phonemize("Open 24/7.", &tags(&["en"]), &lexicon, false).unwrap()[1].phonemes, "ˈɔlwAz");
-    assert_eq!(phonemize("Una ONG.", &tags(&["es"]), &lexicon, false).unwrap()[1].phonemes, "ˈoŋ");
+    assert_eq!(
+        phonemize("Open 24/7.", &tags(&["en"]), &lexicon, false, pronunciations()).unwrap()[1].phonemes,
+        "ˈɔlwAz"
+    );
+    assert_eq!(phonemize("Una ONG.", &tags(&["es"]), &lexicon, false, pronunciations()).unwrap()[1].phonemes, "ˈoŋ");
 }
 
 #[test]

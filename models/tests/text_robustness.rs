@@ -1,5 +1,9 @@
 //! No text is too strange or too long.
 
+#[path = "common/words.rs"]
+mod common;
+
+use common::pronunciations;
 use std::time::{Duration, Instant};
 use tertulia::LanguageTag;
 use tertulia_models::text::{normalize, phonemize};
@@ -137,7 +141,7 @@ fn random_texts_neither_panic_nor_lose_their_place() {
             }
         }
         let languages = if round % 3 == 0 { &languages[..] } else { &languages[round % 3 - 1..round % 3] };
-        let words = phonemize(&text, languages, &Default::default(), round % 2 == 0).unwrap();
+        let words = phonemize(&text, languages, &Default::default(), round % 2 == 0, pronunciations()).unwrap();
         let mut last = 0..0;
         for word in &words {
             assert!(text.get(word.text_span.clone()).is_some(), "{text:?}");
@@ -156,7 +160,7 @@ fn long_texts_take_time_in_proportion() {
         "El tren sale a las 7:45 y cuesta 12,50 €, Dra. Ruiz. ",
     ];
     let odd = ["a", "1", "1,", "\"", "-", "(", "[", "[a](", "I.", "a.", "é'", "@a.", "á ", "D. "];
-    phonemize("Warm up.", &languages(), &Default::default(), false).unwrap();
+    phonemize("Warm up.", &languages(), &Default::default(), false, pronunciations()).unwrap();
     for (pieces, len) in [(&prose[..], 600), (&odd[..], 500)] {
         for piece in pieces {
             let (short, long) = (time(piece, len), time(piece, 4 * len));
@@ -168,9 +172,20 @@ fn long_texts_take_time_in_proportion() {
 }
 
 #[test]
+fn a_run_of_marks_takes_time_in_proportion() {
+    for mark in [",", "\"", "(", "—", "tomato "] {
+        let text = mark.repeat(50_000);
+        let lexicon = [("en".parse().unwrap(), [("tomato".into(), "təˈmɑːtoʊ".into())].into())].into();
+        let start = Instant::now();
+        phonemize(&text, &languages()[..1], &lexicon, false, pronunciations()).unwrap();
+        assert!(start.elapsed() < Duration::from_secs(20), "{mark:?}: {:?}", start.elapsed());
+    }
+}
+
+#[test]
 fn a_hundred_kilobytes_are_spoken() {
     let text = "Hace frío y llueve. ".repeat(5_000);
-    let words = phonemize(&text, &languages(), &Default::default(), false).unwrap();
+    let words = phonemize(&text, &languages(), &Default::default(), false, pronunciations()).unwrap();
     assert_eq!(words.len(), 4 * 5_000);
     assert!(words.iter().all(|word| word.language.as_str() == "es"));
 }
@@ -178,7 +193,7 @@ fn a_hundred_kilobytes_are_spoken() {
 fn time(piece: &str, len: usize) -> Duration {
     let text = piece.repeat(len / piece.len());
     let start = Instant::now();
-    phonemize(&text, &languages(), &Default::default(), false).unwrap();
+    phonemize(&text, &languages(), &Default::default(), false, pronunciations()).unwrap();
     start.elapsed()
 }
 

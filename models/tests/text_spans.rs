@@ -1,5 +1,9 @@
 //! A reply that mixes languages is pronounced each word in its own, and one that does not is not torn apart.
 
+#[path = "common/words.rs"]
+mod common;
+
+use common::pronunciations;
 use tertulia::LanguageTag;
 use tertulia_models::text::phonemize;
 
@@ -8,7 +12,7 @@ fn mixed_replies_are_split_where_the_language_changes() {
     let languages: Vec<LanguageTag> = vec!["en".parse().unwrap(), "es".parse().unwrap()];
     for marked in MIXED {
         let (text, expected) = unmark(marked);
-        let words = phonemize(&text, &languages, &Default::default(), false).unwrap();
+        let words = phonemize(&text, &languages, &Default::default(), false, pronunciations()).unwrap();
         let got: Vec<(&str, &str)> =
             words.iter().map(|word| (&text[word.text_span.clone()], word.language.as_str())).collect();
         let wanted: Vec<(&str, &str)> = got
@@ -28,7 +32,7 @@ fn one_language_stays_whole_whichever_is_named_first() {
     for (language, text) in [("en", ENGLISH), ("es", SPANISH)] {
         for order in [["en", "es"], ["es", "en"]] {
             let languages: Vec<LanguageTag> = order.iter().map(|tag| tag.parse().unwrap()).collect();
-            let words = phonemize(text, &languages, &Default::default(), false).unwrap();
+            let words = phonemize(text, &languages, &Default::default(), false, pronunciations()).unwrap();
             let strays: Vec<&str> = words
                 .iter()
                 .filter(|word| word.language.as_str() != language)
@@ -42,9 +46,16 @@ fn one_language_stays_whole_whichever_is_named_first() {
 #[test]
 fn a_language_that_is_not_named_is_not_spoken() {
     let english: LanguageTag = "en-GB".parse().unwrap();
-    let words = phonemize("Tengo hambre means I'm hungry.", std::slice::from_ref(&english), &Default::default(), true);
+    let words = phonemize(
+        "Tengo hambre means I'm hungry.",
+        std::slice::from_ref(&english),
+        &Default::default(),
+        true,
+        pronunciations(),
+    );
     assert!(words.unwrap().iter().all(|word| word.language == english));
-    let error = phonemize("Bonjour", &["fr".parse().unwrap()], &Default::default(), false).unwrap_err();
+    let error =
+        phonemize("Bonjour", &["fr".parse().unwrap()], &Default::default(), false, pronunciations()).unwrap_err();
     assert_eq!(error.code(), tertulia::ErrorCode::LanguageUnsupported);
 }
 

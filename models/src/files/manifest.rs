@@ -103,7 +103,8 @@ pub enum Conversion {
     None,
     /// Whisper in CTranslate2's format: `model.bin`, `tokenizer.json`, `config.json`.
     WhisperCt2,
-    /// Kokoro as int8 ONNX, `vocab.json` with its symbols, and the voices as `NAME.bin`.
+    /// Kokoro as int8 ONNX, `vocab.json` with its symbols, the voices as `NAME.bin`; for English, the four word lists of
+    /// misaki in JSON and the tagger of spaCy's en_core_web_sm.
     KokoroOnnx,
     /// Silero VAD as ONNX.
     SileroOnnx,
@@ -116,7 +117,9 @@ impl Conversion {
     pub(super) fn version(self) -> u32 {
         match self {
             Self::None => 0,
-            Self::WhisperCt2 | Self::KokoroOnnx | Self::SileroOnnx | Self::SmartTurnOnnx => 1,
+            Self::WhisperCt2 | Self::SileroOnnx | Self::SmartTurnOnnx => 1,
+            // 2: with English words.
+            Self::KokoroOnnx => 2,
         }
     }
 }

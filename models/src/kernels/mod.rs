@@ -30,7 +30,7 @@ pub(crate) mod flex;
 mod simd;
 
 /// The sum of products, in so many sums side by side, which the compiler turns into vector instructions.
-#[cfg(any(feature = "chat", feature = "silero"))]
+#[cfg(any(feature = "chat", feature = "silero", feature = "kokoro"))]
 #[inline]
 pub(crate) fn dot_in_lanes<const LANES: usize>(a: &[f32], b: &[f32]) -> f32 {
     let (a_blocks, a_rest) = a.as_chunks::<LANES>();

@@ -6,7 +6,7 @@
 //! i, o, f, c. They are written back as `(q - zero) * scale` in f16, whose rounding is an eighth of a per cent of
 //! the quantisation's own step, and with gates in PyTorch's order i, f, g, o.
 
-use super::{ARCHITECTURE, STYLE_ROWS, STYLE_WIDTH, voice_language};
+use super::{ARCHITECTURE, STYLE_ROWS, STYLE_WIDTH, english, voice_language};
 use crate::gguf::{GgmlType, GgufWriter, Value, quant};
 use crate::onnx::{Node, Onnx, OnnxTensor};
 use crate::platform::FileBytes;
@@ -23,7 +23,8 @@ const F16_ELEMENTS_MIN: usize = 2048;
 
 /// Writes `out` from Kokoro's int8 ONNX file, its symbol table (`{"vocab": {symbol: id}}`) and voices, each given as
 /// its name and a file of 510 x 256 little-endian f32. Voices whose name does not begin with a known language letter
-/// are refused.
+/// are refused. `english` is the folder of the word lists of misaki 0.9.4 and of spaCy's tagger under the names that the
+/// manifest gives them; without it the voices read English by rule.
 ///
 /// # Errors
 /// [`ErrorCode::ModelMissing`], [`ErrorCode::ModelTruncated`], [`ErrorCode::ModelCorrupt`] for the inputs;
@@ -33,6 +34,7 @@ pub fn convert_onnx<N: AsRef<str>, P: AsRef<Path>>(
     onnx: &Path,
     vocab_json: &Path,
     voices: &[(N, P)],
+    english: Option<&Path>,
     out: &Path,
 ) -> Result<()> {
     let mut writer = GgufWriter::new();
@@ -54,6 +56,7 @@ pub fn convert_onnx<N: AsRef<str>, P: AsRef<Path>>(
         names.push(Value::from(name));
     }
     writer.set("kokoro.voices", Value::Array(names));
+    english.map_or(Ok(()), |folder| english::add(folder, &mut writer))?;
     writer.write(out)
 }
 

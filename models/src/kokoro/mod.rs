@@ -22,8 +22,12 @@ mod chunks;
 #[cfg(feature = "download")]
 mod convert;
 mod decoder;
+#[cfg(feature = "download")]
+mod english;
 mod fused;
 mod layers;
+#[cfg(feature = "download")]
+mod messagepack;
 mod network;
 mod predictor;
 mod source;

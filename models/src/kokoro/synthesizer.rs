@@ -5,7 +5,7 @@ use super::network::Network;
 use super::vocab::Vocab;
 use super::{ARCHITECTURE, FRAME_SAMPLES, SAMPLE_RATE_HZ, STYLE_ROWS, STYLE_WIDTH, SYMBOLS_MAX, voice_language};
 use crate::gguf::Gguf;
-use crate::text::{self, PhonemeWord, phonemize};
+use crate::text::{self, PhonemeWord, Pronunciations, phonemize};
 use crate::{Device, ModelSource};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -46,9 +46,10 @@ struct Opened {
     voices: Vec<VoiceInfo>,
 }
 
-/// The weights.
+/// The weights, and the words that the file knows.
 struct Loaded {
     network: Network,
+    pronunciations: Pronunciations,
     /// Each voice's styles, row after row.
     styles: HashMap<String, Vec<f32>>,
 }
@@ -140,9 +141,10 @@ impl Synthesizer for Kokoro {
         let voice = voice.to_owned();
         self.shared.check_voice(&voice)?;
         let british = voice.starts_with('b');
-        let words = phonemize(&request.text, &request.languages, &request.lexicon, british)?;
-        let chunks = chunks(&request.text, &words, &self.shared.opened()?.vocab);
         let loaded = self.shared.loaded(&mut |_| {})?;
+        let (languages, lexicon) = (&request.languages, &request.lexicon);
+        let words = phonemize(&request.text, languages, lexicon, british, &loaded.pronunciations)?;
+        let chunks = chunks(&request.text, &words, &self.shared.opened()?.vocab);
         if chunks.is_empty() {
             let mut silent = Some(SpeechChunk::new(Vec::new(), SAMPLE_RATE_HZ, 0..request.text.len()));
             return Ok(steps_from_fn(move || Ok(silent.take())));
@@ -185,7 +187,12 @@ impl Loaded {
             let tensor = file.tensor_of(&format!("voice.{}", voice.name), &[STYLE_ROWS, STYLE_WIDTH])?;
             Ok((voice.name.clone(), tensor.to_f32()?))
         });
+        let pronunciations = Pronunciations::read(file)?;
+        if pronunciations.is_by_rule() {
+            tracing::warn!(file = file.file_name(), "voice file has no English dictionary: pull it again");
+        }
         Ok(Self {
+            pronunciations,
             styles: styles.collect::<Result<_>>()?,
             network: Network::load(file, &device.of_tensors(), progress)?,
         })

@@ -1,7 +1,7 @@
 //! The languages of text, each behind [`Language`]: tables and code in a folder of its own, and a line in [`LANGUAGES`].
 
-use super::Piece;
 use super::normalize::Rules;
+use super::{Piece, Pronunciations};
 use std::collections::HashSet;
 use tertulia::LanguageTag;
 
@@ -25,7 +25,7 @@ pub(super) trait Language: Sync {
     fn orthography(&self) -> &'static Orthography;
 
     /// Its dictionary has `word` (lower case, no accents); `None` where there is no dictionary.
-    fn knows(&self, _word: &str) -> Option<bool> {
+    fn knows(&self, _word: &str, _pronunciations: &Pronunciations) -> Option<bool> {
         None
     }
 
@@ -35,7 +35,7 @@ pub(super) trait Language: Sync {
     }
 
     /// The phonemes of each piece, in Kokoro's alphabet; empty for a pause.
-    fn phonemes(&self, pieces: &[Piece], dialect: Dialect<'_>) -> Vec<String>;
+    fn phonemes(&self, pieces: &[Piece], dialect: Dialect<'_>, pronunciations: &Pronunciations) -> Vec<String>;
 
     /// Replacements of its IPA by Kokoro's alphabet, after the replacements for all languages.
     fn ipa(&self) -> &'static [(&'static str, &'static str)] {

@@ -5,15 +5,17 @@
 //! the bytes of the text that it speaks. Emoji and the marks of Markdown are not spoken. A language is an implementation
 //! of the trait in `language.rs` and a line in its table.
 
-mod english;
+pub(crate) mod english;
 mod language;
 mod lexicon;
 mod normalize;
 mod numbers;
+mod pronunciations;
 mod spanish;
 mod spans;
 
 pub use lexicon::check_lexicon;
+pub use pronunciations::Pronunciations;
 
 use language::{Dialect, LANGUAGES, Language};
 use lexicon::Entries;
@@ -45,19 +47,27 @@ pub fn languages() -> Vec<LanguageTag> {
 /// The words of `text` with their sounds, in order.
 ///
 /// `languages` are those that may occur, the likeliest first; a tag of the Americas (`es-MX`, `es-419`) gives the
-/// Spanish spoken there. `british` asks for British English. Linear in the text's length.
+/// Spanish spoken there. `british` asks for British English. `pronunciations` are those of a voice's file; without them
+/// English is read by rule. Linear in the text's length.
 ///
 /// ```
-/// use tertulia_models::text::phonemize;
+/// use tertulia_models::text::{Pronunciations, phonemize};
 /// let languages = ["es".parse().unwrap(), "en".parse().unwrap()];
-/// let words = phonemize("“Tengo hambre” means I'm hungry.", &languages, &Default::default(), false).unwrap();
+/// let text = "“Tengo hambre” means I'm hungry.";
+/// let words = phonemize(text, &languages, &Default::default(), false, &Pronunciations::by_rule()).unwrap();
 /// let tags: Vec<&str> = words.iter().map(|word| word.language.as_str()).collect();
 /// assert_eq!(tags, ["es", "es", "en", "en", "en"]);
 /// ```
 ///
 /// # Errors
 /// [`ErrorCode::LanguageUnsupported`] where none of `languages` can be pronounced.
-pub fn phonemize(text: &str, languages: &[LanguageTag], lexicon: &Lexicon, british: bool) -> Result<Vec<PhonemeWord>> {
+pub fn phonemize(
+    text: &str,
+    languages: &[LanguageTag],
+    lexicon: &Lexicon,
+    british: bool,
+    pronunciations: &Pronunciations,
+) -> Result<Vec<PhonemeWord>> {
     let mut spoken: Vec<(Dialect<'_>, &dyn Language)> = Vec::new();
     for tag in languages {
         let is_new = spoken.iter().all(|(dialect, _)| !dialect.tag.same_language(tag));
@@ -71,11 +81,11 @@ pub fn phonemize(text: &str, languages: &[LanguageTag], lexicon: &Lexicon, briti
     let known: Vec<&dyn Language> = spoken.iter().map(|(_, language)| *language).collect();
     let unmarked = blank_markup(text);
     let mut words = Vec::new();
-    for (range, index) in spans::spans(text, &known) {
+    for (range, index) in spans::spans(text, &known, pronunciations) {
         let (dialect, language) = spoken[index];
         let entries = Entries::new(lexicon, language);
         let pieces = pieces(&unmarked, range, language, british, &entries);
-        gather(&pieces, language.phonemes(&pieces, dialect), dialect.tag, &mut words);
+        gather(&pieces, language.phonemes(&pieces, dialect, pronunciations), dialect.tag, &mut words);
     }
     Ok(words)
 }

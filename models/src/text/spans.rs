@@ -4,6 +4,7 @@
 //! costs something, least at quotation marks and most in the middle of a clause; the cheapest way through the text wins
 //! (Viterbi, a state for each language). So names and doubtful words stay with their neighbours.
 
+use super::Pronunciations;
 use super::language::{Groups, Language, Orthography, word_set};
 use super::normalize::{fold_accent, word_len};
 use std::collections::HashSet;
@@ -13,11 +14,15 @@ use tertulia::text::is_sentence_end;
 
 /// Cuts `text` into runs of one language each, as its index in `languages`; in order, covering all of the text.
 /// `languages` are those that may occur, the likeliest first.
-pub(super) fn spans(text: &str, languages: &[&dyn Language]) -> Vec<(Range<usize>, usize)> {
+pub(super) fn spans(
+    text: &str,
+    languages: &[&dyn Language],
+    pronunciations: &Pronunciations,
+) -> Vec<(Range<usize>, usize)> {
     if languages.len() < 2 {
         return vec![(0..text.len(), 0)];
     }
-    let words = words(text, languages);
+    let words = words(text, languages, pronunciations);
     let mut spans: Vec<(Range<usize>, usize)> = Vec::new();
     for (word, language) in words.iter().zip(likeliest(text, &words, languages)) {
         match spans.last_mut() {
@@ -85,7 +90,7 @@ const IN_NO_DICTIONARY: f32 = 1.2;
 /// The score that languages other than the likeliest start with.
 const NOT_LIKELIEST: f32 = -0.4;
 
-fn words(text: &str, languages: &[&dyn Language]) -> Vec<Word> {
+fn words(text: &str, languages: &[&dyn Language], pronunciations: &Pronunciations) -> Vec<Word> {
     let mut words: Vec<Word> = Vec::new();
     let mut place =
         Place { change_cost: COST_WITHIN_CLAUSE, quote: None, sentence: 0, sentence_start: true, opened: None };
@@ -99,7 +104,7 @@ fn words(text: &str, languages: &[&dyn Language]) -> Vec<Word> {
         let len = word_len(&text[at..]).max(c.len_utf8());
         let mut evidence = match text[..at].ends_with(|c: char| c.is_ascii_digit()) {
             true => vec![0.0; languages.len()],
-            false => evidence(&text[at..at + len], place.sentence_start, languages),
+            false => evidence(&text[at..at + len], place.sentence_start, languages, pronunciations),
         };
         if let Some(mark) = place.opened.take() {
             for (language, evidence) in languages.iter().zip(&mut evidence) {
@@ -218,7 +223,12 @@ fn quoted_languages(text: &str, words: &[Word], languages: &[&dyn Language]) -> 
 }
 
 /// How strongly a word speaks for each language.
-fn evidence(word: &str, sentence_start: bool, languages: &[&dyn Language]) -> Vec<f32> {
+fn evidence(
+    word: &str,
+    sentence_start: bool,
+    languages: &[&dyn Language],
+    pronunciations: &Pronunciations,
+) -> Vec<f32> {
     let lower = word.to_lowercase().replace('’', "'");
     let plain = lower.as_str();
     let each = |says: &dyn Fn(&dyn Language) -> f32| -> Vec<f32> { languages.iter().map(|l| says(*l)).collect() };
@@ -235,7 +245,7 @@ fn evidence(word: &str, sentence_start: bool, languages: &[&dyn Language]) -> Ve
     }
     let is_capital = word.starts_with(char::is_uppercase);
     let folded: String = plain.chars().map(fold_accent).collect();
-    let known: Vec<Option<bool>> = languages.iter().map(|language| language.knows(&folded)).collect();
+    let known: Vec<Option<bool>> = languages.iter().map(|language| language.knows(&folded, pronunciations)).collect();
     let is_known = known.contains(&Some(true));
     let has_own_letters = |language: &dyn Language| {
         let orthography = language.orthography();

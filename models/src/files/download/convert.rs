@@ -25,7 +25,9 @@ pub(super) fn convert(entry: &ModelEntry, folder: &Path, output: &Path) -> Resul
         }
         Conversion::KokoroOnnx => {
             let voices: Vec<_> = named(".bin").map(|(voice, name)| (voice, file(name))).collect();
-            kokoro::convert_onnx(&onnx(), &file("vocab.json"), &voices, output)
+            // A voice for other languages needs no English words.
+            let english = entry.files.iter().any(|file| file.name == "us_gold.json").then_some(folder);
+            kokoro::convert_onnx(&onnx(), &file("vocab.json"), &voices, english, output)
         }
     }
 }

@@ -1,25 +1,38 @@
-//! English: the dictionary and tagger of `misaki-rs`, and rules for words that they do not know.
+//! English: word lists and a tagger, which are part of Kokoro's file, and rules for words that the lists do not have.
 
+#[cfg(feature = "download")]
+pub(crate) mod compile;
+mod dictionary;
 mod grapheme_to_phoneme;
 mod normalize;
 mod numbers;
+mod pronounce;
+mod stress;
+mod symbols;
 mod tables;
+pub(crate) mod tagger;
+mod tokens;
 
 use super::language::{Dialect, Language, Orthography, word_set};
 use super::normalize::{Rules, fold_accent};
-use super::{Piece, Sound};
-use misaki_rs::G2P;
+use super::{Piece, Pronunciations, Sound};
+use crate::gguf::Gguf;
+use dictionary::Dictionary;
+use pronounce::{Context, Next, Reader};
 use std::ops::Range;
 use std::sync::LazyLock;
+use stress::balance;
+use tagger::{Tagger, Token};
+use tertulia::Result;
+use tokens::{parts, tokenize};
 
 /// English, American or British.
 pub(super) struct English;
 
-static AMERICAN: LazyLock<G2P> = LazyLock::new(|| G2P::new(misaki_rs::Language::EnglishUS));
-static BRITISH: LazyLock<G2P> = LazyLock::new(|| G2P::new(misaki_rs::Language::EnglishGB));
-
-/// The most words that the tagger sees at once.
-const PHRASE_WORDS_MAX: usize = 80;
+/// The tensor of the word lists.
+pub(crate) const DICTIONARY: &str = "english.dictionary";
+/// The most words and marks that the tagger sees at once.
+const PHRASE_ITEMS_MAX: usize = 120;
 
 impl Language for English {
     fn tag(&self) -> &'static str {
@@ -34,28 +47,35 @@ impl Language for English {
         &ORTHOGRAPHY
     }
 
-    fn knows(&self, word: &str) -> Option<bool> {
-        Some(is_in_dictionary(word))
+    fn knows(&self, word: &str, pronunciations: &Pronunciations) -> Option<bool> {
+        pronunciations.english().map(|data| data.knows(word))
     }
 
-    fn phonemes(&self, pieces: &[Piece], dialect: Dialect<'_>) -> Vec<String> {
+    fn phonemes(&self, pieces: &[Piece], dialect: Dialect<'_>, pronunciations: &Pronunciations) -> Vec<String> {
         let mut out = vec![String::new(); pieces.len()];
         let mut phrase = Phrase::default();
-        let mut members: Vec<usize> = Vec::new();
         for (index, piece) in pieces.iter().enumerate() {
             match &piece.sound {
                 Sound::Word(word) => {
-                    phrase.push_word(word);
-                    members.push(index);
+                    let plain: String = plain(word).collect();
+                    match pronunciations.english() {
+                        None => out[index] = by_parts(&plain, None, dialect.british),
+                        Some(_) if plain.is_empty() => {}
+                        Some(_) => phrase.items.push(Item::Word(index, plain)),
+                    }
                 }
-                Sound::Given(symbols) => out[index] = symbols.clone(),
-                Sound::Pause(mark) => phrase.push_mark(mark),
+                Sound::Given(symbols) => {
+                    out[index] = symbols.clone();
+                    phrase.items.push(Item::Given(symbols));
+                }
+                Sound::Pause(mark) => phrase.items.extend(as_mark(mark).map(Item::Mark)),
             }
-            let full = members.len() >= PHRASE_WORDS_MAX;
-            if (piece.ends_sentence() || full || index + 1 == pieces.len()) && !members.is_empty() {
-                let sounds = std::mem::take(&mut phrase).phonemes(dialect.british);
-                for (member, sound) in members.drain(..).zip(sounds) {
-                    out[member] = sound;
+            if piece.ends_sentence() || phrase.items.len() >= PHRASE_ITEMS_MAX || index + 1 == pieces.len() {
+                let whole = std::mem::take(&mut phrase);
+                if let Some(data) = pronunciations.english() {
+                    for (piece, sound) in whole.sounds(data, dialect.british) {
+                        out[piece] = sound;
+                    }
                 }
             }
         }
@@ -79,80 +99,182 @@ static ORTHOGRAPHY: LazyLock<Orthography> = LazyLock::new(|| Orthography {
     hints: (&[], 0.0),
 });
 
-/// The dictionary has this word (lower case, no accents), or a plain derivation of a word that it has.
-fn is_in_dictionary(word: &str) -> bool {
-    if !word.is_ascii() || word.len() > super::WORD_CHARS_MAX {
-        return false;
+/// The word lists and the tagger.
+pub(super) struct Data {
+    dictionary: Dictionary,
+    tagger: Tagger,
+}
+
+impl Data {
+    /// Those of a model file; `None` where it has none.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ModelCorrupt`](tertulia::ErrorCode::ModelCorrupt) where they are damaged.
+    pub(super) fn read(file: &Gguf) -> Result<Option<Self>> {
+        if !file.has_tensor(DICTIONARY) {
+            return Ok(None);
+        }
+        let dictionary = Dictionary::open(file.tensor(DICTIONARY)?.data.to_vec())?;
+        Ok(Some(Self { dictionary, tagger: Tagger::read(file)? }))
     }
-    let golds = &AMERICAN.lexicon.golds;
-    let has = |word: &str| golds.contains_key(word);
-    has(word)
-        || ["s", "es", "ed", "d", "ing", "ly", "er"]
-            .iter()
-            .any(|ending| word.strip_suffix(ending).is_some_and(|stem| stem.len() > 2 && has(stem)))
-        || word.strip_suffix("ing").is_some_and(|stem| stem.len() > 2 && has(&format!("{stem}e")))
-        || word.strip_suffix("ies").is_some_and(|stem| has(&format!("{stem}y")))
+
+    fn reader(&self, british: bool) -> Reader<'_> {
+        Reader { dictionary: &self.dictionary, british }
+    }
+
+    /// The lists have this word (lower case, no accents), or a plain derivation of a word that they have.
+    fn knows(&self, word: &str) -> bool {
+        if !word.is_ascii() || word.len() > super::WORD_CHARS_MAX {
+            return false;
+        }
+        let reader = self.reader(false);
+        let has = |word: &str| reader.checked(word).is_some();
+        has(word)
+            || ["s", "es", "ed", "d", "ing", "ly", "er"]
+                .iter()
+                .any(|ending| word.strip_suffix(ending).is_some_and(|stem| stem.len() > 2 && has(stem)))
+            || word.strip_suffix("ing").is_some_and(|stem| stem.len() > 2 && has(&format!("{stem}e")))
+            || word.strip_suffix("ies").is_some_and(|stem| has(&format!("{stem}y")))
+    }
 }
 
 /// A stretch of English up to a pause: the words as they are to be said, and the marks between them.
 #[derive(Default)]
-struct Phrase {
-    text: String,
-    words: Vec<Range<usize>>,
+struct Phrase<'p> {
+    items: Vec<Item<'p>>,
 }
 
-impl Phrase {
-    /// Adds a word; other letters than English ones are folded or left out.
-    fn push_word(&mut self, word: &str) {
-        if !self.text.is_empty() && !self.text.ends_with(' ') {
-            self.text.push(' ');
+enum Item<'p> {
+    /// A word in plain letters, with the number of its piece.
+    Word(usize, String),
+    /// The host's sound.
+    Given(&'p str),
+    Mark(&'static str),
+}
+
+impl<'p> Phrase<'p> {
+    /// The sounds of the words, each with the number of its piece, last to first; empty for one without an English
+    /// letter.
+    fn sounds(&self, data: &Data, british: bool) -> Vec<(usize, String)> {
+        if !self.items.iter().any(|item| matches!(item, Item::Word(..))) {
+            return Vec::new();
         }
-        let start = self.text.len();
-        self.text.extend(plain(word));
-        self.words.push(start..self.text.len());
+        let (tokens, ends) = self.tokens();
+        let tags = data.tagger.tags(&tokens);
+        let reader = data.reader(british);
+        let mut next = Next::default();
+        let mut sounds = Vec::new();
+        for (index, item) in self.items.iter().enumerate().rev() {
+            match item {
+                Item::Word(piece, word) => {
+                    let from = if index == 0 { 0 } else { ends[index - 1] };
+                    let parts = word_parts(word, &tokens[from..ends[index]], &tags[from..ends[index]]);
+                    sounds.push((*piece, read(&reader, word, &parts, &mut next)));
+                }
+                Item::Given(symbols) => next = next.before(symbols, false),
+                Item::Mark(_) => next = Next::default(),
+            }
+        }
+        sounds
     }
 
-    /// Adds a mark, which helps the tagger.
-    fn push_mark(&mut self, mark: &str) {
-        self.text.push_str(match mark {
-            "…" => ".",
-            "“" | "”" | "(" | ")" => "",
-            "—" => " -",
-            other => other,
-        });
-    }
-
-    /// The phonemes of each word, in order; empty for one without an English letter.
-    fn phonemes(&self, british: bool) -> Vec<String> {
-        let g2p = if british { &*BRITISH } else { &*AMERICAN };
-        let mut phonemes = vec![String::new(); self.words.len()];
-        let tokens = g2p.g2p(&self.text).map(|(_, tokens)| tokens).unwrap_or_default();
-        let mut at = 0;
-        let mut unknown = vec![false; self.words.len()];
-        for token in tokens {
-            let word = self.words.partition_point(|span| span.end <= at);
-            at += token.text.len() + token.whitespace.len();
-            if word >= self.words.len()
-                || self.words[word].start >= at
-                || !token.text.contains(|c: char| c.is_ascii_alphanumeric())
-            {
-                continue;
+    /// The phrase as the tagger sees it, and how many tokens there are up to the end of each item.
+    fn tokens(&self) -> (Vec<Token<'_>>, Vec<usize>) {
+        let mut tokens = Vec::new();
+        let mut ends = Vec::with_capacity(self.items.len());
+        for (index, item) in self.items.iter().enumerate() {
+            let after = self.items[index + 1..].iter().find(|item| !matches!(item, Item::Given(_)));
+            let spaced = matches!(after, Some(Item::Word(..) | Item::Mark("-")));
+            match item {
+                Item::Word(_, word) => tokenize(word, spaced, &mut tokens),
+                Item::Given(_) => {}
+                Item::Mark(mark) => tokens.push(Token { text: mark, norm: None, spaced }),
             }
-            match token.phonemes {
-                Some(sound) if !sound.contains(&g2p.unk) => phonemes[word].push_str(&sound),
-                _ => unknown[word] = true,
-            }
+            ends.push(tokens.len());
         }
-        for (index, span) in self.words.iter().enumerate() {
-            let word = &self.text[span.clone()];
-            if unknown[index] || (phonemes[index].is_empty() && word.contains(|c: char| c.is_ascii_alphabetic())) {
-                phonemes[index] = by_parts(word, british);
-            }
-        }
-        phonemes
+        (tokens, ends)
     }
 }
 
+/// The parts of a word, each with its bytes and its tag, without quotation marks.
+fn word_parts<'t>(word: &str, tokens: &[Token<'_>], tags: &[&'t str]) -> Vec<(Range<usize>, &'t str)> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    for (token, tag) in tokens.iter().zip(tags) {
+        let start = word[at..].find(token.text).map_or(at, |gap| at + gap);
+        at = start + token.text.len();
+        if matches!(*tag, "''" | "``" | "," | "." | ":") && token.text.bytes().all(|byte| byte == b'\'') {
+            continue;
+        }
+        let mut from = start;
+        for part in parts(token.text) {
+            let start = word[from..].find(part).map_or(from, |gap| from + gap);
+            from = start + part.len();
+            found.push((start..from, *tag));
+        }
+    }
+    found
+}
+
+/// The sound of a word: of the longest pieces that the lists know, from its end on; else by rule.
+fn read(reader: &Reader<'_>, word: &str, parts: &[(Range<usize>, &str)], next: &mut Next) -> String {
+    let mut sounds: Vec<(usize, Option<String>)> = parts.iter().map(|(bytes, _)| (bytes.len(), None)).collect();
+    let (mut left, mut right) = (0, parts.len());
+    while left < right {
+        let text = &word[parts[left].0.start..parts[right - 1].0.end];
+        // The tag of the part with the most letters, where capitals count twice.
+        let letters = |bytes: &Range<usize>| {
+            word[bytes.clone()].bytes().map(|b| 1 + usize::from(b.is_ascii_uppercase())).sum::<usize>()
+        };
+        let longest = parts[left..right].iter().rev().max_by_key(|(bytes, _)| letters(bytes));
+        let tag = longest.map_or("", |(_, tag)| *tag);
+        if let Some(sound) = reader.sound(text, Context { tag, next: *next }) {
+            let to = matches!(text, "to" | "To") || (text == "TO" && matches!(tag, "TO" | "IN"));
+            *next = next.before(&sound, to);
+            sounds[left..right].iter_mut().for_each(|(_, sound)| *sound = Some(String::new()));
+            sounds[left].1 = Some(sound);
+            (left, right) = (0, left);
+        } else if left + 1 < right {
+            left += 1;
+        } else {
+            right -= 1;
+            if text.bytes().all(|byte| matches!(byte, b'\'' | b'-')) {
+                sounds[right].1 = Some(String::new());
+            }
+            left = 0;
+        }
+    }
+    let whole: Option<Vec<(usize, String)>> = sounds.into_iter().map(|(len, sound)| Some((len, sound?))).collect();
+    let sound = whole.map(|mut parts| {
+        balance(&mut parts);
+        parts.into_iter().map(|(_, sound)| sound).collect::<String>()
+    });
+    match sound.filter(|sound| !sound.is_empty()) {
+        Some(sound) => voiced(&sound),
+        None => {
+            let sound = by_parts(word, Some(reader), reader.british);
+            *next = Next::default().before(&sound, false);
+            sound
+        }
+    }
+}
+
+/// The lists' tap and glottal stop as Kokoro has them.
+fn voiced(sound: &str) -> String {
+    sound.replace('ɾ', "T").replace('ʔ', "t")
+}
+
+/// A mark as the tagger knows it, where it is a pause.
+fn as_mark(mark: &'static str) -> Option<&'static str> {
+    match mark {
+        "…" => Some("."),
+        "“" | "”" | "(" | ")" => None,
+        "—" => Some("-"),
+        other => Some(other),
+    }
+}
+
+/// The letters of a word; other letters than English ones are folded or left out.
 fn plain(word: &str) -> impl Iterator<Item = char> {
     word.chars().filter_map(|c| match c {
         '’' => Some('\''),
@@ -171,9 +293,13 @@ fn plain(word: &str) -> impl Iterator<Item = char> {
 }
 
 /// A word that the dictionary does not have as a whole: by its hyphens, its ending, two words in one, or its letters.
-fn by_parts(word: &str, british: bool) -> String {
+fn by_parts(word: &str, reader: Option<&Reader<'_>>, british: bool) -> String {
+    let known = |word: &str| {
+        let reader = reader.filter(|reader| word.len() >= 3 && reader.in_lists(word))?;
+        reader.noun(word).map(|sound| voiced(&sound))
+    };
     if word.contains(['-', '\'']) {
-        let part = |part: &str| known(part, british).unwrap_or_else(|| by_parts(part, british));
+        let part = |part: &str| known(part).unwrap_or_else(|| by_parts(part, reader, british));
         return match word.strip_suffix("'s") {
             Some(stem) if !stem.is_empty() => plural(&part(stem)),
             _ => word.split(['-', '\'']).filter(|part| !part.is_empty()).map(part).collect(),
@@ -198,26 +324,18 @@ fn by_parts(word: &str, british: bool) -> String {
     ];
     for (ending, sound) in ENDINGS {
         if let Some(stem) = lower.strip_suffix(ending).filter(|stem| stem.len() > 2)
-            && let Some(found) = known(stem, british).or_else(|| known(&format!("{stem}e"), british))
+            && let Some(found) = known(stem).or_else(|| known(&format!("{stem}e")))
         {
             return found + sound;
         }
     }
     for at in (3..lower.len().saturating_sub(2)).rev() {
-        if let (Some(first), Some(second)) = (known(&lower[..at], british), known(&lower[at..], british)) {
+        if let (Some(first), Some(second)) = (known(&lower[..at]), known(&lower[at..])) {
             return first + &second.replace('ˈ', "ˌ");
         }
     }
     let spelled = word.len() <= 5 && word.len() > 1 && word.bytes().all(|b| b.is_ascii_uppercase());
     if spelled { grapheme_to_phoneme::spell(word.as_bytes()) } else { grapheme_to_phoneme::sounds(word, british) }
-}
-
-fn known(word: &str, british: bool) -> Option<String> {
-    let lexicon = if british { &BRITISH.lexicon } else { &AMERICAN.lexicon };
-    if word.len() < 3 || !(lexicon.golds.contains_key(word) || lexicon.silvers.contains_key(word)) {
-        return None;
-    }
-    lexicon.lookup(word, "NN", None, None).map(|(phonemes, _)| phonemes.replace('ɾ', "T").replace('ʔ', "t"))
 }
 
 fn plural(stem: &str) -> String {

@@ -7,7 +7,7 @@ mod tables;
 
 use super::language::{Dialect, Language, Orthography, word_set};
 use super::normalize::Rules;
-use super::{Piece, Sound};
+use super::{Piece, Pronunciations, Sound};
 use grapheme_to_phoneme::{Neighbours, Sounds, is_readable, letter_name, sounds};
 use std::sync::LazyLock;
 use tertulia::LanguageTag;
@@ -43,7 +43,7 @@ impl Language for Spanish {
         words
     }
 
-    fn phonemes(&self, pieces: &[Piece], dialect: Dialect<'_>) -> Vec<String> {
+    fn phonemes(&self, pieces: &[Piece], dialect: Dialect<'_>, _: &Pronunciations) -> Vec<String> {
         let seseo = seseo(dialect.tag);
         let sounds: Vec<Option<Sounds>> =
             pieces.iter().map(|piece| piece.word().map(|word| sounds(word, seseo))).collect();
