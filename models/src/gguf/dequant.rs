@@ -36,7 +36,7 @@ fn numbers<const N: usize>(data: &[u8], out: &mut [f32], number: impl Fn([u8; N]
 
 /// The scale and the minimum of group `group` (0 to 7) in the 12 packed bytes of Q4_K and Q5_K: 6 bits each, the
 /// last four groups' upper two bits in the first eight bytes.
-fn scale_and_min_k4(packed: &[u8], group: usize) -> (u8, u8) {
+pub(crate) fn scale_and_min_k4(packed: &[u8], group: usize) -> (u8, u8) {
     if group < 4 {
         (packed[group] & 63, packed[group + 4] & 63)
     } else {

@@ -32,6 +32,7 @@ mod writer;
 #[cfg(feature = "download")]
 pub(crate) use cursor::Cursor;
 pub use dequant::dequantize;
+pub(crate) use dequant::scale_and_min_k4;
 pub use dtype::GgmlType;
 pub use reader::{Gguf, SharedTensor, TensorView};
 pub use value::Value;

@@ -20,6 +20,8 @@ pub(crate) struct Activations {
     pub(super) scales: Vec<f32>,
     /// Scale times the sum of the group's integers, `[rows, cols / GROUP]`; what a weight's minimum multiplies.
     pub(super) sums: Vec<f32>,
+    /// The sums of the integers in each half of a group, `[rows, cols / GROUP]`.
+    pub(super) halves: Vec<[i16; 2]>,
 }
 
 impl Activations {
@@ -35,15 +37,18 @@ impl Activations {
         for ((x, quants), scales) in blocks.zip(scales.chunks_exact_mut(groups)) {
             scales.fill(if groups == 1 { quantise_32(x, quants) } else { quantise_256(x, quants) });
         }
-        for ((quants, sum), scale) in quants.chunks_exact(GROUP).zip(&mut sums).zip(&scales) {
-            *sum = *scale * quants.iter().map(|&quant| i32::from(quant)).sum::<i32>() as f32;
+        let sum = |quants: &[i8]| quants.iter().map(|&quant| i16::from(quant)).sum::<i16>();
+        let halves: Vec<[i16; 2]> =
+            quants.chunks_exact(GROUP).map(|group| [sum(&group[..GROUP / 2]), sum(&group[GROUP / 2..])]).collect();
+        for ((halves, sum), scale) in halves.iter().zip(&mut sums).zip(&scales) {
+            *sum = *scale * f32::from(halves[0] + halves[1]);
         }
-        Self { rows: x.len() / cols, cols, quants, scales, sums }
+        Self { rows: x.len() / cols, cols, quants, scales, sums, halves }
     }
 }
 
 fn quantise_32(x: &[f32], quants: &mut [i8]) -> f32 {
-    let magnitude = x.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+    let magnitude = magnitude(x);
     let inverse = if magnitude == 0.0 { 0.0 } else { 127.0 / magnitude };
     for (quant, value) in quants.iter_mut().zip(x) {
         *quant = nearest(value * inverse) as i8;
@@ -51,11 +56,25 @@ fn quantise_32(x: &[f32], quants: &mut [i8]) -> f32 {
     f16::from_f32(magnitude / 127.0).to_f32()
 }
 
+/// The largest magnitude, in lanes, which the compiler turns into vector instructions.
+fn magnitude(x: &[f32]) -> f32 {
+    let mut most = [0.0f32; 8];
+    for x in x.as_chunks::<8>().0 {
+        for (most, x) in most.iter_mut().zip(x) {
+            // As bits: for magnitudes the order is the same.
+            *most = f32::from_bits(most.to_bits().max(x.to_bits() & 0x7fff_ffff));
+        }
+    }
+    most.into_iter().fold(0.0, f32::max)
+}
+
 fn quantise_256(x: &[f32], quants: &mut [i8]) -> f32 {
-    let extreme = x.iter().fold(0.0f32, |most, &value| if value.abs() > most.abs() { value } else { most });
-    if extreme == 0.0 {
+    let most = magnitude(x);
+    if most == 0.0 {
         return 0.0;
     }
+    // With its sign; the first one where two are as large.
+    let extreme = x.iter().copied().find(|value| value.abs() == most).unwrap_or(most);
     let inverse = -127.0 / extreme;
     for (quant, value) in quants.iter_mut().zip(x) {
         *quant = nearest(value * inverse).min(127.0) as i8;
