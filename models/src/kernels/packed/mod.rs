@@ -83,7 +83,7 @@ macro_rules! packings {
                 $(GgmlType::$dtype => Some(Ways {
                     block_bytes: $name::BLOCK_BYTES,
                     pack: pack::panel::<$name>,
-                    product: simd::packed::product::<$name>().unwrap_or(portable::product::<$name>),
+                    product: simd::packed::products::<$name>().next().unwrap_or(portable::product::<$name>),
                 }),)*
                 _ => None,
             }

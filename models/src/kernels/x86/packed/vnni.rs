@@ -1,65 +1,34 @@
-//! Products of panels with AVX-512 VNNI or AVX2.
+//! Products of panels with AVX-512 VNNI: 64 products at a time.
 #![allow(unsafe_code, reason = "SIMD intrinsics read through pointers")]
 
+use super::{check, in_tiles, prefetch};
 use crate::kernels::activations::{Activations, GROUP};
 use crate::kernels::packed::{PANEL, Packing, Product, UNIT, UNIT_LEN, UNITS};
 use std::arch::x86_64::*;
 
-/// Bytes of a line of the cache.
-const LINE: usize = 64;
-/// Bytes by which weights are asked for before they are needed.
-const AHEAD: usize = 2048;
-
-/// The fastest way that this processor can go.
-pub(crate) fn product<P: Packing>() -> Option<Product> {
-    vnni::<P>()
-}
-
-fn vnni<P: Packing>() -> Option<Product> {
+/// `None` where the processor lacks the features.
+pub(super) fn product<P: Packing>() -> Option<Product> {
     let found = is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512vnni");
     found.then_some(|panel, x, out| {
         check::<P>(panel, x, out);
-        let mut done = 0;
-        while done < out.len() {
-            let out = &mut out[done..];
-            // SAFETY: this is only handed out where the features are; `check` has seen to the lengths.
-            done += unsafe {
-                match out.len() {
-                    1 => vnni_rows::<P, 1>(panel, x, done, out),
-                    2 => vnni_rows::<P, 2>(panel, x, done, out),
-                    3 => vnni_rows::<P, 3>(panel, x, done, out),
-                    4 | 5 => vnni_rows::<P, 4>(panel, x, done, out),
-                    6 | 7 => vnni_rows::<P, 6>(panel, x, done, out),
-                    _ => vnni_rows::<P, 8>(panel, x, done, out),
-                }
-            };
-        }
+        in_tiles!(out, |at, out| rows::<P, [1, 2, 3, 4, 6, 8]>(panel, x, at, out));
     })
-}
-
-fn check<P: Packing>(panel: &[u8], x: &Activations, out: &[[f32; PANEL]]) {
-    let groups = x.cols / GROUP;
-    assert_eq!(panel.len(), groups / P::GROUPS * P::BLOCK_BYTES, "as many weights as columns");
-    assert_eq!(groups % P::GROUPS, 0, "whole blocks");
-    assert_eq!(out.len(), x.rows, "products for each row");
-    assert!(x.quants.len() == x.rows * x.cols && x.scales.len() == x.rows * groups, "whole rows");
-    assert!(x.sums.len() == x.rows * groups && x.halves.len() == x.rows * groups, "whole rows");
 }
 
 /// The products with `N` rows of activations from `first` on; gives `N`.
 ///
 /// # Safety
-/// The processor has AVX-512 F, BW, VL and VNNI; the lengths are as [`check`] wants them, and `first + N` at most the rows.
+/// The processor has AVX-512 F, BW, VL and VNNI; the lengths are as `check` wants them, and `first + N` at most the rows.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn vnni_rows<P: Packing, const N: usize>(
+unsafe fn rows<P: Packing, const N: usize>(
     panel: &[u8],
     x: &Activations,
     first: usize,
     out: &mut [[f32; PANEL]],
-) -> usize {
+) {
     let groups = x.cols / GROUP;
     let mut totals = [_mm512_setzero_ps(); N];
     for (block_at, block) in panel.chunks_exact(P::BLOCK_BYTES).enumerate() {
@@ -72,9 +41,7 @@ unsafe fn vnni_rows<P: Packing, const N: usize>(
             for group in 0..P::GROUPS {
                 let x_at = |n: usize| (first + n) * groups + block_at * P::GROUPS + group;
                 let quants = block.add(P::QUANTS_AT + group * P::GROUP_BYTES);
-                for line in 0..P::GROUP_BYTES.div_ceil(LINE) {
-                    _mm_prefetch::<_MM_HINT_T0>(quants.wrapping_add(AHEAD + line * LINE).cast());
-                }
+                prefetch::<P>(quants);
                 for part in 0..P::PARTS {
                     let mut sums: [__m512i; N] = std::array::from_fn(|n| {
                         let halves = x.halves.get_unchecked(x_at(n));
@@ -118,7 +85,7 @@ unsafe fn vnni_rows<P: Packing, const N: usize>(
         // SAFETY: sixteen floats have room for sixteen.
         unsafe { _mm512_storeu_ps(out.as_mut_ptr(), total) };
     }
-    N
+
 }
 
 /// The quants of units `2 * pair` and `2 * pair + 1`.
