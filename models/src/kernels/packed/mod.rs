@@ -18,6 +18,8 @@
 
 mod pack;
 mod portable;
+#[cfg(test)]
+mod tests;
 
 use super::activations::Activations;
 use super::flex::{Floats, matrix};
@@ -36,7 +38,7 @@ pub(super) const UNIT_LEN: usize = PANEL * UNIT;
 pub(super) const UNITS: usize = super::activations::GROUP / UNIT;
 
 /// A GGUF type of quantised blocks as it lies in panels.
-pub(super) trait Packing {
+pub(crate) trait Packing {
     const DTYPE: GgmlType;
     /// Bits of a quant: 4, 5, 6 or 8.
     const BITS: usize;
@@ -107,7 +109,7 @@ packings! {
 /// Packs up to 16 rows of GGUF's blocks, which lie one after another, into a panel.
 type Pack = fn(&[u8], usize, &mut [u8]);
 /// Writes the products of a panel with each row of the activations.
-pub(super) type Product = fn(&[u8], &Activations, &mut [[f32; PANEL]]);
+pub(crate) type Product = fn(&[u8], &Activations, &mut [[f32; PANEL]]);
 
 struct Ways {
     block_bytes: usize,
@@ -143,7 +145,12 @@ impl PackedMatrix {
     pub(crate) fn multiply(&self, x: Tensor<2>) -> Tensor<2> {
         let x = Floats::of(x);
         let count = x.rows;
-        let x = Activations::quantise(&x, self.cols, self.dtype);
+        matrix(self.products(&Activations::quantise(&x, self.cols, self.dtype)), [count, self.rows])
+    }
+
+    /// The products with each row of the activations, row by row.
+    fn products(&self, x: &Activations) -> Vec<f32> {
+        let count = x.rows;
         let panels = self.panels.len() / self.panel_bytes;
         let mut by_panel = vec![[0.0f32; PANEL]; panels * count];
         let task_panels = TASK_BYTES_MIN.div_ceil(self.panel_bytes * count).max(1);
@@ -152,7 +159,7 @@ impl PackedMatrix {
             .zip(by_panel.par_chunks_mut(task_panels * count))
             .for_each(|(panels, out)| {
                 for (panel, out) in panels.chunks_exact(self.panel_bytes).zip(out.chunks_exact_mut(count)) {
-                    (self.product)(panel, &x, out);
+                    (self.product)(panel, x, out);
                 }
             });
         let mut out = Vec::with_capacity(count * self.rows);
@@ -161,7 +168,7 @@ impl PackedMatrix {
             by_panel.iter().skip(row).step_by(count).for_each(|products| out.extend_from_slice(products));
             out.truncate(end);
         }
-        matrix(out, [count, self.rows])
+        out
     }
 }
 
