@@ -174,3 +174,35 @@ impl PackedMatrix {
 
 /// A task takes at least this many bytes of weights for each row of activations, so that handing it out costs little.
 const TASK_BYTES_MIN: usize = 64 * 1024;
+
+/// Asserts what the ways for each processor rely on.
+#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code, reason = "plain Rust checks by itself"))]
+pub(super) fn check<P: Packing>(panel: &[u8], x: &Activations, out: &[[f32; PANEL]]) {
+    let groups = x.cols / super::activations::GROUP;
+    assert_eq!(panel.len(), groups / P::GROUPS * P::BLOCK_BYTES, "as many weights as columns");
+    assert_eq!(groups % P::GROUPS, 0, "whole blocks");
+    assert_eq!(out.len(), x.rows, "products for each row");
+    assert!(x.quants.len() == x.rows * x.cols && x.scales.len() == x.rows * groups, "whole rows");
+    assert!(x.sums.len() == x.rows * groups && x.halves.len() == x.rows * groups, "whole rows");
+}
+
+/// Evaluates `$body` with `$n` rows, the most of those listed that fit, until all are done: `$rest` are the rows of `$out`
+/// from `$at` on.
+#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(unused_macros, reason = "plain Rust has no tiles"))]
+macro_rules! in_tiles {
+    ($out:ident, [$($count:literal),*], |$at:ident, $rest:ident, $n:ident| $body:expr) => {
+        let mut $at = 0;
+        while $at < $out.len() {
+            let $rest = &mut $out[$at..];
+            let most = [$($count),*].into_iter().rev().find(|count| *count <= $rest.len());
+            match most {
+                // SAFETY: this is only reached where the features are; `check` has seen to the lengths.
+                $(Some($count) => unsafe { const $n: usize = $count; $body },)*
+                _ => unreachable!("one row is left at least"),
+            }
+            $at += most.unwrap_or(1);
+        }
+    };
+}
+#[allow(unused_imports, reason = "plain Rust has no tiles")]
+pub(super) use in_tiles;

@@ -1,9 +1,9 @@
 //! Products of panels with AVX-512 VNNI: 64 products at a time.
 #![allow(unsafe_code, reason = "SIMD intrinsics read through pointers")]
 
-use super::{check, in_tiles, prefetch};
+use super::prefetch;
 use crate::kernels::activations::{Activations, GROUP};
-use crate::kernels::packed::{PANEL, Packing, Product, UNIT, UNIT_LEN, UNITS};
+use crate::kernels::packed::{PANEL, Packing, Product, UNIT, UNIT_LEN, UNITS, check, in_tiles};
 use std::arch::x86_64::*;
 
 /// `None` where the processor lacks the features.
@@ -14,7 +14,7 @@ pub(super) fn product<P: Packing>() -> Option<Product> {
         && is_x86_feature_detected!("avx512vnni");
     found.then_some(|panel, x, out| {
         check::<P>(panel, x, out);
-        in_tiles!(out, |at, out| rows::<P, [1, 2, 3, 4, 6, 8]>(panel, x, at, out));
+        in_tiles!(out, [1, 2, 3, 4, 6, 8], |at, rest, N| rows::<P, N>(panel, x, at, rest));
     })
 }
 
