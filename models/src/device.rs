@@ -11,6 +11,7 @@ pub enum Device {
     Cpu,
 }
 
+#[cfg(feature = "burn")]
 impl Device {
     /// The tensor library's name for it.
     pub(crate) fn of_tensors(self) -> burn::tensor::Device {

@@ -19,7 +19,7 @@ mod byte_level;
 pub mod chat;
 #[cfg(all(feature = "whisper", feature = "chat", feature = "kokoro", feature = "silero", feature = "smart-turn"))]
 mod defaults;
-#[cfg(feature = "burn")]
+#[cfg(any(feature = "burn", feature = "chat"))]
 mod device;
 pub mod files;
 pub mod gguf;
@@ -31,7 +31,7 @@ mod mel;
 #[cfg(feature = "download")]
 mod onnx;
 mod platform;
-#[cfg(feature = "burn")]
+#[cfg(any(feature = "whisper", feature = "chat", feature = "kokoro"))]
 mod sampling;
 #[cfg(feature = "silero")]
 pub mod silero;
@@ -45,6 +45,6 @@ pub mod whisper;
 
 #[cfg(all(feature = "whisper", feature = "chat", feature = "kokoro", feature = "silero", feature = "smart-turn"))]
 pub use defaults::{BackendChoice, BackendOptions, backends_for, default_backends};
-#[cfg(feature = "burn")]
+#[cfg(any(feature = "burn", feature = "chat"))]
 pub use device::Device;
 pub use source::{ModelReader, ModelSource};

@@ -53,6 +53,24 @@ impl FileBytes {
     }
 }
 
+#[cfg(feature = "chat")]
+impl FileBytes {
+    /// Lets the pages of a range leave memory; where they are needed after all, they are read from the file again.
+    pub(crate) fn release(&self, range: std::ops::Range<usize>) {
+        #[cfg(unix)]
+        if let Self::Mapped(map) = self {
+            #[allow(unsafe_code, reason = "a memory map")]
+            // SAFETY: the map is read only: its pages hold what the file holds, whenever they are read.
+            let advised =
+                unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len()) };
+            // What stays in memory only takes room.
+            advised.unwrap_or_default();
+        }
+        #[cfg(not(unix))]
+        drop(range);
+    }
+}
+
 impl Deref for FileBytes {
     type Target = [u8];
 

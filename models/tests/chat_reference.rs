@@ -175,7 +175,16 @@ fn greedy_replies_with_quantised_weights_equal_the_reference_up_to_near_ties() {
         } else {
             let (text, usage) = reply(&chat, case, theirs.len());
             assert_eq!(usage.prompt_tokens as usize, prompt.len(), "the template's tokens");
-            assert_eq!(text, expected["reply_text"].as_str().unwrap());
+            let reference = expected["reply_text"].as_str().unwrap();
+            if text != reference {
+                // Token by token, sums are rounded otherwise than in one run.
+                let same = text.chars().zip(reference.chars()).take_while(|(ours, theirs)| ours == theirs);
+                let same: String = same.map(|(ours, _)| ours).collect();
+                let first = chat.tokenize(&same).unwrap().len();
+                let margins = &expected["margins"].as_array().unwrap()[first.saturating_sub(1)..=first];
+                println!("chat {at}, token {first}: the reference's is ahead by one of {margins:?}");
+                assert!(margins.iter().any(|margin| margin.as_f64().unwrap() < TIE), "no tie:\n{text}\n{reference}");
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use tertulia::backend::{
 use tertulia::{Error, ErrorCode, Result};
 
 /// Tokens of a prompt that are evaluated in one step.
-const CHUNK: usize = 32;
+const CHUNK: usize = 128;
 
 /// A conversation with a [`GgufChat`](super::GgufChat).
 #[derive(Debug)]
@@ -244,11 +244,13 @@ impl Reply<'_> {
         let cache = conversation.cache.get_or_insert_with(|| loaded.transformer.cache());
         // Whatever happens, the cache holds no more than this until the chunk is done.
         conversation.cached.truncate(*evaluated);
-        let hidden = loaded.transformer.evaluate(chunk, *evaluated, cache, &self.request.cancel)?;
-        if end == sequence.len() {
-            let [count, width] = hidden.dims();
-            self.logits = loaded.transformer.logits(hidden.slice([count - 1..count, 0..width]))?;
-        }
+        let (transformer, is_last) = (&loaded.transformer, end == sequence.len());
+        // All of it on the pool's own threads: from outside, each part of it would wait for one of them.
+        self.logits = rayon::scope(|_| -> Result<Vec<f32>> {
+            let hidden = transformer.evaluate(chunk, *evaluated, cache, &self.request.cancel)?;
+            let last = &hidden[hidden.len() - hidden.len() / chunk.len()..];
+            if is_last { transformer.logits(last) } else { Ok(Vec::new()) }
+        })?;
         conversation.cached.extend(chunk);
         *evaluated = end;
         Ok(())

@@ -133,7 +133,7 @@ impl GgufChat {
         let mut cache = loaded.transformer.cache();
         for (at, chunk) in tokens.chunks(CHUNK).enumerate() {
             let hidden = loaded.transformer.evaluate(chunk, at * CHUNK, &mut cache, &CancelFlag::new())?;
-            loaded.transformer.logits(hidden)?.chunks_exact(vocabulary_len).for_each(&mut *each);
+            loaded.transformer.logits(&hidden)?.chunks_exact(vocabulary_len).for_each(&mut *each);
         }
         Ok(())
     }
@@ -229,8 +229,9 @@ impl Shared {
         let template = Template::new(source, &tokenizer)?;
         file.forget_values();
         let file = Arc::new(file);
-        let transformer =
-            Transformer::load(&file, config, tokenizer.vocabulary_len(), &self.device.of_tensors(), progress)?;
+        let transformer = match self.device {
+            Device::Cpu => Transformer::load(&file, config, tokenizer.vocabulary_len(), progress)?,
+        };
         let model = Arc::new(Loaded { tokenizer, template, transformer, context_len });
         *loaded = Some(model.clone());
         Ok(model)

@@ -6,33 +6,36 @@ use super::config::{Config, RopePairs};
 use super::tokenizer::Token;
 use crate::gguf::Gguf;
 use crate::kernels::attention::LayerCache;
-use crate::kernels::blocks::BlockMatrix;
-use burn::tensor::activation::silu;
-use burn::tensor::{Device, Tensor, TensorData};
+use crate::kernels::lanes;
+use crate::kernels::weights::{Weights, add_products};
+use rayon::prelude::*;
 use std::sync::Arc;
 use tertulia::backend::CancelFlag;
 use tertulia::{Error, ErrorCode, Result};
 
+/// Elements that are worth a task of their own.
+const TASK_ELEMENTS: usize = 16 * 1024;
+
 #[derive(Debug)]
 pub(super) struct Transformer {
     config: Config,
-    device: Device,
-    embedding: BlockMatrix,
+    embedding: Weights,
     layers: Vec<Layer>,
-    norm: Tensor<1>,
-    output: Linear,
+    norm: Vec<f32>,
+    /// Small models use the embedding for their output, too.
+    output: Option<Linear>,
     /// The angle by which each pair turns from one position to the next.
     angles: Vec<f64>,
 }
 
 #[derive(Debug)]
 struct Layer {
-    attention_norm: Tensor<1>,
+    attention_norm: Vec<f32>,
     query: Linear,
     key: Linear,
     value: Linear,
     attention_output: Linear,
-    inner_norm: Tensor<1>,
+    inner_norm: Vec<f32>,
     gate: Linear,
     up: Linear,
     down: Linear,
@@ -40,8 +43,9 @@ struct Layer {
 
 #[derive(Debug)]
 struct Linear {
-    weights: BlockMatrix,
-    bias: Option<Tensor<2>>,
+    weights: Weights,
+    /// One for each row; none adds nothing.
+    bias: Vec<f32>,
 }
 
 /// Keys and values of each layer.
@@ -57,10 +61,9 @@ impl Transformer {
         file: &Arc<Gguf>,
         config: Config,
         vocabulary_len: usize,
-        device: &Device,
         progress: &mut dyn FnMut(f32),
     ) -> Result<Self> {
-        let loader = Loader { file, device };
+        let loader = Loader { file };
         let Config { width, inner, heads, .. } = config;
         let (query_width, key_width) = (heads.queries * heads.len, heads.keys * heads.len);
         let embedding = loader.matrix("token_embd.weight", [vocabulary_len, width])?;
@@ -80,13 +83,12 @@ impl Transformer {
             });
             progress((at + 1) as f32 / (config.layers + 1) as f32);
         }
-        // Small models use the embedding for their output, too.
-        let tied = !file.has_tensor("output.weight");
-        let output = loader.linear(if tied { "token_embd" } else { "output" }, [vocabulary_len, width])?;
+        let untied = file.has_tensor("output.weight");
+        let output = if untied { Some(loader.linear("output", [vocabulary_len, width])?) } else { None };
         let norm = loader.vector("output_norm.weight", width)?;
         let angles = loader.angles(&config)?;
         progress(1.0);
-        Ok(Self { config, device: device.clone(), embedding, layers, norm, output, angles })
+        Ok(Self { config, embedding, layers, norm, output, angles })
     }
 
     /// An empty cache.
@@ -105,141 +107,146 @@ impl Transformer {
         start: usize,
         cache: &mut KvCache,
         cancel: &CancelFlag,
-    ) -> Result<Tensor<2>> {
-        let width = self.config.width;
-        let mut embedded = vec![0.0; tokens.len() * width];
-        for (&token, row) in tokens.iter().zip(embedded.chunks_exact_mut(width)) {
+    ) -> Result<Vec<f32>> {
+        let Config { width, heads, .. } = self.config;
+        let mut x = vec![0.0; tokens.len() * width];
+        for (&token, row) in tokens.iter().zip(x.chunks_exact_mut(width)) {
             self.embedding.row(token as usize, row);
         }
-        let turns = self.turns(start, tokens.len());
-        let mut x = Tensor::<2>::from_data(TensorData::new(embedded, [tokens.len(), width]), &self.device);
+        let turns = Turns::new(&self.angles, start, tokens.len());
         for (layer, memory) in self.layers.iter().zip(&mut cache.0) {
             cancel.check()?;
-            let normed = self.normalise(x.clone(), &layer.attention_norm);
-            x = x + self.attend(layer, normed, &turns, memory, start);
-            let normed = self.normalise(x.clone(), &layer.inner_norm);
-            let gated = silu(layer.gate.forward(normed.clone())) * layer.up.forward(normed);
-            x = x + layer.down.forward(gated);
+            let [mut query, mut key, value] =
+                outputs(&self.normalise(&x, &layer.attention_norm), [&layer.query, &layer.key, &layer.value]);
+            self.turn(&mut query, heads.queries, &turns);
+            self.turn(&mut key, heads.keys, &turns);
+            let attended = memory.attend([&query, &key, &value], heads, start);
+            layer.attention_output.add_output(&attended, &mut x);
+            let [mut gates, inner] = outputs(&self.normalise(&x, &layer.inner_norm), [&layer.gate, &layer.up]);
+            gates
+                .par_chunks_mut(TASK_ELEMENTS)
+                .zip(inner.par_chunks(TASK_ELEMENTS))
+                .for_each(|(gates, inner)| lanes::silu_times(gates, inner));
+            layer.down.add_output(&gates, &mut x);
         }
         Ok(x)
     }
 
-    /// The logits after each of the hidden states, `[states, vocabulary]`, row major.
+    /// The logits after each of the hidden states, `[states, width]` to `[states, vocabulary]`, row major.
     ///
     /// # Errors
     /// `ChatFailed` where one is not a number.
-    pub(super) fn logits(&self, hidden: Tensor<2>) -> Result<Vec<f32>> {
-        let logits = self.output.forward(self.normalise(hidden, &self.norm));
-        let failed = |what: &str| Error::new(ErrorCode::ChatFailed, what);
-        let logits = logits.into_data().try_into_vec::<f32>().map_err(|_| failed("logits cannot be read"))?;
+    pub(super) fn logits(&self, hidden: &[f32]) -> Result<Vec<f32>> {
+        let normed = self.normalise(hidden, &self.norm);
+        let logits = match &self.output {
+            Some(output) => outputs(&normed, [output]).concat(),
+            None => {
+                let mut logits = vec![0.0; hidden.len() / self.config.width * self.embedding.rows()];
+                add_products(&normed, [(&self.embedding, &mut logits)]);
+                logits
+            }
+        };
         if logits.iter().any(|logit| logit.is_nan()) {
-            return Err(failed("logit is not a number"));
+            return Err(Error::new(ErrorCode::ChatFailed, "logit is not a number"));
         }
         Ok(logits)
     }
 
-    fn attend(
-        &self,
-        layer: &Layer,
-        x: Tensor<2>,
-        turns: &(Tensor<3>, Tensor<3>),
-        memory: &mut LayerCache,
-        start: usize,
-    ) -> Tensor<2> {
-        let heads = self.config.heads;
-        let [count, _] = x.dims();
-        let query = self.turn(layer.query.forward(x.clone()).reshape([count, heads.queries, heads.len]), turns);
-        let key = self.turn(layer.key.forward(x.clone()).reshape([count, heads.keys, heads.len]), turns);
-        let value = layer.value.forward(x);
-        let query = query.reshape([count, heads.queries * heads.len]);
-        let key = key.reshape([count, heads.keys * heads.len]);
-        layer.attention_output.forward(memory.attend(query, key, value, heads, start))
+    fn normalise(&self, x: &[f32], weights: &[f32]) -> Vec<f32> {
+        let mut out = vec![0.0; x.len()];
+        let width = weights.len();
+        let rows = (TASK_ELEMENTS / width).max(1) * width;
+        out.par_chunks_mut(rows).zip(x.par_chunks(rows)).for_each(|(out, x)| {
+            for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+                lanes::rms_norm(x, weights, self.config.norm_epsilon, out);
+            }
+        });
+        out
     }
 
-    fn normalise(&self, x: Tensor<2>, weights: &Tensor<1>) -> Tensor<2> {
-        let mean = (x.clone() * x.clone()).mean_dim(1) + self.config.norm_epsilon;
-        x * mean.sqrt().recip() * weights.clone().unsqueeze()
-    }
-
-    /// Cosines and sines for the positions from `start` on, each `[count, 1, pairs]`.
-    fn turns(&self, start: usize, count: usize) -> (Tensor<3>, Tensor<3>) {
-        let angles = || (start..start + count).flat_map(|at| self.angles.iter().map(move |angle| at as f64 * angle));
-        let tensor =
-            |values: Vec<f32>| Tensor::from_data(TensorData::new(values, [count, 1, self.angles.len()]), &self.device);
-        (
-            tensor(angles().map(|angle| angle.cos() as f32).collect()),
-            tensor(angles().map(|angle| angle.sin() as f32).collect()),
-        )
-    }
-
-    /// Turns pairs of elements of each head, `[n, heads, len]`, by their position's angle.
-    fn turn(&self, x: Tensor<3>, (cos, sin): &(Tensor<3>, Tensor<3>)) -> Tensor<3> {
-        let [count, heads, len] = x.dims();
-        let rope = &self.config.rope;
+    /// Turns pairs of elements of each head, `[n, heads * len]`, by their position's angle.
+    fn turn(&self, x: &mut [f32], heads: usize, turns: &Turns) {
+        let (len, rope) = (self.config.heads.len, &self.config.rope);
         let pairs = rope.len / 2;
-        let turned = x.clone().slice([0..count, 0..heads, 0..rope.len]);
-        let shape = [count, heads, pairs];
-        let turned = match rope.pairs {
-            RopePairs::Halves => {
-                let a = turned.clone().slice([0..count, 0..heads, 0..pairs]);
-                let b = turned.slice([0..count, 0..heads, pairs..rope.len]);
-                let (a, b) = rotate(a, b, cos, sin);
-                Tensor::cat(vec![a, b], 2)
+        let angles = turns.cos.chunks_exact(pairs).zip(turns.sin.chunks_exact(pairs));
+        for (row, (cos, sin)) in x.chunks_exact_mut(heads * len).zip(angles) {
+            for head in row.chunks_exact_mut(len) {
+                match rope.pairs {
+                    RopePairs::Halves => {
+                        let (a, b) = head[..rope.len].split_at_mut(pairs);
+                        lanes::rotate(a, b, cos, sin);
+                    }
+                    RopePairs::Neighbours => {
+                        for (pair, (cos, sin)) in head.as_chunks_mut::<2>().0.iter_mut().zip(cos.iter().zip(sin)) {
+                            let [a, b] = *pair;
+                            *pair = [a * cos - b * sin, b * cos + a * sin];
+                        }
+                    }
+                }
             }
-            RopePairs::Neighbours => {
-                let both = turned.reshape([count, heads, pairs, 2]);
-                let a = both.clone().slice([0..count, 0..heads, 0..pairs, 0..1]).reshape(shape);
-                let b = both.slice([0..count, 0..heads, 0..pairs, 1..2]).reshape(shape);
-                let (a, b) = rotate(a, b, cos, sin);
-                Tensor::stack::<4>(vec![a, b], 3).reshape([count, heads, rope.len])
-            }
-        };
-        if rope.len == len {
-            turned
-        } else {
-            Tensor::cat(vec![turned, x.slice([0..count, 0..heads, rope.len..len])], 2)
         }
     }
 }
 
-fn rotate(a: Tensor<3>, b: Tensor<3>, cos: &Tensor<3>, sin: &Tensor<3>) -> (Tensor<3>, Tensor<3>) {
-    let turned_a = a.clone() * cos.clone() - b.clone() * sin.clone();
-    let turned_b = b * cos.clone() + a * sin.clone();
-    (turned_a, turned_b)
+/// Cosines and sines of some positions, each `[count, pairs]`.
+struct Turns {
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+}
+
+impl Turns {
+    fn new(angles: &[f64], start: usize, count: usize) -> Self {
+        let angles = || (start..start + count).flat_map(|at| angles.iter().map(move |angle| at as f64 * angle));
+        Self {
+            cos: angles().map(|angle| angle.cos() as f32).collect(),
+            sin: angles().map(|angle| angle.sin() as f32).collect(),
+        }
+    }
+}
+
+/// The outputs of several layers for the same rows.
+fn outputs<const N: usize>(x: &[f32], linears: [&Linear; N]) -> [Vec<f32>; N] {
+    let count = x.len() / linears[0].weights.cols();
+    let mut sums = linears.map(|linear| linear.biases(count));
+    let mut each = sums.iter_mut();
+    add_products(x, linears.map(|linear| (&linear.weights, &mut **each.next().expect("a sum for each"))));
+    sums
 }
 
 impl Linear {
-    /// `[n, inputs]` to `[n, outputs]`.
-    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let y = self.weights.multiply(x);
-        match &self.bias {
-            Some(bias) => y + bias.clone(),
-            None => y,
+    /// The biases of `count` rows, or zeros.
+    fn biases(&self, count: usize) -> Vec<f32> {
+        if self.bias.is_empty() { vec![0.0; count * self.weights.rows()] } else { self.bias.repeat(count) }
+    }
+
+    /// Adds the output for each row of `x` to `sum`.
+    fn add_output(&self, x: &[f32], sum: &mut [f32]) {
+        if !self.bias.is_empty() {
+            sum.chunks_exact_mut(self.bias.len()).for_each(|sum| lanes::add(sum, &self.bias));
         }
+        add_products(x, [(&self.weights, sum)]);
     }
 }
 
 struct Loader<'a> {
     file: &'a Arc<Gguf>,
-    device: &'a Device,
 }
 
 impl Loader<'_> {
     fn linear(&self, name: &str, shape: [usize; 2]) -> Result<Linear> {
         let weights = self.matrix(&format!("{name}.weight"), shape)?;
         let bias = format!("{name}.bias");
-        let bias = if self.file.has_tensor(&bias) { Some(self.vector(&bias, shape[0])?.unsqueeze()) } else { None };
+        let bias = if self.file.has_tensor(&bias) { self.vector(&bias, shape[0])? } else { Vec::new() };
         Ok(Linear { weights, bias })
     }
 
-    fn matrix(&self, name: &str, shape: [usize; 2]) -> Result<BlockMatrix> {
+    fn matrix(&self, name: &str, shape: [usize; 2]) -> Result<Weights> {
         self.file.tensor_of(name, &shape)?;
-        BlockMatrix::new(self.file.shared_tensor(name)?)
+        Weights::new(self.file.shared_tensor(name)?)
     }
 
-    fn vector(&self, name: &str, len: usize) -> Result<Tensor<1>> {
-        let values = self.file.tensor_of(name, &[len])?.to_f32()?;
-        Ok(Tensor::from_data(TensorData::new(values, [len]), self.device))
+    fn vector(&self, name: &str, len: usize) -> Result<Vec<f32>> {
+        self.file.tensor_of(name, &[len])?.to_f32()
     }
 
     /// The angle of each pair; Llama 3.1 and later stretch some of them by factors in the file.

@@ -53,6 +53,12 @@ impl SharedTensor {
     pub fn view(&self) -> TensorView<'_> {
         self.file.view(&self.file.tensors[self.index])
     }
+
+    /// Lets its pages leave memory; where they are needed after all, they are read from the file again.
+    #[cfg(feature = "chat")]
+    pub(crate) fn release(&self) {
+        self.file.bytes.release(self.file.tensors[self.index].range.clone());
+    }
 }
 
 impl Gguf {

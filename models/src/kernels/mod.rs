@@ -2,11 +2,14 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`blocks`] | matrices that stay in GGUF's quantised blocks, multiplied with activations |
+//! | [`weights`] | matrices from GGUF files, multiplied with rows of floats |
+//! | [`packed`] | quantised matrices in panels of sixteen rows |
 //! | [`activations`] | activations as 8-bit blocks |
-//! | [`dot`] | dot products of a quantised row |
-//! | [`dense`] | transformer layers in 32-bit floats |
 //! | [`attention`] | attention over a cache of 16-bit floats |
+//! | [`columns`] | a matrix in which tasks write side by side |
+//! | [`dense`] | transformer layers in 32-bit floats |
+//! | [`lanes`] | inner loops over 32-bit floats |
+//! | [`view`] | rows of 32-bit floats and their products |
 //! | [`bytes`] | 8-bit weights times 8-bit activations, exact |
 //! | [`flex`] | tensors of the Flex device as slices |
 //! | [`simd`] | the instruction sets of the processor |
@@ -15,22 +18,31 @@
 pub(crate) mod activations;
 #[cfg(feature = "chat")]
 pub(crate) mod attention;
-#[cfg(feature = "chat")]
-pub(crate) mod blocks;
 #[cfg(feature = "smart-turn")]
 pub(crate) mod bytes;
+#[cfg(feature = "chat")]
+mod columns;
 #[cfg(feature = "whisper")]
 pub(crate) mod dense;
-#[cfg(feature = "chat")]
-mod dot;
 #[cfg(feature = "burn")]
 pub(crate) mod flex;
+#[cfg(any(feature = "chat", feature = "whisper"))]
+#[cfg_attr(not(all(feature = "chat", feature = "whisper")), allow(dead_code, reason = "some are of one model alone"))]
+pub(crate) mod lanes;
+#[cfg(feature = "chat")]
+mod packed;
+#[cfg_attr(not(all(feature = "chat", feature = "whisper")), allow(dead_code, reason = "some are of one model alone"))]
 #[cfg_attr(target_arch = "x86_64", path = "x86/mod.rs")]
-#[cfg_attr(not(target_arch = "x86_64"), path = "portable.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "aarch64/mod.rs")]
+#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), path = "portable.rs")]
 mod simd;
+#[cfg(any(feature = "chat", feature = "whisper"))]
+pub(crate) mod view;
+#[cfg(feature = "chat")]
+pub(crate) mod weights;
 
 /// The sum of products, in so many sums side by side, which the compiler turns into vector instructions.
-#[cfg(any(feature = "chat", feature = "silero", feature = "kokoro"))]
+#[cfg(any(feature = "silero", feature = "kokoro"))]
 #[inline]
 pub(crate) fn dot_in_lanes<const LANES: usize>(a: &[f32], b: &[f32]) -> f32 {
     let (a_blocks, a_rest) = a.as_chunks::<LANES>();

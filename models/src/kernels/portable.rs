@@ -9,17 +9,16 @@ pub(crate) mod bytes {
     }
 }
 
-#[cfg(feature = "chat")]
-pub(crate) mod dot {
-    use crate::gguf::GgmlType;
-    use crate::kernels::dot::Dot;
+#[cfg(all(feature = "chat", not(target_arch = "aarch64")))]
+pub(crate) mod packed {
+    use crate::kernels::packed::{Packing, Product};
 
-    pub(crate) fn dot(_: GgmlType) -> Option<Dot> {
-        None
+    pub(crate) fn products<P: Packing>() -> impl Iterator<Item = Product> {
+        std::iter::empty()
     }
 }
 
-#[cfg(feature = "whisper")]
+#[cfg(any(feature = "chat", feature = "whisper"))]
 pub(crate) mod halves {
     use half::f16;
 
@@ -32,16 +31,16 @@ pub(crate) mod halves {
     }
 }
 
-#[cfg(feature = "whisper")]
+#[cfg(any(feature = "chat", feature = "whisper"))]
 macro_rules! widest {
     ($(#[$doc:meta] $name:ident($($arg:ident: $kind:ty),*) $(-> $out:ty)?;)*) => {
         $(
             #[$doc]
-            pub(super) fn $name($($arg: $kind),*) $(-> $out)? {
+            pub(crate) fn $name($($arg: $kind),*) $(-> $out)? {
                 portable::$name($($arg),*)
             }
         )*
     };
 }
-#[cfg(feature = "whisper")]
+#[cfg(any(feature = "chat", feature = "whisper"))]
 pub(crate) use widest;

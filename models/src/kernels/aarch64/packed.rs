@@ -1,7 +1,7 @@
 //! Products of panels with NEON: 64 products of bytes in four instructions where the processor has dot products.
 #![allow(unsafe_code, reason = "SIMD intrinsics read through pointers")]
 
-use crate::kernels::activations::{Activations, GROUP};
+use crate::kernels::activations::{ActivationRows, GROUP};
 use crate::kernels::packed::{PANEL, Packing, Product, UNIT_LEN, UNITS, check, in_tiles};
 use std::arch::aarch64::*;
 use std::arch::asm;
@@ -29,7 +29,7 @@ pub(crate) fn products<P: Packing>() -> impl Iterator<Item = Product> {
 /// The lengths are as `check` wants them, and `first + N` at most the rows; where `DOT`, the processor has dot products.
 unsafe fn rows<P: Packing, const DOT: bool, const N: usize>(
     panel: &[u8],
-    x: &Activations,
+    x: ActivationRows<'_>,
     first: usize,
     out: &mut [[f32; PANEL]],
 ) {
@@ -55,11 +55,11 @@ unsafe fn rows<P: Packing, const DOT: bool, const N: usize>(
                         scale
                     };
                     for (n, totals) in totals.iter_mut().enumerate() {
-                        let halves = x.halves.get_unchecked(x_at(n));
+                        let halves = x.groups.get_unchecked(x_at(n)).halves;
                         let sum = if P::PARTS == 1 { halves[0] + halves[1] } else { halves[part] };
                         // Quants of eight bits were made signed.
                         let excess = if P::BITS == 8 { 0 } else { P::ZERO * i32::from(sum) };
-                        let x_scale = *x.scales.get_unchecked(x_at(n));
+                        let x_scale = x.groups.get_unchecked(x_at(n)).scale;
                         for at in 0..VECTORS {
                             let sum = vcvtq_f32_s32(vsubq_s32(sums[n][at], vdupq_n_s32(excess)));
                             totals[at] = vfmaq_f32(totals[at], sum, vmulq_n_f32(scale[at], x_scale));
@@ -74,7 +74,7 @@ unsafe fn rows<P: Packing, const DOT: bool, const N: usize>(
                         min
                     };
                     for (n, totals) in totals.iter_mut().enumerate() {
-                        let sum = *x.sums.get_unchecked(x_at(n));
+                        let sum = x.groups.get_unchecked(x_at(n)).sum;
                         for at in 0..VECTORS {
                             totals[at] = vfmsq_n_f32(totals[at], min[at], sum);
                         }
@@ -166,8 +166,7 @@ unsafe fn weights<P: Packing>(quants: *const u8, unit: usize, at: usize) -> int8
             return vreinterpretq_s8_u8(veorq_u8(whole, vdupq_n_u8(0x80)));
         }
         let both = vld1q_u8(quants.add(unit / 2 * UNIT_LEN + at * BYTES));
-        let mut weights =
-            if unit.is_multiple_of(2) { vandq_u8(both, vdupq_n_u8(15)) } else { vshrq_n_u8::<4>(both) };
+        let mut weights = if unit.is_multiple_of(2) { vandq_u8(both, vdupq_n_u8(15)) } else { vshrq_n_u8::<4>(both) };
         for plane in 0..P::PLANES {
             let bits = quants.add(P::LOW_BYTES + plane * P::PLANE_BYTES + unit * UNIT_LEN / 8 + at * BYTES / 8);
             // Each byte of the bits goes to eight lanes, each lane keeps its own bit.
@@ -196,9 +195,7 @@ fn zero_s32() -> int32x4_t {
 #[inline]
 unsafe fn halves(at: *const u8) -> [float32x4_t; VECTORS] {
     // SAFETY: the caller's promise.
-    std::array::from_fn(|vector| unsafe {
-        vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(at.add(vector * 2 * LANES))))
-    })
+    std::array::from_fn(|vector| unsafe { vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(at.add(vector * 2 * LANES)))) })
 }
 
 /// Sixteen parts of scales.

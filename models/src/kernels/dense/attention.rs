@@ -1,8 +1,8 @@
 //! Attention over rows of 32-bit floats.
 
-use super::lanes;
 use super::maths::TASK_ELEMENTS;
-use super::matrix::{FEW_ROWS, View, multiply};
+use crate::kernels::lanes;
+use crate::kernels::view::{FEW_ROWS, View, multiply};
 use gemm::Parallelism;
 use rayon::prelude::*;
 

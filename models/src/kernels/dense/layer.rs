@@ -2,8 +2,9 @@
 
 use super::attention::{Attention, KvRows};
 use super::maths::{gelu, layer_norm};
-use super::matrix::{DenseMatrix, View};
+use super::matrix::DenseMatrix;
 use crate::kernels::flex::{Floats, matrix};
+use crate::kernels::view::View;
 use burn::tensor::Tensor;
 use std::ops::Range;
 

@@ -1,6 +1,6 @@
 //! Functions of each element or row.
 
-use super::lanes;
+use crate::kernels::lanes;
 use rayon::prelude::*;
 
 /// Elements that are worth a task of their own.

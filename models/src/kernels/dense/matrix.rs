@@ -3,14 +3,13 @@
 //! Large products go to the `gemm` crate; a few rows at a time are multiplied here, with weights that are read once and
 //! may be stored in 16 bits.
 
-use super::lanes;
+use crate::kernels::lanes;
+use crate::kernels::view::{FEW_ROWS, View, multiply};
 use gemm::Parallelism;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
-/// Up to so many rows, reading the weights is what takes time.
-pub(super) const FEW_ROWS: usize = 8;
 /// A task multiplies at least this many weights.
 const TASK_WEIGHTS: usize = 32 * 1024;
 /// Weight rows of 16 bits that are unpacked at a time, for products with many rows.
@@ -129,71 +128,5 @@ impl DenseMatrix {
                 out[at * rows + row] += product;
             }
         }
-    }
-}
-
-/// Rows of a matrix that lie `step` apart.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct View<'a> {
-    pub(super) values: &'a [f32],
-    pub(super) rows: usize,
-    pub(super) cols: usize,
-    pub(super) row_step: usize,
-    col_step: usize,
-}
-
-impl<'a> View<'a> {
-    /// A whole matrix with `cols` columns.
-    pub(crate) fn new(values: &'a [f32], cols: usize) -> Self {
-        Self::part(values, values.len() / cols, cols, cols)
-    }
-
-    /// The first `cols` of each run of `step` values.
-    pub(crate) fn part(values: &'a [f32], rows: usize, cols: usize, step: usize) -> Self {
-        assert!(rows == 0 || (rows - 1) * step + cols <= values.len(), "all rows lie within the values");
-        Self { values, rows, cols, row_step: step, col_step: 1 }
-    }
-
-    pub(super) fn transposed(self) -> Self {
-        Self { rows: self.cols, cols: self.rows, row_step: self.col_step, col_step: self.row_step, ..self }
-    }
-
-    pub(super) fn row(&self, row: usize) -> &'a [f32] {
-        &self.values[row * self.row_step..][..self.cols]
-    }
-}
-
-/// `a` times `b` into the rows of `out`, which lie `step` apart; what is there is added to where `adds`.
-#[allow(unsafe_code, reason = "the crate `gemm` takes pointers")]
-pub(super) fn multiply(a: View<'_>, b: View<'_>, out: &mut [f32], step: usize, adds: bool, parallelism: Parallelism) {
-    assert_eq!(a.cols, b.rows, "as many columns as rows");
-    if a.rows == 0 || b.cols == 0 {
-        return;
-    }
-    assert!(b.cols <= step && (a.rows - 1) * step + b.cols <= out.len(), "the product lies within what is written");
-    // SAFETY: both factors lie within their slices, as `View` was made, and so does the product; no two of its elements
-    // share a place.
-    unsafe {
-        gemm::gemm(
-            a.rows,
-            b.cols,
-            a.cols,
-            out.as_mut_ptr(),
-            1,
-            step as isize,
-            adds,
-            a.values.as_ptr(),
-            a.col_step as isize,
-            a.row_step as isize,
-            b.values.as_ptr(),
-            b.col_step as isize,
-            b.row_step as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            parallelism,
-        );
     }
 }

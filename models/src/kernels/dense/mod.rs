@@ -1,11 +1,9 @@
 //! Transformer layers in 32-bit floats: products with a weight matrix, attention, GELU, layer norm.
 
 mod attention;
-mod lanes;
 mod layer;
 mod maths;
 mod matrix;
-mod portable;
 
 pub(crate) use attention::KvRows;
 pub(crate) use layer::{AttentionColumns, DenseLayer, LayerNorm, attend, attend_causal};
@@ -15,7 +13,8 @@ pub(crate) use matrix::DenseMatrix;
 mod tests {
     use super::attention::Attention;
     use super::maths::{gelu, layer_norm};
-    use super::matrix::{DenseMatrix, FEW_ROWS, View};
+    use super::matrix::DenseMatrix;
+    use crate::kernels::view::{FEW_ROWS, View};
 
     fn values(len: usize, seed: usize) -> Vec<f32> {
         (0..len).map(|at| (((at * 7919 + seed * 104_729) % 2_003) as f32 - 1_001.0) / 1_001.0).collect()

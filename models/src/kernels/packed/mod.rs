@@ -21,11 +21,10 @@ mod portable;
 #[cfg(test)]
 mod tests;
 
-use super::activations::Activations;
-use super::flex::{Floats, matrix};
+use super::activations::{ActivationRows, Activations};
+use super::columns::Columns;
 use super::simd;
 use crate::gguf::{GgmlType, TensorView};
-use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 /// Rows of a panel.
@@ -57,8 +56,7 @@ pub(crate) trait Packing {
     /// Where the parts of the scales begin, and those of the minima, and the quants.
     const PARTS_AT: usize = if Self::MINS { 4 * PANEL } else { 2 * PANEL };
     const MIN_PARTS_AT: usize = Self::PARTS_AT + if Self::HAS_PARTS { Self::GROUPS * Self::PARTS * PANEL } else { 0 };
-    const QUANTS_AT: usize =
-        Self::MIN_PARTS_AT + if Self::HAS_PARTS && Self::MINS { Self::GROUPS * PANEL } else { 0 };
+    const QUANTS_AT: usize = Self::MIN_PARTS_AT + if Self::HAS_PARTS && Self::MINS { Self::GROUPS * PANEL } else { 0 };
     /// Bytes of the lower four bits of a group, or of its whole quants.
     const LOW_BYTES: usize = UNITS * UNIT_LEN / if Self::BITS == 8 { 1 } else { 2 };
     const PLANE_BYTES: usize = UNITS * UNIT_LEN / 8;
@@ -86,6 +84,7 @@ macro_rules! packings {
                     block_bytes: $name::BLOCK_BYTES,
                     pack: pack::panel::<$name>,
                     product: simd::packed::products::<$name>().next().unwrap_or(portable::product::<$name>),
+                    row: portable::row::<$name>,
                 }),)*
                 _ => None,
             }
@@ -109,12 +108,16 @@ packings! {
 /// Packs up to 16 rows of GGUF's blocks, which lie one after another, into a panel.
 type Pack = fn(&[u8], usize, &mut [u8]);
 /// Writes the products of a panel with each row of the activations.
-pub(crate) type Product = fn(&[u8], &Activations, &mut [[f32; PANEL]]);
+pub(crate) type Product = fn(&[u8], ActivationRows<'_>, &mut [[f32; PANEL]]);
+/// Writes one row of a panel as floats.
+type Row = fn(&[u8], usize, &mut [f32]);
 
+#[derive(Clone, Copy)]
 struct Ways {
     block_bytes: usize,
     pack: Pack,
     product: Product,
+    row: Row,
 }
 
 /// A weight matrix `[rows, cols]` in panels.
@@ -124,71 +127,95 @@ pub(crate) struct PackedMatrix {
     cols: usize,
     panel_bytes: usize,
     panels: Vec<u8>,
-    product: Product,
+    ways: Ways,
 }
 
 impl PackedMatrix {
-    /// Packs a matrix; `None` where it is none of quantised blocks.
+    /// Packs a matrix; `None` where it is none of quantised blocks, or empty.
     pub(crate) fn new(tensor: &TensorView<'_>) -> Option<Self> {
         let (ways, &[rows, cols]) = (ways(tensor.dtype)?, tensor.shape) else { return None };
-        let row_bytes = tensor.data.len().checked_div(rows)?;
+        if rows == 0 || cols == 0 {
+            return None;
+        }
+        let row_bytes = tensor.data.len() / rows;
         let panel_bytes = cols / tensor.dtype.block_len() * ways.block_bytes;
         let mut panels = vec![0; rows.div_ceil(PANEL) * panel_bytes];
         panels
             .par_chunks_exact_mut(panel_bytes)
             .zip(tensor.data.par_chunks(PANEL * row_bytes))
             .for_each(|(panel, rows)| (ways.pack)(rows, row_bytes, panel));
-        Some(Self { dtype: tensor.dtype, rows, cols, panel_bytes, panels, product: ways.product })
+        Some(Self { dtype: tensor.dtype, rows, cols, panel_bytes, panels, ways })
     }
 
-    /// `x`, `[n, cols]`, times the matrix transposed: `[n, rows]`.
-    pub(crate) fn multiply(&self, x: Tensor<2>) -> Tensor<2> {
-        let x = Floats::of(x);
-        let count = x.rows;
-        matrix(self.products(&Activations::quantise(&x, self.cols, self.dtype)), [count, self.rows])
+    /// Elements of a block, which the activations share.
+    pub(crate) fn block_len(&self) -> usize {
+        self.dtype.block_len()
     }
 
-    /// The products with each row of the activations, row by row.
-    fn products(&self, x: &Activations) -> Vec<f32> {
-        let count = x.rows;
-        let panels = self.panels.len() / self.panel_bytes;
-        let mut by_panel = vec![[0.0f32; PANEL]; panels * count];
-        let task_panels = TASK_BYTES_MIN.div_ceil(self.panel_bytes * count).max(1);
-        self.panels
-            .par_chunks(task_panels * self.panel_bytes)
-            .zip(by_panel.par_chunks_mut(task_panels * count))
-            .for_each(|(panels, out)| {
-                for (panel, out) in panels.chunks_exact(self.panel_bytes).zip(out.chunks_exact_mut(count)) {
-                    (self.product)(panel, x, out);
+    /// Writes row `row` as floats.
+    pub(crate) fn row(&self, row: usize, out: &mut [f32]) {
+        assert!(row < self.rows && out.len() == self.cols, "a row of the matrix");
+        (self.ways.row)(&self.panels[row / PANEL * self.panel_bytes..][..self.panel_bytes], row % PANEL, out);
+    }
+
+    /// Panels that a task multiplies, so that handing it out costs little beside it.
+    pub(super) fn task_panels(&self, x: &Activations) -> usize {
+        TASK_BYTES_MIN.div_ceil(self.panel_bytes * x.all().rows).max(1)
+    }
+
+    /// The first rows of the tasks.
+    pub(super) fn tasks(&self, x: &Activations) -> impl Iterator<Item = usize> + use<> {
+        (0..self.rows).step_by(self.task_panels(x) * PANEL)
+    }
+
+    /// Adds the products of a task's panels to its columns of `out`, `[n, rows]`.
+    ///
+    /// # Safety
+    /// Each task is given to one thread.
+    #[allow(unsafe_code, reason = "tasks write to columns of their own")]
+    pub(super) unsafe fn multiply_add(&self, task: usize, x: &Activations, out: Columns<'_>) {
+        let panels = self.panels[task / PANEL * self.panel_bytes..].chunks_exact(self.panel_bytes);
+        let panels = panels.take(self.task_panels(x)).zip((task..self.rows).step_by(PANEL));
+        let mut products = [[0.0; PANEL]; TILE_ROWS];
+        let count = x.all().rows;
+        for first in (0..count).step_by(TILE_ROWS) {
+            let products = &mut products[..TILE_ROWS.min(count - first)];
+            for (panel, column) in panels.clone() {
+                (self.ways.product)(panel, x.rows(first, products.len()), products);
+                let width = PANEL.min(self.rows - column);
+                for (row, products) in (first..).zip(&*products) {
+                    // SAFETY: the columns are those of this task's panels, and the task is this thread's.
+                    unsafe { out.add(row, column, &products[..width]) };
                 }
-            });
-        let mut out = Vec::with_capacity(count * self.rows);
-        for row in 0..count {
-            let end = out.len() + self.rows;
-            by_panel.iter().skip(row).step_by(count).for_each(|products| out.extend_from_slice(products));
-            out.truncate(end);
+            }
         }
-        out
     }
 }
 
-/// A task takes at least this many bytes of weights for each row of activations, so that handing it out costs little.
+/// A task takes at least this many bytes of weights for each row of activations.
 const TASK_BYTES_MIN: usize = 64 * 1024;
+/// Rows of activations for which a task's panels are read again: they stay in the cache with it.
+const TILE_ROWS: usize = 128;
 
 /// Asserts what the ways for each processor rely on.
-#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code, reason = "plain Rust checks by itself"))]
-pub(super) fn check<P: Packing>(panel: &[u8], x: &Activations, out: &[[f32; PANEL]]) {
+#[cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    allow(dead_code, reason = "plain Rust checks by itself")
+)]
+pub(super) fn check<P: Packing>(panel: &[u8], x: ActivationRows<'_>, out: &[[f32; PANEL]]) {
     let groups = x.cols / super::activations::GROUP;
     assert_eq!(panel.len(), groups / P::GROUPS * P::BLOCK_BYTES, "as many weights as columns");
     assert_eq!(groups % P::GROUPS, 0, "whole blocks");
     assert_eq!(out.len(), x.rows, "products for each row");
-    assert!(x.quants.len() == x.rows * x.cols && x.scales.len() == x.rows * groups, "whole rows");
-    assert!(x.sums.len() == x.rows * groups && x.halves.len() == x.rows * groups, "whole rows");
+    assert!(x.quants.len() == x.rows * x.cols && x.groups.len() == x.rows * groups, "whole rows");
 }
 
 /// Evaluates `$body` with `$n` rows, the most of those listed that fit, until all are done: `$rest` are the rows of `$out`
 /// from `$at` on.
-#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(unused_macros, reason = "plain Rust has no tiles"))]
+#[cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    allow(unused_macros, reason = "plain Rust has no tiles")
+)]
 macro_rules! in_tiles {
     ($out:ident, [$($count:literal),*], |$at:ident, $rest:ident, $n:ident| $body:expr) => {
         let mut $at = 0;

@@ -1,14 +1,13 @@
 //! Products of panels in plain Rust, for every processor.
 
 use super::{PANEL, Packing, UNIT, UNIT_LEN, UNITS};
-use crate::kernels::activations::{Activations, GROUP};
+use crate::kernels::activations::{ActivationRows, GROUP};
 use half::f16;
 
-pub(super) fn product<P: Packing>(panel: &[u8], x: &Activations, out: &mut [[f32; PANEL]]) {
+pub(super) fn product<P: Packing>(panel: &[u8], x: ActivationRows<'_>, out: &mut [[f32; PANEL]]) {
     out.fill([0.0; PANEL]);
     let mut quants = [[0u8; UNIT_LEN]; UNITS];
     for (block_at, block) in panel.chunks_exact(P::BLOCK_BYTES).enumerate() {
-        let half = |at: usize| f16::from_le_bytes([block[at], block[at + 1]]).to_f32();
         for group in 0..P::GROUPS {
             unpack::<P>(&block[P::QUANTS_AT + group * P::GROUP_BYTES..][..P::GROUP_BYTES], &mut quants);
             for (row, out) in out.iter_mut().enumerate() {
@@ -18,28 +17,56 @@ pub(super) fn product<P: Packing>(panel: &[u8], x: &Activations, out: &mut [[f32
                     let units = part * UNITS / P::PARTS..(part + 1) * UNITS / P::PARTS;
                     let sums = sums::<P>(&quants, x_quants, units);
                     for (lane, (out, sum)) in out.iter_mut().zip(sums).enumerate() {
-                        let factor = if P::HAS_PARTS {
-                            let byte = block[P::PARTS_AT + (group * P::PARTS + part) * PANEL + lane];
-                            if P::SIGNED { f32::from(byte as i8) } else { f32::from(byte) }
-                        } else {
-                            1.0
-                        };
-                        *out += sum as f32 * (half(lane * 2) * factor * x.scales[x_at]);
+                        *out += sum as f32 * (scale::<P>(block, group * P::PARTS + part, lane) * x.groups[x_at].scale);
                     }
                 }
                 if P::MINS {
                     for (lane, out) in out.iter_mut().enumerate() {
-                        let factor = if P::HAS_PARTS {
-                            f32::from(block[P::MIN_PARTS_AT + group * PANEL + lane])
-                        } else {
-                            1.0
-                        };
-                        *out -= half(2 * PANEL + lane * 2) * factor * x.sums[x_at];
+                        *out -= min::<P>(block, group, lane) * x.groups[x_at].sum;
                     }
                 }
             }
         }
     }
+}
+
+/// Writes row `lane` of a panel as floats.
+pub(super) fn row<P: Packing>(panel: &[u8], lane: usize, out: &mut [f32]) {
+    let mut quants = [[0u8; UNIT_LEN]; UNITS];
+    for (block, out) in panel.chunks_exact(P::BLOCK_BYTES).zip(out.chunks_exact_mut(P::DTYPE.block_len())) {
+        for (group, out) in out.chunks_exact_mut(GROUP).enumerate() {
+            unpack::<P>(&block[P::QUANTS_AT + group * P::GROUP_BYTES..][..P::GROUP_BYTES], &mut quants);
+            for (at, out) in out.iter_mut().enumerate() {
+                let quant = i32::from(quants[at / UNIT][lane * UNIT + at % UNIT]) - P::ZERO;
+                let part = at * P::PARTS / GROUP;
+                *out = scale::<P>(block, group * P::PARTS + part, lane) * quant as f32 - min::<P>(block, group, lane);
+            }
+        }
+    }
+}
+
+fn half(block: &[u8], at: usize) -> f32 {
+    f16::from_le_bytes([block[at], block[at + 1]]).to_f32()
+}
+
+/// The scale of a row's part of a group.
+fn scale<P: Packing>(block: &[u8], part: usize, lane: usize) -> f32 {
+    let factor = if P::HAS_PARTS {
+        let byte = block[P::PARTS_AT + part * PANEL + lane];
+        if P::SIGNED { f32::from(byte as i8) } else { f32::from(byte) }
+    } else {
+        1.0
+    };
+    half(block, lane * 2) * factor
+}
+
+/// The minimum of a row's group, which is subtracted.
+fn min<P: Packing>(block: &[u8], group: usize, lane: usize) -> f32 {
+    if !P::MINS {
+        return 0.0;
+    }
+    let factor = if P::HAS_PARTS { f32::from(block[P::MIN_PARTS_AT + group * PANEL + lane]) } else { 1.0 };
+    half(block, 2 * PANEL + lane * 2) * factor
 }
 
 /// The sums of the products of some units, one for each row of the panel.

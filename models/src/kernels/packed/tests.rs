@@ -1,4 +1,5 @@
 //! Each way against plain sums, on all types and many shapes.
+#![allow(unsafe_code, reason = "tasks write to columns of their own")]
 
 use super::*;
 use crate::gguf::dequantize;
@@ -47,16 +48,29 @@ fn compare(dtype: GgmlType, [rows, cols]: [usize; 2], count: usize, data: &[u8],
     let tensor = TensorView { name: "weights", dtype, shape: &[rows, cols], data };
     let mut weights = vec![0.0; rows * cols];
     dequantize(dtype, data, &mut weights);
-    let activations = Activations::quantise(x, cols, dtype);
+    let activations = Activations::quantise(x, cols, dtype.block_len());
+    let all = activations.all();
     let exact = |row: usize, at: usize| {
-        let x = activations.quants[at * cols..][..cols].iter().enumerate();
-        let x = x.map(|(col, quant)| f64::from(*quant) * f64::from(activations.scales[(at * cols + col) / 32]));
+        let x = all.quants[at * cols..][..cols].iter().enumerate();
+        let x = x.map(|(col, quant)| f64::from(*quant) * f64::from(all.groups[(at * cols + col) / 32].scale));
         let products = x.zip(&weights[row * cols..]).map(|(x, weight)| x * f64::from(*weight));
         products.fold((0.0, 0.0), |(sum, size), product| (sum + product, size + product.abs()))
     };
+    let mut row = vec![0.0; cols];
+    for (at, weights) in weights.chunks_exact(cols).enumerate() {
+        PackedMatrix::new(&tensor).unwrap().row(at, &mut row);
+        let near = row.iter().zip(weights).all(|(ours, weight)| (ours - weight).abs() <= 1e-6 * weight.abs().max(1.0));
+        assert!(near, "{dtype:?}, row {at}");
+    }
     for product in all_products(dtype) {
-        let matrix = PackedMatrix { product, ..PackedMatrix::new(&tensor).unwrap() };
-        let out = matrix.products(&activations);
+        let mut matrix = PackedMatrix::new(&tensor).unwrap();
+        matrix.ways.product = product;
+        let mut out = vec![0.0; count * rows];
+        let sum = Columns::new(&mut out, rows);
+        for task in matrix.tasks(&activations) {
+            // SAFETY: there is one thread.
+            unsafe { matrix.multiply_add(task, &activations, sum) };
+        }
         assert_eq!(out.len(), count * rows);
         for (place, ours) in out.iter().enumerate() {
             let (sum, size) = exact(place % rows, place / rows);

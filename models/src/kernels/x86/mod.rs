@@ -2,18 +2,18 @@
 
 #[cfg(feature = "smart-turn")]
 pub(crate) mod bytes;
-#[cfg(feature = "chat")]
-pub(crate) mod dot;
-#[cfg(feature = "whisper")]
+#[cfg(any(feature = "chat", feature = "whisper"))]
 pub(crate) mod halves;
+#[cfg(feature = "chat")]
+pub(crate) mod packed;
 
 /// Makes functions that run the portable code of the same name, compiled for AVX2 where the processor has it.
-#[cfg(feature = "whisper")]
+#[cfg(any(feature = "chat", feature = "whisper"))]
 macro_rules! widest {
     ($(#[$doc:meta] $name:ident($($arg:ident: $kind:ty),*) $(-> $out:ty)?;)*) => {
         $(
             #[$doc]
-            pub(super) fn $name($($arg: $kind),*) $(-> $out)? {
+            pub(crate) fn $name($($arg: $kind),*) $(-> $out)? {
                 if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
                     // SAFETY: the processor has the features.
                     #[allow(unsafe_code, reason = "the features were looked for")]
@@ -23,7 +23,7 @@ macro_rules! widest {
             }
         )*
         mod avx2 {
-            use super::{View, portable};
+            use super::*;
             $(
                 #[target_feature(enable = "avx2,fma")]
                 pub(super) fn $name($($arg: $kind),*) $(-> $out)? {
@@ -33,5 +33,5 @@ macro_rules! widest {
         }
     };
 }
-#[cfg(feature = "whisper")]
+#[cfg(any(feature = "chat", feature = "whisper"))]
 pub(crate) use widest;

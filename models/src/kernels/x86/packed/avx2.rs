@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "SIMD intrinsics read through pointers")]
 
 use super::prefetch;
-use crate::kernels::activations::{Activations, GROUP};
+use crate::kernels::activations::{ActivationRows, GROUP};
 use crate::kernels::packed::{PANEL, Packing, Product, UNIT, UNIT_LEN, UNITS, check, in_tiles};
 use std::arch::x86_64::*;
 
@@ -33,7 +33,12 @@ const fn units_at_once(bits: usize) -> usize {
 /// # Safety
 /// The processor has AVX2, FMA and F16C; the lengths are as `check` wants them, and `first + N` at most the rows.
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn rows<P: Packing, const N: usize>(panel: &[u8], x: &Activations, first: usize, out: &mut [[f32; PANEL]]) {
+unsafe fn rows<P: Packing, const N: usize>(
+    panel: &[u8],
+    x: ActivationRows<'_>,
+    first: usize,
+    out: &mut [[f32; PANEL]],
+) {
     let groups = x.cols / GROUP;
     let mut totals = [[_mm256_setzero_ps(); 2]; N];
     for (block_at, block) in panel.chunks_exact(P::BLOCK_BYTES).enumerate() {
@@ -42,7 +47,8 @@ unsafe fn rows<P: Packing, const N: usize>(panel: &[u8], x: &Activations, first:
         // panel's, and `first + n` is one of their rows.
         unsafe {
             let scale = [0, 1].map(|half| halves(block.add(half * PANEL)));
-            let min = [0, 1].map(|half| if P::MINS { halves(block.add((2 + half) * PANEL)) } else { _mm256_setzero_ps() });
+            let min =
+                [0, 1].map(|half| if P::MINS { halves(block.add((2 + half) * PANEL)) } else { _mm256_setzero_ps() });
             for group in 0..P::GROUPS {
                 let x_at = |n: usize| (first + n) * groups + block_at * P::GROUPS + group;
                 let quants = block.add(P::QUANTS_AT + group * P::GROUP_BYTES);
@@ -58,11 +64,11 @@ unsafe fn rows<P: Packing, const N: usize>(panel: &[u8], x: &Activations, first:
                             scale[half]
                         };
                         for (n, totals) in totals.iter_mut().enumerate() {
-                            let halves = x.halves.get_unchecked(x_at(n));
+                            let halves = x.groups.get_unchecked(x_at(n)).halves;
                             let sum = if P::PARTS == 1 { halves[0] + halves[1] } else { halves[part] };
                             let excess = _mm256_set1_epi32(P::ZERO * i32::from(sum));
                             let sum = _mm256_cvtepi32_ps(_mm256_sub_epi32(sums[n][half], excess));
-                            let scale = _mm256_mul_ps(scale, _mm256_set1_ps(*x.scales.get_unchecked(x_at(n))));
+                            let scale = _mm256_mul_ps(scale, _mm256_set1_ps(x.groups.get_unchecked(x_at(n)).scale));
                             totals[half] = _mm256_fmadd_ps(sum, scale, totals[half]);
                         }
                     }
@@ -75,7 +81,7 @@ unsafe fn rows<P: Packing, const N: usize>(panel: &[u8], x: &Activations, first:
                         min[half]
                     };
                     for (n, totals) in totals.iter_mut().enumerate() {
-                        let sum = _mm256_set1_ps(*x.sums.get_unchecked(x_at(n)));
+                        let sum = _mm256_set1_ps(x.groups.get_unchecked(x_at(n)).sum);
                         totals[half] = _mm256_fnmadd_ps(min, sum, totals[half]);
                     }
                 }
@@ -146,10 +152,7 @@ unsafe fn weights<P: Packing>(quants: *const u8, unit: usize, half: usize) -> [_
     unsafe {
         if P::BITS == 8 {
             let whole = _mm256_loadu_si256(quants.add(unit * UNIT_LEN + half * BYTES).cast());
-            return [
-                _mm256_and_si256(whole, nibbles),
-                _mm256_and_si256(_mm256_srli_epi16::<4>(whole), nibbles),
-            ];
+            return [_mm256_and_si256(whole, nibbles), _mm256_and_si256(_mm256_srli_epi16::<4>(whole), nibbles)];
         }
         let both = _mm256_loadu_si256(quants.add(unit / 2 * UNIT_LEN + half * BYTES).cast());
         let shifted = if unit.is_multiple_of(2) { both } else { _mm256_srli_epi16::<4>(both) };

@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "SIMD intrinsics read through pointers")]
 
 use super::prefetch;
-use crate::kernels::activations::{Activations, GROUP};
+use crate::kernels::activations::{ActivationRows, GROUP};
 use crate::kernels::packed::{PANEL, Packing, Product, UNIT, UNIT_LEN, UNITS, check, in_tiles};
 use std::arch::x86_64::*;
 
@@ -25,7 +25,7 @@ pub(super) fn product<P: Packing>() -> Option<Product> {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn rows<P: Packing, const N: usize>(
     panel: &[u8],
-    x: &Activations,
+    x: ActivationRows<'_>,
     first: usize,
     out: &mut [[f32; PANEL]],
 ) {
@@ -44,7 +44,7 @@ unsafe fn rows<P: Packing, const N: usize>(
                 prefetch::<P>(quants);
                 for part in 0..P::PARTS {
                     let mut sums: [__m512i; N] = std::array::from_fn(|n| {
-                        let halves = x.halves.get_unchecked(x_at(n));
+                        let halves = x.groups.get_unchecked(x_at(n)).halves;
                         let sum = if P::PARTS == 1 { halves[0] + halves[1] } else { halves[part] };
                         _mm512_set1_epi32(-P::ZERO * i32::from(sum))
                     });
@@ -64,7 +64,7 @@ unsafe fn rows<P: Packing, const N: usize>(
                         scale
                     };
                     for (n, (total, sum)) in totals.iter_mut().zip(sums).enumerate() {
-                        let scale = _mm512_mul_ps(scale, _mm512_set1_ps(*x.scales.get_unchecked(x_at(n))));
+                        let scale = _mm512_mul_ps(scale, _mm512_set1_ps(x.groups.get_unchecked(x_at(n)).scale));
                         *total = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, *total);
                     }
                 }
@@ -75,7 +75,7 @@ unsafe fn rows<P: Packing, const N: usize>(
                         min
                     };
                     for (n, total) in totals.iter_mut().enumerate() {
-                        *total = _mm512_fnmadd_ps(min, _mm512_set1_ps(*x.sums.get_unchecked(x_at(n))), *total);
+                        *total = _mm512_fnmadd_ps(min, _mm512_set1_ps(x.groups.get_unchecked(x_at(n)).sum), *total);
                     }
                 }
             }
@@ -85,7 +85,6 @@ unsafe fn rows<P: Packing, const N: usize>(
         // SAFETY: sixteen floats have room for sixteen.
         unsafe { _mm512_storeu_ps(out.as_mut_ptr(), total) };
     }
-
 }
 
 /// The quants of units `2 * pair` and `2 * pair + 1`.
@@ -102,8 +101,7 @@ unsafe fn units<P: Packing>(quants: *const u8, pair: usize) -> [__m512i; 2] {
         }
         let both = _mm512_loadu_si512(quants.add(pair * UNIT_LEN).cast());
         let nibbles = _mm512_set1_epi8(15);
-        let mut units =
-            [_mm512_and_si512(both, nibbles), _mm512_and_si512(_mm512_srli_epi16::<4>(both), nibbles)];
+        let mut units = [_mm512_and_si512(both, nibbles), _mm512_and_si512(_mm512_srli_epi16::<4>(both), nibbles)];
         for plane in 0..P::PLANES {
             for (at, unit) in units.iter_mut().enumerate() {
                 let bits = quants.add(P::LOW_BYTES + plane * P::PLANE_BYTES + (pair * 2 + at) * UNIT_LEN / 8);

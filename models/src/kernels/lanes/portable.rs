@@ -1,6 +1,6 @@
 //! The inner loops in a form that compilers turn into vectors; a product and a sum are rounded each.
 
-use super::matrix::View;
+use super::View;
 
 const LANES: usize = 32;
 
@@ -35,7 +35,6 @@ pub(super) fn dot_rows(row: &[f32], others: View<'_>, out: &mut [f32]) {
 
 #[inline(always)]
 pub(super) fn weigh_rows(weights: &[f32], rows: View<'_>, out: &mut [f32]) {
-    out.fill(0.0);
     for (at, weight) in weights.iter().enumerate() {
         for (out, value) in out.iter_mut().zip(rows.row(at)) {
             *out += weight * value;
@@ -96,6 +95,36 @@ pub(super) fn layer_norm(x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32, o
     let scale = 1.0 / (variance + epsilon).sqrt();
     for (((out, x), gamma), beta) in out.iter_mut().zip(x).zip(gamma).zip(beta) {
         *out = (x - mean) * scale * gamma + beta;
+    }
+}
+
+#[inline(always)]
+pub(super) fn rms_norm(x: &[f32], weights: &[f32], epsilon: f32, out: &mut [f32]) {
+    let scale = 1.0 / (dot(x, x) / x.len() as f32 + epsilon).sqrt();
+    for ((out, x), weight) in out.iter_mut().zip(x).zip(weights) {
+        *out = x * scale * weight;
+    }
+}
+
+#[inline(always)]
+pub(super) fn silu_times(gates: &mut [f32], values: &[f32]) {
+    for (gate, value) in gates.iter_mut().zip(values) {
+        let opposite = if *gate < -88.0 { 88.0 } else { -*gate };
+        *gate = *gate / (1.0 + exp(opposite)) * value;
+    }
+}
+
+#[inline(always)]
+pub(super) fn rotate(a: &mut [f32], b: &mut [f32], cos: &[f32], sin: &[f32]) {
+    for ((a, b), (cos, sin)) in a.iter_mut().zip(b).zip(cos.iter().zip(sin)) {
+        (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+    }
+}
+
+#[inline(always)]
+pub(super) fn add(sum: &mut [f32], values: &[f32]) {
+    for (sum, value) in sum.iter_mut().zip(values) {
+        *sum += value;
     }
 }
 
