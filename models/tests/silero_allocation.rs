@@ -9,7 +9,8 @@ use tertulia::backend::VadModel;
 use tertulia_models::files::ModelStore;
 use tertulia_models::silero::{FRAME_LEN, SileroVad};
 
-// One test in this file: another one would allocate on its own thread meanwhile.
+// One test in this file: another one would allocate on its own thread meanwhile. The thread that waits for it does so once, on
+// a busy machine late: hence several rounds.
 #[test]
 fn a_frame_allocates_nothing_and_takes_less_than_it_lasts() {
     let model = SileroVad::new(ModelStore::open_default().unwrap().path("silero-vad-v6").unwrap());
@@ -18,14 +19,17 @@ fn a_frame_allocates_nothing_and_takes_less_than_it_lasts() {
     vad.process(&frame).unwrap();
 
     let mut fastest = Duration::MAX;
-    let before = allocations();
-    for _ in 0..200 {
-        let start = Instant::now();
-        vad.process(&frame).unwrap();
-        fastest = fastest.min(start.elapsed());
-    }
-    vad.reset();
-    assert_eq!(allocations(), before);
+    let mut round = || {
+        let before = allocations();
+        for _ in 0..200 {
+            let start = Instant::now();
+            vad.process(&frame).unwrap();
+            fastest = fastest.min(start.elapsed());
+        }
+        vad.reset();
+        allocations() - before
+    };
+    assert_eq!((0..5).map(|_| round()).min(), Some(0));
     // Unoptimised code is allowed the time that the frame lasts.
     let allowed = Duration::from_millis(if cfg!(debug_assertions) { 32 } else { 1 });
     assert!(fastest < allowed, "a frame of 32 ms took {fastest:?}");
