@@ -16,10 +16,10 @@ use tertulia::{Error, ErrorCode, Result};
 const FRAMES_MAX: usize = 2400;
 
 pub(super) struct Network {
-    bert: Albert,
-    predictor: Predictor,
-    text_encoder: TextEncoder,
-    decoder: Decoder,
+    bert: Box<Albert>,
+    predictor: Box<Predictor>,
+    text_encoder: Box<TextEncoder>,
+    decoder: Box<Decoder>,
     device: Device,
 }
 
@@ -41,12 +41,12 @@ impl Network {
     pub(super) fn load(file: &Gguf, device: &Device, progress: &mut dyn FnMut(f32)) -> Result<Self> {
         let weights = Weights::new(file, device);
         progress(0.0);
-        let bert = Albert::load(&weights, IDS)?;
-        let text_encoder = TextEncoder::load(&weights, IDS)?;
+        let bert = boxed(|| Albert::load(&weights, IDS))?;
+        let text_encoder = boxed(|| TextEncoder::load(&weights, IDS))?;
         progress(0.2);
-        let predictor = Predictor::load(&weights)?;
+        let predictor = boxed(|| Predictor::load(&weights))?;
         progress(0.5);
-        let decoder = Decoder::load(&weights)?;
+        let decoder = boxed(|| Decoder::load(&weights))?;
         progress(1.0);
         Ok(Self { bert, predictor, text_encoder, decoder, device: device.clone() })
     }
@@ -85,6 +85,12 @@ impl Network {
         debug_assert_eq!(samples.len(), durations.iter().sum::<u32>() as usize * FRAME_SAMPLES);
         Ok(Spoken { samples, durations, pitch_hz: numbers(pitch)? })
     }
+}
+
+/// A part of the network, which is hundreds of kilobytes, and no longer on the stack: a host's thread may have little.
+#[inline(never)]
+fn boxed<T>(load: impl FnOnce() -> Result<T>) -> Result<Box<T>> {
+    load().map(Box::new)
 }
 
 /// Whole frames, at least one for each symbol.
