@@ -1,6 +1,5 @@
 //! English word lists (misaki 0.9.4) and the tagger of spaCy's en_core_web_sm, rewritten as tensors of the voice's file.
 
-use super::messagepack::{Item, read};
 use crate::gguf::{GgmlType, GgufWriter, Value, quant};
 use crate::platform::FileBytes;
 use crate::text::english::{
@@ -35,55 +34,76 @@ pub(super) fn add(folder: &Path, writer: &mut GgufWriter) -> Result<()> {
     write_arrays(&file(LAYERS_FILE)?, LAYERS_FILE, &names, writer)?;
     write_arrays(&file(OUTPUT_FILE)?, OUTPUT_FILE, &["output.weight".into(), "output.bias".into()], writer)?;
 
-    #[derive(serde::Deserialize)]
-    struct Tags {
-        labels: Vec<String>,
-    }
-    let tags: Tags = serde_json::from_slice(&file(TAGS_FILE)?).map_err(|e| corrupt(TAGS_FILE).with_source(e))?;
-    let tags = tags.labels.iter().map(|tag| Value::from(tag.as_str())).collect();
-    writer.set("english.tagger.tags", Value::Array(tags));
+    let tags = file(TAGS_FILE)?;
+    let tags: Tags<'_> = serde_json::from_slice(&tags).map_err(|e| corrupt(TAGS_FILE).with_source(e))?;
+    writer.set("english.tagger.tags", Value::Array(tags.labels.into_iter().map(Value::from).collect()));
 
-    let norms = read(&file(NORMS_FILE)?).ok_or_else(|| corrupt(NORMS_FILE))?;
-    let Some(Item::Map(norms)) = norms.get("lexeme_norm") else { return Err(corrupt(NORMS_FILE)) };
-    let pairs: Option<BTreeMap<u64, u64>> = norms
-        .iter()
-        .map(|(word, norm)| match (word, norm) {
-            (Item::Number(word), Item::Text(norm)) => Some((*word, hash(norm.as_bytes()))),
-            _ => None,
-        })
-        .collect();
-    let pairs = pairs.filter(|pairs| !pairs.is_empty()).ok_or_else(|| corrupt(NORMS_FILE))?;
-    let bytes: Vec<u8> = pairs.into_iter().flat_map(|(word, norm)| [word, norm]).flat_map(u64::to_le_bytes).collect();
+    let norms: Lookups = rmp_serde::from_slice(&file(NORMS_FILE)?).map_err(|e| corrupt(NORMS_FILE).with_source(e))?;
+    let pairs = norms.lexeme_norm.iter().flat_map(|(word, norm)| [*word, hash(norm.as_bytes())]);
+    let bytes: Vec<u8> = pairs.flat_map(u64::to_le_bytes).collect();
+    if bytes.is_empty() {
+        return Err(corrupt(NORMS_FILE));
+    }
     writer.tensor("english.tagger.norms", &[bytes.len()], GgmlType::I8, bytes)?;
     Ok(())
 }
 
-/// The arrays of a model in Thinc's format, in the order of its nodes: tables are E, layers W, b, then G, b.
-fn write_arrays(bytes: &[u8], name: &str, names: &[String], writer: &mut GgufWriter) -> Result<()> {
-    let model = read(bytes).ok_or_else(|| corrupt(name))?;
-    let Some(Item::List(nodes)) = model.get("params") else { return Err(corrupt(name)) };
-    let mut names = names.iter();
-    for node in nodes.iter().filter(|node| matches!(node, Item::Map(_))) {
-        for key in ["E", "W", "G", "b"] {
-            let Some(array) = node.get(key) else { continue };
-            let (shape, values) = floats(array).ok_or_else(|| corrupt(name))?;
-            let target = names.next().ok_or_else(|| corrupt(name))?;
-            let (dtype, data) = match shape.len() {
-                1 => (GgmlType::F32, quant::encode_f32(&values)),
-                _ => (GgmlType::F16, quant::encode_f16(&values)),
-            };
-            writer.tensor(format!("english.tagger.{target}"), &shape, dtype, data)?;
-        }
-    }
-    if names.next().is_some() { Err(corrupt(name)) } else { Ok(()) }
+/// The settings of the tagger, as far as they are needed.
+#[derive(serde::Deserialize)]
+struct Tags<'a> {
+    #[serde(borrow)]
+    labels: Vec<&'a str>,
 }
 
-fn floats(array: &Item) -> Option<(Vec<usize>, Vec<f32>)> {
-    let (Item::List(shape), Item::Bytes(data)) = (array.get("shape")?, array.get("data")?) else { return None };
-    let shape: Option<Vec<usize>> =
-        shape.iter().map(|len| if let Item::Number(len) = len { usize::try_from(*len).ok() } else { None }).collect();
-    let values = data.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect();
-    Some((shape?, values))
+/// spaCy's tables: usual forms by the hashes of words.
+#[derive(serde::Deserialize)]
+struct Lookups {
+    lexeme_norm: BTreeMap<u64, String>,
+}
+
+/// A model in Thinc's format: the arrays of its nodes, of which many have none.
+#[derive(serde::Deserialize)]
+struct Model<'a> {
+    #[serde(borrow)]
+    params: Vec<Option<Node<'a>>>,
+}
+
+/// The arrays of a node: a table, or weights and biases, or gains and biases.
+#[derive(serde::Deserialize)]
+struct Node<'a> {
+    #[serde(borrow, rename = "E")]
+    table: Option<Array<'a>>,
+    #[serde(borrow, rename = "W")]
+    weights: Option<Array<'a>>,
+    #[serde(borrow, rename = "G")]
+    gains: Option<Array<'a>>,
+    #[serde(borrow, rename = "b")]
+    biases: Option<Array<'a>>,
+}
+
+/// An array of 32-bit floats as the package msgpack-numpy writes it.
+#[derive(serde::Deserialize)]
+struct Array<'a> {
+    shape: Vec<usize>,
+    data: &'a [u8],
+}
+
+/// The arrays of a model in the order of its nodes.
+fn write_arrays(bytes: &[u8], name: &str, names: &[String], writer: &mut GgufWriter) -> Result<()> {
+    let model: Model<'_> = rmp_serde::from_slice(bytes).map_err(|e| corrupt(name).with_source(e))?;
+    let nodes = model.params.into_iter().flatten();
+    let arrays = nodes.flat_map(|node| [node.table, node.weights, node.gains, node.biases]).flatten();
+    let mut names = names.iter();
+    for Array { shape, data } in arrays {
+        let target = names.next().ok_or_else(|| corrupt(name))?;
+        let values: Vec<f32> = data.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect();
+        let (dtype, data) = match shape.len() {
+            1 => (GgmlType::F32, quant::encode_f32(&values)),
+            _ => (GgmlType::F16, quant::encode_f16(&values)),
+        };
+        writer.tensor(format!("english.tagger.{target}"), &shape, dtype, data)?;
+    }
+    if names.next().is_some() { Err(corrupt(name)) } else { Ok(()) }
 }
 
 fn corrupt(name: &str) -> Error {

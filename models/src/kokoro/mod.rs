@@ -26,8 +26,6 @@ mod decoder;
 mod english;
 mod fused;
 mod layers;
-#[cfg(feature = "download")]
-mod messagepack;
 mod network;
 mod predictor;
 mod source;
