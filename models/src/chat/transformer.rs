@@ -7,14 +7,11 @@ use super::tokenizer::Token;
 use crate::gguf::Gguf;
 use crate::kernels::attention::LayerCache;
 use crate::kernels::lanes;
+use crate::kernels::maths::{rms_norm, silu_times};
 use crate::kernels::weights::{Weights, add_products};
-use rayon::prelude::*;
 use std::sync::Arc;
 use tertulia::backend::CancelFlag;
 use tertulia::{Error, ErrorCode, Result};
-
-/// Elements that are worth a task of their own.
-const TASK_ELEMENTS: usize = 16 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Transformer {
@@ -123,10 +120,7 @@ impl Transformer {
             let attended = memory.attend([&query, &key, &value], heads, start);
             layer.attention_output.add_output(&attended, &mut x);
             let [mut gates, inner] = outputs(&self.normalise(&x, &layer.inner_norm), [&layer.gate, &layer.up]);
-            gates
-                .par_chunks_mut(TASK_ELEMENTS)
-                .zip(inner.par_chunks(TASK_ELEMENTS))
-                .for_each(|(gates, inner)| lanes::silu_times(gates, inner));
+            silu_times(&mut gates, &inner);
             layer.down.add_output(&gates, &mut x);
         }
         Ok(x)
@@ -138,14 +132,12 @@ impl Transformer {
     /// `ChatFailed` where one is not a number.
     pub(super) fn logits(&self, hidden: &[f32]) -> Result<Vec<f32>> {
         let normed = self.normalise(hidden, &self.norm);
-        let logits = match &self.output {
-            Some(output) => outputs(&normed, [output]).concat(),
-            None => {
-                let mut logits = vec![0.0; hidden.len() / self.config.width * self.embedding.rows()];
-                add_products(&normed, [(&self.embedding, &mut logits)]);
-                logits
-            }
+        let count = hidden.len() / self.config.width;
+        let (weights, mut logits) = match &self.output {
+            Some(output) => (&output.weights, output.biases(count)),
+            None => (&self.embedding, vec![0.0; count * self.embedding.rows()]),
         };
+        add_products(&normed, [(weights, &mut logits)]);
         if logits.iter().any(|logit| logit.is_nan()) {
             return Err(Error::new(ErrorCode::ChatFailed, "logit is not a number"));
         }
@@ -153,15 +145,7 @@ impl Transformer {
     }
 
     fn normalise(&self, x: &[f32], weights: &[f32]) -> Vec<f32> {
-        let mut out = vec![0.0; x.len()];
-        let width = weights.len();
-        let rows = (TASK_ELEMENTS / width).max(1) * width;
-        out.par_chunks_mut(rows).zip(x.par_chunks(rows)).for_each(|(out, x)| {
-            for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-                lanes::rms_norm(x, weights, self.config.norm_epsilon, out);
-            }
-        });
-        out
+        rms_norm(x, weights, self.config.norm_epsilon)
     }
 
     /// Turns pairs of elements of each head, `[n, heads * len]`, by their position's angle.

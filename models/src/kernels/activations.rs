@@ -1,5 +1,6 @@
 //! Activations as 8-bit integers with a scale per group, the other half of a quantised dot product.
 
+use super::maths::TASK_ELEMENTS;
 use rayon::prelude::*;
 
 /// Elements that share a scale.
@@ -19,7 +20,7 @@ pub(crate) struct Activations {
     groups: Vec<Group>,
 }
 
-/// What belongs to the integers of a group.
+/// The scale and the sums of a group's integers.
 #[cfg_attr(
     not(any(target_arch = "x86_64", target_arch = "aarch64")),
     allow(dead_code, reason = "plain Rust reads no halves")
@@ -43,9 +44,6 @@ pub(crate) struct ActivationRows<'a> {
     /// `[rows, cols / GROUP]`
     pub(super) groups: &'a [Group],
 }
-
-/// Elements that are worth a task of their own.
-const TASK_ELEMENTS: usize = 16 * 1024;
 
 impl Activations {
     /// Quantises `x`, `[rows, cols]` with `cols` a multiple of the weights' block length.

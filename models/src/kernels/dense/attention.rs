@@ -1,7 +1,7 @@
 //! Attention over rows of 32-bit floats.
 
-use super::maths::TASK_ELEMENTS;
 use crate::kernels::lanes;
+use crate::kernels::maths::TASK_ELEMENTS;
 use crate::kernels::view::{FEW_ROWS, View, multiply};
 use gemm::Parallelism;
 use rayon::prelude::*;

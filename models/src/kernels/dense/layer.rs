@@ -1,9 +1,9 @@
 //! The layers of a transformer on burn's tensors.
 
 use super::attention::{Attention, KvRows};
-use super::maths::{gelu, layer_norm};
 use super::matrix::DenseMatrix;
 use crate::kernels::flex::{Floats, matrix};
+use crate::kernels::maths::{gelu, layer_norm};
 use crate::kernels::view::View;
 use burn::tensor::Tensor;
 use std::ops::Range;

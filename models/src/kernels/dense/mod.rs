@@ -2,7 +2,6 @@
 
 mod attention;
 mod layer;
-mod maths;
 mod matrix;
 
 pub(crate) use attention::KvRows;
@@ -12,8 +11,8 @@ pub(crate) use matrix::DenseMatrix;
 #[cfg(test)]
 mod tests {
     use super::attention::Attention;
-    use super::maths::{gelu, layer_norm};
     use super::matrix::DenseMatrix;
+    use crate::kernels::maths::{gelu, layer_norm};
     use crate::kernels::view::{FEW_ROWS, View};
 
     fn values(len: usize, seed: usize) -> Vec<f32> {

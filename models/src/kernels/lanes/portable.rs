@@ -1,20 +1,14 @@
 //! The inner loops in a form that compilers turn into vectors; a product and a sum are rounded each.
 
 use super::View;
+use crate::kernels::sums_in_lanes;
 
 const LANES: usize = 32;
 
 #[inline(always)]
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let (a, a_rest) = a.as_chunks::<LANES>();
-    let (b, b_rest) = b.as_chunks::<LANES>();
-    let mut lanes = [0.0f32; LANES];
-    for (a, b) in a.iter().zip(b) {
-        for at in 0..LANES {
-            lanes[at] += a[at] * b[at];
-        }
-    }
-    sum(&lanes) + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f32>()
+    let (lanes, rest) = sums_in_lanes::<LANES>(a, b);
+    sum(&lanes) + rest
 }
 
 #[inline(always)]
