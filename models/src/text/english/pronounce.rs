@@ -2,7 +2,7 @@
 //! whose English Kokoro was trained on.
 
 use super::dictionary::{Dictionary, Sounds};
-use super::stress::{MAIN, SECOND, Stress, is_vowel, restress};
+use super::stress::{MAIN, SECOND, Stress, is_vowel, restress, weakened};
 
 /// Consonants of the lists' sounds.
 const CONSONANTS: &str = "bdfhjklmnpstvwzðŋɡɹɾʃʒʤʧθT";
@@ -23,7 +23,7 @@ pub(super) struct Context<'t> {
     pub(super) next: Next,
 }
 
-/// What follows a word.
+/// The word after a word, and its first sound.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Next {
     /// The next sound is a vowel; `None` before a pause.
@@ -33,7 +33,7 @@ pub(super) struct Next {
 }
 
 impl Next {
-    /// What the word before this sound is followed by; a sound without letters changes nothing.
+    /// The same for the word before this sound; a sound without letters changes nothing.
     pub(super) fn before(self, sound: &str, is_to: bool) -> Self {
         let vowel = sound.chars().find_map(|c| (is_vowel(c) || CONSONANTS.contains(c)).then(|| Some(is_vowel(c))));
         Self { vowel: vowel.unwrap_or(self.vowel), to: is_to }
@@ -71,7 +71,8 @@ impl Reader<'_> {
 
     /// The word has no ending of its own and is in a list.
     pub(super) fn in_lists(&self, word: &str) -> bool {
-        self.checked(word).is_some() || self.other(word).is_some()
+        let (checked, other) = self.sounds(word);
+        checked.is_some() || other.is_some()
     }
 
     /// The sound of a word of the lists as a noun, where nothing is known of what follows.
@@ -138,26 +139,20 @@ impl Reader<'_> {
 
     /// The sounds in the list that was checked by hand.
     pub(super) fn checked(&self, word: &str) -> Option<Sounds> {
-        self.in_either_case(word, |sounds| sounds.0)
+        self.sounds(word).0
     }
 
-    fn other(&self, word: &str) -> Option<Sounds> {
-        self.in_either_case(word, |sounds| sounds.1)
-    }
-
-    /// The word as it is written; else a capitalised word small, or a small one capitalised.
-    fn in_either_case(
-        &self,
-        word: &str,
-        list: impl Fn((Option<Sounds>, Option<Sounds>)) -> Option<Sounds>,
-    ) -> Option<Sounds> {
-        let found = list(self.dictionary.sounds(word, self.british));
-        if found.is_some() || word.len() < 2 || !word.is_ascii() || has_capital(&word[1..]) {
+    /// The sounds in the list that was checked by hand, and if there are none those in the other: of the word as it is
+    /// written; else of a capitalised word small, or of a small one capitalised.
+    fn sounds(&self, word: &str) -> (Option<Sounds>, Option<Sounds>) {
+        let found = self.dictionary.sounds(word, self.british);
+        if found.0.is_some() || word.len() < 2 || !word.is_ascii() || has_capital(&word[1..]) {
             return found;
         }
         let first = &word[..1];
         let first = if has_capital(first) { first.to_ascii_lowercase() } else { first.to_ascii_uppercase() };
-        list(self.dictionary.sounds(&(first + &word[1..]), self.british))
+        let recased = self.dictionary.sounds(&(first + &word[1..]), self.british);
+        (recased.0, found.1.or(recased.1))
     }
 
     /// The lists have the word, or it is read by its letters.
@@ -174,7 +169,8 @@ impl Reader<'_> {
         let as_name = is_capitals(word) && self.checked(word).is_none();
         let word = if as_name { &lower } else { word };
         let is_name = as_name && tag == "NNP";
-        let sounds = self.checked(word).or_else(|| if is_name { None } else { self.other(word) });
+        let (checked, other) = self.sounds(word);
+        let sounds = checked.or(if is_name { None } else { other });
         let before_pause = next.is_some_and(|next| next.vowel.is_none());
         let sound = sounds.as_ref().map(|sounds| {
             let at_pause = if before_pause { sounds.of("None") } else { None };
@@ -195,7 +191,7 @@ impl Reader<'_> {
         for letter in word.chars().filter(char::is_ascii_alphabetic) {
             sound += self.checked(letter.to_ascii_uppercase().encode_utf8(&mut [0; 4]))?.plain();
         }
-        let mut sound = sound.replace(SECOND, "").replace(MAIN, "ˌ");
+        let mut sound = weakened(&sound);
         if let Some(last) = sound.rfind(SECOND) {
             sound.replace_range(last..last + SECOND.len_utf8(), "ˈ");
         }

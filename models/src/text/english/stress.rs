@@ -32,7 +32,8 @@ pub(super) fn restress(sound: &str, stress: Option<Stress>) -> String {
     }
 }
 
-fn weakened(sound: &str) -> String {
+/// The sound with a second stress for its main one, and none for its second ones.
+pub(super) fn weakened(sound: &str) -> String {
     sound.replace(SECOND, "").replace(MAIN, "ˌ")
 }
 
