@@ -1,4 +1,4 @@
-//! Tertulia's backends on burn, and the files they load.
+//! Tertulia's backends, on burn or on kernels alone, and the files they load.
 //!
 //! | module | backend |
 //! |---|---|

@@ -63,7 +63,7 @@ impl FileBytes {
             // SAFETY: the map is read only: its pages hold what the file holds, whenever they are read.
             let advised =
                 unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len()) };
-            // What stays in memory only takes room.
+            // Pages that stay in memory take room, and do no other harm.
             advised.unwrap_or_default();
         }
         #[cfg(not(unix))]

@@ -37,7 +37,7 @@ impl<'a> Columns<'a> {
     pub(super) unsafe fn add(&self, row: usize, first: usize, values: &[f32]) {
         assert!(row < self.rows && first <= self.cols && values.len() <= self.cols - first, "within the matrix");
         // SAFETY: the values lie within the matrix, which is borrowed for as long as this lives; the caller promises that
-        // no one else uses them now.
+        // no other thread uses them now.
         let sums = unsafe { std::slice::from_raw_parts_mut(self.values.add(row * self.cols + first), values.len()) };
         lanes::add(sums, values);
     }

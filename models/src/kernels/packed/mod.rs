@@ -77,7 +77,7 @@ macro_rules! packings {
             }
         )*
 
-        /// What belongs to a type of blocks; `None` for other types.
+        /// The functions for a type of quantised blocks; `None` for other types.
         fn ways(dtype: GgmlType) -> Option<Ways> {
             match dtype {
                 $(GgmlType::$dtype => Some(Ways {

@@ -53,7 +53,7 @@ fn encode(sounds: &Value) -> Option<String> {
     Some(text)
 }
 
-/// What each code stands for, and the texts in codes: a code for every character, the others for the pairs of codes
+/// The text of each code, and the texts in codes: a code for every character, the others for the pairs of codes
 /// that occur most often, one after the other.
 fn compress(texts: &[String]) -> Option<(Vec<String>, Vec<Vec<u8>>)> {
     let mut characters: Vec<char> = texts.iter().flat_map(|text| text.chars()).collect();

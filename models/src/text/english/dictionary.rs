@@ -1,4 +1,4 @@
-//! [`Dictionary`]: English words and their sounds, looked up where they lie in the model file.
+//! [`Dictionary`]: English words and their sounds, looked up in the form that they have in the model file.
 //!
 //! The words are sorted and cut into blocks of [`BLOCK_WORDS`]; a block is found by its first word and read through. A
 //! word is stored without the letters that it shares with the one before it. Text is stored in codes of a byte, each of

@@ -6,7 +6,7 @@ const DEPENDENCIES: &str = "\
     expl hmod hyph infmod intj iobj mark meta neg nmod nn npadvmod nsubj nsubjpass num number oprd obj obl \
     parataxis partmod pcomp pobj poss possessive preconj prep prt punct quantmod relcl rcmod root xcomp acl";
 
-/// Names of other things that are as short as the end of a word.
+/// Other names that are as short as the end of a word.
 const SHORT: [(&str, u64); 18] = [
     ("ID", 64),
     ("POS", 74),
